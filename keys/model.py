@@ -1,0 +1,61 @@
+"""The vocabulary of keys: policies and the numbers of the DNSSEC registries.
+
+Every time is an integer number of seconds since the epoch, every duration an integer number of seconds.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+ECDSAP256SHA256 = 13  # RFC 6605 §4
+DIGEST_SHA256 = 2  # RFC 4509 §2
+FLAG_ZSK = 256  # RFC 4034 §2.1.1
+FLAG_KSK = 257
+DNSKEY_PROTOCOL = 3  # RFC 4034 §2.1.2
+
+HOUR = 3600
+DAY = 24 * HOUR
+MAXIMUM_SIGNED_TTL = 7 * DAY
+"""TTLs above this are capped when signing, so that no wait of a rollover is longer than a week."""
+
+
+class PolicyError(ValueError):
+    """A policy that could not keep a zone valid."""
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the keys of one zone are used: every wait, margin and quantum, so that a test can scale a year to a minute.
+
+    Raises `PolicyError` when made of values that could not keep a zone valid.
+    """
+
+    dnskey_ttl: int = HOUR
+    """TTL of the DNSKEY RRset."""
+    slot: int = 8 * HOUR
+    """Length of the UTC slots for each of which the KMS signs the DNSKEY RRset once."""
+    slots: int = 15
+    """Slots signed at each refresh: the one that holds `now` and those that follow."""
+    refresh: int = DAY
+    """Time from one refresh of the slots to the next."""
+    window: int = 8 * HOUR
+    """Quantum of the inception of live RRSIGs."""
+    margin: int = HOUR
+    """Clock skew allowed for at either end of every RRSIG."""
+    zsk_lifetime: int = 14 * DAY
+    """Time from one ZSK rollover's start to the next, before jitter."""
+    propagation: int = 5 * 60
+    """Bound on the time until the last server answers from a new state (Dprp of RFC 7583)."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if getattr(self, name) < 0:
+                raise PolicyError(f"{name} must not be negative")
+        if not self.slot or not self.window or not self.refresh:
+            raise PolicyError("slot, window and refresh must be longer than nothing")
+        if self.dnskey_ttl > MAXIMUM_SIGNED_TTL:
+            raise PolicyError(f"dnskey_ttl is over one week ({MAXIMUM_SIGNED_TTL})")
+        if (self.slots - 1) * self.slot < 2 * self.refresh:
+            raise PolicyError(
+                f"{self.slots - 1} slots of {self.slot} s are less than two refreshes of {self.refresh} s: "
+                "one failed refresh would leave the zone without a valid DNSKEY signature"
+            )
