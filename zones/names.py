@@ -1,0 +1,80 @@
+"""Owner names in wire form: uncompressed, lower case, `bytes` that end with the root's zero octet (RFC 1035 §3.1)."""
+
+from __future__ import annotations
+
+import dns.name
+
+MAXIMUM_NAME = 255  # octets, RFC 1035 §2.3.4
+MAXIMUM_LABEL = 63
+ROOT = b"\x00"
+
+
+def from_text(text: str) -> bytes:
+    """The name that `text` spells, taken as absolute. Raises `dns.exception.DNSException` when it spells none."""
+    return from_dnspython(dns.name.from_text(text))
+
+
+def from_dnspython(name: dns.name.Name) -> bytes:
+    """An absolute dnspython name in our form."""
+    wire = name.canonicalize().to_wire()
+    assert wire is not None  # only with a file to write to is there none
+    return wire
+
+
+def to_text(owner: bytes) -> str:
+    """The name as text, with its final dot."""
+    return dns.name.from_wire(owner, 0)[0].to_text()
+
+
+def parent(owner: bytes) -> bytes:
+    """The name without its first label. `owner` must not be the root."""
+    return owner[owner[0] + 1 :]
+
+
+def labels(owner: bytes) -> tuple[bytes, ...]:
+    """The labels, leftmost first, without the root's."""
+    found = []
+    position = 0
+    while length := owner[position]:
+        found.append(owner[position + 1 : position + 1 + length])
+        position += length + 1
+    return tuple(found)
+
+
+def canonical_key(owner: bytes) -> tuple[bytes, ...]:
+    """A key that sorts names in canonical order: labels from the right, as unsigned octets (RFC 4034 §6.1)."""
+    return labels(owner)[::-1]
+
+
+def is_subdomain(owner: bytes, origin: bytes) -> bool:
+    """Whether `owner` is `origin` or lies below it."""
+    if not owner.endswith(origin):
+        return False
+    # The bytes of `origin` may also end a longer label, so look for a label boundary.
+    position, end = 0, len(owner) - len(origin)
+    while position < end:
+        position += owner[position] + 1
+    return position == end
+
+
+def successor(owner: bytes, origin: bytes) -> bytes:
+    r"""The name that follows `owner` in canonical order with nothing between (RFC 4471 §3.1.2, the absolute method).
+
+    Usually `\000.owner`. Where that would pass 255 octets: the leftmost label with a zero octet added, or counted up.
+    After the last name that can exist in the zone comes its apex, `origin`.
+    """
+    if len(owner) + 2 <= MAXIMUM_NAME:
+        return b"\x01\x00" + owner
+    label, rest = owner[1 : owner[0] + 1], parent(owner)
+    if len(owner) < MAXIMUM_NAME and len(label) < MAXIMUM_LABEL:
+        return bytes([len(label) + 1]) + label + b"\x00" + rest
+    while owner != origin:
+        label, rest = owner[1 : owner[0] + 1].rstrip(b"\xff"), parent(owner)
+        if label:
+            following = label[-1] + 1
+            if following == ord("A"):
+                following = ord("Z") + 1  # upper case is not canonical
+            label = label[:-1] + bytes([following])
+            return bytes([len(label)]) + label + rest
+        owner = rest
+    return origin

@@ -1,0 +1,102 @@
+"""All zones that are served, each with its keys: one immutable value, swapped by one assignment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from keys.ds import ds_rdata
+from keys.keyset import ZoneKeys
+from keys.model import FLAG_KSK
+from zones import names
+from zones.zone import TYPE_DS, Zone
+
+
+class ServedZone(NamedTuple):
+    """A zone and what signs it."""
+
+    zone: Zone
+    """As it is answered: with the DS records of children that are served here."""
+    keys: ZoneKeys | None
+    """None for an unsigned zone, and for a signed one that has no valid keyset yet: the latter answers SERVFAIL."""
+    loaded: Zone
+    """As it was loaded."""
+
+
+class ZoneSet:
+    """The zones by origin. Every change gives a new set; what it does not touch is shared."""
+
+    __slots__ = ("_served",)
+
+    def __init__(self, served: Mapping[bytes, ServedZone] | None = None) -> None:
+        self._served = dict(served or {})
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._served)
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+    def get(self, origin: bytes) -> ServedZone | None:
+        """The zone whose apex is `origin`."""
+        return self._served.get(origin)
+
+    def find(self, owner: bytes, rrtype: int) -> ServedZone | None:
+        """The zone that answers for `owner`: the longest match, but DS at an apex is its parent's (RFC 4035 §3.1.4.1)."""
+        served = self._served
+        found = served.get(owner)
+        if found is not None and rrtype != TYPE_DS:
+            return found
+        above = owner
+        while above != names.ROOT:
+            above = names.parent(above)
+            if (parent := served.get(above)) is not None:
+                return parent
+        return found
+
+    def with_zone(self, zone: Zone) -> ZoneSet:
+        """A set in which `zone` takes the place of the zone with its origin, or joins."""
+        current = self._served.get(zone.origin)
+        keys = current.keys if current is not None and zone.signed else None
+        return self._with(zone.origin, ServedZone(zone, keys, zone))
+
+    def without_zone(self, origin: bytes) -> ZoneSet:
+        """A set without the zone `origin`."""
+        remaining = ZoneSet({o: s for o, s in self._served.items() if o != origin})
+        return remaining._relinked(origin)
+
+    def with_keys(self, origin: bytes, keys: ZoneKeys | None) -> ZoneSet:
+        """A set in which the zone `origin` is signed with `keys`. A zone that is not there changes nothing."""
+        current = self._served.get(origin)
+        if current is None or not current.zone.signed:
+            return self
+        return self._with(origin, current._replace(keys=keys))
+
+    def _with(self, origin: bytes, served: ServedZone) -> ZoneSet:
+        return ZoneSet({**self._served, origin: served})._linked(origin)._relinked(origin)
+
+    def _relinked(self, origin: bytes) -> ZoneSet:
+        """The set in which the parent of `origin` has the DS records that `origin` now wants."""
+        parent = self.find(origin, TYPE_DS)
+        if parent is None or parent.zone.origin == origin:
+            return self
+        return self._linked(parent.zone.origin)
+
+    def _linked(self, origin: bytes) -> ZoneSet:
+        """The set in which the zone `origin` has the DS records of all its children that are served and signed here."""
+        parent = self._served[origin]
+        if not parent.loaded.signed:
+            return self
+        signers = {
+            child: delegation_signers(keys)
+            for child in parent.loaded.cuts & self._served.keys()
+            if (keys := self._served[child].keys) is not None
+        }
+        zone = parent.loaded.with_delegation_signers(signers) if signers else parent.loaded
+        return ZoneSet({**self._served, origin: parent._replace(zone=zone)})
+
+
+def delegation_signers(keys: ZoneKeys) -> tuple[bytes, ...]:
+    """The DS rdatas that the parent of a zone with these keys should have: one for each KSK (RFC 4034 §5)."""
+    owner = keys.keyset.owner
+    return tuple(ds_rdata(owner, rdata) for rdata in keys.keyset.rdatas if int.from_bytes(rdata[:2]) == FLAG_KSK)
