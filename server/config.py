@@ -1,0 +1,250 @@
+"""The configuration in force: the file's settings and the command line, merged, checked, every path absolute.
+
+A relative path in a configuration file is relative to that file; one on the command line, to the current folder.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import dns.exception
+import dns.name
+import msgspec
+
+import zones
+from keys.model import Policy
+from server.addresses import Address, parse_address
+from server.settings import ConfigError, Settings, ZoneSettings, key_text, line_of, parse_settings
+from zones.zone import Denial
+
+__all__ = ["Config", "ConfigError", "KmsConfig", "TcpConfig", "ZoneConfig", "load_config", "samples"]
+
+SUFFIX = ".zone"
+"""A master file with this suffix is named for its origin."""
+
+
+class ZoneConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One zone to serve."""
+
+    origin: str
+    """The apex as text: lower case, with its last dot."""
+    file: Path
+    signed: bool = True
+    denial: Denial = Denial.COMPACT
+    ksk_arn: str | None = None
+    policy: Policy = Policy()
+
+
+class KmsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Which KMS holds the key-signing keys."""
+
+    endpoint: str | None
+    """URL of a KMS; `None`: the embedded emulator."""
+    emulator: Address
+    """Where the embedded emulator listens; port 0 for one that is free."""
+    region: str
+    account: str
+    profile: str | None
+
+
+class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of answering over TCP."""
+
+    idle: int
+    """Seconds without a query after which a connection is closed."""
+    connections: int
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a server is started with."""
+
+    listen: tuple[Address, ...]
+    state: Path
+    kms: KmsConfig
+    udp_size: int
+    """Largest UDP answer in octets."""
+    tcp: TcpConfig
+    zones: tuple[ZoneConfig, ...]
+
+
+def load_config(
+    file: Path | None = None,
+    *,
+    zone_arguments: Sequence[str] = (),
+    state: Path | None = None,
+    listen: Sequence[str] = (),
+    kms_endpoint: str | None = None,
+) -> Config:
+    """The configuration from a file (or the defaults) and what the command line says beside it.
+
+    Zones of the command line come after those of the file; with neither a file nor zones, the samples are served. The
+    other arguments take the place of their settings. Raises `ConfigError`.
+    """
+    source = _Source.read(file) if file else _Source(Settings(), "", "", Path.cwd())
+    zone_configs = [*source.zones()]
+    for argument in zone_arguments:
+        zone_configs += _from_argument(argument, source.settings.policy)
+    if not file and not zone_arguments:
+        zone_configs += samples()
+    _refuse_twice(zone_configs)
+    if kms_endpoint is not None:
+        source.with_endpoint(kms_endpoint)
+    return Config(
+        listen=tuple(_arguments_address(text) for text in listen) or source.listen(),
+        state=Path.cwd() / state if state else source.path(source.settings.state),
+        kms=source.kms(),
+        udp_size=source.settings.udp.size,
+        tcp=TcpConfig(idle=source.settings.tcp.idle, connections=source.settings.tcp.connections),
+        zones=tuple(zone_configs),
+    )
+
+
+def samples() -> list[ZoneConfig]:
+    """The sample zones, as `zones/samples/signwright.toml` configures them."""
+    return list(_Source.read(Path(zones.__file__).parent / "samples" / "signwright.toml").zones())
+
+
+def has_ipv6_loopback() -> bool:
+    """Whether this host has [::1]."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+class _Source:
+    """Settings with the file they come from, so that an error can name its place."""
+
+    def __init__(self, settings: Settings, text: str, name: str, folder: Path) -> None:
+        self.settings = settings
+        self._text = text
+        self._name = name
+        self._folder = folder
+
+    @classmethod
+    def read(cls, file: Path) -> _Source:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot be read: {error.strerror}", file=str(file)) from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"not UTF-8 at byte {error.start}", file=str(file)) from None
+        return cls(parse_settings(text, str(file)), text, str(file), file.absolute().parent)
+
+    def wrong(self, reason: str, *path: str | int) -> ConfigError:
+        return ConfigError(reason, file=self._name, line=line_of(self._text, path), key=key_text(path))
+
+    def path(self, text: str) -> Path:
+        return self._folder / Path(text).expanduser()
+
+    def address(self, text: str, *path: str | int) -> Address:
+        try:
+            return parse_address(text)
+        except ValueError as error:
+            raise self.wrong(str(error), *path) from None
+
+    def listen(self) -> tuple[Address, ...]:
+        texts = self.settings.listen
+        if not texts:
+            raise self.wrong("no address to listen on", "listen")
+        addresses = tuple(self.address(text, "listen") for text in texts)
+        if texts == Settings().listen and not has_ipv6_loopback():
+            return tuple(address for address in addresses if not address.is_ipv6)
+        return addresses
+
+    def with_endpoint(self, url: str) -> None:
+        kms = msgspec.to_builtins(self.settings.kms) | {"endpoint": url}
+        try:
+            kms = msgspec.convert(kms, type(self.settings.kms))
+        except msgspec.ValidationError:
+            raise ConfigError(f"--kms-endpoint {url!r} is no URL such as https://kms.eu-west-1.amazonaws.com") from None
+        self.settings = msgspec.structs.replace(self.settings, kms=kms)
+
+    def kms(self) -> KmsConfig:
+        kms = self.settings.kms
+        return KmsConfig(
+            endpoint=kms.endpoint,
+            emulator=self.address(kms.emulator, "kms", "emulator"),
+            region=kms.region,
+            account=kms.account,
+            profile=kms.profile,
+        )
+
+    def zones(self) -> Iterator[ZoneConfig]:
+        for index, zone in enumerate(self.settings.zones):
+            if zone.ksk_arn and not zone.signed:
+                raise self.wrong("an unsigned zone has no KSK", "zones", index, "ksk_arn")
+            try:
+                origin = _origin(zone.origin) if zone.origin else _origin_of_file(Path(zone.file))
+            except ValueError as error:
+                raise self.wrong(str(error), "zones", index, "origin" if zone.origin else "file") from None
+            yield ZoneConfig(
+                origin=origin,
+                file=self.path(zone.file),
+                signed=zone.signed,
+                denial=zone.denial,
+                ksk_arn=zone.ksk_arn,
+                policy=self._policy(index, zone),
+            )
+
+    def _policy(self, index: int, zone: ZoneSettings) -> Policy:
+        try:
+            return msgspec.convert(msgspec.to_builtins(self.settings.policy) | zone.policy, Policy)
+        except msgspec.ValidationError as error:
+            raise self.wrong(str(error), "zones", index, "policy") from None
+
+
+def _from_argument(argument: str, policy: Policy) -> list[ZoneConfig]:
+    """A master file, `ORIGIN=FILE`, or a folder of `*.zone` files."""
+    path = Path(argument).expanduser()
+    origin, equals, file = argument.partition("=")
+    try:
+        if path.is_dir():
+            found = [(_origin_of_file(member), member) for member in sorted(path.glob("*" + SUFFIX))]
+        elif equals and not path.exists():
+            found = [(_origin(origin), Path(file).expanduser())]
+        else:
+            found = [(_origin_of_file(path), path)]
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if not found:
+        raise ConfigError(f"the folder {argument} holds no *{SUFFIX} file")
+    for _, path in found:
+        if not path.is_file():
+            raise ConfigError(f"there is no zone file {path}")
+    return [ZoneConfig(origin=origin, file=Path.cwd() / path, policy=policy) for origin, path in found]
+
+
+def _origin_of_file(path: Path) -> str:
+    if not path.name.endswith(SUFFIX) or path.name == SUFFIX:
+        raise ValueError(
+            f"{path.name!r} does not name its origin as lab.example{SUFFIX} does: set origin, or give ORIGIN={path}"
+        )
+    return _origin(path.name.removesuffix(SUFFIX))
+
+
+def _origin(text: str) -> str:
+    try:
+        name = dns.name.from_text(text)
+    except (dns.exception.DNSException, ValueError) as error:
+        raise ValueError(f"{text!r} is no domain name: {error}") from None
+    return name.canonicalize().to_text()
+
+
+def _arguments_address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise ConfigError(f"--listen: {error}") from None
+
+
+def _refuse_twice(zone_configs: Sequence[ZoneConfig]) -> None:
+    seen: dict[str, Path] = {}
+    for zone in zone_configs:
+        if zone.origin in seen:
+            raise ConfigError(f"zone {zone.origin} is given twice: {seen[zone.origin]} and {zone.file}")
+        seen[zone.origin] = zone.file

@@ -1,0 +1,234 @@
+"""The configuration file as it is written: every setting, its type and its default.
+
+`docs/signwright.toml` is the same as a template with comments. Durations are seconds, or text such as "90s", "5m",
+"8h", "1d" and "1w". What is wrong is named with its file, its line and its key, and an unknown key with the nearest
+known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from keys.model import Policy
+from zones.zone import Denial
+
+KeyPath = tuple[str | int, ...]
+"""Where a value stands: ("zones", 1, "denial")."""
+
+DURATIONS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used: `file` (or ""), `line` (0 where unknown), `key` (or "") and `reason`."""
+
+    def __init__(self, reason: str, *, file: str = "", line: int = 0, key: str = "") -> None:
+        place = f"{file}:{line}" if file and line else file
+        super().__init__(": ".join(part for part in (place, key, reason) if part))
+        self.file = file
+        self.line = line
+        self.key = key
+        self.reason = reason
+
+
+class KmsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which KMS holds the key-signing keys."""
+
+    endpoint: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/\s]+/?$")] | None = None
+    """URL of a KMS; without one, the embedded emulator."""
+    emulator: str = "127.0.0.1:5381"
+    """Where the embedded emulator listens."""
+    region: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+$")] = "us-east-1"
+    account: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{12}$")] = "000000000000"
+    """The account that owns the hosted zones."""
+    profile: str | None = None
+    """Profile of the AWS credential chain; without one, the emulator's own credentials or the chain's default."""
+
+
+class UdpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answering over UDP."""
+
+    size: Annotated[int, msgspec.Meta(ge=512, le=4096)] = 1232
+    """Largest answer in octets, whatever a query offers (RFC 9715)."""
+
+
+class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answering over TCP (RFC 7766)."""
+
+    idle: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 10
+    """Seconds without a query after which a connection is closed."""
+    connections: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
+    """Connections at one time."""
+
+
+class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One zone to serve."""
+
+    file: str
+    origin: str | None = None
+    """Name of the apex; without one, from a file name such as `lab.example.zone`."""
+    signed: bool = True
+    denial: Denial = Denial.COMPACT
+    ksk_arn: Annotated[str, msgspec.Meta(pattern=r"^arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$")] | None = None
+    """A KMS key of one's own as KSK; without one, the server creates it."""
+    policy: dict[str, int] = {}
+    """Fields of the policy that differ for this zone."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    listen: tuple[str, ...] = ("127.0.0.1:5300", "[::1]:5300")
+    """Addresses for UDP and TCP. As long as it is the default, [::1] is left out on hosts without IPv6."""
+    state: str = "./state"
+    kms: KmsSettings = KmsSettings()
+    udp: UdpSettings = UdpSettings()
+    tcp: TcpSettings = TcpSettings()
+    policy: Policy = Policy()
+    """For every zone that says nothing else."""
+    zones: tuple[ZoneSettings, ...] = ()
+
+
+_KNOWN: Mapping[tuple[str, ...], type[msgspec.Struct]] = {
+    (): Settings,
+    ("kms",): KmsSettings,
+    ("udp",): UdpSettings,
+    ("tcp",): TcpSettings,
+    ("policy",): Policy,
+    ("zones",): ZoneSettings,
+    ("zones", "policy"): Policy,
+}
+_NO_DURATION = {("policy", "slots"), ("zones", "policy", "slots")}
+
+
+def parse_settings(text: str, file: str) -> Settings:
+    """Read a configuration file's text; `file` is what errors call it. Raises `ConfigError`."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_error(str(error), text, file) from None
+    try:
+        for path, table in _tables(raw):
+            _check_keys(path, table)
+            _read_durations(path, table)
+        return msgspec.convert(raw, Settings)
+    except _WrongError as error:
+        path, reason = error.path, error.reason
+    except msgspec.ValidationError as error:
+        path, reason = _split(str(error))
+    raise ConfigError(reason, file=file, line=line_of(text, path), key=key_text(path))
+
+
+def parse_duration(text: str) -> int:
+    """Seconds in a text such as "90s", "5m", "8h", "1d", "2w" or "1h30m". Raises `ValueError`."""
+    if not re.fullmatch(r"(\d+[smhdw])+", text, re.ASCII):
+        raise ValueError(f'{text!r} is no duration: give seconds, or text such as "90s", "5m", "8h", "1d"')
+    return sum(int(number) * DURATIONS[unit] for number, unit in re.findall(r"(\d+)([smhdw])", text))
+
+
+def key_text(path: KeyPath) -> str:
+    """A key path for people: `zones[1].denial`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def line_of(text: str, path: KeyPath) -> int:
+    """The line on which the value at `path` is set, 0 where it is not.
+
+    tomllib gives no lines for values, but every beginning of a document that ends with a statement is a document of its
+    own: the statement that sets `path` is the last one of the first such beginning that holds it.
+    """
+    lines = text.splitlines(keepends=True)
+
+    def holds(count: int) -> bool:
+        """Whether the document holds the path after `count` lines and what completes their last statement."""
+        for end in range(count, len(lines) + 1):
+            try:
+                return _has(tomllib.loads("".join(lines[:end])), path)
+            except tomllib.TOMLDecodeError:
+                continue
+        return False
+
+    return bisect_left(range(len(lines) + 1), True, key=holds) if path and holds(len(lines)) else 0
+
+
+class _WrongError(Exception):
+    """Something wrong at a path of the document."""
+
+    def __init__(self, path: KeyPath, reason: str) -> None:
+        super().__init__(reason)
+        self.path = path
+        self.reason = reason
+
+
+def _syntax_error(message: str, text: str, file: str) -> ConfigError:
+    at = re.search(r" \(at line (\d+), column \d+\)$", message)
+    line = int(at[1]) if at else len(text.splitlines())
+    reason = re.sub(r" \(at [^)]*\)$", "", message)
+    return ConfigError(f"not valid TOML: {reason[:1].lower()}{reason[1:]}", file=file, line=line)
+
+
+def _tables(raw: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+    """The document and each of its known tables, with their paths."""
+    yield (), raw
+    for name in ("kms", "udp", "tcp", "policy"):
+        if isinstance(raw.get(name), dict):
+            yield (name,), raw[name]
+    zones = raw.get("zones")
+    for index, zone in enumerate(zones if isinstance(zones, list) else ()):
+        if isinstance(zone, dict):
+            yield ("zones", index), zone
+            if isinstance(zone.get("policy"), dict):
+                yield ("zones", index, "policy"), zone["policy"]
+
+
+def _names(path: KeyPath) -> tuple[str, ...]:
+    return tuple(part for part in path if isinstance(part, str))
+
+
+def _check_keys(path: KeyPath, table: Mapping[str, Any]) -> None:
+    known = _KNOWN[_names(path)].__struct_fields__
+    for key in table:
+        if key in known:
+            continue
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        elsewhere = [key_text((*where, key)) for where, of in _KNOWN.items() if key in of.__struct_fields__]
+        hint = near[0] if near else " or ".join(elsewhere)
+        raise _WrongError(
+            (*path, key), "unknown setting" + (f"; did you mean {hint}?" if hint else f"; known: {', '.join(known)}")
+        )
+
+
+def _read_durations(path: KeyPath, table: dict[str, Any]) -> None:
+    kind = _KNOWN[_names(path)]
+    for key, value in table.items():
+        here = (*_names(path), key)
+        if isinstance(value, str) and (kind is Policy or here == ("tcp", "idle")) and here not in _NO_DURATION:
+            try:
+                table[key] = parse_duration(value)
+            except ValueError as error:
+                raise _WrongError((*path, key), str(error)) from None
+
+
+def _split(message: str) -> tuple[KeyPath, str]:
+    """msgspec's `Expected … - at `$.zones[1].signed`` as a path and a reason."""
+    reason, _, where = message.rpartition(" - at `$")
+    if not reason:
+        return (), message
+    parts = re.findall(r"\.([A-Za-z0-9_-]+)|\[(\d+|\.\.\.)\]", where)
+    path = tuple(name or (int(index) if index.isdigit() else index) for name, index in parts)
+    return tuple(part for part in path if part != "..."), reason[:1].lower() + reason[1:]
+
+
+def _has(value: Any, path: KeyPath) -> bool:
+    try:
+        for part in path:
+            value = value[part]
+    except (LookupError, TypeError):
+        return False
+    return True

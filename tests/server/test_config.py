@@ -1,0 +1,204 @@
+"""The configuration: the file, the command line, and what is said about what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from keys.model import Policy
+from server.addresses import Address, parse_address
+from server.config import ConfigError, has_ipv6_loopback, load_config
+from server.settings import Settings, line_of, parse_duration, parse_settings
+from zones.load import load_zone
+from zones.zone import Denial
+
+TEMPLATE = Path(__file__).parents[2] / "docs" / "signwright.toml"
+
+
+def failure(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(text, "s.toml")
+    return str(caught.value)
+
+
+def test_the_template_is_every_setting_with_its_default() -> None:
+    assert parse_settings(TEMPLATE.read_text(), "t") == Settings()
+
+
+def test_the_template_leaves_no_setting_out() -> None:
+    """Take away the comment signs of its settings, and every field of every table is there."""
+    lines = []
+    for line in TEMPLATE.read_text().splitlines():
+        bare = line.removeprefix("# ").removeprefix("# ")
+        lines.append(bare if bare.startswith("[[") or (" = " in bare and "signwright" not in bare) else line)
+    settings = parse_settings("\n".join(lines), "t")
+    assert settings.kms.endpoint
+    assert settings.kms.profile
+    (zone,) = settings.zones
+    for field in zone.__struct_fields__:
+        assert f"\n{field} = " in "\n".join(lines), field
+    assert zone.policy == {"zsk_lifetime": 7 * 86400}
+    assert parse_settings(TEMPLATE.read_text(), "t").policy == Policy()
+    for field in Policy.__struct_fields__:
+        assert f"\n{field} = " in "\n".join(lines), field
+
+
+def test_an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() -> None:
+    text = '# zones\n[[zones]]\nfile = "a.zone"\n\n[[zones]]\nfile = "b.zone"\n\n# how\ndenail = "nsec"\n'
+    assert failure(text) == "s.toml:9: zones[1].denail: unknown setting; did you mean denial?"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("region = 'x'", "s.toml:1: region: unknown setting; did you mean kms.region?"),
+        ("[tcp]\nxyzzy = 1", "s.toml:2: tcp.xyzzy: unknown setting; known: idle, connections"),
+        ("[policy]\nslot = 'soon'", "s.toml:2: policy.slot: 'soon' is no duration: "),
+        ("[policy]\nslots = '15'", "s.toml:2: policy.slots: expected `int`, got `str`"),
+        ("[policy]\nslots = 2", "s.toml:1: policy: 1 slots of 28800 s are less than two refreshes"),
+        ("[udp]\n\nsize = 100", "s.toml:3: udp.size: expected `int` >= 512"),
+        ("[[zones]]\nfile = 'x'\ndenial = 'nsec3'", "s.toml:3: zones[0].denial: invalid enum value 'nsec3'"),
+        ("[[zones]]\nsigned = true", "s.toml:1: zones[0]: object missing required field `file`"),
+        ("listen = [\n  1,\n]", "s.toml:1: listen[0]: expected `str`, got `int`"),
+        ("state = ", "s.toml:1: not valid TOML: invalid value"),
+        ("\n\n[x", "s.toml:3: not valid TOML: expected ']'"),
+        ("state = 'a'\nstate = 'b'", "s.toml:2: not valid TOML: cannot overwrite a value"),
+        ("zones = 1", "s.toml:1: zones: expected `array`, got `int`"),
+        ("[kms]\naccount = '12'", "s.toml:2: kms.account: expected `str` matching regex"),
+        ("[kms]\nendpoint = 'ftp://x'", "s.toml:2: kms.endpoint: expected `str` matching regex"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, message: str) -> None:
+    assert failure(text).startswith(message)
+
+
+def test_the_line_of_a_value_behind_others_that_span_lines() -> None:
+    text = 'listen = [\n"127.0.0.1:1",\n]\nstate = """\na\n"""\n\n[policy]\n# wait\nslot = 1\n'
+    assert [line_of(text, path) for path in [("listen",), ("state",), ("policy",), ("policy", "slot")]] == [1, 4, 8, 10]
+    assert line_of(text, ("policy", "window")) == 0
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("8h", 28800), ("1d", 86400), ("1h30m", 5400)])
+def test_durations(text: str, seconds: int) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "8", "h", "-1h", "8 h", "1y", "٣h"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:5300", "[::1]:0", "0.0.0.0:53", "[2001:db8::1]:65535"])
+def test_addresses(text: str) -> None:
+    assert str(parse_address(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:53", "[127.0.0.1]:53", "localhost:53", ":53", "[::1]"]
+)
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        parse_address(text)
+
+
+def test_no_arguments_are_the_samples_on_the_default_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load_config()
+    expected = [Address("127.0.0.1", 5300)] + [Address("::1", 5300)] * has_ipv6_loopback()
+    assert list(config.listen) == expected
+    assert config.state == tmp_path / "state"
+    assert {zone.origin: zone.signed for zone in config.zones} == {
+        "lab.example.": True,
+        "child.lab.example.": True,
+        "insecure.lab.example.": False,
+    }
+    for zone in config.zones:
+        load_zone(zone.file, zone.origin, signed=zone.signed, denial=zone.denial)
+
+
+def test_without_ipv6_the_default_has_one_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.config.has_ipv6_loopback", lambda: False)
+    assert load_config().listen == (Address("127.0.0.1", 5300),)
+
+
+def test_a_file_and_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "more").mkdir()
+    for name in ("db.here", "more/A.Example.zone", "more/b.example.zone", "more/readme", "c.example.zone"):
+        (tmp_path / name).touch()
+    file = tmp_path / "etc" / "s.toml"
+    file.write_text(
+        'listen = ["127.0.0.1:53"]\nstate = "var"\n[policy]\nslot = "4h"\n[[zones]]\nfile = "x.example.zone"\n'
+        'denial = "nsec"\npolicy = { window = "2h" }\n'
+    )
+    config = load_config(file, zone_arguments=["more", "c.example.zone", "Here.Example=db.here"])
+    assert [(z.origin, z.file) for z in config.zones] == [
+        ("x.example.", tmp_path / "etc" / "x.example.zone"),
+        ("a.example.", tmp_path / "more" / "A.Example.zone"),
+        ("b.example.", tmp_path / "more" / "b.example.zone"),
+        ("c.example.", tmp_path / "c.example.zone"),
+        ("here.example.", tmp_path / "db.here"),
+    ]
+    assert config.zones[0].denial is Denial.NSEC
+    assert config.zones[0].policy == Policy(slot=4 * 3600, window=2 * 3600)
+    assert config.zones[1].policy == Policy(slot=4 * 3600)
+    assert config.state == tmp_path / "etc" / "var"
+    assert config.listen == (Address("127.0.0.1", 53),)
+    told = load_config(file, state=Path("s"), listen=["[::1]:0"], kms_endpoint="https://kms.example.com")
+    assert (told.state, told.listen, told.kms.endpoint) == (
+        tmp_path / "s",
+        (Address("::1", 0),),
+        "https://kms.example.com",
+    )
+
+
+def test_an_empty_file_configures_no_zone(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.touch()
+    assert load_config(file).zones == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('listen = ["localhost:53"]', ":1: listen: 'localhost' in 'localhost:53' is no IP address"),
+        ("listen = []", ":1: listen: no address to listen on"),
+        ('[kms]\nemulator = "x"', ":2: kms.emulator: 'x' is no address with a port"),
+        ('[[zones]]\nfile = "db"', ":2: zones[0].file: 'db' does not name its origin"),
+        ('[[zones]]\nfile = "db"\norigin = "a..b"', ":3: zones[0].origin: 'a..b' is no domain name"),
+        ('[[zones]]\nfile = "a.zone"\n[zones.policy]\nslots = 1', ":3: zones[0].policy: 0 slots of 28800 s are less"),
+        (
+            '[[zones]]\nfile = "a.zone"\nsigned = false\nksk_arn = "arn:aws:kms:us-east-1:000000000000:key/1"',
+            ":4: zones[0].ksk_arn: an unsigned zone has no KSK",
+        ),
+    ],
+)
+def test_what_cannot_be_resolved_is_said(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert str(caught.value).startswith(f"{file}{message}")
+
+
+def test_arguments_that_name_no_zone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.example.zone").touch()
+    for arguments, message in [
+        (["b.example.zone"], "there is no zone file b.example.zone"),
+        (["empty"], "the folder empty holds no"),
+        (["db.a"], "does not name its origin"),
+        (["a.example.zone", "A.EXAMPLE=a.example.zone"], "a.example. is given twice"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            load_config(zone_arguments=arguments)
+    with pytest.raises(ConfigError, match="No such file"):
+        load_config(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="--kms-endpoint"):
+        load_config(kms_endpoint="kms")
+    with pytest.raises(ConfigError, match="--listen"):
+        load_config(listen=["kms"])
