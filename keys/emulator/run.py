@@ -1,0 +1,94 @@
+"""The emulator put together: its state on disk, its HTTP edge, and the files that lead clients to it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import trio
+
+from keys.emulator import aws_files, files
+from keys.emulator.app import Edge
+from keys.emulator.credentials import Credentials, RandomBytes
+from keys.emulator.faults import Faults
+from keys.emulator.keystore import Keystore, KeystoreError, RunBlocking
+from keys.emulator.material import PrivateKey, generate_key
+from keys.emulator.model import Site
+from keys.emulator.service import Service
+from keys.http import serve_http
+
+EXPIRY_INTERVAL = 3600.0
+"""Seconds between two looks for keys whose deletion date has come; every request looks too."""
+
+
+class Emulator(NamedTuple):
+    """A running emulator, for the process that it runs in."""
+
+    endpoint: str
+    """Its URL, for AWS_ENDPOINT_URL_KMS."""
+    site: Site
+    credentials: Credentials
+    faults: Faults
+    calls: Counter[str]
+    """How many signed requests came, by operation."""
+
+
+async def run_emulator(
+    state: Path,
+    sock: socket.socket,
+    *,
+    now: Callable[[], float],
+    site: Site | None = None,
+    run_blocking: RunBlocking = trio.to_thread.run_sync,
+    random_bytes: RandomBytes = secrets.token_bytes,
+    make_key: Callable[[str], PrivateKey] = generate_key,
+    task_status: trio.TaskStatus[Emulator] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve the keys under STATE/kms on `sock` (TCP, bound and listening; closed here) until cancelled.
+
+    Credentials are read from STATE/aws, generated there on first start, and STATE/aws/config is written to point at
+    this socket. `now` is the wall clock in seconds since the epoch. Passes an `Emulator` once it answers.
+    Raises `KeystoreError` and `CredentialsFileError` for state that can't be used, or that another process uses.
+    """
+    site = site or Site()
+    endpoint = _endpoint(sock)
+    with sock, _locked(state / "kms"):
+        store = Keystore(state / "kms", run_blocking)
+        credentials = aws_files.load_credentials(state, random_bytes)
+        faults = Faults()
+        service = Service(site, store, now, random_bytes, make_key)
+        edge = Edge(site, credentials, service, faults, now, random_bytes)
+        aws_files.write_config(state, site.region, {"kms": endpoint})
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve_http, edge.app, sock)
+            task_status.started(Emulator(endpoint, site, credentials, faults, edge.calls))
+            while True:
+                await store.expire(now())
+                await trio.sleep(EXPIRY_INTERVAL)
+
+
+def _endpoint(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"http://{host}:{port}"
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the key store for this process: two that write it would each undo what the other wrote."""
+    files.private_directory(directory)
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise KeystoreError(f"{directory}: another process is using this key store") from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,60 @@
+"""HTTP/1.1 on a socket that is already bound and listening: a Starlette application on Hypercorn's trio worker.
+
+Sockets are handed in, so that the caller decides their addresses, modes and inheritance, and knows that they are bound
+before it says so. Hypercorn speaks the protocol on each connection; trio accepts them, so that a cancelled server
+leaves no socket open and no line on stderr.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from contextvars import ContextVar
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+from starlette.types import ASGIApp
+
+KEEP_ALIVE = 60.0
+"""Seconds for which a connection may be idle between requests."""
+
+_log = logging.getLogger("signwright.http")
+_connection: ContextVar[trio.SocketStream] = ContextVar("connection")
+
+
+async def serve_http(
+    app: ASGIApp, sock: socket.socket, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serve `app` on `sock` (TCP or Unix, bound and listening, owned and closed by this function) until cancelled.
+
+    Lifespan events are not sent: what an application needs is opened by whoever composes it.
+    """
+    config = Config()
+    config.errorlog = _log
+    config.include_server_header = False
+    config.keep_alive_timeout = KEEP_ALIVE
+    context = WorkerContext(None)
+    wrapped = ASGIWrapper(app)  # type: ignore[arg-type]  # Starlette's and Hypercorn's types for the same protocol
+
+    async def serve_connection(stream: trio.SocketStream) -> None:
+        _connection.set(stream)
+        try:
+            await TCPServer(wrapped, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
+        except Exception:
+            # What one client provokes must not end the server for all the others.
+            _log.exception("a connection ended on an error")
+
+    with sock:
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trio.serve_listeners, serve_connection, [listener])
+            task_status.started()
+
+
+async def drop_connection() -> None:
+    """Close the connection of the request being handled, without another byte; the handler should then return."""
+    await trio.aclose_forcefully(_connection.get())

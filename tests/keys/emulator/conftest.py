@@ -1,0 +1,107 @@
+"""A running emulator on 127.0.0.1, and boto3 as a client that knows nothing of our code."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import trio
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from keys.emulator.credentials import AccessKey
+from keys.emulator.run import Emulator, run_emulator
+
+
+class Clock:
+    """The wall clock, and a person who can set it forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+def listening() -> socket.socket:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    sock.listen()
+    return sock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def emulator(tmp_path: Path, clock: Clock) -> AsyncIterator[Emulator]:
+    async with trio.open_nursery() as nursery:
+        yield await nursery.start(partial(run_emulator, tmp_path, listening(), now=clock))
+        nursery.cancel_scope.cancel()
+
+
+class Boto:
+    """boto3's KMS client, each call in a thread."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    async def __call__(self, operation: str, **params: Any) -> Any:
+        """The answer of an operation."""
+        return await trio.to_thread.run_sync(partial(getattr(self.client, operation), **params))
+
+    async def error(self, operation: str, **params: Any) -> tuple[str, int]:
+        """The error code and HTTP status with which an operation is refused."""
+        with pytest.raises(ClientError) as caught:
+            await self(operation, **params)
+        response = caught.value.response
+        return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def client(endpoint: str, key: AccessKey, *, source: dict[str, str] | None = None, region: str = "us-east-1") -> Boto:
+    """boto3 with these credentials, sending (and signing) the headers `source` with each request."""
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=2, connect_timeout=2)
+    made = boto3.client(
+        "kms",
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=key.id,
+        aws_secret_access_key=key.secret,
+        config=config,
+    )
+
+    def add_source(request: Any, **_: Any) -> None:
+        for name, value in (source or {}).items():
+            request.headers[name] = value
+
+    made.meta.events.register("before-sign.kms", add_source)
+    return Boto(made)
+
+
+@pytest.fixture
+def root(emulator: Emulator) -> Iterator[Boto]:
+    boto = client(emulator.endpoint, emulator.credentials.root)
+    yield boto
+    boto.client.close()
+
+
+@pytest.fixture
+def as_service(emulator: Emulator) -> Iterator[Callable[..., Boto]]:
+    made: list[Boto] = []
+
+    def make(**source: str) -> Boto:
+        headers = {f"x-amz-source-{name}": value for name, value in source.items()}
+        made.append(client(emulator.endpoint, emulator.credentials.service, source=headers))
+        return made[-1]
+
+    yield make
+    for boto in made:
+        boto.client.close()
