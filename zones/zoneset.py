@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from keys.ds import ds_rdata
+
 from keys.keyset import ZoneKeys
 from keys.model import FLAG_KSK
 from zones import names
@@ -42,7 +43,7 @@ class ZoneSet:
         return self._served.get(origin)
 
     def find(self, owner: bytes, rrtype: int) -> ServedZone | None:
-        """The zone that answers for `owner`: the longest match, but DS at an apex is its parent's (RFC 4035 §3.1.4.1)."""
+        """The zone that answers for `owner`: the longest match; DS at an apex is its parent's (RFC 4035 §3.1.4.1)."""
         served = self._served
         found = served.get(owner)
         if found is not None and rrtype != TYPE_DS:

@@ -1,0 +1,153 @@
+"""From a query to its response: a pure function of the query, the zones and the time.
+
+`respond` is total. What a zone knows is `zones.lookup`, how it says no is `zones.denial`, how it signs is
+`zones.signing`; the sections are put together in `server.compose`.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Sequence
+
+import structlog
+
+from server.compose import Composition, compose
+from server.edns import DEFAULT_SIZE, MINIMUM_SIZE, Edns, ExtendedError, opt_record
+from server.memo import Memo, Response
+from server.wire import (
+    HEADER_SIZE,
+    Query,
+    Rcode,
+    Rejected,
+    Unanswerable,
+    error_response,
+    read_query,
+    response_flags,
+)
+from zones.zone import TYPE_NXNAME
+from zones.zoneset import ServedZone, ZoneSet
+
+CLASS_IN = 1
+TYPE_OPT, TYPE_TKEY, TYPE_TSIG, TYPE_IXFR, TYPE_AXFR = 41, 249, 250, 251, 252
+_NO_QUESTION = {0, TYPE_OPT, TYPE_NXNAME, TYPE_TKEY, TYPE_TSIG}
+"""Types that stand in messages and are no data to ask for (RFC 6895 §3.1, RFC 9824 §3.5)."""
+MAXIMUM_MESSAGE = 0xFFFF
+FOREVER = 1 << 62
+
+_HEAD = struct.Struct("!5H")
+_log = structlog.get_logger("signwright.answer")
+
+
+class Via(enum.Enum):
+    """How a query came."""
+
+    UDP = "udp"
+    TCP = "tcp"
+
+
+def respond(
+    wire: bytes, zoneset: ZoneSet, now: int, via: Via, memo: Memo | None = None, udp_size: int = DEFAULT_SIZE
+) -> bytes | None:
+    """The response to the message `wire` at `now` (seconds since the epoch), or None where silence is due.
+
+    Never raises, whatever the bytes. `udp_size` is the largest UDP response in octets, and what we say we take.
+    """
+    return respond_fully(wire, zoneset, now, via, memo, udp_size)[0]
+
+
+def respond_fully(
+    wire: bytes, zoneset: ZoneSet, now: int, via: Via, memo: Memo | None, udp_size: int
+) -> tuple[bytes | None, int, int]:
+    """As `respond`, with what a cache wants to know: until when the response is good (0: keep it not), and where the
+    question ends.
+    """
+    try:
+        query = read_query(wire)
+    except Unanswerable:
+        return None, 0, 0
+    except Rejected as rejected:
+        return error_response(wire, rejected), 0, 0
+    end = query.question_end
+    try:
+        response, exists = _remembered(query, zoneset, now, via, memo, udp_size)
+    except Exception:
+        _log.exception("cannot answer", qname=query.qname.hex(), qtype=query.qtype)
+        return error_response(wire, Rejected(Rcode.SERVFAIL, end)), 0, end
+    answer = b"".join((wire[:2], response.head, wire[HEADER_SIZE:end], response.body))
+    return answer, response.until if exists else 0, end
+
+
+def _remembered(query: Query, zoneset: ZoneSet, now: int, via: Via, memo: Memo | None, udp_size: int) -> Response:
+    limit = response_limit(query.edns, via, udp_size)
+    if memo is None:
+        return _answer(query, zoneset, now, limit, None, udp_size)
+    memo.for_zoneset(zoneset)
+    edns = query.edns
+    # All that the response depends on beside ID and spelling; the limit stands for transport and size.
+    variant = 0 if edns is None else 1 | edns.do << 1 | edns.co << 2 | (edns.version << 3)
+    key = query.qname + struct.pack("!HHHHH", query.qtype, query.qclass, query.flags & 0x0110, variant, limit)
+    for kept in (memo.answers, memo.denials):
+        remembered = kept.get(key)
+        if remembered is not None and now < remembered.until:
+            return remembered, kept is memo.answers
+    response, exists = _answer(query, zoneset, now, limit, memo, udp_size)
+    (memo.answers if exists else memo.denials).put(key, response, len(response.body))
+    return response, exists
+
+
+def response_limit(edns: Edns | None, via: Via, udp_size: int) -> int:
+    """The largest response in octets (RFC 6891 §6.2.3 to §6.2.5)."""
+    if via is Via.TCP:
+        return MAXIMUM_MESSAGE
+    return MINIMUM_SIZE if edns is None else min(edns.size, udp_size)
+
+
+def _answer(
+    query: Query, zoneset: ZoneSet, now: int, limit: int, memo: Memo | None, udp_size: int
+) -> tuple[Response, bool]:
+    """The response, and whether it is of a name that exists."""
+    if query.edns is not None and query.edns.version != 0:
+        return _bare(query, Rcode.BADVERS, udp_size), False
+    if query.qtype in _NO_QUESTION:
+        return _bare(query, Rcode.FORMERR, udp_size, ExtendedError.INVALID_QUERY_TYPE), False
+    if query.qtype in (TYPE_AXFR, TYPE_IXFR):
+        return _bare(query, Rcode.REFUSED, udp_size, ExtendedError.PROHIBITED), False
+    served = zoneset.find(query.qname, query.qtype) if query.qclass == CLASS_IN else None
+    if served is None:
+        return _bare(query, Rcode.REFUSED, udp_size, ExtendedError.NOT_AUTHORITATIVE), False
+    failure = _failure(served, now)
+    if failure is not None:
+        # Whether this zone can be served is asked again each second.
+        return _bare(query, Rcode.SERVFAIL, udp_size, failure)._replace(until=now + 1), False
+    composition = compose(query, served, now, memo.signatures if memo else None)
+    return _fitted(query, composition, limit, udp_size), composition.exists
+
+
+def _failure(served: ServedZone, now: int) -> ExtendedError | None:
+    """Why a signed zone cannot be answered from: nothing unsigned is served in place of what should be signed."""
+    if not served.zone.signed:
+        return None
+    if served.keys is None:
+        return ExtendedError.NOT_READY
+    return ExtendedError.SIGNATURE_EXPIRED if served.keys.keyset.served(now) is None else None
+
+
+def _fitted(query: Query, composition: Composition, limit: int, udp_size: int) -> Response:
+    """The composed response where it fits, else an empty one with TC set (RFC 2181 §9, RFC 9471 §3)."""
+    edns, rcode = query.edns, composition.rcode
+    opt = opt_record(edns, udp_size) if edns is not None else b""
+    counts: Sequence[int] = composition.counts
+    records, truncated = composition.records, False
+    if composition.size + len(opt) > limit:
+        counts, records, truncated = (0, 0, 0), b"", True
+    flags = response_flags(query.flags, rcode, authoritative=composition.authoritative, truncated=truncated)
+    head = _HEAD.pack(flags, 1, counts[0], counts[1], counts[2] + bool(opt))
+    return Response(head, records + opt, composition.until)
+
+
+def _bare(query: Query, rcode: Rcode, udp_size: int, error: ExtendedError | None = None) -> Response:
+    """A response without records."""
+    opt = opt_record(query.edns, udp_size, rcode, error) if query.edns is not None else b""
+    head = _HEAD.pack(response_flags(query.flags, rcode), 1, 0, 0, bool(opt))
+    return Response(head, opt, FOREVER)

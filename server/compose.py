@@ -1,0 +1,269 @@
+"""The sections of a response: answer, authority, additional, each RRset with its RRSIG where the client wants them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from keys.keyset import TYPE_DNSKEY, ZoneKeys, dnskey_records
+from server.wire import Body, Query, Rcode
+from zones import denial, names
+from zones.lookup import Alias, Found, NoData, NoName, Redirect, Referral, find
+from zones.signing import SignatureMemo, sign
+from zones.zone import (
+    TYPE_ANY,
+    TYPE_CNAME,
+    TYPE_DS,
+    TYPE_NS,
+    TYPE_NSEC,
+    TYPE_RRSIG,
+    Denial,
+    Node,
+    RRset,
+    Zone,
+)
+from zones.zoneset import ServedZone
+
+CHAIN_LIMIT = 16
+"""Aliases followed in one response; a resolver goes on by itself from there."""
+
+
+class Composition(NamedTuple):
+    """A response as it stands before it is known whether it fits."""
+
+    rcode: Rcode
+    authoritative: bool
+    counts: tuple[int, int, int]
+    records: bytes
+    size: int
+    """Octets of the message without its OPT record."""
+    until: int
+    """The second from which an RRSIG in it makes room for the next, in seconds since the epoch."""
+    exists: bool
+    """Whether the queried name is one of the finitely many that the zone holds."""
+
+
+def compose(query: Query, served: ServedZone, now: int, memo: SignatureMemo | None) -> Composition:
+    """Answer `query` from one zone at `now`. A signed zone must have keys with a keyset that serves."""
+    composer = _Composer(query, served, now, memo)
+    composer.resolve()
+    return composer.composition()
+
+
+class _Composer:
+    """Gathers one response. Records are added section by section, in message order."""
+
+    def __init__(self, query: Query, served: ServedZone, now: int, memo: SignatureMemo | None) -> None:
+        self.zone: Zone = served.zone
+        self.keys: ZoneKeys | None = served.keys if served.zone.signed else None
+        self.now = now
+        self.memo = memo
+        self.qtype = query.qtype
+        edns = query.edns
+        self.wants_signatures = self.keys is not None and edns is not None and edns.do
+        self.compact_answers_ok = edns is not None and edns.co
+        self.body = Body(query.qname, self.zone.origin)
+        self.owner = query.qname
+        self.proofs: list[denial.Proof] = []
+        self.counts = [0, 0, 0]
+        self.section = 0
+        self.rcode = Rcode.NOERROR
+        self.authoritative = True
+        self.exists = True
+        self.until = self.keys.keyset.expiration if self.keys is not None else 1 << 62
+
+    def composition(self) -> Composition:
+        answers, authorities, additionals = self.counts
+        return Composition(
+            self.rcode,
+            self.authoritative,
+            (answers, authorities, additionals),
+            self.body.octets(),
+            self.body.size,
+            self.until,
+            self.exists,
+        )
+
+    # The walk along aliases (RFC 1034 §4.3.2, step 3)
+
+    def resolve(self) -> None:
+        seen: set[bytes] = set()
+        while self.owner not in seen and len(seen) < CHAIN_LIMIT:
+            seen.add(self.owner)
+            if not self.step():
+                return
+            if not names.is_subdomain(self.owner, self.zone.origin):
+                break
+        self.finish_positive()
+
+    def step(self) -> bool:
+        """Look up one owner. True when an alias leads on."""
+        if self.keys is not None and self.qtype in (TYPE_DNSKEY, TYPE_NSEC, TYPE_RRSIG) and self.made_by_signing():
+            return False
+        match find(self.zone, self.owner, self.qtype):
+            case Found(rrset, _, wildcard):
+                self.positive(rrset, wildcard)
+                self.finish_positive()
+            case Alias(rrset, target, _, wildcard):
+                self.positive(rrset, wildcard)
+                self.owner = target
+                return True
+            case Redirect(owner, rrset, target):
+                return self.redirect(owner, rrset, target)
+            case Referral(cut, node):
+                self.referral(cut, node)
+            case NoData(node, wildcard):
+                self.no_data(node, wildcard)
+            case NoName(encloser):
+                self.no_name(encloser)
+        return False
+
+    def positive(self, rrset: RRset, wildcard: bytes | None) -> None:
+        """An RRset in the answer section; expanded from a wildcard, it may want a proof in the authority section."""
+        signed_as = self.owner
+        if wildcard is not None:
+            self.exists = False
+            if self.wants_signatures:
+                self.proofs += denial.expansion(self.zone, self.owner)
+                if self.zone.denial is Denial.NSEC:
+                    signed_as = wildcard
+        self.add(self.owner, rrset, signed_as=signed_as)
+
+    def redirect(self, owner: bytes, rrset: RRset, target: bytes | None) -> bool:
+        """A DNAME and the CNAME made of it, which is not signed (RFC 6672 §5.3.1)."""
+        self.exists = False
+        self.add(owner, rrset)
+        if target is None:
+            self.rcode = Rcode.YXDOMAIN
+            self.finish_positive()
+            return False
+        self.add(self.owner, RRset(TYPE_CNAME, rrset.ttl, (target,)), sign_it=False)
+        self.owner = target
+        return True
+
+    def referral(self, cut: bytes, node: Node) -> None:
+        """What the parent knows of a delegation: NS, DS or the proof that there is none, glue (RFC 4035 §3.1.4)."""
+        if not self.counts[0]:
+            self.authoritative = False
+        self.finish_positive()
+        self.exists = self.exists and self.owner == cut
+        self.add(cut, node.rrsets[TYPE_NS], sign_it=False)
+        if self.wants_signatures:
+            signers = node.rrsets.get(TYPE_DS)
+            if signers is not None:
+                self.add(cut, signers)
+            else:
+                self.prove(denial.no_signer(self.zone, cut, node))
+        self.section = 2
+        for owner, rrset in node.glue:
+            self.add(owner, rrset, sign_it=False)
+
+    def no_data(self, node: Node, wildcard: bytes | None) -> None:
+        if self.qtype == TYPE_ANY and node.rrsets:
+            # One RRset of our choice, the same each time (RFC 8482 §4.1).
+            self.positive(node.rrsets[min(node.rrsets)], wildcard)
+            self.finish_positive()
+            return
+        if wildcard is not None:
+            self.exists = False
+        proofs = denial.no_data(self.zone, self.owner, node, wildcard) if self.wants_signatures else []
+        self.negative(proofs)
+
+    def no_name(self, closest_encloser: bytes) -> None:
+        self.exists = False
+        compact = self.wants_signatures and self.zone.denial is Denial.COMPACT
+        if not compact or self.compact_answers_ok:
+            self.rcode = Rcode.NXDOMAIN
+        proofs = denial.no_name(self.zone, self.owner, closest_encloser) if self.wants_signatures else []
+        self.negative(proofs)
+
+    # What is in no zone file
+
+    def made_by_signing(self) -> bool:
+        """Answer for a type that only signing makes; False where the ordinary lookup goes on."""
+        if self.qtype == TYPE_DNSKEY:
+            return self.owner == self.zone.origin and self.dnskey()
+        outcome = find(self.zone, self.owner, self.qtype)
+        if isinstance(outcome, NoName) and self.zone.denial is Denial.COMPACT and self.wants_signatures:
+            node, wildcard = None, None
+        elif isinstance(outcome, NoData):
+            node, wildcard = outcome.node, outcome.wildcard
+        else:
+            return False
+        return self.nsec(node, wildcard) if self.qtype == TYPE_NSEC else self.rrsig(node, wildcard)
+
+    def dnskey(self) -> bool:
+        assert self.keys is not None
+        served = self.keys.keyset.served(self.now)
+        assert served is not None  # or the zone would not be asked
+        records, rrsigs = dnskey_records(served)
+        self.counts[0] += self.body.add(self.owner, records)
+        if self.wants_signatures:
+            self.counts[0] += self.body.add(self.owner, rrsigs)
+        self.until = min(self.until, served.until)
+        return True
+
+    def nsec(self, node: Node | None, wildcard: bytes | None) -> bool:
+        if self.zone.denial is Denial.COMPACT:
+            wildcard = None
+        rrset = denial.nsec_at(self.zone, self.owner if wildcard is None else wildcard, node)
+        if rrset is None:
+            return False
+        self.exists = node is not None
+        self.positive(rrset, wildcard)
+        self.finish_positive()
+        return True
+
+    def rrsig(self, node: Node | None, wildcard: bytes | None) -> bool:
+        """One RRSIG of our choice: the same RRset's that ANY gives (RFC 8482 §4.1)."""
+        if node is not None and node.rrsets:
+            rrset = node.rrsets[min(node.rrsets)]
+        else:
+            made = denial.nsec_at(self.zone, self.owner, node)
+            if made is None:
+                return False
+            rrset = made
+        signed_as = wildcard if wildcard is not None and self.zone.denial is Denial.NSEC else self.owner
+        self.exists = node is not None and wildcard is None
+        self.counts[0] += self.body.add(self.owner, (self.signature(signed_as, rrset, rrset.ttl),))
+        return True
+
+    # Records into sections
+
+    def add(self, owner: bytes, rrset: RRset, *, signed_as: bytes | None = None, sign_it: bool = True) -> None:
+        self.counts[self.section] += self.body.add(owner, rrset.records)
+        if sign_it and self.wants_signatures:
+            record = self.signature(owner if signed_as is None else signed_as, rrset, rrset.ttl)
+            self.counts[self.section] += self.body.add(owner, (record,))
+
+    def signature(self, owner: bytes, rrset: RRset, ttl: int) -> bytes:
+        assert self.keys is not None
+        # What is made for one queried name is not worth remembering: its answer is.
+        memo = self.memo if self.exists or owner != self.owner else None
+        made = sign(self.keys, self.zone.origin, owner, rrset, self.now, memo)
+        self.until = min(self.until, made.until)
+        return made.record if ttl == rrset.ttl else made.record[:4] + ttl.to_bytes(4) + made.record[8:]
+
+    def finish_positive(self) -> None:
+        """After the answer section: the proofs that its wildcards need."""
+        self.section = 1
+        self.prove(self.proofs)
+        self.proofs = []
+
+    def negative(self, proofs: list[denial.Proof]) -> None:
+        """The authority section of a denial: proofs, and the SOA with its TTL cut to the negative TTL (RFC 2308 §3)."""
+        zone = self.zone
+        self.section = 1
+        self.counts[1] += self.body.add(zone.origin, zone.negative_soa.records)
+        if self.wants_signatures:
+            # The RRSIG is over the SOA with its original TTL.
+            self.counts[1] += self.body.add(zone.origin, (self.signature(zone.origin, zone.soa, zone.negative_ttl),))
+        seen = {proof.owner for proof in proofs}
+        self.prove([*proofs, *(proof for proof in self.proofs if proof.owner not in seen)])
+        self.proofs = []
+
+    def prove(self, proofs: list[denial.Proof]) -> None:
+        seen = set()
+        for proof in proofs:
+            if proof.owner not in seen:
+                seen.add(proof.owner)
+                self.add(proof.owner, proof.rrset)

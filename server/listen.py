@@ -1,0 +1,80 @@
+"""Sockets to listen on: bound once, plainly, so that a port in use is an error and never shared in silence."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from typing import NamedTuple
+
+from server.addresses import Address
+
+_BUFFER = 4 << 20  # bytes asked for; the kernel gives what its limit allows
+
+
+class PortInUse(Exception):  # noqa: N818
+    """Another process listens there already."""
+
+
+class CannotListen(Exception):  # noqa: N818
+    """An address that this host does not have, or may not be bound by this user."""
+
+
+class Pair(NamedTuple):
+    """The UDP and the TCP socket of one address."""
+
+    address: Address
+    udp: socket.socket
+    tcp: socket.socket
+
+
+def bind(address: Address) -> Pair:
+    """Bind UDP and TCP on one address; port 0 takes a free one for both.
+
+    Raises `PortInUse` and `CannotListen`. SO_REUSEPORT is not set: with it, the kernel would share the port
+    with another process of the same user without a word.
+    """
+    udp, tcp = _bound_to_free_port(address) if address.port == 0 else _bound_pair(address)
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        udp.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+    tcp.listen(512)
+    return Pair(Address(address.host, udp.getsockname()[1]), udp, tcp)
+
+
+def _bound_to_free_port(address: Address, tries: int = 32) -> tuple[socket.socket, socket.socket]:
+    """A port that is free for UDP may not be for TCP: then another one."""
+    for _ in range(tries - 1):
+        with contextlib.suppress(PortInUse):
+            return _bound_pair(address)
+    return _bound_pair(address)
+
+
+def _bound_pair(address: Address) -> tuple[socket.socket, socket.socket]:
+    udp = _bound(address, socket.SOCK_DGRAM)
+    try:
+        return udp, _bound(Address(address.host, udp.getsockname()[1]), socket.SOCK_STREAM)
+    except Exception:
+        udp.close()
+        raise
+
+
+def _bound(address: Address, kind: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, kind)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if kind == socket.SOCK_STREAM:
+            # Only lets a restart bind beside connections that linger; two listeners still exclude each other.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setblocking(False)
+        sock.bind((address.host, address.port))
+    except OSError as error:
+        sock.close()
+        name = "UDP" if kind == socket.SOCK_DGRAM else "TCP"
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(
+                f"{name} {address} is in use by another process: end it, or listen elsewhere with --listen"
+            ) from None
+        raise CannotListen(f"cannot listen on {name} {address}: {error.strerror}") from None
+    return sock

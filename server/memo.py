@@ -1,0 +1,97 @@
+"""Caches bounded in bytes. Each is a memo of a pure function: deleting it changes only speed.
+
+Eviction is by generations: when the young one is full it becomes the old one, and the old one is dropped whole. What is
+asked for again moves up. So an insertion costs the same whether or not something has to go.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, NamedTuple, TypeVar
+
+from zones.zoneset import ZoneSet
+
+_ENTRY_OVERHEAD = 250  # bytes: a dict slot, two bytes objects, a tuple (sys.getsizeof on CPython 3.11)
+
+V = TypeVar("V")
+
+
+class Response(NamedTuple):
+    """A response without its ID and its question, which are the client's own."""
+
+    head: bytes
+    """Flags and counts: the ten octets between ID and question."""
+    body: bytes
+    """All that follows the question."""
+    until: int
+    """The second from which this must not be served any more, since an RRSIG in it makes room for the next."""
+
+
+class Generations(Generic[V]):
+    """A mapping from bytes that holds at most `budget` bytes, by its own reckoning."""
+
+    __slots__ = ("_budget", "_old", "_used", "young")
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget // 2
+        self._used = 0
+        self.young: dict[bytes, V] = {}
+        """What was stored last; for a reader that cannot spare the call of `get`."""
+        self._old: dict[bytes, V] = {}
+
+    def __len__(self) -> int:
+        return len(self.young) + len(self._old)
+
+    def get(self, key: bytes) -> V | None:
+        """What is stored under `key`."""
+        value = self.young.get(key)
+        if value is None:
+            value = self._old.pop(key, None)
+            if value is not None:
+                self.young[key] = value
+        return value
+
+    def put(self, key: bytes, value: V, size: int = 0) -> None:
+        """Store `value`, which weighs `size` bytes beside the key."""
+        self._used += len(key) + size + _ENTRY_OVERHEAD
+        if self._used > self._budget:
+            self._old = self.young
+            self.young = {}
+            self._used = len(key) + size + _ENTRY_OVERHEAD
+        self.young[key] = value
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.young, self._old, self._used = {}, {}, 0
+
+
+class SignatureMemo(Generations[bytes]):
+    """Signatures by content (`zones.signing`)."""
+
+    def put(self, key: bytes, value: bytes, size: int = 64) -> None:
+        """Store a signature of 64 octets."""
+        super().put(key, value, size)
+
+
+class Memo:
+    """The caches of one process that answers.
+
+    Answers are good for one set of zones and are dropped with it; signatures are keyed by content and stay. Answers of
+    names that do not exist are kept apart: random names must not evict what is asked for.
+    """
+
+    def __init__(self, budget: int = 64 << 20) -> None:
+        """`budget` in bytes, over all caches."""
+        self.packets: Generations[tuple[bytes, int]] = Generations(budget // 4)
+        """Whole responses behind the ID, and until when, by the query's octets behind the ID (`server.hot`)."""
+        self.answers: Generations[Response] = Generations(budget // 4)
+        self.denials: Generations[Response] = Generations(budget // 16)
+        self.signatures = SignatureMemo(budget // 4)
+        self._zoneset: ZoneSet | None = None
+
+    def for_zoneset(self, zoneset: ZoneSet) -> None:
+        """Forget the answers of any other set of zones."""
+        if zoneset is not self._zoneset:
+            self.packets.clear()
+            self.answers.clear()
+            self.denials.clear()
+            self._zoneset = zoneset
