@@ -5,7 +5,7 @@ costs (µs a packet, one core, CPython 3.11): key, look-up and join 0.17 in all;
 (0x20 encoding) 0.5 more, for the key that lower-cases only the name. `bytes.lower()` over the whole packet would
 also change types (65 becomes 97), and so would be wrong.
 
-A query that carries EDNS options is never kept here: its octets are the client's to choose, and cookies differ each time.
+A query that carries EDNS options is never kept here: its octets are the client's choice, and cookies always differ.
 """
 
 from __future__ import annotations
