@@ -6,9 +6,11 @@ archive is proved before anything is replaced: every member is a plain file with
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -56,9 +58,11 @@ def stage_archive(state: StateDir, source: BinaryIO, now: float) -> str:
     partial = replacement.begin(state.path, now)
     try:
         try:
-            with tarfile.open(fileobj=source, mode="r:gz") as archive:
-                _unpack(archive, partial)
-        except (tarfile.TarError, EOFError, ValueError) as error:
+            with gzip.GzipFile(fileobj=source) as whole:
+                with tarfile.open(fileobj=whole, mode="r:") as archive:
+                    _unpack(archive, partial)
+                whole.read(tarfile.RECORDSIZE)  # to its end, where its checksum is
+        except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
             raise ArchiveError(f"this is no whole backup of Signwright: {error}") from None
         _prove(partial)
         return replacement.decide(partial)

@@ -207,9 +207,16 @@ def test_what_is_no_backup_is_refused(old: Path, archive_bytes: bytes, message: 
 
 
 def test_a_backup_cut_short_is_refused(old: Path, archive: bytes) -> None:
-    for length in range(0, len(archive) - 8, 211):
+    for length in [*range(0, len(archive), 211), len(archive) - 1]:
         with pytest.raises(StateError):
             stage(old, archive[:length])
+    assert mark(old) == {"old"}
+
+
+def test_a_backup_with_a_flipped_bit_is_refused(old: Path, archive: bytes) -> None:
+    for at in range(10, len(archive), 97):
+        with pytest.raises(StateError):
+            stage(old, archive[:at] + bytes([archive[at] ^ 1]) + archive[at + 1 :])
     assert mark(old) == {"old"}
 
 
