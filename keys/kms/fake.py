@@ -18,7 +18,7 @@ from typing import Literal, TypeVar
 import trio
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from keys.kms.errors import TIMED_OUT, classify
+from keys.kms.errors import TIMED_OUT, WRONG_KEY, classify
 from keys.kms.interface import KeyRequest, PublicKey, Signature, check_message
 from keys.zsk import ZoneSigner
 
@@ -43,6 +43,8 @@ class FakeKey:
     signer: ZoneSigner
     request: KeyRequest
     state: KeyState = KeyState.ENABLED
+    wrong: bool = False
+    """Made for something else than signing."""
 
 
 @dataclass(eq=False)
@@ -100,13 +102,7 @@ class FakeKms:
     async def create_key(self, request: KeyRequest) -> str:
         """See `Kms.create_key`."""
 
-        def perform(_request_id: str) -> str:
-            arn = f"{self._prefix}{_uuid(f'key {self._made}')}"
-            self.keys[arn] = FakeKey(ZoneSigner(self._private_key(self._made)), request)
-            self._made += 1
-            return arn
-
-        return await self._call("create_key", None, perform)
+        return await self._call("create_key", None, lambda _request_id: self._make(request))
 
     async def find_key(self, tag: str, value: str) -> str | None:
         """See `Kms.find_key`."""
@@ -123,6 +119,8 @@ class FakeKms:
         """See `Kms.get_public_key`."""
 
         def perform(request_id: str) -> PublicKey:
+            if self._usable(arn, request_id).wrong:
+                raise classify(WRONG_KEY, f"{arn} is not for signing", request_id)
             return PublicKey(arn, self._usable(arn, request_id).signer.public_key)
 
         return await self._call("get_public_key", arn, perform)
@@ -132,11 +130,19 @@ class FakeKms:
         check_message(message)
 
         def perform(request_id: str) -> Signature:
+            if self._usable(arn, request_id).wrong:
+                raise classify("InvalidKeyUsageException", f"{arn} is not for signing", request_id)
             return Signature(self._usable(arn, request_id).signer.sign(message), request_id)
 
         return await self._call("sign", arn, perform)
 
     # What an operator does to keys.
+
+    def make_wrong_key(self) -> str:
+        """CreateKey of a key that is not for signing; its ARN."""
+        arn = self._make(KeyRequest("not for signing", None, {}))
+        self.keys[arn].wrong = True
+        return arn
 
     def enable(self, arn: str) -> None:
         """EnableKey."""
@@ -198,6 +204,12 @@ class FakeKms:
         if failing and failing.code:
             raise classify(failing.code, "performed, but the answer was lost, as ordered")
         return answer
+
+    def _make(self, request: KeyRequest) -> str:
+        arn = f"{self._prefix}{_uuid(f'key {self._made}')}"
+        self.keys[arn] = FakeKey(ZoneSigner(self._private_key(self._made)), request)
+        self._made += 1
+        return arn
 
     def _usable(self, arn: str, request_id: str) -> FakeKey:
         key = self.keys.get(arn)

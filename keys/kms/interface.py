@@ -32,7 +32,7 @@ class PublicKey(NamedTuple):
     """The public half of a KSK."""
 
     arn: str
-    """As the KMS names the key."""
+    """As the KMS names the key, also where it was asked for by an alias."""
     point: bytes
     """x‖y, 64 bytes, as a DNSKEY holds it (RFC 6605 §4)."""
 
