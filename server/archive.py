@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
-from keys.emulator.files import private_directory
+from keys.emulator.files import TEMPORARY, private_directory
 from keys.seal import StateError
 from keys.store import DATABASE, STATE_KEY, StateTooNew, Store
 from server import replacement
@@ -39,7 +39,7 @@ def write_archive(state: StateDir, copy_database: Callable[[Path], None], to: Bi
     The database is copied first and the emulator's keys after it, so that no key it names is missing. Raises
     `StateError` and `OSError`.
     """
-    with TemporaryDirectory(prefix="backup-", dir=state.path) as folder:
+    with TemporaryDirectory(prefix=replacement.COPYING, dir=state.path) as folder:
         copy = Path(folder) / DATABASE
         copy_database(copy)
         with tarfile.open(fileobj=to, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
@@ -73,7 +73,9 @@ def stage_archive(state: StateDir, source: BinaryIO, now: float) -> str:
 
 def _files_below(state: StateDir) -> Iterator[Path]:
     for folder in (state.kms, state.aws):
-        yield from (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".new")
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.suffix != TEMPORARY and path != state.kms_lock:
+                yield path
 
 
 def _private(member: tarfile.TarInfo) -> tarfile.TarInfo:

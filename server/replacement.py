@@ -19,6 +19,9 @@ from keys.store import DATABASE, STATE_KEY
 CONTENT = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", STATE_KEY, "kms", "aws")
 """What is replaced, beside `version`, which is never missing. All else in the directory can be made again."""
 
+COPYING = "backup-"
+"""Begins the name of a folder that holds a copy of the database while a backup is made."""
+
 PARTIAL, DECIDED, MOVING, BEFORE = "partial-", "restore-", "restoring-", "before-restore-"
 
 
@@ -55,9 +58,12 @@ def pending(path: Path) -> bool:
 
 
 def finish(path: Path) -> list[str]:
-    """Carry out what was decided. The caller holds the locks. Returns the names under which old content was kept."""
+    """Carry out what was decided, and clear away what was cut short. The caller holds the locks.
+
+    Returns the names under which old content was kept.
+    """
     for name in _names(path):
-        if name.startswith(PARTIAL):
+        if name.startswith((PARTIAL, COPYING)):
             abandon(path / name)
     done = []
     for name in sorted(_names(path), key=lambda name: name.rpartition("-")[2]):

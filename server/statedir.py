@@ -26,7 +26,7 @@ SOCKET_PATH_LIMIT = 107
 """Octets of a Unix socket's path: `sun_path` has 108 on Linux, and ends with a zero."""
 
 _MARK = "signwright state "
-_OURS = ("lock", "kms.lock", "version", "kms", "aws")
+_OURS = ("lock", "version", "version.new")
 """What is in a directory in which a first start was cut short."""
 
 
@@ -81,8 +81,8 @@ class StateDir(NamedTuple):
 
     @property
     def kms_lock(self) -> Path:
-        """Held by the emulator, embedded or on its own, that uses `kms` and `aws`."""
-        return self.path / "kms.lock"
+        """Held by the emulator that uses `kms` and `aws`: embedded in a server, or on its own beside one."""
+        return self.kms / "lock"
 
     @property
     def version(self) -> Path:
@@ -104,16 +104,13 @@ def open_state(path: Path) -> Iterator[StateDir]:
         yield state
 
 
-@contextmanager
-def open_kms_state(path: Path) -> Iterator[StateDir]:
-    """Make the directory where it is missing, and hold its `kms` and `aws` for one emulator. Raises `StateError`."""
+def prepare_state(path: Path) -> StateDir:
+    """Make the directory where it is missing, for an emulator on its own, which holds `kms`. Raises `StateError`."""
     state = StateDir(path.absolute())
-    with ExitStack() as held:
-        with _declared(state.path):
-            _prepare(state)
-            held.enter_context(locked(state.kms_lock, state.kms))
-            check_version(state)
-        yield state
+    with _declared(state.path):
+        _prepare(state)
+        check_version(state)
+    return state
 
 
 @contextmanager
@@ -175,9 +172,9 @@ def finish_restore(state: StateDir) -> list[str]:
 
 
 def _finish_restore(state: StateDir) -> list[str]:
-    if not replacement.pending(state.path):
-        return []
-    with locked(state.kms_lock, state.kms):
+    with ExitStack() as held:
+        if replacement.pending(state.path) and state.kms.is_dir():
+            held.enter_context(locked(state.kms_lock, state.kms))
         return replacement.finish(state.path)
 
 

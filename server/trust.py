@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from keys.ds import ds_text
 from keys.emulator.files import private_directory, write_private
 from server.addresses import Address
 
 RESOLVER = Address("127.0.0.1", 5301)
 """Where the resolver of `resolver.conf` listens."""
 
-_DS_DIGEST_AT = 4
 _NAMES_OF_SPECIAL_USE = ("test.", "invalid.", "onion.", "localhost.", "local.", "arpa.")
 """What resolvers answer by themselves (RFC 6761, RFC 6303) unless told that a zone is served."""
 
@@ -30,11 +30,6 @@ class ZoneTrust(NamedTuple):
     """DS rdata of each ACTIVE KSK; none where the zone is not signed, or not yet."""
     signed: bool = True
     ds_ttl: int = 3600
-
-
-def ds_text(rdata: bytes) -> str:
-    """DS rdata as it stands in a master file: key tag, algorithm, digest type, digest (RFC 4034 §5.3)."""
-    return f"{int.from_bytes(rdata[:2])} {rdata[2]} {rdata[3]} {rdata[_DS_DIGEST_AT:].hex().upper()}"
 
 
 def ds_records(zone: ZoneTrust) -> list[str]:

@@ -15,7 +15,7 @@ from keys.seal import StateError, StateKeyWrong
 from keys.store import DATABASE, STATE_KEY, StateDamaged, StateTooNew, Store
 from server import replacement
 from server.archive import ArchiveError, stage_archive, write_archive
-from server.statedir import StateLocked, finish_restore, open_kms_state, open_state
+from server.statedir import StateLocked, finish_restore, locked, open_state
 
 ORIGIN = b"\x03lab\x07example\x00"
 NOW = 1_767_225_600
@@ -29,6 +29,7 @@ def fill(path: Path, mark: str) -> None:
             folder.mkdir(parents=True, mode=0o700)
             (folder / name).write_text(mark)
         (state.kms / "keys" / "2.json.new").write_text("half")
+        state.kms_lock.touch()
 
 
 def mark(path: Path) -> set[str]:
@@ -94,7 +95,7 @@ def test_a_running_server_puts_it_in_place_itself(old: Path, archive: bytes) -> 
 
 def test_an_emulator_that_uses_the_keys_is_waited_for(old: Path, archive: bytes) -> None:
     stage(old, archive)
-    with open_kms_state(old), pytest.raises(StateLocked, match="kms is in use"):
+    with locked(old / "kms" / "lock", old / "kms"), pytest.raises(StateLocked, match="kms is in use"):
         open_state(old).__enter__()
     with open_state(old):
         pass
