@@ -124,7 +124,7 @@ def next_marker(page: ListKeysAnswer | ListResourceTagsAnswer, request_id: str) 
 
 
 def public_key(answer: GetPublicKeyAnswer, arn: str, request_id: str) -> PublicKey:
-    """The public half of the key that was asked for as `arn`. Raises `KmsRefused` (`WrongKey`) for a key of another kind."""
+    """The public half of the key asked for as `arn`. Raises `KmsRefused` (`WrongKey`) for a key of another kind."""
     spec = answer.key_spec or answer.customer_master_key_spec
     if spec is None:
         raise _malformed("a public key without its KeySpec", request_id)

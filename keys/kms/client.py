@@ -16,11 +16,10 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 import httpx2
 import msgspec
 import trio
-from botocore.credentials import ReadOnlyCredentials
 from botocore.session import Session
 
 from keys.kms import answers
-from keys.kms.credentials import Chain, Destination, SessionFactory, resolve
+from keys.kms.credentials import Chain, Credentials, Destination, SessionFactory, resolve
 from keys.kms.errors import (
     CONNECTION_FAILED,
     CREDENTIAL_CODES,
@@ -254,6 +253,22 @@ class KmsClient:
     ) -> tuple[Answer, str]:
         async with self._chain_lock:
             credentials = await self._run_blocking(self._chain.load)
+        request = self._signed_request(http, where, operation, parameters, headers, credentials)
+        status, request_id, body = await _send(http, request)
+        body = _without_secrets(body, credentials)
+        if status != 200:
+            raise answers.error_of(status, body, request_id)
+        return answers.parse(body, kind, request_id), request_id
+
+    def _signed_request(
+        self,
+        http: httpx2.AsyncClient,
+        where: Destination,
+        operation: str,
+        parameters: Mapping[str, Any],
+        headers: Mapping[str, str],
+        credentials: Credentials,
+    ) -> httpx2.Request:
         body = msgspec.json.encode(parameters)
         unsigned = {
             "Host": httpx2.URL(where.url).netloc.decode("ascii"),
@@ -262,23 +277,22 @@ class KmsClient:
             **headers,
         }
         signed = signed_headers(where.url, where.region, unsigned, body, credentials, self._now())
-        status, request_id, answer = await _post(http, where.url, signed, body)
-        answer = _without_secrets(answer, credentials)
-        if status != 200:
-            raise answers.error_of(status, answer, request_id)
-        return answers.parse(answer, kind, request_id), request_id
+        return http.build_request("POST", where.url, headers={**_PLAIN, **signed}, content=body)
 
 
-async def _post(http: httpx2.AsyncClient, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str, bytes]:
-    """One POST: the status, the request id and the whole answer. Raises `KmsUnavailable`."""
+async def _send(http: httpx2.AsyncClient, request: httpx2.Request) -> tuple[int, str, bytes]:
+    """Send a request: the status, the request id and the whole answer. Raises `KmsUnavailable`."""
     received = bytearray()
     try:
-        async with http.stream("POST", url, headers={**_PLAIN, **headers}, content=body) as response:
+        response = await http.send(request, stream=True)
+        try:
             request_id = answers.one_line(response.headers.get("x-amzn-requestid", ""))
             async for piece in response.aiter_raw():
                 received += piece
                 if len(received) > _LONGEST_ANSWER:
                     raise KmsUnavailable(MALFORMED_ANSWER, f"an answer of over {_LONGEST_ANSWER} bytes", request_id)
+        finally:
+            await response.aclose()
     except httpx2.TimeoutException as error:
         raise KmsUnavailable(TIMED_OUT, type(error).__name__) from None
     except httpx2.TransportError as error:
@@ -287,7 +301,7 @@ async def _post(http: httpx2.AsyncClient, url: str, headers: Mapping[str, str], 
     return response.status_code, request_id, bytes(received)
 
 
-def _without_secrets(answer: bytes, credentials: ReadOnlyCredentials) -> bytes:
+def _without_secrets(answer: bytes, credentials: Credentials) -> bytes:
     """The answer without what must not reach a log: some services answer a wrong signature with the request in full."""
     for secret in (credentials.token, credentials.secret_key):
         if secret:

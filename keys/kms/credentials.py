@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, PartialCredentialsError
 from botocore.session import Session
 
@@ -31,6 +30,20 @@ class Destination(NamedTuple):
     region: str
     tls: ssl.SSLContext | None
     """`None` for an endpoint without TLS."""
+
+
+class Credentials:
+    """What signs a call. The repr shows the access key's id and nothing else, since tracebacks may show locals."""
+
+    __slots__ = ("access_key", "secret_key", "token")
+
+    def __init__(self, access_key: str, secret_key: str, token: str | None) -> None:
+        self.access_key = access_key
+        self.secret_key = secret_key
+        self.token = token
+
+    def __repr__(self) -> str:
+        return f"<Credentials {self.access_key}>"
 
 
 def fixed_session(access_key: str, secret_key: str) -> SessionFactory:
@@ -55,7 +68,7 @@ class Chain:
         self._make_session = make_session
         self._session: Session | None = None
 
-    def load(self) -> ReadOnlyCredentials:
+    def load(self) -> Credentials:
         """Credentials to sign with now. Blocks.
 
         Raises `KmsRefused` (`NoCredentials`, `InvalidConfiguration`) and `KmsUnavailable` (`CredentialsUnavailable`).
@@ -79,7 +92,7 @@ class Chain:
             )
         if not all(_is_plain(text) for text in (frozen.access_key, frozen.secret_key, frozen.token or "")):
             raise KmsRefused(INVALID_CONFIGURATION, "the AWS credentials hold characters that credentials don't have")
-        return frozen
+        return Credentials(*frozen[:3])
 
     def forget(self) -> None:
         """Walk the chain anew at the next `load`."""

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import ReadOnlyCredentials
+
+from keys.kms.credentials import Credentials
 
 
 class _Signer(SigV4Auth):  # type: ignore[misc]  # botocore has no types
@@ -21,7 +22,7 @@ class _Signer(SigV4Auth):  # type: ignore[misc]  # botocore has no types
 
 
 def signed_headers(
-    url: str, region: str, headers: Mapping[str, str], body: bytes, credentials: ReadOnlyCredentials, now: float
+    url: str, region: str, headers: Mapping[str, str], body: bytes, credentials: Credentials, now: float
 ) -> dict[str, str]:
     """`headers` with the date, the signature over all of them and, for temporary credentials, their session token.
 
