@@ -15,6 +15,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from keys.emulator.documents import read_json
 from keys.emulator.patterns import arn_like, glob
 
 CONDITION_KEYS = frozenset(
@@ -98,9 +99,9 @@ class Statement(NamedTuple):
 def parse_policy(text: str) -> tuple[Statement, ...]:
     """The statements of a key policy. Raises `MalformedPolicyError`."""
     try:
-        document = json.loads(text, object_pairs_hook=_object_without_duplicates)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise MalformedPolicyError("The policy is not JSON.") from error
+        document = read_json(text)
+    except ValueError as error:
+        raise MalformedPolicyError(f"The policy can't be read: {error}.") from None
     _only(document, {"Version", "Id", "Statement"}, {"Statement"}, "policy")
     if document.get("Version", "2012-10-17") not in ("2012-10-17", "2008-10-17"):
         raise MalformedPolicyError("Version must be 2012-10-17 or 2008-10-17.")
@@ -160,13 +161,6 @@ def _names(statement: Statement, caller: Caller) -> bool:
 def _met(condition: Condition, context: Mapping[str, str]) -> bool:
     value = context.get(condition.key)
     return value is not None and any(_OPERATORS[condition.operator](pattern, value) for pattern in condition.values)
-
-
-def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise MalformedPolicyError("A member is given twice.")
-    return members
 
 
 def _only(value: Any, allowed: set[str], required: set[str], what: str) -> None:

@@ -6,7 +6,6 @@ botocore checks before it sends only what is missing, of another type or too sho
 from __future__ import annotations
 
 import binascii
-import json
 import re
 from base64 import b64decode
 from typing import Any
@@ -15,6 +14,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
+from keys.emulator.documents import read_json
 from keys.emulator.errors import AwsError
 
 
@@ -29,8 +29,8 @@ class Requests:
     def parse(self, operation: str, body: bytes) -> dict[str, Any]:
         """The parameters of a request, blobs decoded. Raises `AwsError` for what is not in the operation's shape."""
         try:
-            params = json.loads(body or b"{}")
-        except (ValueError, RecursionError):
+            params = read_json(body.decode() or "{}")
+        except ValueError:
             raise AwsError("SerializationException", "The request is not JSON.") from None
         if not isinstance(params, dict):
             raise AwsError("SerializationException", "The request is not a JSON object.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,17 @@ from keys.emulator.run import Emulator, run_emulator
 
 
 class Clock:
-    """The wall clock, and a person who can set it forward."""
+    """The wall clock of the emulator and of boto3, which a test can set forward."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
 
     def __call__(self) -> float:
         return time.time() + self.ahead
+
+    def as_datetime(self) -> datetime:
+        """The time as botocore asks for it when it signs."""
+        return datetime.fromtimestamp(self(), UTC).replace(tzinfo=None)
 
 
 def listening() -> socket.socket:
@@ -37,8 +42,10 @@ def listening() -> socket.socket:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("botocore.auth.get_current_datetime", made.as_datetime)
+    return made
 
 
 @pytest.fixture
@@ -87,21 +94,30 @@ def client(endpoint: str, key: AccessKey, *, source: dict[str, str] | None = Non
 
 
 @pytest.fixture
-def root(emulator: Emulator) -> Iterator[Boto]:
-    boto = client(emulator.endpoint, emulator.credentials.root)
-    yield boto
-    boto.client.close()
-
-
-@pytest.fixture
-def as_service(emulator: Emulator) -> Iterator[Callable[..., Boto]]:
+def connect(emulator: Emulator) -> Iterator[Callable[..., Boto]]:
+    """Makes clients of the emulator, by default with the account root's credentials; closes them."""
     made: list[Boto] = []
 
-    def make(**source: str) -> Boto:
-        headers = {f"x-amz-source-{name}": value for name, value in source.items()}
-        made.append(client(emulator.endpoint, emulator.credentials.service, source=headers))
+    def make(key: AccessKey = emulator.credentials.root, **options: Any) -> Boto:
+        made.append(client(emulator.endpoint, key, **options))
         return made[-1]
 
     yield make
     for boto in made:
         boto.client.close()
+
+
+@pytest.fixture
+def root(connect: Callable[..., Boto]) -> Boto:
+    return connect()
+
+
+@pytest.fixture
+def as_service(emulator: Emulator, connect: Callable[..., Boto]) -> Callable[..., Boto]:
+    """Makes clients with the service principal's credentials, acting for `arn` and `account` where given."""
+
+    def make(**source: str) -> Boto:
+        headers = {f"x-amz-source-{name}": value for name, value in source.items()}
+        return connect(emulator.credentials.service, source=headers)
+
+    return make
