@@ -1,0 +1,140 @@
+"""What a running server can be asked and told, as the control protocol needs it; `app` does it.
+
+Every time is seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from keys.status import Condition, ZoneStatus
+from server.statedir import StateDir
+
+
+class Outcome(enum.Enum):
+    """How a run of the server ended."""
+
+    STOPPED = "stopped"
+    RESTART = "restart"
+    """A restored state waits: open it and run again, in the same process."""
+
+
+class ZoneReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One zone that is served."""
+
+    origin: str
+    """Lower case, with its last dot."""
+    file: str
+    serial: int
+    signed: bool
+    denial: str
+    example: str
+    """A query that it answers: "www.lab.example A"."""
+    refused: str | None = None
+    """Why the file's present content is not served (file:line: reason), while what was served before goes on."""
+    ds: tuple[str, ...] = ()
+    """The records to put into the parent zone, whole lines."""
+    keys: ZoneStatus | None = None
+    """Of a signed zone."""
+
+
+class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The server at one moment."""
+
+    version: str
+    pid: int
+    now: int
+    started: int
+    state: str
+    """The state directory."""
+    listeners: tuple[str, ...]
+    """Addresses for UDP and TCP."""
+    kms: str
+    """URL of the KMS."""
+    zones: tuple[ZoneReport, ...]
+
+
+class ReloadOutcome(enum.Enum):
+    """What a reload did with one zone."""
+
+    REPLACED = "replaced"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+    """Its file is no zone; the one served before goes on."""
+
+
+class ZoneReload(msgspec.Struct, frozen=True, kw_only=True):
+    """One zone after a reload."""
+
+    origin: str
+    outcome: ReloadOutcome
+    serial: int | None = None
+    """Of what is served now; `None` where nothing is."""
+    reason: str | None = None
+    """Of a refusal: file:line: reason."""
+
+
+class ReloadReport(msgspec.Struct, frozen=True):
+    """What a reload did."""
+
+    zones: tuple[ZoneReload, ...]
+
+
+class Operations(Protocol):
+    """A running server, to the control protocol."""
+
+    @property
+    def state(self) -> StateDir:
+        """The state directory that it holds."""
+
+    def status(self) -> ServerStatus:
+        """How it is."""
+
+    async def reload(self) -> ReloadReport:
+        """Read every zone file again; each that is a zone is served from then on."""
+
+    async def backup_database(self, to: Path) -> None:
+        """Write a consistent copy of the database. Raises `StateError`."""
+
+    def restart(self) -> None:
+        """End this run with `Outcome.RESTART`; returns at once."""
+
+
+class Level(enum.IntEnum):
+    """How much a status wants attention; the value is the exit code that monitoring expects."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+
+
+SHORT_RUNWAY = 86400
+"""Seconds of validity left below which a signed zone is critical."""
+
+_CONDITIONS = {
+    Condition.SIGNING: Level.OK,
+    Condition.STARTING: Level.WARNING,
+    Condition.TROUBLED: Level.WARNING,
+    Condition.FAILING: Level.CRITICAL,
+    Condition.FROZEN: Level.CRITICAL,
+}
+
+
+def zone_level(zone: ZoneReport, now: int) -> Level:
+    """How much one zone wants attention at `now`."""
+    level = Level.WARNING if zone.refused else Level.OK
+    if zone.keys is None:
+        return max(level, Level.CRITICAL if zone.signed else Level.OK)
+    level = max(level, _CONDITIONS[zone.keys.condition])
+    if level is Level.WARNING and zone.keys.valid_until is not None and zone.keys.valid_until - now < SHORT_RUNWAY:
+        return Level.CRITICAL
+    return level
+
+
+def server_level(status: ServerStatus) -> Level:
+    """How much the server wants attention: as its worst zone; one without zones is critical."""
+    return max((zone_level(zone, status.now) for zone in status.zones), default=Level.CRITICAL)
