@@ -41,6 +41,13 @@ def bind(address: Address) -> Pair:
     return Pair(Address(address.host, udp.getsockname()[1]), udp, tcp)
 
 
+def bind_stream(address: Address, where: str = "--listen") -> socket.socket:
+    """A listening TCP socket; `where` is what an error says to change. Raises `PortInUse` and `CannotListen`."""
+    sock = _bound(address, socket.SOCK_STREAM, where)
+    sock.listen(128)
+    return sock
+
+
 def _bound_to_free_port(address: Address, tries: int = 32) -> tuple[socket.socket, socket.socket]:
     """A port that is free for UDP may not be for TCP: then another one."""
     for _ in range(tries - 1):
@@ -58,7 +65,7 @@ def _bound_pair(address: Address) -> tuple[socket.socket, socket.socket]:
         raise
 
 
-def _bound(address: Address, kind: int) -> socket.socket:
+def _bound(address: Address, kind: int, where: str = "--listen") -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     sock = socket.socket(family, kind)
     try:
@@ -74,7 +81,7 @@ def _bound(address: Address, kind: int) -> socket.socket:
         name = "UDP" if kind == socket.SOCK_DGRAM else "TCP"
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(
-                f"{name} {address} is in use by another process: end it, or listen elsewhere with --listen"
+                f"{name} {address} is in use by another process: end it, or listen elsewhere with {where}"
             ) from None
         raise CannotListen(f"cannot listen on {name} {address}: {error.strerror}") from None
     return sock

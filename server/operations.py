@@ -65,6 +65,8 @@ class ReloadOutcome(enum.Enum):
     UNCHANGED = "unchanged"
     REFUSED = "refused"
     """Its file is no zone; the one served before goes on."""
+    REMOVED = "removed"
+    """The configuration names it no more."""
 
 
 class ZoneReload(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from keys.ds import ds_rdata
-
 from keys.keyset import ZoneKeys
 from keys.model import FLAG_KSK
 from zones import names
-from zones.zone import TYPE_DS, Zone
+from zones.zone import TYPE_DS, TYPE_SOA, Node, RRset, Zone
 
 
 class ServedZone(NamedTuple):
@@ -64,6 +63,16 @@ class ZoneSet:
         if current is not None and zone.signed:
             return self._with(zone.origin, current._replace(zone=zone, loaded=zone))
         return self._with(zone.origin, ServedZone(zone, None, zone))
+
+    def with_unloaded(self, origin: bytes) -> ZoneSet:
+        """A set in which the zone `origin`, whose data could not be loaded, answers SERVFAIL: it is ours all the same.
+
+        It stands there as a signed zone that never gets keys. A zone that is there already stays.
+        """
+        if origin in self._served:
+            return self
+        soa = RRset(TYPE_SOA, 0, (names.ROOT * 2 + bytes(20),))
+        return self.with_zone(Zone(origin, {origin: Node({TYPE_SOA: soa})}))
 
     def without_zone(self, origin: bytes) -> ZoneSet:
         """A set without the zone `origin`."""

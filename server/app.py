@@ -1,0 +1,165 @@
+"""The composition root: everything that runs, put together in one nursery.
+
+Listeners are critical: one that crashes ends the process. Custodians look after themselves. The order of a start is
+state, sockets, zones, KMS, answering, signing, ready; a zone without a valid keyset answers SERVFAIL meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import string
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+
+import structlog
+import trio
+
+from keys.http import serve_http
+from keys.performer import Services
+from keys.store import Store
+from keys.zsk import generate_private_key
+from server.config import Config
+from server.control.app import control_app
+from server.control.sockets import bind_control
+from server.hosting import Change, Hosting, ZoneLoad
+from server.hot import Responder
+from server.kms import open_kms
+from server.listen import Pair, bind
+from server.memo import Memo
+from server.operations import Outcome
+from server.running import Running
+from server.statedir import StateDir, open_state
+from server.tcp import Limits, serve_tcp
+from server.udp import serve_udp
+
+CONCURRENT_SIGNATURES = 32
+"""KMS Sign calls in flight, over all zones."""
+
+_TOKEN = string.ascii_uppercase + string.digits
+_log = structlog.get_logger("signwright")
+
+
+class NothingToServe(Exception):  # noqa: N818 - it names what happened
+    """No zone is configured, or none could be loaded; `loads` says why."""
+
+    def __init__(self, loads: Sequence[ZoneLoad]) -> None:
+        reasons = "; ".join(load.reason for load in loads if load.reason)
+        super().__init__(f"no zone can be served: {reasons}" if reasons else "no zone is configured")
+        self.loads = loads
+
+
+async def run(config: Config, reread: Callable[[], Config], on_ready: Callable[[Running], None]) -> Outcome:
+    """Serve until a signal or the control socket ends it. `reread` gives the configuration anew, for a reload.
+
+    Raises `StateError`, `PortInUse`, `CannotListen`, `KmsError`, `KeystoreError` and `NothingToServe` for what a person
+    must mend.
+    """
+    with ExitStack() as held:
+        state = held.enter_context(open_state(config.state))
+        pairs = [held.enter_context(_bound(bind(address))) for address in config.listen]
+        store = held.enter_context(Store.open(state.path, os.urandom))
+        with _single_errors():
+            async with trio.open_nursery() as nursery:
+                outcome = await _serve(config, reread, on_ready, state, pairs, store, nursery)
+                nursery.cancel_scope.cancel()
+        return outcome
+
+
+async def _serve(
+    config: Config,
+    reread: Callable[[], Config],
+    on_ready: Callable[[Running], None],
+    state: StateDir,
+    pairs: Sequence[Pair],
+    store: Store,
+    nursery: trio.Nursery,
+) -> Outcome:
+    async with _hosting(config, state, store, nursery) as (hosting, changes, kms):
+        running = Running(config, reread, state, store, hosting, [pair.address for pair in pairs], kms)
+        loads = await hosting.load(config.zones)
+        if all(load.change is Change.REFUSED for load in loads):
+            raise NothingToServe(loads)
+        _answer(config, pairs, hosting, nursery)
+        await nursery.start(serve_http, control_app(running), bind_control(state.control_socket))
+        await hosting.sign()
+        await running.write_trust()
+        nursery.start_soon(running.keep_trust_written, changes)
+        await nursery.start(_follow_signals, running)
+        on_ready(running)
+        return await running.ended()
+
+
+@asynccontextmanager
+async def _hosting(
+    config: Config, state: StateDir, store: Store, nursery: trio.Nursery
+) -> AsyncIterator[tuple[Hosting, trio.MemoryReceiveChannel[None], str]]:
+    """The zones with all that their keys need, notice of their changes, and the URL of the KMS."""
+    announce, changes = trio.open_memory_channel[None](1)
+
+    def changed() -> None:
+        # One pending notice stands for any number of changes.
+        try:
+            announce.send_nowait(None)
+        except trio.WouldBlock:
+            return
+
+    async with open_kms(config.kms, state, time.time, nursery) as kms:
+        services = Services(
+            provisioning=kms.provisioning,
+            service=kms.service,
+            key_policy=kms.key_policy,
+            store=store,
+            run_blocking=trio.to_thread.run_sync,
+            limit=trio.CapacityLimiter(CONCURRENT_SIGNATURES),
+            now=time.time,
+            new_token=_new_token,
+            generate_private_key=generate_private_key,
+            log=structlog.get_logger("signwright.keys"),
+        )
+        yield Hosting(services, nursery, changed), changes, kms.url
+
+
+def _answer(config: Config, pairs: Sequence[Pair], hosting: Hosting, nursery: trio.Nursery) -> None:
+    responder = Responder(lambda: hosting.zoneset, Memo(), config.udp_size)
+    limits = Limits(config.tcp.connections, config.tcp.idle)
+    for pair in pairs:
+        nursery.start_soon(serve_udp, pair.udp, responder, time.time)
+        nursery.start_soon(serve_tcp, pair.tcp, responder, time.time, limits)
+
+
+async def _follow_signals(running: Running, *, task_status: trio.TaskStatus[None]) -> None:
+    with trio.open_signal_receiver(signal.SIGHUP, signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            if number == signal.SIGHUP:
+                await running.reload()
+            else:
+                _log.info("stopping", signal=signal.Signals(number).name)
+                running.end(Outcome.STOPPED)
+
+
+@contextmanager
+def _bound(pair: Pair) -> Iterator[Pair]:
+    with pair.udp, pair.tcp:
+        yield pair
+
+
+@contextmanager
+def _single_errors() -> Iterator[None]:
+    """What went wrong alone is raised alone, not as a group of one."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        alone: BaseException = group
+        while isinstance(alone, BaseExceptionGroup) and len(alone.exceptions) == 1:
+            alone = alone.exceptions[0]
+        if alone is group:
+            raise
+        raise alone from None
+
+
+def _new_token() -> str:
+    return "".join(secrets.choice(_TOKEN) for _ in range(20))

@@ -1,0 +1,150 @@
+"""The zones of this process: loaded from files, replaced whole, each signed one with the custodian of its keys."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NamedTuple
+
+import structlog
+import trio
+
+from keys.custodian import Custodian
+from keys.keyset import ZoneKeys
+from keys.performer import Services
+from server.config import ZoneConfig
+from zones import names
+from zones.load import ZoneFileError, load_zone
+from zones.zone import Zone
+from zones.zoneset import ZoneSet
+
+_log = structlog.get_logger("signwright.zones")
+
+
+class Change(enum.Enum):
+    """What a load did to a zone."""
+
+    LOADED = "loaded"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+    """Its file makes no zone: what was served before goes on, or SERVFAIL where nothing was."""
+    REMOVED = "removed"
+
+
+class ZoneLoad(NamedTuple):
+    """The outcome for one zone."""
+
+    origin: str
+    change: Change
+    reason: str | None = None
+    """Why it was refused, with file and line."""
+
+
+@dataclass
+class Hosted:
+    """One zone that is configured, whether it could be loaded or not."""
+
+    config: ZoneConfig
+    origin: bytes
+    problem: str | None = None
+    """Why its file was refused last."""
+    fingerprint: bytes | None = None
+    custodian: Custodian | None = None
+    keeping: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+
+class Hosting:
+    """Loads, replaces and removes zones. `zoneset` is what is answered from: one assignment replaces it."""
+
+    def __init__(self, services: Services, nursery: trio.Nursery, changed: Callable[[], None]) -> None:
+        """Custodians run in `nursery`. `changed` is called after each replacement of `zoneset`; it must not block."""
+        self.zoneset = ZoneSet()
+        self.hosted: dict[bytes, Hosted] = {}
+        self._services = services
+        self._nursery = nursery
+        self._changed = changed
+        self._loading = trio.Lock()
+
+    async def load(self, configs: Sequence[ZoneConfig]) -> list[ZoneLoad]:
+        """Bring the zones into line with `configs`, reading each file anew; one that makes no zone changes nothing."""
+        async with self._loading:
+            wanted = {names.from_text(config.origin): config for config in configs}
+            results = [self._remove(origin) for origin in list(self.hosted) if origin not in wanted]
+            for origin, config in wanted.items():
+                results.append(await self._load(origin, config))
+            for result in results:
+                if result.change is not Change.UNCHANGED:
+                    level = _log.error if result.change is Change.REFUSED else _log.info
+                    level(f"zone {result.change.value}", zone=result.origin, reason=result.reason)
+            return results
+
+    async def sign(self) -> None:
+        """Start the custodians that are missing, and wait until each has published keys or failed once."""
+        async with trio.open_nursery() as waiting:
+            for hosted in self.hosted.values():
+                if hosted.config.signed and hosted.custodian is None and self._is_loaded(hosted):
+                    config = hosted.config
+                    hosted.custodian = Custodian(
+                        hosted.origin, config.policy, config.ksk_arn, self._services, self._publish
+                    )
+                    hosted.keeping = trio.CancelScope()
+                    waiting.start_soon(self._nursery.start, self._keep, hosted.custodian, hosted.keeping)
+
+    def _is_loaded(self, hosted: Hosted) -> bool:
+        return hosted.fingerprint is not None
+
+    async def _keep(self, custodian: Custodian, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
+        with scope:
+            await custodian.run(task_status=task_status)
+
+    def _publish(self, origin: bytes, keys: ZoneKeys) -> None:
+        self._replace(self.zoneset.with_keys(origin, keys))
+
+    def _replace(self, zoneset: ZoneSet) -> None:
+        self.zoneset = zoneset
+        self._changed()
+
+    async def _load(self, origin: bytes, config: ZoneConfig) -> ZoneLoad:
+        hosted = self.hosted.setdefault(origin, Hosted(config, origin))
+        before, hosted.config = hosted.config, config
+        try:
+            zone, fingerprint = await self._services.run_blocking(lambda: _read(config))
+        except ZoneFileError as error:
+            hosted.problem = str(error)
+            self._replace(self.zoneset.with_unloaded(origin))
+            return ZoneLoad(config.origin, Change.REFUSED, str(error))
+        hosted.problem = None
+        if fingerprint == hosted.fingerprint and config == before:
+            return ZoneLoad(config.origin, Change.UNCHANGED)
+        hosted.fingerprint = fingerprint
+        if hosted.custodian is not None:
+            if config.signed:
+                hosted.custodian.reconfigure(config.policy, config.ksk_arn)
+            else:
+                self._dismiss(hosted)
+        self._replace(self.zoneset.with_zone(zone))
+        return ZoneLoad(config.origin, Change.LOADED)
+
+    def _remove(self, origin: bytes) -> ZoneLoad:
+        hosted = self.hosted.pop(origin)
+        self._dismiss(hosted)
+        self._replace(self.zoneset.without_zone(origin))
+        return ZoneLoad(hosted.config.origin, Change.REMOVED)
+
+    def _dismiss(self, hosted: Hosted) -> None:
+        hosted.keeping.cancel()
+        hosted.custodian = None
+
+
+def _read(config: ZoneConfig) -> tuple[Zone, bytes]:
+    """The zone, and what tells whether its file changed. Raises `ZoneFileError`."""
+    zone = load_zone(config.file, config.origin, signed=config.signed, denial=config.denial)
+    digest = sha256(f"{config.signed} {config.denial}".encode())
+    for owner in sorted(zone.nodes):
+        for rrtype, rrset in sorted(zone.nodes[owner].rrsets.items()):
+            digest.update(owner + rrtype.to_bytes(2) + b"".join(sorted(rrset.records)))
+        for target, rrset in zone.nodes[owner].glue:
+            digest.update(target + b"".join(rrset.records))
+    return zone, digest.digest()
