@@ -1,0 +1,11 @@
+"""The control protocol: HTTP/1.1 on a Unix socket in the state directory, which only its owner can open.
+
+    GET  /healthz            200 when every zone is well or has only warnings, 503 otherwise; {"level": …}
+    GET  /status             `operations.ServerStatus`
+    POST /reload             `operations.ReloadReport`
+    GET  /zones/{zone}/ds    {"zone": …, "ds": [lines for the parent zone]}
+    POST /backup             a tar.gz (`server.archive`)
+    POST /restore            takes such a tar.gz; 202 {"kept": …}, and the server starts again on it
+
+Bodies are JSON but for the archives. What fails answers with {"error": name, "message": sentence}.
+"""

@@ -1,0 +1,142 @@
+"""The server's side of the control protocol: HTTP to `Operations`, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import msgspec
+import trio
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from keys.seal import StateError
+from server.archive import LARGEST, stage_archive, write_archive
+from server.operations import Level, Operations, ZoneReport, server_level
+
+_CHUNK = 1 << 16
+
+
+class RefusedError(Exception):
+    """An answer other than success: an HTTP status, a name for programs, a sentence for people."""
+
+    def __init__(self, status: int, error: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = error
+        self.message = message
+
+
+def control_app(operations: Operations) -> Starlette:
+    """The application to serve on the control socket."""
+    control = _Control(operations)
+    return Starlette(
+        routes=[
+            Route("/healthz", control.health, methods=["GET"]),
+            Route("/status", control.status, methods=["GET"]),
+            Route("/reload", control.reload, methods=["POST"]),
+            Route("/zones/{zone}/ds", control.ds, methods=["GET"]),
+            Route("/backup", control.backup, methods=["POST"]),
+            Route("/restore", control.restore, methods=["POST"]),
+        ],
+        exception_handlers={RefusedError: _refused, StateError: _state_error, HTTPException: _http_error},
+    )
+
+
+class _Control:
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+
+    async def health(self, _: Request) -> Response:
+        level = server_level(self._operations.status())
+        return _json({"level": level.name.lower()}, 503 if level is Level.CRITICAL else 200)
+
+    async def status(self, _: Request) -> Response:
+        return _json(self._operations.status())
+
+    async def reload(self, _: Request) -> Response:
+        return _json(await self._operations.reload())
+
+    async def ds(self, request: Request) -> Response:
+        zone = self._zone(request.path_params["zone"])
+        if not zone.signed:
+            raise RefusedError(409, "NotSigned", f"{zone.origin} is served unsigned, so it has no DS record")
+        if not zone.ds:
+            problem = zone.keys.problem if zone.keys else None
+            reason = f": {problem}" if problem else ""
+            raise RefusedError(409, "NotReady", f"{zone.origin} has no signed key-signing key yet{reason}")
+        return _json({"zone": zone.origin, "ds": zone.ds})
+
+    async def backup(self, _: Request) -> Response:
+        state = self._operations.state
+        spool = TemporaryFile(dir=state.path)  # noqa: SIM115 - closed when it is sent
+        try:
+            await trio.to_thread.run_sync(write_archive, state, self._copy_database, spool)
+            size = spool.tell()
+        except BaseException:
+            spool.close()
+            raise
+        return StreamingResponse(_sent(spool), media_type="application/gzip", headers={"Content-Length": str(size)})
+
+    def _copy_database(self, to: Any) -> None:
+        """In the thread that packs the archive."""
+        trio.from_thread.run(self._operations.backup_database, to)
+
+    async def restore(self, request: Request) -> Response:
+        state = self._operations.state
+        with TemporaryFile(dir=state.path) as spool:
+            await _received(request, spool)
+            kept = await trio.to_thread.run_sync(stage_archive, state, spool, time.time())
+        return _json({"kept": kept}, 202, BackgroundTask(self._restart))
+
+    async def _restart(self) -> None:
+        self._operations.restart()
+
+    def _zone(self, name: str) -> ZoneReport:
+        origin = name.lower().rstrip(".") + "."
+        zones = {zone.origin: zone for zone in self._operations.status().zones}
+        if origin not in zones:
+            served = ", ".join(zones) or "none"
+            raise RefusedError(404, "NoSuchZone", f"{origin} is not served here; served: {served}")
+        return zones[origin]
+
+
+async def _sent(spool: IO[bytes]) -> AsyncIterator[bytes]:
+    with spool:
+        spool.seek(0)
+        while chunk := spool.read(_CHUNK):
+            yield chunk
+
+
+async def _received(request: Request, spool: IO[bytes]) -> None:
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > LARGEST:
+            raise RefusedError(413, "TooLarge", f"a backup may have {LARGEST} octets")
+        spool.write(chunk)
+    spool.seek(0)
+
+
+def _json(value: Any, status: int = 200, background: BackgroundTask | None = None) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json", background=background)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    return _json({"error": error.error, "message": error.message}, error.status)
+
+
+async def _state_error(_: Request, error: Exception) -> Response:
+    return _json({"error": type(error).__name__, "message": str(error)}, 422)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _json({"error": error.detail.replace(" ", ""), "message": error.detail}, error.status_code)

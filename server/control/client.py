@@ -1,0 +1,121 @@
+"""The command line's side of the control protocol."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, BinaryIO
+
+import httpx2
+import msgspec
+
+from server.operations import ReloadReport, ServerStatus
+from server.statedir import StateDir, check_socket_path
+
+_TIMEOUT = httpx2.Timeout(300, connect=5)
+"""Seconds; a reload of large zones takes a while."""
+
+
+class ControlError(Exception):
+    """The server did not do as asked; the message says why."""
+
+
+class NoServerError(ControlError):
+    """No server runs on this state directory."""
+
+
+class ControlClient:
+    """Talks to the server that runs on a state directory. Every method raises `ControlError`."""
+
+    def __init__(self, state: StateDir) -> None:
+        self._state = state
+
+    def status(self) -> ServerStatus:
+        """How the server is."""
+        with self._asked("GET", "/status") as response:
+            return msgspec.json.decode(response.read(), type=ServerStatus)
+
+    def reload(self) -> ReloadReport:
+        """Have it read its zone files again."""
+        with self._asked("POST", "/reload") as response:
+            return msgspec.json.decode(response.read(), type=ReloadReport)
+
+    def ds(self, zone: str) -> list[str]:
+        """The DS records of a zone, as lines for its parent."""
+        with self._asked("GET", f"/zones/{zone}/ds") as response:
+            return msgspec.json.decode(response.read(), type=dict[str, Any])["ds"]  # type: ignore[no-any-return]
+
+    def backup(self, to: Path) -> None:
+        """Have it written to `to`, which must not exist. Raises `OSError` too."""
+        with self._asked("POST", "/backup") as response, new_private_file(to) as file:
+            for chunk in response.iter_raw():
+                file.write(chunk)
+
+    def restore(self, archive: BinaryIO) -> str:
+        """Have it start again on a backup. Returns the name under which it keeps its present content."""
+        chunks = iter(lambda: archive.read(1 << 16), b"")
+        with self._asked("POST", "/restore", content=chunks) as response:
+            return str(msgspec.json.decode(response.read(), type=dict[str, str])["kept"])
+
+    @contextmanager
+    def _asked(self, method: str, path: str, content: Iterator[bytes] | None = None) -> Iterator[httpx2.Response]:
+        self._check_server()
+        address = self._state.control_socket
+        transport = httpx2.HTTPTransport(uds=str(address))
+        try:
+            with (
+                httpx2.Client(transport=transport, base_url="http://signwright", timeout=_TIMEOUT) as client,
+                client.stream(method, path, content=content) as response,
+            ):
+                if response.is_error:
+                    raise ControlError(_message(response))
+                yield response
+        except httpx2.HTTPError as error:
+            raise ControlError(f"the server at {address} broke off: {error or type(error).__name__}") from None
+
+    def _check_server(self) -> None:
+        """Connect once for the reason why not: an `OSError` tells more than an HTTP client does."""
+        path, address = self._state.path, self._state.control_socket
+        check_socket_path(address)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.connect(str(address))
+        except PermissionError:
+            raise ControlError(f"{address} belongs to another user: run this as the user the server runs as") from None
+        except FileNotFoundError:
+            where = "" if path.is_dir() else " (there is no such directory)"
+            reason = f"no server runs on {path}{where}: nothing listens on {address}"
+        except OSError as error:
+            reason = f"no server runs on {path}: nothing answers on {address} ({error.strerror})"
+        else:
+            return
+        raise NoServerError(f"{reason}; start one with: signwright serve --state {path}")
+
+
+@contextmanager
+def new_private_file(path: Path) -> Iterator[BinaryIO]:
+    """A file (0600) that is at `path` once it is whole and on the disk. Raises `OSError`, also where there is one."""
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, "there is such a file already", str(path))
+    with NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", delete=False) as file:
+        beside = Path(file.name)
+        try:
+            yield file  # type: ignore[misc]  # the wrapper has every method of a binary file
+            file.flush()
+            os.fsync(file.fileno())
+            beside.rename(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+
+
+def _message(response: httpx2.Response) -> str:
+    try:
+        return str(msgspec.json.decode(response.read(), type=dict[str, str])["message"])
+    except (msgspec.DecodeError, KeyError):
+        return f"the server answered {response.status_code}"
