@@ -1,0 +1,13 @@
+"""Signwright beside NSD, Knot, BIND and PowerDNS: one zone, one load, one core each, rounds interleaved.
+
+`scripts/bench` runs it; `docs/performance.md` tells the method. Nothing here is imported by the server.
+
+    zone       the generated zone, and its pre-signed twin
+    workloads  what is asked: a table, one row each
+    servers    how each server is configured and started: a table, one row each
+    process    children on one core, their CPU time, their end
+    load       the generator (`load.c`) and what it reports
+    check      are the answers right: rcode, RRSIGs, denial
+    rounds     the measurement
+    report     medians, ratios, the table, the JSON file
+"""
