@@ -29,7 +29,8 @@ class ZoneReport(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     """Lower case, with its last dot."""
     file: str
-    serial: int
+    serial: int | None
+    """`None` where its file was never a zone, so that every query is answered SERVFAIL."""
     signed: bool
     denial: str
     example: str
@@ -97,7 +98,10 @@ class Operations(Protocol):
         """How it is."""
 
     async def reload(self) -> ReloadReport:
-        """Read every zone file again; each that is a zone is served from then on."""
+        """Read the configuration and every zone file again; each that is a zone is served from then on.
+
+        Raises `ConfigError`; then nothing changed.
+        """
 
     async def backup_database(self, to: Path) -> None:
         """Write a consistent copy of the database. Raises `StateError`."""
@@ -128,9 +132,11 @@ _CONDITIONS = {
 
 def zone_level(zone: ZoneReport, now: int) -> Level:
     """How much one zone wants attention at `now`."""
+    if zone.serial is None or (zone.signed and zone.keys is None):
+        return Level.CRITICAL
     level = Level.WARNING if zone.refused else Level.OK
     if zone.keys is None:
-        return max(level, Level.CRITICAL if zone.signed else Level.OK)
+        return level
     level = max(level, _CONDITIONS[zone.keys.condition])
     if level is Level.WARNING and zone.keys.valid_until is not None and zone.keys.valid_until - now < SHORT_RUNWAY:
         return Level.CRITICAL

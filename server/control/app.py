@@ -19,6 +19,7 @@ from starlette.routing import Route
 from keys.seal import StateError
 from server.archive import LARGEST, stage_archive, write_archive
 from server.operations import Level, Operations, ZoneReport, server_level
+from server.settings import ConfigError
 
 _CHUNK = 1 << 16
 
@@ -45,7 +46,12 @@ def control_app(operations: Operations) -> Starlette:
             Route("/backup", control.backup, methods=["POST"]),
             Route("/restore", control.restore, methods=["POST"]),
         ],
-        exception_handlers={RefusedError: _refused, StateError: _state_error, HTTPException: _http_error},
+        exception_handlers={
+            RefusedError: _refused,
+            StateError: _declared,
+            ConfigError: _declared,
+            HTTPException: _http_error,
+        },
     )
 
 
@@ -133,7 +139,7 @@ async def _refused(_: Request, error: Exception) -> Response:
     return _json({"error": error.error, "message": error.message}, error.status)
 
 
-async def _state_error(_: Request, error: Exception) -> Response:
+async def _declared(_: Request, error: Exception) -> Response:
     return _json({"error": type(error).__name__, "message": str(error)}, 422)
 
 

@@ -34,6 +34,7 @@ from server.operations import (
     server_level,
     zone_level,
 )
+from server.settings import ConfigError
 from server.statedir import StateDir, finish_restore, open_state
 
 NOW = 1_767_225_600
@@ -190,6 +191,17 @@ async def _packed(server: Server) -> bytes:
     return to.getvalue()
 
 
+async def test_a_wrong_configuration_is_said(state: StateDir) -> None:
+    async with running(state) as server:
+
+        async def wrong() -> ReloadReport:
+            raise ConfigError("unknown setting", file="s.toml", line=3, key="zones")
+
+        server.reload = wrong  # type: ignore[method-assign]
+        with pytest.raises(ControlError, match=r"s.toml:3: zones: unknown setting"):
+            await trio.to_thread.run_sync(ControlClient(state).reload)
+
+
 async def test_a_backup_that_fails_is_said_and_leaves_no_file(state: StateDir, tmp_path: Path) -> None:
     async with running(state) as server:
 
@@ -231,6 +243,7 @@ def test_levels() -> None:
             zone("a.", keys=keys(Condition.FAILING)),
             zone("a.", keys=keys(Condition.FROZEN)),
             zone("a."),
+            zone("b.", signed=False, serial=None, refused="f:1: no"),
         ],
     }
     for level, reports in levels.items():
