@@ -225,18 +225,17 @@ class KmsClient:
         if self._http is None or self._destination is None:
             raise RuntimeError("the KMS client is not open")
         began = self._monotonic()
-        outcome = "ok"
+        outcome = "cancelled"
         try:
             with trio.move_on_after(self._time_outs.total):
-                return await self._exchange(self._http, self._destination, operation, parameters, kind, headers)
+                answer = await self._exchange(self._http, self._destination, operation, parameters, kind, headers)
+                outcome = "ok"
+                return answer
             raise KmsUnavailable(TIMED_OUT, f"{operation} was not answered within {self._time_outs.total} s")
         except KmsError as error:
             outcome = error.code
             if outcome in CREDENTIAL_CODES:
                 self._chain.forget()
-            raise
-        except trio.Cancelled:
-            outcome = "cancelled"
             raise
         finally:
             if self._on_call is not None:
@@ -287,10 +286,12 @@ async def _send(http: httpx2.AsyncClient, request: httpx2.Request) -> tuple[int,
         response = await http.send(request, stream=True)
         try:
             request_id = answers.one_line(response.headers.get("x-amzn-requestid", ""))
-            async for piece in response.aiter_raw():
-                received += piece
-                if len(received) > _LONGEST_ANSWER:
-                    raise KmsUnavailable(MALFORMED_ANSWER, f"an answer of over {_LONGEST_ANSWER} bytes", request_id)
+            # Cancelled rather than left, so that the generators below end by themselves.
+            with trio.CancelScope() as enough:
+                async for piece in response.aiter_raw():
+                    received += piece
+                    if len(received) > _LONGEST_ANSWER:
+                        enough.cancel()
         finally:
             await response.aclose()
     except httpx2.TimeoutException as error:
@@ -298,6 +299,8 @@ async def _send(http: httpx2.AsyncClient, request: httpx2.Request) -> tuple[int,
     except httpx2.TransportError as error:
         text = answers.one_line(f"{type(error).__name__}: {error}")
         raise KmsUnavailable(CONNECTION_FAILED, text) from None
+    if len(received) > _LONGEST_ANSWER:
+        raise KmsUnavailable(MALFORMED_ANSWER, f"an answer of over {_LONGEST_ANSWER} bytes", request_id)
     return response.status_code, request_id, bytes(received)
 
 
