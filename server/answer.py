@@ -9,14 +9,18 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 
 import structlog
 
 from server.compose import FOREVER, Composition, compose
 from server.edns import DEFAULT_SIZE, MINIMUM_SIZE, Edns, ExtendedError, opt_record
+from server.fresh_denial import fresh_denial
 from server.memo import Memo, Response
 from server.wire import (
+    CD,
     HEADER_SIZE,
+    RD,
     Query,
     Rcode,
     Rejected,
@@ -25,7 +29,7 @@ from server.wire import (
     read_query,
     response_flags,
 )
-from zones.zone import TYPE_NXNAME
+from zones.zone import TYPE_NXNAME, Denial
 from zones.zoneset import ServedZone, ZoneSet
 
 CLASS_IN = 1
@@ -35,6 +39,7 @@ _NO_QUESTION = {0, TYPE_OPT, TYPE_NXNAME, TYPE_TKEY, TYPE_TSIG}
 MAXIMUM_MESSAGE = 0xFFFF
 
 _HEAD = struct.Struct("!5H")
+_VARIANT = struct.Struct("!5H")
 _log = structlog.get_logger("signwright.answer")
 
 
@@ -52,49 +57,45 @@ def respond(
 
     Never raises, whatever the bytes. `udp_size` is the largest UDP response in octets, and what we say we take.
     """
-    return respond_fully(wire, zoneset, now, via, memo, udp_size)[0]
-
-
-def respond_fully(
-    wire: bytes, zoneset: ZoneSet, now: int, via: Via, memo: Memo | None, udp_size: int
-) -> tuple[bytes | None, int, int]:
-    """As `respond`, with what a cache wants to know: until when the response is good (0: keep it not), and where the
-    question ends.
-    """
     try:
         query = read_query(wire)
     except Unanswerable:
-        return None, 0, 0
+        return None
     except Rejected as rejected:
-        return error_response(wire, rejected), 0, 0
+        return error_response(wire, rejected)
     end = query.question_end
-    try:
-        response, exists = _remembered(query, zoneset, now, via, memo, udp_size)
-    except Exception:
-        _log.exception("cannot answer", qname=query.qname.hex(), qtype=query.qtype)
-        return error_response(wire, Rejected(Rcode.SERVFAIL, end)), 0, end
-    answer = b"".join((wire[:2], response.head, wire[HEADER_SIZE:end], response.body))
-    return answer, response.until if exists else 0, end
-
-
-def _remembered(
-    query: Query, zoneset: ZoneSet, now: int, via: Via, memo: Memo | None, udp_size: int
-) -> tuple[Response, bool]:
-    """The response, and whether it is of a name that exists: those are few, and worth keeping."""
     limit = response_limit(query.edns, via, udp_size)
+    response, _ = remembered(query, variant(query, limit), zoneset, now, limit, memo, udp_size)
+    return b"".join((wire[:2], response.head, wire[HEADER_SIZE:end], response.body))
+
+
+def variant(query: Query, limit: int) -> bytes:
+    """All that a response depends on beside name, ID and spelling; the limit stands for transport and size."""
+    edns = query.edns
+    extension = 0 if edns is None else 1 | edns.do << 1 | edns.co << 2 | (edns.version << 3)
+    return _VARIANT.pack(query.qtype, query.qclass, query.flags & (RD | CD), extension, limit)
+
+
+def remembered(
+    query: Query, differing: bytes, zoneset: ZoneSet, now: int, limit: int, memo: Memo | None, udp_size: int
+) -> tuple[Response, bool]:
+    """The response, and whether it is of a name that exists: those are few, and worth keeping.
+
+    `differing` is the query's `variant`. Never raises: what fails is SERVFAIL, and a line in the log.
+    """
     if memo is None:
         return _answer(query, zoneset, now, limit, None, udp_size)
     memo.for_zoneset(zoneset)
-    edns = query.edns
-    # All that the response depends on beside ID and spelling; the limit stands for transport and size.
-    variant = 0 if edns is None else 1 | edns.do << 1 | edns.co << 2 | (edns.version << 3)
-    key = query.qname + struct.pack("!HHHHH", query.qtype, query.qclass, query.flags & 0x0110, variant, limit)
-    for kept in (memo.answers, memo.denials):
-        remembered = kept.get(key)
-        if remembered is not None and now < remembered.until:
-            return remembered, kept is memo.answers
+    key = query.qname + differing
+    response = memo.answers.get(key)
+    if response is not None and now < response.until:
+        return response, True
+    response = memo.denials.get(key)
+    if response is not None and now < response.until:
+        return response, False
     response, exists = _answer(query, zoneset, now, limit, memo, udp_size)
-    (memo.answers if exists else memo.denials).put(key, response, len(response.body))
+    if response.until:
+        (memo.answers if exists else memo.denials).put(key, response, len(response.body))
     return response, exists
 
 
@@ -108,22 +109,41 @@ def response_limit(edns: Edns | None, via: Via, udp_size: int) -> int:
 def _answer(
     query: Query, zoneset: ZoneSet, now: int, limit: int, memo: Memo | None, udp_size: int
 ) -> tuple[Response, bool]:
-    """The response, and whether it is of a name that exists."""
-    if query.edns is not None and query.edns.version != 0:
+    try:
+        return _answer_or_raise(query, zoneset, now, limit, memo, udp_size)
+    except Exception:
+        _log.exception("cannot answer", qname=query.qname.hex(), qtype=query.qtype)
+        return _bare(query, Rcode.SERVFAIL, udp_size, ExtendedError.OTHER)._replace(until=0), False
+
+
+def _answer_or_raise(
+    query: Query, zoneset: ZoneSet, now: int, limit: int, memo: Memo | None, udp_size: int
+) -> tuple[Response, bool]:
+    edns, qtype = query.edns, query.qtype
+    if edns is not None and edns.version != 0:
         return _bare(query, Rcode.BADVERS, udp_size), False
-    if query.qtype in _NO_QUESTION:
+    if qtype in _NO_QUESTION:
         return _bare(query, Rcode.FORMERR, udp_size, ExtendedError.INVALID_QUERY_TYPE), False
-    if query.qtype in (TYPE_AXFR, TYPE_IXFR):
+    if qtype in (TYPE_AXFR, TYPE_IXFR):
         return _bare(query, Rcode.REFUSED, udp_size, ExtendedError.PROHIBITED), False
-    served = zoneset.find(query.qname, query.qtype) if query.qclass == CLASS_IN else None
+    served = zoneset.find(query.qname, qtype) if query.qclass == CLASS_IN else None
     if served is None:
         return _bare(query, Rcode.REFUSED, udp_size, ExtendedError.NOT_AUTHORITATIVE), False
     failure = _failure(served, now)
     if failure is not None:
         # Whether this zone can be served is asked again each second.
         return _bare(query, Rcode.SERVFAIL, udp_size, failure)._replace(until=now + 1), False
+    if memo is not None and edns is not None and edns.do and served.zone.denial is Denial.COMPACT:
+        denied = fresh_denial(query, served, now, limit, memo, _plain_opt(edns.do, edns.co, udp_size))
+        if denied is not None:
+            return denied, False
     composition = compose(query, served, now, memo)
     return _fitted(query, composition, limit, udp_size), composition.exists
+
+
+@lru_cache(maxsize=8)
+def _plain_opt(do: bool, co: bool, udp_size: int) -> bytes:
+    return opt_record(Edns(MINIMUM_SIZE, 0, do, co), udp_size)
 
 
 def _failure(served: ServedZone, now: int) -> ExtendedError | None:
@@ -138,7 +158,7 @@ def _failure(served: ServedZone, now: int) -> ExtendedError | None:
 def _fitted(query: Query, composition: Composition, limit: int, udp_size: int) -> Response:
     """The composed response where it fits, else an empty one with TC set (RFC 2181 §9, RFC 9471 §3)."""
     edns, rcode = query.edns, composition.rcode
-    opt = opt_record(edns, udp_size) if edns is not None else b""
+    opt = _plain_opt(edns.do, edns.co, udp_size) if edns is not None else b""
     counts: Sequence[int] = composition.counts
     records, truncated = composition.records, False
     if composition.size + len(opt) > limit:

@@ -51,6 +51,22 @@ def compose(query: Query, served: ServedZone, now: int, memo: Memo | None) -> Co
     return composer.composition()
 
 
+def signed_negative_soa(zone: Zone, keys: ZoneKeys, now: int, memo: Memo | None) -> tuple[tuple[bytes, ...], int]:
+    """The SOA of a denial and its RRSIG, which is over the SOA with its original TTL; and until when.
+
+    Each denial of a zone has the same: remembering them by zone saves a fifth of a denial's time.
+    """
+    known = memo.negatives.get(zone.origin) if memo is not None else None
+    if known is not None and now < known[1]:
+        return known
+    made = sign(keys, zone.origin, zone.origin, zone.soa, now)
+    rrsig = made.record[:4] + zone.negative_ttl.to_bytes(4) + made.record[8:]
+    known = ((*zone.negative_soa.records, rrsig), made.until)
+    if memo is not None:
+        memo.negatives[zone.origin] = known
+    return known
+
+
 class _Composer:
     """Gathers one response. Records are added section by section, in message order."""
 
@@ -226,7 +242,7 @@ class _Composer:
             rrset = made
         signed_as = wildcard if wildcard is not None and self.zone.denial is Denial.NSEC else self.owner
         self.exists = node is not None and wildcard is None
-        self.counts[0] += self.body.add(self.owner, (self.signature(signed_as, rrset, rrset.ttl),))
+        self.counts[0] += self.body.add(self.owner, (self.signature(signed_as, rrset),))
         return True
 
     # Records into sections
@@ -234,17 +250,17 @@ class _Composer:
     def add(self, owner: bytes, rrset: RRset, *, signed_as: bytes | None = None, sign_it: bool = True) -> None:
         self.counts[self.section] += self.body.add(owner, rrset.records)
         if sign_it and self.wants_signatures:
-            record = self.signature(owner if signed_as is None else signed_as, rrset, rrset.ttl)
+            record = self.signature(owner if signed_as is None else signed_as, rrset)
             self.counts[self.section] += self.body.add(owner, (record,))
 
-    def signature(self, owner: bytes, rrset: RRset, ttl: int) -> bytes:
+    def signature(self, owner: bytes, rrset: RRset) -> bytes:
         assert self.keys is not None
         # What is made for one queried name is not worth remembering: its answer is.
         worthwhile = self.memo is not None and (self.exists or owner != self.owner)
         signatures = self.memo.signatures if self.memo is not None and worthwhile else None
         made = sign(self.keys, self.zone.origin, owner, rrset, self.now, signatures)
         self.until = min(self.until, made.until)
-        return made.record if ttl == rrset.ttl else made.record[:4] + ttl.to_bytes(4) + made.record[8:]
+        return made.record
 
     def finish_positive(self) -> None:
         """After the answer section: the proofs that its wildcards need."""
@@ -261,21 +277,10 @@ class _Composer:
         self.proofs = []
 
     def negative_soa(self) -> tuple[bytes, ...]:
-        """The SOA of a denial and its RRSIG, which is over the SOA with its original TTL.
-
-        Each denial of a zone has the same: remembering them by zone saves a fifth of a denial's time.
-        """
-        zone = self.zone
-        if not self.wants_signatures:
-            return zone.negative_soa.records
-        known = self.memo.negatives.get(zone.origin) if self.memo is not None else None
-        if known is not None and self.now < known[1]:
-            self.until = min(self.until, known[1])
-            return known[0]
-        until, self.until = self.until, FOREVER
-        records = (*zone.negative_soa.records, self.signature(zone.origin, zone.soa, zone.negative_ttl))
-        if self.memo is not None:
-            self.memo.negatives[zone.origin] = (records, self.until)
+        """The SOA of a denial, and its RRSIG where that is wanted."""
+        if self.keys is None or not self.wants_signatures:
+            return self.zone.negative_soa.records
+        records, until = signed_negative_soa(self.zone, self.keys, self.now, self.memo)
         self.until = min(self.until, until)
         return records
 

@@ -11,14 +11,28 @@ A query that carries EDNS options is never kept here: its octets are the client'
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from server.answer import Via, respond_fully
-from server.edns import DEFAULT_SIZE
+from server.answer import Via, remembered, respond, response_limit, variant
+from server.edns import DEFAULT_SIZE, Edns
 from server.memo import Memo
-from server.wire import HEADER_SIZE
+from server.wire import HEADER_SIZE, Query, Rejected, Unanswerable, read_query
+from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
 from zones.zoneset import ZoneSet
 
 _OPT_SIZE = 11  # octets of an OPT record without options
+_SHAPES = 4096  # remembered at once
+
+
+class _Shape(NamedTuple):
+    """What a query says beside its ID and name: few shapes make up all traffic, so each is read once."""
+
+    flags: int
+    qtype: int
+    qclass: int
+    edns: Edns | None
+    variant: bytes
+    limit: int
 
 
 class Responder:
@@ -28,6 +42,7 @@ class Responder:
         self._zoneset = zoneset
         self._memo = memo
         self._udp_size = udp_size
+        self._shapes: dict[bytes, _Shape] = {}
 
     def datagrams(self, packets: Sequence[bytes], now: int) -> list[bytes | None]:
         """The response to each datagram, or None where silence is due. `now` is read once for all of them."""
@@ -46,11 +61,13 @@ class Responder:
 
     def message(self, wire: bytes, now: int) -> bytes | None:
         """The response to a message that came by TCP."""
-        return respond_fully(wire, self._zoneset(), now, Via.TCP, self._memo, self._udp_size)[0]
+        return respond(wire, self._zoneset(), now, Via.TCP, self._memo, self._udp_size)
 
     def _datagram(self, packet: bytes, now: int) -> bytes | None:
         """What is not in the young generation under its own spelling."""
         name_end = packet.find(0, HEADER_SIZE)
+        if name_end < 0:
+            return self._unknown_shape(packet, now)
         name = packet[HEADER_SIZE:name_end]
         lowered = name.lower()
         # A zero octet within a label ends this "name" early; the key then differs from any stored one, or is right.
@@ -59,8 +76,43 @@ class Responder:
         if known is not None and now < known[1]:
             response = known[0]
             return packet[:2] + response[:10] + name + response[10 + len(name) :]
-        wire, until, question_end = respond_fully(packet, self._zoneset(), now, Via.UDP, self._memo, self._udp_size)
-        without_options = len(packet) in (question_end, question_end + _OPT_SIZE)
-        if wire is not None and until and without_options and lowered == name:
-            self._memo.packets.put(key, (wire[2:], until), len(wire))
+        shape = self._shapes.get(packet[2:HEADER_SIZE] + packet[name_end:])
+        if shape is None or not _is_whole_name(name):
+            return self._unknown_shape(packet, now)
+        query = Query(shape.flags, lowered + b"\x00", shape.qtype, shape.qclass, name_end + 5, shape.edns)
+        answer, exists = remembered(query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size)
+        wire = b"".join((packet[:2], answer.head, packet[HEADER_SIZE : name_end + 5], answer.body))
+        if exists and lowered == name:
+            self._memo.packets.put(key, (wire[2:], answer.until), len(wire))
         return wire
+
+    def _unknown_shape(self, packet: bytes, now: int) -> bytes | None:
+        """Read a query octet by octet; where it has no more than a question and a bare OPT, learn its shape."""
+        zoneset = self._zoneset()
+        wire = respond(packet, zoneset, now, Via.UDP, self._memo, self._udp_size)
+        try:
+            query = read_query(packet)
+        except (Unanswerable, Rejected):
+            return wire
+        if len(packet) - query.question_end in (0, _OPT_SIZE):
+            if len(self._shapes) >= _SHAPES:
+                self._shapes.clear()
+            limit = response_limit(query.edns, Via.UDP, self._udp_size)
+            name_end = HEADER_SIZE + len(query.qname) - 1
+            self._shapes[packet[2:HEADER_SIZE] + packet[name_end:]] = _Shape(
+                query.flags, query.qtype, query.qclass, query.edns, variant(query, limit), limit
+            )
+        return wire
+
+
+def _is_whole_name(name: bytes) -> bool:
+    """Whether `name`, up to the first zero octet, is a name without its root label."""
+    position, size = 0, len(name)
+    if size >= MAXIMUM_NAME:
+        return False
+    while position < size:
+        length = name[position]
+        if length > MAXIMUM_LABEL:
+            return False
+        position += length + 1
+    return position == size

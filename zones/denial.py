@@ -13,7 +13,8 @@ from zones import names
 from zones.bitmap import type_bitmap
 from zones.zone import TYPE_NSEC, TYPE_NXNAME, TYPE_RRSIG, Denial, Node, RRset, Zone
 
-_NO_SUCH_NAME = type_bitmap((TYPE_RRSIG, TYPE_NSEC, TYPE_NXNAME))
+NO_SUCH_NAME = type_bitmap((TYPE_RRSIG, TYPE_NSEC, TYPE_NXNAME))
+"""The types that compact denial shows at a name that does not exist (RFC 9824 §3.1)."""
 
 
 class Proof(NamedTuple):
@@ -26,7 +27,7 @@ class Proof(NamedTuple):
 def no_name(zone: Zone, owner: bytes, closest_encloser: bytes) -> list[Proof]:
     """`owner` does not exist, and no wildcard stands for it."""
     if zone.denial is Denial.COMPACT:
-        return [_at(zone, owner, _NO_SUCH_NAME)]
+        return [_at(zone, owner, NO_SUCH_NAME)]
     return _distinct(_covering(zone, owner), _covering(zone, b"\x01*" + closest_encloser))
 
 
@@ -55,7 +56,7 @@ def no_signer(zone: Zone, cut: bytes, node: Node) -> list[Proof]:
 def nsec_at(zone: Zone, owner: bytes, node: Node | None) -> RRset | None:
     """The NSEC record that `owner` itself has, as an explicit query for it wants; None where there is none."""
     if zone.denial is Denial.COMPACT:
-        return _at(zone, owner, node.bitmap if node is not None else _NO_SUCH_NAME).rrset
+        return _at(zone, owner, node.bitmap if node is not None else NO_SUCH_NAME).rrset
     proof = _covering(zone, owner)
     return proof.rrset if proof.owner == owner else None
 
