@@ -8,6 +8,7 @@
     process    children on one core, their CPU time, their end
     load       the generator (`load.c`) and what it reports
     check      are the answers right: rcode, RRSIGs, denial
+    limit      signatures a second in a bare loop
     rounds     the measurement
     report     medians, ratios, the table, the JSON file
 """

@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench.check import WrongAnswerError
+from bench.limit import measure_limit
 from bench.load import LoadOptions
 from bench.report import as_json, faults, rows, table
-from bench.rounds import LOAD_CORE, Bench, Round, Running
+from bench.rounds import LOAD_CORE, SERVER_CORE, Bench, Measured, Running
 from bench.servers import SERVERS, Server
 from bench.workloads import WORKLOADS, Workload
 from bench.zone import write_zone
@@ -99,24 +100,25 @@ def main(
     except (RuntimeError, WrongAnswerError) as error:
         raise click.ClickException(str(error)) from None
     for workload in asked:
-        console.print(table(workload.name, [row for row in rows(measured) if row.workload == workload.name]))
+        of_workload = [row for row in rows(measured.rounds) if row.workload == workload.name]
+        console.print(table(workload.name, of_workload, measured.limits))
     if json_file:
         about = _about(started, chosen, options, names, seed)
-        json_file.write_text(json.dumps(as_json(about, measured), indent=1) + "\n")
+        json_file.write_text(json.dumps(as_json(about, measured.rounds, measured.limits), indent=1) + "\n")
     if svg_file:
         console.save_svg(str(svg_file), title="scripts/bench")
 
 
 def _measure(
     bench: Bench, servers: Sequence[Server], workloads: Sequence[Workload], rounds: int, console: Console
-) -> list[Round]:
+) -> Measured:
     """Start all servers, check their answers, and measure until enough rounds of each count.
 
     Of a server whose rounds don't count, twice as many are measured at most.
     """
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     steps = len(servers) * (1 + len(workloads) * (rounds + 2))
-    measured: list[Round] = []
+    measured = Measured([], [])
     with Progress(*columns, console=console, transient=True, refresh_per_second=2) as progress:
         task = progress.add_task("", total=steps)
 
@@ -133,12 +135,14 @@ def _measure(
                     left = [each for each in running if missing[each.server.name]]
                     if number > rounds:
                         progress.update(task, total=(steps := steps + len(left)))
+                    if workload.fresh and left and number:
+                        measured.limits.append(measure_limit(SERVER_CORE, min(1.0, bench.options.seconds)))
                     for each in left:
                         step(f"{workload.name}: {each.server.title}")
                         result = bench.round(each, workload, number, queries)
                         if number == 0:  # it only warms the caches
                             continue
-                        measured.append(result)
+                        measured.rounds.append(result)
                         missing[each.server.name] -= not faults(result)
     return measured
 

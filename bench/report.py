@@ -74,8 +74,8 @@ def rows(rounds: Iterable[Round]) -> list[Row]:
     return [_row(key, group, speeds) for key, group in groups.items()]
 
 
-def table(workload: str, of_workload: Sequence[Row]) -> Table:
-    """The rows of one workload for people."""
+def table(workload: str, of_workload: Sequence[Row], limits: Sequence[float] = ()) -> Table:
+    """The rows of one workload for people; `limits` are signatures a second of a bare loop."""
     shown = Table(title=WORKLOADS[workload].title, title_justify="left", title_style="bold")
     shown.add_column("server", no_wrap=True)
     references = [f"× {SERVERS[name].title.split(',')[0]}" for name in REFERENCES]
@@ -102,15 +102,20 @@ def table(workload: str, of_workload: Sequence[Row]) -> Table:
         if row.faults:
             verdict = "some rounds do not count" if row.counts else "[red]does not count[/]"
             remarks.append(f"{SERVERS[row.server].title}: {verdict}: {'; '.join(row.faults)}")
+    if limits and WORKLOADS[workload].fresh:
+        limit = median(limits)
+        shares = (f"{SERVERS[row.server].title} {row.per_second / limit:.2f}" for row in of_workload if row.counts)
+        remarks.append(f"P-256 signatures in a bare loop: {limit:,.0f}/s. Multiples of it: {'; '.join(shares)}")
     shown.caption = "\n".join(remarks)
     shown.caption_justify = "left"
     return shown
 
 
-def as_json(about: Mapping[str, Any], rounds: Sequence[Round]) -> dict[str, Any]:
+def as_json(about: Mapping[str, Any], rounds: Sequence[Round], limits: Sequence[float] = ()) -> dict[str, Any]:
     """Everything raw and derived, for a file."""
     return {
         "about": dict(about),
+        "signatures_per_second": list(limits),
         "rows": [asdict(row) for row in rows(rounds)],
         "rounds": [asdict(each) | {"cpu_us": each.cpu_us, "faults": faults(each)} for each in rounds],
     }

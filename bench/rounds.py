@@ -48,6 +48,15 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a run measured."""
+
+    rounds: list[Round]
+    limits: list[float]
+    """Signatures a second in a bare loop, one for each turn of the workloads that call for fresh signatures."""
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """A server that answers."""
 

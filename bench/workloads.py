@@ -58,6 +58,11 @@ class Workload:
     """Whether the names' case varies at random (draft-vixie-dnsext-dns0x20)."""
 
     @property
+    def fresh(self) -> bool:
+        """Whether each query asks for something new, so that a server that signs live signs for each."""
+        return self.expect is Expect.NO_NAME
+
+    @property
     def signed(self) -> bool:
         """Whether the queries ask for RRSIGs."""
         return self.edns is not Edns.NONE
@@ -68,7 +73,7 @@ class Workload:
 
     def generator_options(self) -> list[str]:
         """Options of the load generator."""
-        options = ["-u", str(UNIQUE_LABEL_AT)] if self.expect is Expect.NO_NAME else []
+        options = ["-u", str(UNIQUE_LABEL_AT)] if self.fresh else []
         return options + (["-c"] if self.spell else [])
 
 

@@ -38,16 +38,16 @@ def test_the_generators_line_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "fault"),
+    ("busy", "steal", "foreign", "found"),
     [
-        ({"busy": 0.94}, "core below 95% busy"),
-        ({"steal": 0.04}, "steal over 3%"),
-        ({"foreign": 0.06}, "others on its core over 5%"),
+        (0.95, 0.03, 0.05, []),
+        (0.94, 0.0, 0.0, ["core below 95% busy"]),
+        (1.0, 0.04, 0.0, ["steal over 3%"]),
+        (1.0, 0.0, 0.06, ["others on its core over 5%"]),
     ],
 )
-def test_a_disturbed_round_does_not_count(changed: dict[str, float], fault: str) -> None:
-    assert faults(measured("nsd", 1000)) == []
-    assert faults(replace(measured("nsd", 1000), **changed)) == [fault]
+def test_a_disturbed_round_does_not_count(busy: float, steal: float, foreign: float, found: list[str]) -> None:
+    assert faults(replace(measured("nsd", 1000, busy=busy), steal=steal, foreign=foreign)) == found
 
 
 @pytest.mark.parametrize(
