@@ -9,12 +9,13 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 
 import msgspec
 import structlog
 import trio
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -98,6 +99,8 @@ class Edge:
             response = await handler(request, body, caller, headers)
         except AwsError as error:
             response = _error(error)
+        except ClientDisconnect:
+            return _Dropped()
         except Exception:
             _log.exception("a request failed", request_id=request_id)
             response = _error(AwsError("KMSInternalException", "The request failed; the KMS's log says how."))
@@ -170,10 +173,11 @@ async def _healthy(_: Request) -> Response:
 
 async def _body(request: Request) -> bytes:
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAXIMUM_BODY:
-            raise AwsError("RequestEntityTooLargeException", f"A request may have {MAXIMUM_BODY} bytes.")
+    async with aclosing(request.stream()) as parts:
+        async for part in parts:
+            body += part
+            if len(body) > MAXIMUM_BODY:
+                raise AwsError("RequestEntityTooLargeException", f"A request may have {MAXIMUM_BODY} bytes.")
     return bytes(body)
 
 

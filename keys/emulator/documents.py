@@ -9,7 +9,8 @@ from typing import Any
 MAXIMUM_DEPTH = 32
 """Checked before parsing: the parser would recurse as deep as it is told to, up to the interpreter's own limit."""
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
+"""A string, or one that never ends: matched as well, so that no text is gone over more than once."""
 
 
 def read_json(text: str) -> Any:

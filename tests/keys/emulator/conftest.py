@@ -34,7 +34,7 @@ class Clock:
         return datetime.fromtimestamp(self(), UTC).replace(tzinfo=None)
 
 
-def listening() -> socket.socket:
+def listening_socket() -> socket.socket:
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     sock.listen()
@@ -51,7 +51,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 async def emulator(tmp_path: Path, clock: Clock) -> AsyncIterator[Emulator]:
     async with trio.open_nursery() as nursery:
-        yield await nursery.start(partial(run_emulator, tmp_path, listening(), now=clock))
+        yield await nursery.start(partial(run_emulator, tmp_path, listening_socket(), now=clock))
         nursery.cancel_scope.cancel()
 
 
@@ -94,17 +94,33 @@ def client(endpoint: str, key: AccessKey, *, source: dict[str, str] | None = Non
 
 
 @pytest.fixture
-def connect(emulator: Emulator) -> Iterator[Callable[..., Boto]]:
-    """Makes clients of the emulator, by default with the account root's credentials; closes them."""
+def listening() -> Callable[[], socket.socket]:
+    """Makes sockets that listen on 127.0.0.1."""
+    return listening_socket
+
+
+@pytest.fixture
+def make_client() -> Iterator[Callable[..., Boto]]:
+    """Makes clients of any endpoint; closes them."""
     made: list[Boto] = []
 
-    def make(key: AccessKey = emulator.credentials.root, **options: Any) -> Boto:
-        made.append(client(emulator.endpoint, key, **options))
+    def make(endpoint: str, key: AccessKey, **options: Any) -> Boto:
+        made.append(client(endpoint, key, **options))
         return made[-1]
 
     yield make
     for boto in made:
         boto.client.close()
+
+
+@pytest.fixture
+def connect(emulator: Emulator, make_client: Callable[..., Boto]) -> Callable[..., Boto]:
+    """Makes clients of the emulator, by default with the account root's credentials."""
+
+    def make(key: AccessKey = emulator.credentials.root, **options: Any) -> Boto:
+        return make_client(emulator.endpoint, key, **options)
+
+    return make
 
 
 @pytest.fixture
