@@ -85,7 +85,7 @@ def load_config(
     source = _Source.read(file) if file else _Source(Settings(), "", "", Path.cwd())
     zone_configs = [*source.zones()]
     for argument in zone_arguments:
-        zone_configs += _from_argument(argument, source.settings.policy)
+        zone_configs += zones_from_argument(argument, source.settings.policy)
     if not file and not zone_arguments:
         zone_configs += samples()
     _refuse_twice(zone_configs)
@@ -198,8 +198,8 @@ class _Source:
             raise self.wrong(str(error), "zones", index, "policy") from None
 
 
-def _from_argument(argument: str, policy: Policy) -> list[ZoneConfig]:
-    """A master file, `ORIGIN=FILE`, or a folder of `*.zone` files."""
+def zones_from_argument(argument: str, policy: Policy) -> list[ZoneConfig]:
+    """A master file, `ORIGIN=FILE`, or a folder of `*.zone` files. Raises `ConfigError`."""
     path = Path(argument).expanduser()
     origin, equals, file = argument.partition("=")
     try:

@@ -1,0 +1,51 @@
+"""The command line. Each command is a few lines over what does the work; `exits` says how each failure ends."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import click
+
+from server.cli.check import check
+from server.cli.control import backup, ds, reload, restore, status
+from server.cli.exits import DeclaredGroup
+from server.cli.serve import kms, serve
+
+_EPILOG = """\b
+Examples:
+  signwright serve                                the sample zones on 127.0.0.1:5300
+  signwright serve lab.example.zone               one zone; its name is that of the file
+  signwright serve lab.example=db.lab zones/      named otherwise; all *.zone files of a folder
+  signwright serve --config signwright.toml       docs/signwright.toml has every setting
+  signwright check zones/ signwright.toml         what is wrong, as file:line: reason
+  signwright ds lab.example                       the DS records for the parent zone
+  signwright status || page-somebody              0 well, 1 warning, 2 critical
+  signwright backup state-$(date +%F).tar.gz
+
+\b
+Exit codes:
+  0  done                      5  wrong configuration
+  1  failed                    6  the state directory cannot be used
+  2  wrong usage               7  no zone to serve
+  3  address or port in use    8  the KMS cannot be used
+  4  a zone file is no zone
+"""
+
+
+@click.group(cls=DeclaredGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("signwright"), prog_name="signwright")
+def cli() -> None:
+    """An authoritative DNS server that signs as it answers, with its key-signing keys in a KMS.
+
+    "serve" runs it; the other commands work on zone files, or speak to the server that runs on a state directory
+    (./state unless told).
+    """
+
+
+for command in (serve, check, status, ds, reload, backup, restore, kms):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="signwright")

@@ -1,0 +1,51 @@
+"""`signwright check`: what is wrong in zone files and configurations, before a server meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from keys.model import Policy
+from server.cli.exits import Exit, exit_of
+from server.config import ConfigError, ZoneConfig, load_config, zones_from_argument
+from zones.load import ZoneFileError, load_zone
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.pass_context
+def check(ctx: click.Context, files: tuple[str, ...]) -> None:
+    """Check zone files and configurations; print file:line: reason for what is wrong.
+
+    A FILE is a configuration (*.toml), which is checked with the zones that it names, or a zone as for "serve".
+    """
+    worst = Exit.DONE
+    for file in files:
+        for error in _problems(file):
+            click.echo(str(error))
+            worst = max(worst, exit_of(error) or Exit.FAILED)
+    ctx.exit(worst)
+
+
+def _problems(file: str) -> Iterator[Exception]:
+    """What is wrong with one argument, while what is right is said."""
+    try:
+        if file.endswith(".toml"):
+            config = load_config(Path(file))
+            click.echo(f"{file}: a configuration with {len(config.zones)} zones")
+            zones: list[ZoneConfig] = list(config.zones)
+        else:
+            zones = zones_from_argument(file, Policy())
+    except ConfigError as error:
+        yield error
+        return
+    for zone in zones:
+        try:
+            loaded = load_zone(zone.file, zone.origin, signed=zone.signed, denial=zone.denial)
+        except ZoneFileError as error:
+            yield error
+        else:
+            names, rrsets = len(loaded.nodes), loaded.rrset_count
+            click.echo(f"{zone.file}: {zone.origin} serial {loaded.serial}, {names} names, {rrsets} RRsets")

@@ -1,0 +1,97 @@
+"""`signwright serve` and `signwright kms`: what runs until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import click
+import trio
+
+from keys.emulator.model import Site
+from keys.emulator.run import Emulator, run_emulator
+from server import app
+from server.addresses import Address, parse_address
+from server.cli.options import config_option, log_option, state_option
+from server.config import load_config
+from server.listen import bind_stream
+from server.logs import configure_logs
+from server.operations import Outcome
+from server.report import console_for_people, print_banner
+from server.running import Running
+from server.settings import KmsSettings
+from server.statedir import StateDir, prepare_state
+
+
+@click.command()
+@click.argument("zones", nargs=-1, metavar="[ZONE]...")
+@config_option
+@state_option
+@click.option(
+    "--listen", multiple=True, metavar="ADDR:PORT", help="Address for UDP and TCP, such as 127.0.0.1:5300; repeatable."
+)
+@click.option("--kms-endpoint", metavar="URL", help="A KMS to use in place of the embedded emulator.")
+@log_option
+def serve(
+    zones: tuple[str, ...],
+    config: Path | None,
+    state: Path | None,
+    listen: tuple[str, ...],
+    kms_endpoint: str | None,
+    log: str,
+) -> None:
+    """Serve zones, signing as they are asked for.
+
+    A ZONE is a master file named for its origin (lab.example.zone), ORIGIN=FILE, or a folder of *.zone files. Without
+    a ZONE or a configuration, sample zones are served on 127.0.0.1:5300, and on [::1]:5300 where the host has it.
+
+    DS records, trust anchors for delv and a configuration for unbound are written to STATE/trust/. SIGHUP, as
+    "signwright reload", reads the zone files again; SIGTERM and SIGINT stop the server.
+    """
+    configure_logs(log)
+    read = partial(load_config, config, zone_arguments=zones, state=state, listen=listen, kms_endpoint=kms_endpoint)
+    while trio.run(app.run, read(), read, _print_ready) is Outcome.RESTART:
+        pass  # a restored state waits: run on it
+
+
+def _print_ready(running: Running) -> None:
+    console = console_for_people()
+    print_banner(console, running.status(), running.state.trust)
+    console.file.flush()
+
+
+@click.command()
+@state_option
+@click.option("--listen", default=KmsSettings().emulator, show_default=True, metavar="ADDR:PORT")
+@click.option("--region", default=KmsSettings().region, show_default=True)
+@click.option("--account", default=KmsSettings().account, show_default=True, metavar="ID")
+@log_option
+def kms(state: Path | None, listen: str, region: str, account: str, log: str) -> None:
+    """Run the KMS emulator by itself.
+
+    It speaks the protocol of AWS KMS, with real keys, signatures and key policies. Keys are in STATE/kms, and
+    STATE/aws/ has the configuration and credentials that lead AWS clients to it.
+    """
+    try:
+        address = parse_address(listen)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--listen") from None
+    configure_logs(log)
+    directory = prepare_state(state or Path("state"))
+    trio.run(_run_kms, directory, address, Site(account, region))
+
+
+async def _run_kms(state: StateDir, address: Address, site: Site) -> None:
+    sock = bind_stream(address, "--listen")
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            emulator: Emulator = await nursery.start(partial(run_emulator, state.path, sock, now=time.time, site=site))
+            click.echo("To use it from a shell:\n")
+            click.echo(f"  export AWS_CONFIG_FILE={state.aws / 'config'}")
+            click.echo(f"  export AWS_SHARED_CREDENTIALS_FILE={state.aws / 'credentials'}")
+            click.echo("  aws kms list-keys\n")
+            click.echo(f"Ready: KMS emulator on {emulator.endpoint}, account {site.account}, state {state.path}")
+            await signals.__anext__()
+            nursery.cancel_scope.cancel()
