@@ -162,7 +162,11 @@ def _fitted(query: Query, composition: Composition, limit: int, udp_size: int) -
     counts: Sequence[int] = composition.counts
     records, truncated = composition.records, False
     if composition.size + len(opt) > limit:
-        counts, records, truncated = (0, 0, 0), b"", True
+        size, additionals = composition.required
+        if size + len(opt) <= limit:
+            counts, records = (*composition.counts[:2], additionals), records[: size - composition.size]
+        else:
+            counts, records, truncated = (0, 0, 0), b"", True
     flags = response_flags(query.flags, rcode, authoritative=composition.authoritative, truncated=truncated)
     head = _HEAD.pack(flags, 1, counts[0], counts[1], counts[2] + bool(opt))
     return Response(head, records + opt, composition.until)

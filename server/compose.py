@@ -42,6 +42,8 @@ class Composition(NamedTuple):
     """The second from which an RRSIG in it makes room for the next, in seconds since the epoch."""
     exists: bool
     """Whether the queried name is one of the finitely many that the zone holds."""
+    required: tuple[int, int]
+    """Octets of the message, and additional records, without the sibling glue that may be left out."""
 
 
 def compose(query: Query, served: ServedZone, now: int, memo: Memo | None) -> Composition:
@@ -87,6 +89,7 @@ class _Composer:
         self.rcode = Rcode.NOERROR
         self.authoritative = True
         self.exists = True
+        self.required: tuple[int, int] | None = None
         self.until = served.valid_until if self.keys is not None else FOREVER
 
     def composition(self) -> Composition:
@@ -99,6 +102,7 @@ class _Composer:
             self.body.size,
             self.until,
             self.exists,
+            self.required or (self.body.size, additionals),
         )
 
     # The walk along aliases (RFC 1034 §4.3.2, step 3)
@@ -173,6 +177,9 @@ class _Composer:
                 self.prove(denial.no_signer(self.zone, cut, node))
         self.section = 2
         for owner, rrset in node.glue:
+            self.add(owner, rrset, sign_it=False)
+        self.required = self.body.size, self.counts[2]
+        for owner, rrset in node.sibling_glue:
             self.add(owner, rrset, sign_it=False)
 
     def no_data(self, node: Node, wildcard: bytes | None) -> None:

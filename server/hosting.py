@@ -145,6 +145,6 @@ def _read(config: ZoneConfig) -> tuple[Zone, bytes]:
     for owner in sorted(zone.nodes):
         for rrtype, rrset in sorted(zone.nodes[owner].rrsets.items()):
             digest.update(owner + rrtype.to_bytes(2) + b"".join(sorted(rrset.records)))
-        for target, rrset in zone.nodes[owner].glue:
+        for target, rrset in zone.nodes[owner].glue + zone.nodes[owner].sibling_glue:
             digest.update(target + b"".join(rrset.records))
     return zone, digest.digest()

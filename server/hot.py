@@ -21,6 +21,7 @@ from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
 from zones.zoneset import ZoneSet
 
 _OPT_SIZE = 11  # octets of an OPT record without options
+_CLOCK_STEP = 600  # seconds back that the margin of every RRSIG covers with ease
 _SHAPES = 4096  # remembered at once
 
 
@@ -43,11 +44,18 @@ class Responder:
         self._memo = memo
         self._udp_size = udp_size
         self._shapes: dict[bytes, _Shape] = {}
+        self._latest = 0
 
     def datagrams(self, packets: Sequence[bytes], now: int) -> list[bytes | None]:
         """The response to each datagram, or None where silence is due. `now` is read once for all of them."""
         memo = self._memo
         memo.for_zoneset(self._zoneset())
+        if now < self._latest - _CLOCK_STEP:
+            # What was made for a later time may not be valid yet.
+            memo.forget_answers()
+            self._latest = now
+        elif now > self._latest:
+            self._latest = now
         remembered = memo.packets.young.get
         responses: list[bytes | None] = []
         answered = responses.append

@@ -93,8 +93,12 @@ class Memo:
     def for_zoneset(self, zoneset: ZoneSet) -> None:
         """Forget the answers of any other set of zones."""
         if zoneset is not self._zoneset:
-            self.packets.clear()
-            self.answers.clear()
-            self.denials.clear()
-            self.negatives.clear()
+            self.forget_answers()
             self._zoneset = zoneset
+
+    def forget_answers(self) -> None:
+        """Forget all but signatures, which are keyed by the window they are for."""
+        self.packets.clear()
+        self.answers.clear()
+        self.denials.clear()
+        self.negatives.clear()

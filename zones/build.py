@@ -14,6 +14,7 @@ from zones.zone import (
     TYPE_DS,
     TYPE_NS,
     Denial,
+    Glue,
     Node,
     RRset,
     Zone,
@@ -36,7 +37,8 @@ def build_zone(origin: bytes, rrsets: RRsets, *, signed: bool = True, denial: De
             continue
         if owner in cuts:
             kept = {t: r for t, r in of_owner.items() if t in (TYPE_NS, TYPE_DS)}
-            nodes[owner] = Node(kept, extra, is_cut=True, glue=_glue(owner, of_owner[TYPE_NS], rrsets, origin, cuts))
+            glue, sibling_glue = _glue(owner, of_owner[TYPE_NS], rrsets, origin, cuts)
+            nodes[owner] = Node(kept, extra, is_cut=True, glue=glue, sibling_glue=sibling_glue)
         else:
             apex_types = (TYPE_DNSKEY,) if signed and owner == origin else ()
             nodes[owner] = Node(dict(of_owner), (*extra, *apex_types))
@@ -57,10 +59,8 @@ def _occluded(owner: bytes, origin: bytes, cuts: set[bytes], redirects: set[byte
     return False
 
 
-def _glue(
-    cut: bytes, nameservers: RRset, rrsets: RRsets, origin: bytes, cuts: set[bytes]
-) -> tuple[tuple[bytes, RRset], ...]:
-    """The addresses at or below the cut itself first, then those below other cuts (sibling glue, RFC 9471 §2)."""
+def _glue(cut: bytes, nameservers: RRset, rrsets: RRsets, origin: bytes, cuts: set[bytes]) -> tuple[Glue, Glue]:
+    """The addresses at or below the cut itself, and those below other cuts (sibling glue, RFC 9471 §2)."""
     own: list[tuple[bytes, RRset]] = []
     sibling: list[tuple[bytes, RRset]] = []
     for target in nameservers.canonical:
@@ -69,7 +69,7 @@ def _glue(
             continue
         group = own if names.is_subdomain(target, cut) else sibling
         group.extend((target, of_target[rrtype]) for rrtype in (TYPE_A, TYPE_AAAA) if rrtype in of_target)
-    return (*own, *sibling)
+    return tuple(own), tuple(sibling)
 
 
 def _add_empty_non_terminals(nodes: dict[bytes, Node], origin: bytes, extra: tuple[int, ...]) -> None:

@@ -57,10 +57,14 @@ class RRset:
         return RRset(self.type, ttl, self.rdatas(), self.canonical)
 
 
+Glue = tuple[tuple[bytes, RRset], ...]
+"""Address RRsets with their owners."""
+
+
 class Node:
     """What is at one authoritative name or delegation point; without RRsets, an empty non-terminal."""
 
-    __slots__ = ("bitmap", "glue", "is_cut", "rrsets")
+    __slots__ = ("bitmap", "glue", "is_cut", "rrsets", "sibling_glue")
 
     def __init__(
         self,
@@ -68,13 +72,16 @@ class Node:
         extra_types: Iterable[int] = (),
         *,
         is_cut: bool = False,
-        glue: tuple[tuple[bytes, RRset], ...] = (),
+        glue: Glue = (),
+        sibling_glue: Glue = (),
     ) -> None:
         self.rrsets = rrsets
         self.is_cut = is_cut
         """A delegation point: the RRsets are NS and perhaps DS."""
         self.glue = glue
-        """Addresses of a delegation point's name servers that the parent must give (RFC 9471), with their owners."""
+        """Addresses of name servers at or below the delegation point, which a referral must give (RFC 9471 §3.1)."""
+        self.sibling_glue = sibling_glue
+        """Addresses of name servers below other delegation points, given where they fit (RFC 9471 §3.2)."""
         self.bitmap = type_bitmap({*rrsets, *extra_types})
         """The type bitmap of its NSEC record, NSEC and RRSIG not forgotten where the zone is signed."""
 
@@ -140,7 +147,9 @@ class Zone:
             given = node.rrsets.get(TYPE_DS)
             merged = canonical_order([*(given.canonical if given else ()), *rdatas])
             delegation = {**node.rrsets, TYPE_DS: RRset(TYPE_DS, given.ttl if given else nameservers.ttl, merged)}
-            nodes[owner] = Node(delegation, signed_types(self.signed), is_cut=True, glue=node.glue)
+            nodes[owner] = Node(
+                delegation, signed_types(self.signed), is_cut=True, glue=node.glue, sibling_glue=node.sibling_glue
+            )
         return Zone(self.origin, nodes, signed=self.signed, denial=self.denial)
 
 
