@@ -50,12 +50,7 @@ class Responder:
         """The response to each datagram, or None where silence is due. `now` is read once for all of them."""
         memo = self._memo
         memo.for_zoneset(self._zoneset())
-        if now < self._latest - _CLOCK_STEP:
-            # What was made for a later time may not be valid yet.
-            memo.forget_answers()
-            self._latest = now
-        elif now > self._latest:
-            self._latest = now
+        self._follow_clock(now)
         remembered = memo.packets.young.get
         responses: list[bytes | None] = []
         answered = responses.append
@@ -69,7 +64,16 @@ class Responder:
 
     def message(self, wire: bytes, now: int) -> bytes | None:
         """The response to a message that came by TCP."""
+        self._follow_clock(now)
         return respond(wire, self._zoneset(), now, Via.TCP, self._memo, self._udp_size)
+
+    def _follow_clock(self, now: int) -> None:
+        if now < self._latest - _CLOCK_STEP:
+            # What was made for a later time may not be valid yet.
+            self._memo.forget_answers()
+            self._latest = now
+        elif now > self._latest:
+            self._latest = now
 
     def _datagram(self, packet: bytes, now: int) -> bytes | None:
         """What is not in the young generation under its own spelling."""
