@@ -89,6 +89,8 @@ def _locked(directory: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise KeystoreError(f"{directory}: another process is using this key store") from None
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)  # for who finds it held
         yield
     finally:
         os.close(descriptor)
