@@ -85,8 +85,7 @@ class Bench:
             running = []
             for server in servers:
                 told(server.title)
-                port, spare_port = _free_ports(2)
-                site = Site(self.directory / server.name, port, spare_port, self.zone)
+                site = Site(self.directory / server.name, _free_port(), self.zone)
                 site.directory.mkdir()
                 command = server.set_up(site)
                 log = site.directory / "log"
@@ -151,10 +150,9 @@ def wait_until_ready(server: Server, child: Child, port: int) -> None:
     raise RuntimeError(f"{server.title} gives no signed answer within {READY_WITHIN:.0f} s:\n{child.last_words()}")
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 on which nobody listens, over UDP or TCP."""
-    ports: list[int] = []
-    while len(ports) < count:
+def _free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens, over UDP or TCP."""
+    while True:
         with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
             udp.bind(("127.0.0.1", 0))
             port: int = udp.getsockname()[1]
@@ -162,6 +160,4 @@ def _free_ports(count: int) -> list[int]:
                 tcp.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            if port not in ports:
-                ports.append(port)
-    return ports
+            return port

@@ -20,11 +20,10 @@ from bench.zone import ORIGIN, ZoneFiles
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a server runs: an empty directory of its own, its port on 127.0.0.1, a second free port, and the zone."""
+    """Where a server runs: an empty directory of its own, its port on 127.0.0.1, and the zone."""
 
     directory: Path
     port: int
-    spare_port: int
     zone: ZoneFiles
 
     def write(self, name: str, text: str) -> str:
@@ -189,7 +188,7 @@ listen = ["127.0.0.1:{site.port}"]
 state = "{site.directory}/state"
 
 [kms]
-emulator = "127.0.0.1:{site.spare_port}"
+emulator = "127.0.0.1:0"
 
 [[zones]]
 file = "{site.zone.plain}"
