@@ -52,9 +52,13 @@ def configure_logs(form: str = "auto", stream: TextIO | None = None, level: int 
 
 def _renderers(form: str, stream: TextIO) -> list[Processor]:
     if form == "console":
-        return [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        # A traceback that shows local variables would show secrets.
+        return [
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     if form == "json":
-        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        without_locals = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        return [structlog.processors.ExceptionRenderer(without_locals), structlog.processors.JSONRenderer()]
     return [
         structlog.processors.format_exc_info,
         _on_one_line,

@@ -63,3 +63,16 @@ def test_console() -> None:
     assert "zone loaded" in lines[0]
     assert "serial=1" in lines[0]
     assert "\x1b" not in lines[0]  # not a terminal
+
+
+@pytest.mark.parametrize("form", ["console", "logfmt", "json"])
+def test_a_traceback_shows_no_local_variables(form: str) -> None:
+    stream = io.StringIO()
+    configure_logs(form, stream)
+    secret = "never to be " + "seen"  # the line itself is shown in the traceback, its value is not
+    try:
+        assert not secret
+    except AssertionError:
+        structlog.get_logger("signwright").exception("failed")
+    assert "failed" in stream.getvalue()
+    assert "never to be seen" not in stream.getvalue()
