@@ -1,0 +1,12 @@
+"""Profiles of hypothesis: the same bounded examples in every run, unless `--hypothesis-profile=long`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
+settings.register_profile("ci", derandomize=True, max_examples=150, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile("long", max_examples=5000, deadline=timedelta(seconds=5), suppress_health_check=_SLOW)
+settings.load_profile("ci")
