@@ -84,6 +84,7 @@ class _Composer:
         self.body = Body(query.qname, self.zone.origin)
         self.owner = query.qname
         self.proofs: list[denial.Proof] = []
+        self.redirects: set[bytes] = set()
         self.counts = [0, 0, 0]
         self.section = 0
         self.rcode = Rcode.NOERROR
@@ -153,7 +154,9 @@ class _Composer:
     def redirect(self, owner: bytes, rrset: RRset, target: bytes | None) -> bool:
         """A DNAME and the CNAME made of it, which is not signed (RFC 6672 §5.3.1)."""
         self.exists = False
-        self.add(owner, rrset)
+        if owner not in self.redirects:  # a chain may pass one DNAME more than once
+            self.redirects.add(owner)
+            self.add(owner, rrset)
         if target is None:
             self.rcode = Rcode.YXDOMAIN
             self.finish_positive()
@@ -225,15 +228,16 @@ class _Composer:
         if self.wants_signatures:
             self.counts[0] += self.body.add(self.owner, rrsigs)
         self.until = min(self.until, served.until)
+        self.finish_positive()
         return True
 
     def nsec(self, node: Node | None, wildcard: bytes | None) -> bool:
+        self.exists = self.exists and node is not None and wildcard is None
         if self.zone.denial is Denial.COMPACT:
             wildcard = None
         rrset = denial.nsec_at(self.zone, self.owner if wildcard is None else wildcard, node)
         if rrset is None:
             return False
-        self.exists = node is not None
         self.positive(rrset, wildcard)
         self.finish_positive()
         return True
@@ -248,8 +252,9 @@ class _Composer:
                 return False
             rrset = made
         signed_as = wildcard if wildcard is not None and self.zone.denial is Denial.NSEC else self.owner
-        self.exists = node is not None and wildcard is None
+        self.exists = self.exists and node is not None and wildcard is None
         self.counts[0] += self.body.add(self.owner, (self.signature(signed_as, rrset),))
+        self.finish_positive()
         return True
 
     # Records into sections

@@ -15,7 +15,6 @@ from dns.rdatatype import RdataType
 from tests.validator import denial
 from tests.validator.signatures import SKEW, Bogus, Keys, Section, Verified
 
-
 CHAIN_LIMIT = 16
 """Aliases that a server follows at least; what it leaves out beyond them is no fault."""
 
