@@ -69,10 +69,10 @@ def test_console() -> None:
 def test_a_traceback_shows_no_local_variables(form: str) -> None:
     stream = io.StringIO()
     configure_logs(form, stream)
-    secret = "never to be " + "seen"  # the line itself is shown in the traceback, its value is not
+    secret = "never to be " + "seen"  # the line itself may be shown in the traceback, its value not
     try:
-        assert not secret
-    except AssertionError:
+        secret.index("?")
+    except ValueError:
         structlog.get_logger("signwright").exception("failed")
     assert "failed" in stream.getvalue()
     assert "never to be seen" not in stream.getvalue()
