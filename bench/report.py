@@ -104,7 +104,8 @@ def table(workload: str, of_workload: Sequence[Row], limits: Sequence[float] = (
             remarks.append(f"{SERVERS[row.server].title}: {verdict}: {'; '.join(row.faults)}")
     if limits and WORKLOADS[workload].fresh:
         limit = median(limits)
-        shares = (f"{SERVERS[row.server].title} {row.per_second / limit:.2f}" for row in of_workload if row.counts)
+        live = [row for row in of_workload if row.counts and SERVERS[row.server].live]
+        shares = (f"{SERVERS[row.server].title} {row.per_second / limit:.2f}" for row in live)
         remarks.append(f"P-256 signatures in a bare loop: {limit:,.0f}/s. Multiples of it: {'; '.join(shares)}")
     shown.caption = "\n".join(remarks)
     shown.caption_justify = "left"

@@ -42,6 +42,8 @@ class Server:
     set_up: Callable[[Site], list[str]]
     """Writes the configuration and returns the command that serves in the foreground."""
     version: Callable[[], str]
+    live: bool = False
+    """Whether it signs as it answers, so that the raw limit of signing is a limit of its own."""
 
 
 def nsd(site: Site) -> list[str]:
@@ -234,13 +236,15 @@ def _own_version() -> str:
 SERVERS = {
     server.name: server
     for server in (
-        Server("signwright", "Signwright, compact", signwright, _own_version),
-        Server("signwright-nsec", "Signwright, NSEC", signwright_nsec, _own_version),
+        Server("signwright", "Signwright, compact", signwright, _own_version, live=True),
+        Server("signwright-nsec", "Signwright, NSEC", signwright_nsec, _own_version, live=True),
         Server("nsd", "NSD, pre-signed", nsd, _asked("nsd", "-v")),
         Server("knot", "Knot, pre-signed", knot, _asked("knotd", "-V")),
-        Server("knot-onlinesign", "Knot, onlinesign", knot_onlinesign, _asked("knotd", "-V")),
+        Server("knot-onlinesign", "Knot, onlinesign", knot_onlinesign, _asked("knotd", "-V"), live=True),
         Server("bind", "BIND, pre-signed", bind, _asked("named", "-v")),
-        Server("powerdns", "PowerDNS, live, NSEC", powerdns, _asked("pdns_server", "--version")),
-        Server("powerdns-narrow", "PowerDNS, live, narrow", powerdns_narrow, _asked("pdns_server", "--version")),
+        Server("powerdns", "PowerDNS, live, NSEC", powerdns, _asked("pdns_server", "--version"), live=True),
+        Server(
+            "powerdns-narrow", "PowerDNS, live, narrow", powerdns_narrow, _asked("pdns_server", "--version"), live=True
+        ),
     )
 }

@@ -100,3 +100,9 @@ def test_the_file_holds_every_round_and_why_it_does_not_count() -> None:
     assert [each["faults"] for each in stored["rounds"]] == [[], ["core below 95% busy"]]
     assert stored["rounds"][0]["load"]["answers"] == 2000
     assert stored["rows"][0]["counted"] == 1
+
+
+def test_only_servers_that_sign_live_are_held_against_the_limit_of_signing() -> None:
+    rounds = [replace(measured(server, 1000), workload="nxdomain") for server in ("signwright", "nsd")]
+    caption = str(table("nxdomain", rows(rounds), [4000.0, 2000.0, 1000.0]).caption)
+    assert caption == "P-256 signatures in a bare loop: 2,000/s. Multiples of it: Signwright, compact 0.50"
