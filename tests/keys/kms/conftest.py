@@ -17,7 +17,8 @@ from tests.keys.kms.servers import Scripted, moto_server, scripted
 ACCESS_KEY = "AKIDEXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 ACCOUNT = "000000000000"
-QUICK = TimeOuts(connect=0.3, read=0.3, total=0.6)
+QUICK = TimeOuts(connect=0.5, read=0.5, total=0.8)
+"""For servers that are to be found too slow; all others may take the time that a busy machine makes them take."""
 
 
 def client(url: str | None, **options: Any) -> KmsClient:
