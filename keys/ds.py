@@ -1,4 +1,4 @@
-"""The DS record: what a parent zone says of a KSK (RFC 4034 §5)."""
+"""The DS record: how a parent zone names a child's KSK (RFC 4034 §5)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ import struct
 from hashlib import sha256
 
 from keys.model import DIGEST_SHA256, ECDSAP256SHA256
+from keys.ring import Ring
 from keys.rrsig import key_tag
+
+_FIXED = struct.Struct("!HBB")
 
 
 def ds_rdata(owner: bytes, dnskey: bytes) -> bytes:
-    """DS rdata with a SHA-256 digest (RFC 4034 §5.1.4, RFC 4509) for the DNSKEY rdata of a KSK.
-
-    `owner` is the apex of the child zone in wire form, lower case.
-    """
-    return struct.pack("!HBB", key_tag(dnskey), ECDSAP256SHA256, DIGEST_SHA256) + sha256(owner + dnskey).digest()
+    """DS rdata with a SHA-256 digest, for a DNSKEY of `owner` (wire form, lower case; RFC 4034 §5.1.4, RFC 4509)."""
+    return _FIXED.pack(key_tag(dnskey), ECDSAP256SHA256, DIGEST_SHA256) + sha256(owner + dnskey).digest()
 
 
 def ds_text(rdata: bytes) -> str:
-    """DS rdata as a zone file and Route 53 spell it: `<tag> 13 2 <DIGEST>`."""
-    tag, algorithm, digest_type = struct.unpack_from("!HBB", rdata)
-    return f"{tag} {algorithm} {digest_type} {rdata[4:].hex().upper()}"
+    """DS rdata as a master file has it (RFC 4034 §5.3): `<key tag> 13 2 <DIGEST>`."""
+    tag, algorithm, digest_type = _FIXED.unpack_from(rdata)
+    return f"{tag} {algorithm} {digest_type} {rdata[_FIXED.size :].hex().upper()}"
+
+
+def parent_ds(ring: Ring) -> tuple[bytes, ...]:
+    """DS rdata that the parent should hold: of the ACTIVE KSKs that are in a stored, signed DNSKEY RRset.
+
+    A DS without such a DNSKEY would make the zone bogus.
+    """
+    return tuple(ds_rdata(ring.origin, ksk.rdata) for ksk in ring.signing_ksks if ksk.published is not None)

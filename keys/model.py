@@ -45,6 +45,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Time from one ZSK rollover's start to the next, before jitter."""
     propagation: int = 5 * 60
     """Bound on the time until the last server answers from a new state (Dprp of RFC 7583)."""
+    retry: int = 5
+    """Time until a call that the KMS did not answer as wished is tried again; twice as long after each failure."""
+    retry_most: int = 5 * 60
+    """The longest time from one such try to the next."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -52,6 +56,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise PolicyError(f"{name} must not be negative")
         if not self.slot or not self.window or not self.refresh:
             raise PolicyError("slot, window and refresh must be longer than nothing")
+        if not self.retry or self.retry_most < self.retry:
+            raise PolicyError("retry must be longer than nothing and not longer than retry_most")
         if self.dnskey_ttl > MAXIMUM_SIGNED_TTL:
             raise PolicyError(f"dnskey_ttl is over one week ({MAXIMUM_SIGNED_TTL})")
         if (self.slots - 1) * self.slot < 2 * self.refresh:

@@ -1,0 +1,204 @@
+"""What performs an action: asks the KMS, makes a ZSK, and tells as events what came of it.
+
+It decides nothing and stores nothing. A KMS that does not do as asked is an event too, not an exception.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeVar
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from keys import zsk
+from keys.events import (
+    Action,
+    CreateKsk,
+    Event,
+    GenerateZsk,
+    IntendKsk,
+    KeysetSigned,
+    KmsFailed,
+    KskCreated,
+    KskIntended,
+    KskLearned,
+    LearnKsk,
+    SignKeyset,
+    ZskGenerated,
+)
+from keys.keyset import SlotSignature
+from keys.kms.errors import KmsError, KmsRefused
+from keys.kms.interface import KeyRequest, Kms
+from keys.model import Policy
+from keys.names import to_text
+from keys.refresh import SlotRequest, keyset_request
+from keys.ring import Ring
+from keys.store import Secret, Store
+
+INTENT_TAG = "signwright:intent"
+ZONE_TAG = "signwright:zone"
+WRONG_SIGNATURE = "WrongSignature"
+"""The code of a KMS's answer that its own public key does not verify."""
+
+_LONGEST_MESSAGE = 512
+_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9 _.:/=+@-]")
+_T = TypeVar("_T")
+
+
+class RunBlocking(Protocol):
+    """Calls something that blocks: in a thread in production, directly under a virtual clock, which leaps while a
+    thread runs.
+    """
+
+    def __call__(self, function: Callable[[], _T], /) -> Awaitable[_T]:
+        """Call it, and give what it returns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that acts, handed in: one value for all custodians."""
+
+    provisioning: Kms
+    """The KMS as the account sees it: makes and finds keys."""
+    service: Kms
+    """The KMS as the DNSSEC service sees it: tells public keys and signs."""
+    key_policy: str | None
+    """The key policy of the keys that are made (`keys.kms.policy_document`)."""
+    store: Store
+    run_blocking: RunBlocking
+    limit: trio.Semaphore | trio.CapacityLimiter
+    """Bounds the Sign calls in flight, over all zones."""
+    now: Callable[[], float]
+    """The wall clock, in seconds since the epoch."""
+    new_token: Callable[[], str]
+    """An unpredictable token of letters and digits."""
+    generate_private_key: Callable[[], bytes]
+    """A new P-256 private key, PKCS #8 DER."""
+    log: FilteringBoundLogger
+    verify: Callable[[bytes, bytes, bytes], bool] = zsk.verify
+    """Whether a signature, the second argument, is the public key's over the third."""
+    reread: float = 60
+    """Seconds after which a waiting custodian looks at the clock again, since clocks step and laptops sleep."""
+
+
+class Done(NamedTuple):
+    """What came of an action."""
+
+    events: tuple[Event, ...]
+    secrets: tuple[Secret, ...] = ()
+    """Private keys to store with the ring that the events lead to."""
+
+
+class Performer:
+    """Performs the actions of one zone."""
+
+    def __init__(self, origin: bytes, services: Services) -> None:
+        self._origin = origin
+        self._services = services
+        self._signed: dict[tuple[str, bytes], tuple[bytes, str]] = {}
+        """Verified signatures of a refresh that is not complete: after a failure only what is missing is asked for."""
+
+    async def perform(self, action: Action, ring: Ring, policy: Policy) -> Done:
+        """Perform one action on the keys in `ring`."""
+        match action:
+            case IntendKsk():
+                event = KskIntended(self._now(), action.name, self._services.new_token(), action.arn)
+                return Done((event,))
+            case CreateKsk():
+                return await self._create_ksk(ring, action.name)
+            case LearnKsk():
+                return await self._learn_ksk(ring, action.name)
+            case GenerateZsk():
+                private_key = self._services.generate_private_key()
+                public_key = zsk.load_signer(private_key).public_key
+                made = ZskGenerated(self._now(), action.sequence, public_key)
+                return Done((made,), (Secret(action.sequence, public_key, private_key),))
+            case SignKeyset():
+                return await self._sign_keyset(ring, policy)
+            case _:
+                raise TypeError(f"nobody performs {type(action).__name__}")
+
+    async def _create_ksk(self, ring: Ring, name: str) -> Done:
+        kms, intent = self._services.provisioning, ring.ksk(name).intent
+        doing = "ListResourceTags"
+        try:
+            # An earlier life of this process, or a call whose answer was lost, may have made it.
+            arn = await kms.find_key(INTENT_TAG, intent)
+            if arn is None:
+                doing = "CreateKey"
+                arn = await kms.create_key(self._key_request(intent))
+        except KmsError as error:
+            return Done((self._failed(name, doing, error),))
+        return Done((KskCreated(self._now(), name, arn),))
+
+    def _key_request(self, intent: str) -> KeyRequest:
+        zone = to_text(self._origin)
+        tags = {INTENT_TAG: intent, ZONE_TAG: _NOT_IN_TAGS.sub("_", zone)[:256]}
+        return KeyRequest(f"DNSSEC key-signing key of {zone}", self._services.key_policy, tags)
+
+    async def _learn_ksk(self, ring: Ring, name: str) -> Done:
+        ksk = ring.ksk(name)
+        if ksk.arn is None:
+            raise ValueError(f"{name} has no ARN yet")
+        try:
+            key = await self._services.service.get_public_key(ksk.arn, ring.hosted_zone_id)
+        except KmsError as error:
+            return Done((self._failed(name, "GetPublicKey", error),))
+        return Done((KskLearned(self._now(), name, key.point),))
+
+    async def _sign_keyset(self, ring: Ring, policy: Policy) -> Done:
+        request = keyset_request(ring, policy, self._now())
+        made: dict[tuple[str, bytes], tuple[SlotSignature, str]] = {}
+        failed: dict[str, KmsFailed] = {}
+
+        async def sign(slot: SlotRequest) -> None:
+            wanted = (slot.arn, slot.message)
+            if wanted not in self._signed:
+                async with self._services.limit:
+                    # What refused one slot would refuse the others; calls in flight end by themselves.
+                    if slot.ksk.name in failed:
+                        return
+                    try:
+                        self._signed[wanted] = await self._sign_slot(slot, ring.hosted_zone_id)
+                    except KmsError as error:
+                        failed.setdefault(slot.ksk.name, self._failed(slot.ksk.name, "Sign", error))
+                        return
+            signature, request_id = self._signed[wanted]
+            made[wanted] = slot.signed(signature), request_id
+
+        async with trio.open_nursery() as nursery:
+            for slot in request.slots:
+                nursery.start_soon(sign, slot)
+        if failed:
+            wanted_now = {(slot.arn, slot.message) for slot in request.slots}
+            self._signed = {wanted: self._signed[wanted] for wanted in self._signed.keys() & wanted_now}
+            return Done(tuple(failed.values()))
+        self._signed = {}
+        answers = [made[slot.arn, slot.message] for slot in request.slots]
+        keyset = request.signed(tuple(signature for signature, _ in answers))
+        request_ids = tuple(request_id for _, request_id in answers)
+        return Done((KeysetSigned(self._now(), keyset, policy.propagation, request_ids),))
+
+    async def _sign_slot(self, slot: SlotRequest, hosted_zone_id: str) -> tuple[bytes, str]:
+        signature = await self._services.service.sign(slot.arn, hosted_zone_id, slot.message)
+        if not self._services.verify(slot.public_key, signature.value, slot.message):
+            raise KmsRefused(WRONG_SIGNATURE, f"{slot.arn} made a signature that is not its own", signature.request_id)
+        return signature.value, signature.request_id
+
+    def _failed(self, name: str, doing: str, error: KmsError) -> KmsFailed:
+        return KmsFailed(
+            self._now(),
+            name,
+            doing,
+            error.code,
+            error.message[:_LONGEST_MESSAGE],
+            error.request_id,
+            isinstance(error, KmsRefused),
+        )
+
+    def _now(self) -> int:
+        return int(self._services.now())
