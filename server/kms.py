@@ -43,9 +43,9 @@ async def open_kms(
 
     Raises `server.listen.PortInUse`, `KmsError` for a configuration that leads nowhere, and what `run_emulator` raises.
     """
-    connect = partial(
-        KmsClient, run_blocking=trio.to_thread.run_sync, now=now, monotonic=time.monotonic, region=config.region
-    )
+    # A credential process that hangs is left behind at the time-out: botocore would wait for it for ever.
+    patient = partial(trio.to_thread.run_sync, abandon_on_cancel=True)
+    connect = partial(KmsClient, run_blocking=patient, now=now, monotonic=time.monotonic, region=config.region)
     async with AsyncExitStack() as clients:
         if config.endpoint is None:
             emulator = await _embedded(config, state, now, nursery)
