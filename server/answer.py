@@ -95,7 +95,7 @@ def remembered(
         return response, False
     response, exists = _answer(query, zoneset, now, limit, memo, udp_size)
     if response.until:
-        (memo.answers if exists else memo.denials).put(key, response, len(response.body))
+        (memo.answers if exists else memo.denials).put(key, response)
     return response, exists
 
 

@@ -95,7 +95,7 @@ class Responder:
         answer, exists = remembered(query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size)
         wire = b"".join((packet[:2], answer.head, packet[HEADER_SIZE : name_end + 5], answer.body))
         if exists and lowered == name:
-            self._memo.packets.put(key, (wire[2:], answer.until), len(wire))
+            self._memo.packets.put(key, (wire[2:], answer.until))
         return wire
 
     def _unknown_shape(self, packet: bytes, now: int) -> bytes | None:

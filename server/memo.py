@@ -6,6 +6,7 @@ asked for again moves up. So an insertion costs the same whether or not somethin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 from zones.zoneset import ZoneSet
@@ -26,13 +27,19 @@ class Response(NamedTuple):
     """The second from which this must not be served any more, since an RRSIG in it makes room for the next."""
 
 
+def _octets(response: Response) -> int:
+    return len(response.body)
+
+
 class Generations(Generic[V]):
     """A mapping from bytes that holds at most `budget` bytes, by its own reckoning."""
 
-    __slots__ = ("_budget", "_old", "_used", "young")
+    __slots__ = ("_budget", "_old", "_used", "_weigh", "young")
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, weigh: Callable[[V], int]) -> None:
+        """`weigh` gives the bytes that a value holds."""
         self._budget = budget // 2
+        self._weigh = weigh
         self._used = 0
         self.young: dict[bytes, V] = {}
         """What was stored last; for a reader that cannot spare the call of `get`."""
@@ -47,29 +54,22 @@ class Generations(Generic[V]):
         if value is None:
             value = self._old.pop(key, None)
             if value is not None:
-                self.young[key] = value
+                self.put(key, value)  # what moves up weighs as much as what is new, or the young would have no bound
         return value
 
-    def put(self, key: bytes, value: V, size: int = 0) -> None:
-        """Store `value`, which weighs `size` bytes beside the key."""
-        self._used += len(key) + size + _ENTRY_OVERHEAD
+    def put(self, key: bytes, value: V) -> None:
+        """Store `value`."""
+        weight = len(key) + self._weigh(value) + _ENTRY_OVERHEAD
+        self._used += weight
         if self._used > self._budget:
             self._old = self.young
             self.young = {}
-            self._used = len(key) + size + _ENTRY_OVERHEAD
+            self._used = weight
         self.young[key] = value
 
     def clear(self) -> None:
         """Forget all."""
         self.young, self._old, self._used = {}, {}, 0
-
-
-class SignatureMemo(Generations[bytes]):
-    """Signatures by content (`zones.signing`)."""
-
-    def put(self, key: bytes, value: bytes, size: int = 64) -> None:
-        """Store a signature of 64 octets."""
-        super().put(key, value, size)
 
 
 class Memo:
@@ -81,11 +81,12 @@ class Memo:
 
     def __init__(self, budget: int = 64 << 20) -> None:
         """`budget` in bytes, over all caches."""
-        self.packets: Generations[tuple[bytes, int]] = Generations(budget // 4)
+        self.packets: Generations[tuple[bytes, int]] = Generations(budget // 4, lambda packet: len(packet[0]))
         """Whole responses behind the ID, and until when, by the query's octets behind the ID (`server.hot`)."""
-        self.answers: Generations[Response] = Generations(budget // 4)
-        self.denials: Generations[Response] = Generations(budget // 16)
-        self.signatures = SignatureMemo(budget // 4)
+        self.answers: Generations[Response] = Generations(budget // 4, _octets)
+        self.denials: Generations[Response] = Generations(budget // 16, _octets)
+        self.signatures: Generations[bytes] = Generations(budget // 4, len)
+        """Signatures by content (`zones.signing`)."""
         self.negatives: dict[bytes, tuple[tuple[bytes, ...], int]] = {}
         """The SOA and RRSIG of denials, and until when, by origin: as many as there are zones."""
         self._zoneset: ZoneSet | None = None

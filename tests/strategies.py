@@ -53,11 +53,6 @@ class MadeQuery(NamedTuple):
         return (0x8000 if self.do else 0) | (CO if self.co else 0)
 
 
-def fits(name: Name) -> bool:
-    """Whether its wire form has at most 255 octets."""
-    return sum(len(label) + 1 for label in name.labels) <= 255
-
-
 def _joined(labels: list[bytes], origin: Name) -> Name:
     kept = list(labels)
     while sum(len(label) + 1 for label in (*kept, *origin.labels)) > 255:
@@ -122,7 +117,7 @@ def _records(draw: st.DrawFn, owner: Name, targets: st.SearchStrategy[Name], ttl
     if kind in ("insecure", "secure"):
         servers = draw(st.lists(targets, min_size=1, max_size=2, unique=True))
         if draw(st.booleans()):
-            servers.append(_joined([b"ns"], owner) if fits(Name((b"ns", *owner.labels))) else owner)
+            servers.append(_joined([b"ns"], owner))
         lines = [f"{owner} {ttl} NS {server}" for server in dict.fromkeys(servers)]
         lines += [f"{server} 60 A 192.0.2.53" for server in servers if server.labels[0] == b"ns" and server != owner]
         if kind == "secure":

@@ -65,11 +65,11 @@ def successor(owner: bytes, origin: bytes) -> bytes:
     """
     if len(owner) + 2 <= MAXIMUM_NAME:
         return b"\x01\x00" + owner
-    label, rest = owner[1 : owner[0] + 1], parent(owner)
-    if len(owner) < MAXIMUM_NAME and len(label) < MAXIMUM_LABEL:
-        return bytes([len(label) + 1]) + label + b"\x00" + rest
     while owner != origin:
-        label, rest = owner[1 : owner[0] + 1].rstrip(b"\xff"), parent(owner)
+        label, rest = owner[1 : owner[0] + 1], parent(owner)
+        if len(owner) < MAXIMUM_NAME and len(label) < MAXIMUM_LABEL:
+            return bytes([len(label) + 1]) + label + b"\x00" + rest
+        label = label.rstrip(b"\xff")
         if label:
             following = label[-1] + 1
             if following == ord("A"):
