@@ -98,7 +98,7 @@ class Oracle:
         for size in range(len(self.origin.labels), len(qname.labels) + 1):
             name = Name(qname.labels[-size:])
             types = self.types(name)
-            if RdataType.NS in types and name != self.origin and not (name == qname and qtype == RdataType.DS):
+            if RdataType.NS in types and name != self.origin and not (name == qname and self._is_parents(qtype)):
                 return Truth(Kind.REFERRAL, qname, answer, name, types)
             if name == qname:
                 break
@@ -112,13 +112,18 @@ class Oracle:
                 return self._data(wildcard, qname, qtype, answer)
         return self._data(qname, qname, qtype, answer)
 
+    def _is_parents(self, qtype: int) -> bool:
+        """RFC 4035 §2.3, §3.1.4.1: what the parent side of a delegation point answers."""
+        return qtype == RdataType.DS or (self.signed and qtype == RdataType.NSEC)
+
     def _data(self, source: Name, qname: Name, qtype: int, answer: list[dns.rrset.RRset]) -> Truth | Name:
         types = self.types(source)
         found = self.rrset(source, qtype, qname)
         if found is not None:
             return Truth(Kind.POSITIVE, qname, [*answer, found], present=types)
         alias = self.rrset(source, RdataType.CNAME, qname)
-        if alias is not None and qtype != RdataType.ANY:
+        stands_beside = self.signed and qtype in (RdataType.NSEC, RdataType.RRSIG)
+        if alias is not None and qtype != RdataType.ANY and not stands_beside:
             answer.append(alias)
             target: Name = alias[0].target
             return target

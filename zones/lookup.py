@@ -69,7 +69,7 @@ def find(zone: Zone, owner: bytes, rrtype: int) -> Outcome:
     nodes = zone.nodes
     node = nodes.get(owner)
     if node is not None:
-        return _at_node(node, owner, rrtype, None)
+        return _at_node(node, owner, rrtype, None, signed=zone.signed)
     encloser = names.parent(owner)
     while (node := nodes.get(encloser)) is None:
         encloser = names.parent(encloser)
@@ -81,19 +81,19 @@ def find(zone: Zone, owner: bytes, rrtype: int) -> Outcome:
     wildcard = b"\x01*" + encloser
     source = nodes.get(wildcard)
     if source is not None:
-        return _at_node(source, owner, rrtype, wildcard)
+        return _at_node(source, owner, rrtype, wildcard, signed=zone.signed)
     return NoName(encloser)
 
 
-def _at_node(node: Node, owner: bytes, rrtype: int, wildcard: bytes | None) -> Outcome:
-    if node.is_cut and rrtype not in (TYPE_DS, TYPE_NSEC):
+def _at_node(node: Node, owner: bytes, rrtype: int, wildcard: bytes | None, *, signed: bool) -> Outcome:
+    if node.is_cut and not (rrtype == TYPE_DS or (signed and rrtype == TYPE_NSEC)):
         return Referral(owner, node)
     rrset = node.rrsets.get(rrtype)
     if rrset is not None:
         return Found(rrset, node, wildcard)
     alias = node.rrsets.get(TYPE_CNAME)
-    # NSEC and RRSIG stand beside a CNAME (RFC 4034 §3, §4), and ANY takes the CNAME itself.
-    if alias is not None and rrtype not in (TYPE_NSEC, TYPE_RRSIG, TYPE_ANY):
+    # In a signed zone NSEC and RRSIG stand beside a CNAME (RFC 4034 §3, §4), and ANY takes the CNAME itself.
+    if alias is not None and not (rrtype == TYPE_ANY or (signed and rrtype in (TYPE_NSEC, TYPE_RRSIG))):
         return Alias(alias, alias.canonical[0], node, wildcard)
     return NoData(node, wildcard)
 

@@ -127,10 +127,8 @@ def compare(verdict: Verdict, truth: Truth, made: MadeQuery, denial: Denial) -> 
     wanted = set(_VERDICTS[truth.kind])
     if made.qtype in _CHOSEN and truth.kind in (Kind.NODATA, Kind.NXDOMAIN):
         wanted.add(Verdict.POSITIVE)  # there was something of the server's own to give
-    if made.qtype == RdataType.NSEC and truth.kind is Kind.REFERRAL and truth.cut == truth.final:
-        wanted = {Verdict.POSITIVE}  # the parent has the NSEC of a delegation point
     assert verdict in wanted
-    if truth.kind is Kind.REFERRAL and Verdict.POSITIVE not in wanted:
+    if truth.kind is Kind.REFERRAL:
         assert (verdict is Verdict.SECURE_REFERRAL) == (RdataType.DS in truth.present)
 
 

@@ -37,3 +37,10 @@ def test_a_dname_that_a_chain_passes_twice_is_in_the_answer_once() -> None:
     kinds = [record.rdtype for record in response.answer]
     assert kinds.count(RdataType.DNAME) == 1
     assert kinds.count(RdataType.CNAME) == 16
+
+
+@pytest.mark.parametrize("qtype", ["RRSIG", "NSEC"])
+def test_in_an_unsigned_zone_nothing_stands_beside_a_cname(qtype: str) -> None:
+    unsigned = served(_ZONE, "lab.example", sign=False)
+    response = dns.message.from_wire(ask(unsigned, "x.e.lab.example", qtype))
+    assert [rrset.rdtype for rrset in response.answer] == [RdataType.CNAME]
