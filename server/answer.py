@@ -15,7 +15,6 @@ import structlog
 
 from server.compose import FOREVER, Composition, compose
 from server.edns import DEFAULT_SIZE, MINIMUM_SIZE, Edns, ExtendedError, opt_record
-from server.fresh_denial import fresh_denial
 from server.memo import Memo, Response
 from server.wire import (
     CD,
@@ -29,7 +28,7 @@ from server.wire import (
     read_query,
     response_flags,
 )
-from zones.zone import TYPE_NXNAME, Denial
+from zones.zone import TYPE_ANY, TYPE_DNSKEY, TYPE_NSEC, TYPE_NXNAME, TYPE_RRSIG
 from zones.zoneset import ServedZone, ZoneSet
 
 CLASS_IN = 1
@@ -129,24 +128,33 @@ def _answer_or_raise(
     served = zoneset.find(query.qname, qtype) if query.qclass == CLASS_IN else None
     if served is None:
         return _bare(query, Rcode.REFUSED, udp_size, ExtendedError.NOT_AUTHORITATIVE), False
-    failure = _failure(served, now)
+    failure = failure_of(served, now)
     if failure is not None:
         # Whether this zone can be served is asked again each second.
         return _bare(query, Rcode.SERVFAIL, udp_size, failure)._replace(until=now + 1), False
-    if memo is not None and edns is not None and edns.do and served.zone.denial is Denial.COMPACT:
-        denied = fresh_denial(query, served, now, limit, memo, _plain_opt(edns.do, edns.co, udp_size))
-        if denied is not None:
-            return denied, False
     composition = compose(query, served, now, memo)
     return _fitted(query, composition, limit, udp_size), composition.exists
 
 
 @lru_cache(maxsize=8)
-def _plain_opt(do: bool, co: bool, udp_size: int) -> bytes:
+def plain_opt(do: bool, co: bool, udp_size: int) -> bytes:
+    """The OPT record of a response that has nothing more to say."""
     return opt_record(Edns(MINIMUM_SIZE, 0, do, co), udp_size)
 
 
-def _failure(served: ServedZone, now: int) -> ExtendedError | None:
+def is_ordinary(qtype: int) -> bool:
+    """Whether a type is data that a zone file can have; not so those that signing makes, or that stand in messages."""
+    return qtype not in _NO_QUESTION and qtype not in (
+        TYPE_AXFR,
+        TYPE_IXFR,
+        TYPE_ANY,
+        TYPE_RRSIG,
+        TYPE_NSEC,
+        TYPE_DNSKEY,
+    )
+
+
+def failure_of(served: ServedZone, now: int) -> ExtendedError | None:
     """Why a signed zone cannot be answered from: nothing unsigned is served in place of what should be signed."""
     if not served.zone.signed:
         return None
@@ -158,7 +166,7 @@ def _failure(served: ServedZone, now: int) -> ExtendedError | None:
 def _fitted(query: Query, composition: Composition, limit: int, udp_size: int) -> Response:
     """The composed response where it fits, else an empty one with TC set (RFC 2181 §9, RFC 9471 §3)."""
     edns, rcode = query.edns, composition.rcode
-    opt = _plain_opt(edns.do, edns.co, udp_size) if edns is not None else b""
+    opt = plain_opt(edns.do, edns.co, udp_size) if edns is not None else b""
     counts: Sequence[int] = composition.counts
     records, truncated = composition.records, False
     if composition.size + len(opt) > limit:

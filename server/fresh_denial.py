@@ -1,69 +1,135 @@
-"""The answer to a name that does not exist, by compact denial, joined from bytes without the general composition.
+"""The answer to a name that does not exist, joined from bytes without the general composition.
 
-Random names are what an attacker sends, and each wants a fresh signature: nothing but the signature should cost. The
-octets are those that `server.compose` makes (a test compares them); this path takes a third of its time.
+Random names are what an attacker sends, so nothing but what is really new should cost. With compact denial that is one
+signature (22 µs where this was measured, with 6 µs around it; 9 µs by the general composition). With a chain it is
+finding the gaps, since their NSEC records and RRSIGs are few and remembered (7 µs in all, against 23). The octets are
+those that `server.compose` makes; a test compares them.
 """
 
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from keys.keyset import ZoneKeys
 from keys.model import ECDSAP256SHA256
 from keys.rrsig import CLASS_IN, label_count
-from keys.windows import live_window
+from keys.windows import live_start
 from server.compose import signed_negative_soa
 from server.memo import Memo, Response
-from server.wire import HEADER_SIZE, Query, Rcode, response_flags
-from zones.denial import NO_SUCH_NAME
+from server.wire import HEADER_SIZE, Rcode, response_flags
+from zones.denial import NO_SUCH_NAME, gap
 from zones.lookup import NoName, find
-from zones.names import successor
-from zones.zone import TYPE_DNSKEY, TYPE_NSEC, TYPE_RRSIG
+from zones.names import canonical_key, labels, successor
+from zones.signing import sign
+from zones.zone import TYPE_NSEC, TYPE_RRSIG, Denial, Zone
 from zones.zoneset import ServedZone
 
 _RECORD = struct.Struct("!HHIH")
 _RRSIG = struct.Struct("!HBBIIIH")
 _HEAD = struct.Struct("!5H")
+_POINTER = 0xC000
 _QUESTION_POINTER = b"\xc0\x0c"
 _SIGNATURE_SIZE = 64
 
 
-def fresh_denial(query: Query, served: ServedZone, now: int, limit: int, memo: Memo, opt: bytes) -> Response | None:
-    """The response to a query with DO for a name that does not exist in a signed zone with compact denial (RFC 9824).
+class DenialShape(NamedTuple):
+    """What a query says beside its name, once it is known to have DO and to be for ordinary data of class IN."""
 
-    None where anything else is due. `opt` is the response's OPT record, `limit` its largest size in octets.
+    flags: int
+    qtype: int
+    co: bool
+    limit: int
+    """The largest response in octets."""
+    opt: bytes
+    """The response's OPT record."""
+
+
+def fresh_denial(owner: bytes, served: ServedZone, now: int, shape: DenialShape, memo: Memo) -> Response | None:
+    """The response where `owner` does not exist in a signed zone whose keyset serves; None where anything else is due.
+
+    A name that does exist costs one look-up here.
     """
     zone, keys = served.zone, served.keys
-    if keys is None or query.edns is None or query.qtype in (TYPE_NSEC, TYPE_RRSIG, TYPE_DNSKEY):
+    if owner in zone.nodes or keys is None:
         return None
-    owner, origin = query.qname, zone.origin
-    if owner in zone.nodes or type(find(zone, owner, query.qtype)) is not NoName:
+    outcome = find(zone, owner, shape.qtype)
+    if type(outcome) is not NoName:
         return None
-    ttl = zone.negative_ttl
+    soa, until = signed_negative_soa(zone, keys, now, memo)
+    apex = (_POINTER | HEADER_SIZE + len(owner) - len(zone.origin)).to_bytes(2)
+    start = (apex, soa[0], apex, soa[1])
+    parts: Sequence[bytes]
+    if zone.denial is Denial.COMPACT:
+        rcode = Rcode.NXDOMAIN if shape.co else Rcode.NOERROR
+        parts, records, ended = _compact(owner, zone, keys, now)
+    else:
+        rcode = Rcode.NXDOMAIN
+        offset = HEADER_SIZE + len(owner) + 4 + len(soa[0]) + len(soa[1]) + 4
+        parts, records, ended = _chain(owner, outcome.closest_encloser, offset, apex, zone, keys, now, memo)
+    body = b"".join((*start, *parts, shape.opt))
+    if HEADER_SIZE + len(owner) + 4 + len(body) > shape.limit:
+        return None
+    head = _HEAD.pack(response_flags(shape.flags, rcode, authoritative=True), 1, 0, records + 2, 1)
+    return Response(head, body, min(ended, until, served.valid_until))
+
+
+def _compact(owner: bytes, zone: Zone, keys: ZoneKeys, now: int) -> tuple[tuple[bytes, ...], int, int]:
+    """The NSEC record at `owner` and its RRSIG with their owners, how many records, until when (RFC 9824 §3.1)."""
+    ttl, origin, policy = zone.negative_ttl, zone.origin, keys.policy
     next_and_types = successor(owner, origin) + NO_SUCH_NAME
     nsec = _RECORD.pack(TYPE_NSEC, CLASS_IN, ttl, len(next_and_types)) + next_and_types
-    window = live_window(owner, ttl, now, keys.policy)
-    signer = keys.signer_at(window.start)
-    prefix = (
-        _RRSIG.pack(
-            TYPE_NSEC,
-            ECDSAP256SHA256,
-            label_count(owner),
-            ttl,
-            window.expiration,
-            window.inception,
-            signer.key_tag,
-        )
-        + origin
-    )
+    window = live_start(owner, now, policy)
+    signer = keys.signer_at(window)
+    end = window + policy.window
+    expiration, inception = end + ttl + policy.margin, window - policy.margin
+    fixed = _RRSIG.pack(TYPE_NSEC, ECDSAP256SHA256, label_count(owner), ttl, expiration, inception, signer.key_tag)
+    prefix = fixed + origin
     # One record in canonical form is its owner and the record as it is sent (RFC 4034 §3.1.8.1).
     signature = signer.sign(prefix + owner + nsec)
     rrsig = _RECORD.pack(TYPE_RRSIG, CLASS_IN, ttl, len(prefix) + _SIGNATURE_SIZE)
-    (soa, soa_rrsig), until = signed_negative_soa(zone, keys, now, memo)
-    apex = (0xC000 | HEADER_SIZE + len(owner) - len(origin)).to_bytes(2)
-    question = _QUESTION_POINTER
-    body = b"".join((apex, soa, apex, soa_rrsig, question, nsec, question, rrsig, prefix, signature, opt))
-    if HEADER_SIZE + len(owner) + 4 + len(body) > limit:
-        return None
-    rcode = Rcode.NXDOMAIN if query.edns.co else Rcode.NOERROR
-    head = _HEAD.pack(response_flags(query.flags, rcode, authoritative=True), 1, 0, 4, 1)
-    return Response(head, body, min(window.end, until, served.valid_until))
+    return (_QUESTION_POINTER, nsec, _QUESTION_POINTER, rrsig, prefix, signature), 2, end
+
+
+def _chain(
+    owner: bytes, encloser: bytes, offset: int, apex: bytes, zone: Zone, keys: ZoneKeys, now: int, memo: Memo
+) -> tuple[list[bytes], int, int]:
+    """The NSEC records whose gaps hold `owner` and its wildcard, each once, with RRSIGs (RFC 4035 §3.1.3.2).
+
+    `offset` is where in the message they start.
+    """
+    origin = zone.origin
+    sort_keys, owners = zone.chain
+    key = canonical_key(owner)
+    wildcard = (*key[: len(labels(encloser))], b"*")
+    first = bisect_right(sort_keys, key) - 1
+    second = bisect_right(sort_keys, wildcard) - 1
+    parts: list[bytes] = []
+    until = 1 << 62
+    for position in (first,) if first == second else (first, second):
+        holder = owners[position]
+        nsec, rrsig, ended = _remembered_gap(position, holder, zone, keys, now, memo)
+        if holder == origin:
+            spelled = pointer = apex
+        else:
+            spelled, pointer = holder[: -len(origin)] + apex, (_POINTER | offset).to_bytes(2)
+        parts += (spelled, nsec, pointer, rrsig)
+        offset += len(spelled) + len(nsec) + 2 + len(rrsig)
+        until = min(until, ended)
+    return parts, len(parts) // 2, until
+
+
+def _remembered_gap(
+    position: int, holder: bytes, zone: Zone, keys: ZoneKeys, now: int, memo: Memo
+) -> tuple[bytes, bytes, int]:
+    key = holder + zone.origin  # an apex has an NSEC record in its parent, too
+    known = memo.gaps.get(key)
+    if known is not None and now < known[2]:
+        return known
+    proof = gap(zone, position)
+    made = sign(keys, zone.origin, holder, proof.rrset, now, memo.signatures)
+    known = (proof.rrset.records[0], made.record, made.until)
+    memo.gaps.put(key, known)
+    return known

@@ -5,7 +5,7 @@ costs (µs a packet, one core, CPython 3.11): key, look-up and join 0.17 in all;
 (0x20 encoding) 0.5 more, for the key that lower-cases only the name. `bytes.lower()` over the whole packet would
 also change types (65 becomes 97), and so would be wrong.
 
-A query that carries EDNS options is never kept here: its octets are the client's choice, and cookies always differ.
+No response depends on EDNS options, so they are no part of the key: cookies, which always differ, find the same entry.
 """
 
 from __future__ import annotations
@@ -13,16 +13,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from server.answer import Via, remembered, respond, response_limit, variant
+import structlog
+
+from server.answer import (
+    CLASS_IN,
+    Via,
+    failure_of,
+    is_ordinary,
+    plain_opt,
+    remembered,
+    respond,
+    response_limit,
+    variant,
+)
 from server.edns import DEFAULT_SIZE, Edns
-from server.memo import Memo
+from server.fresh_denial import DenialShape, fresh_denial
+from server.memo import Memo, Response
 from server.wire import HEADER_SIZE, Query, Rejected, Unanswerable, read_query
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
 from zones.zoneset import ZoneSet
 
+_QUESTION_TAIL = 5  # octets of a question behind its last label: root, type, class
 _OPT_SIZE = 11  # octets of an OPT record without options
+_OPT_OWNER_AND_TYPE = b"\x00\x00\x29"
 _CLOCK_STEP = 600  # seconds back that the margin of every RRSIG covers with ease
 _SHAPES = 4096  # remembered at once
+_log = structlog.get_logger("signwright.answer")
 
 
 class _Shape(NamedTuple):
@@ -34,6 +50,8 @@ class _Shape(NamedTuple):
     edns: Edns | None
     variant: bytes
     limit: int
+    denial: DenialShape | None
+    """Where it wants signatures and asks for ordinary data."""
 
 
 class Responder:
@@ -78,43 +96,94 @@ class Responder:
     def _datagram(self, packet: bytes, now: int) -> bytes | None:
         """What is not in the young generation under its own spelling."""
         name_end = packet.find(0, HEADER_SIZE)
-        if name_end < 0:
+        tail = packet[name_end:] if name_end > 0 else b""
+        if len(tail) > _QUESTION_TAIL + _OPT_SIZE:
+            tail = _without_options(tail)
+        if not tail:
             return self._unknown_shape(packet, now)
         name = packet[HEADER_SIZE:name_end]
         lowered = name.lower()
         # A zero octet within a label ends this "name" early; the key then differs from any stored one, or is right.
-        key = packet[2:] if lowered == name else packet[2:HEADER_SIZE] + lowered + packet[name_end:]
+        key = b"".join((packet[2:HEADER_SIZE], lowered, tail))
         known = self._memo.packets.get(key)
         if known is not None and now < known[1]:
             response = known[0]
             return packet[:2] + response[:10] + name + response[10 + len(name) :]
-        shape = self._shapes.get(packet[2:HEADER_SIZE] + packet[name_end:])
+        shape = self._shapes.get(packet[2:HEADER_SIZE] + tail)
         if shape is None or not _is_whole_name(name):
             return self._unknown_shape(packet, now)
-        query = Query(shape.flags, lowered + b"\x00", shape.qtype, shape.qclass, name_end + 5, shape.edns)
-        answer, exists = remembered(query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size)
-        wire = b"".join((packet[:2], answer.head, packet[HEADER_SIZE : name_end + 5], answer.body))
-        if exists and lowered == name:
-            self._memo.packets.put(key, (wire[2:], answer.until))
-        return wire
+        owner = lowered + b"\x00"
+        answer = self._denied(owner, shape, now)
+        if answer is None:
+            query = Query(shape.flags, owner, shape.qtype, shape.qclass, name_end + _QUESTION_TAIL, shape.edns)
+            answer, exists = remembered(
+                query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size
+            )
+            if exists:
+                self._memo.packets.put(key, (answer.head + lowered + tail[:_QUESTION_TAIL] + answer.body, answer.until))
+        return b"".join((packet[:2], answer.head, name, tail[:_QUESTION_TAIL], answer.body))
+
+    def _denied(self, owner: bytes, shape: _Shape, now: int) -> Response | None:
+        """The response where `owner` does not exist in a zone that is signed; None where anything else is due."""
+        if shape.denial is None:
+            return None
+        served = self._zoneset().find(owner, shape.qtype)
+        if served is None or owner in served.zone.nodes or failure_of(served, now) is not None:
+            return None
+        key = owner + shape.variant
+        known = self._memo.denials.get(key)
+        if known is not None and now < known.until:
+            return known
+        try:
+            answer = fresh_denial(owner, served, now, shape.denial, self._memo)
+        except Exception:
+            _log.exception("cannot deny", qname=owner.hex())
+            return None  # the general way says SERVFAIL
+        if answer is not None:
+            self._memo.denials.put(key, answer)
+        return answer
 
     def _unknown_shape(self, packet: bytes, now: int) -> bytes | None:
-        """Read a query octet by octet; where it has no more than a question and a bare OPT, learn its shape."""
+        """Read a query octet by octet; where nothing but a question and perhaps an OPT is in it, learn its shape."""
         zoneset = self._zoneset()
         wire = respond(packet, zoneset, now, Via.UDP, self._memo, self._udp_size)
         try:
             query = read_query(packet)
         except (Unanswerable, Rejected):
             return wire
-        if len(packet) - query.question_end in (0, _OPT_SIZE):
+        tail = packet[query.question_end - _QUESTION_TAIL :]
+        if len(tail) > _QUESTION_TAIL + _OPT_SIZE:
+            tail = _without_options(tail)
+        if len(tail) in (_QUESTION_TAIL, _QUESTION_TAIL + _OPT_SIZE):
             if len(self._shapes) >= _SHAPES:
                 self._shapes.clear()
-            limit = response_limit(query.edns, Via.UDP, self._udp_size)
-            name_end = HEADER_SIZE + len(query.qname) - 1
-            self._shapes[packet[2:HEADER_SIZE] + packet[name_end:]] = _Shape(
-                query.flags, query.qtype, query.qclass, query.edns, variant(query, limit), limit
-            )
+            self._shapes[packet[2:HEADER_SIZE] + tail] = self._shape_of(query)
         return wire
+
+    def _shape_of(self, query: Query) -> _Shape:
+        edns, qtype = query.edns, query.qtype
+        limit = response_limit(edns, Via.UDP, self._udp_size)
+        denial = None
+        if edns is not None and edns.do and edns.version == 0 and query.qclass == CLASS_IN and is_ordinary(qtype):
+            opt = plain_opt(edns.do, edns.co, self._udp_size)
+            denial = DenialShape(query.flags, qtype, edns.co, limit, opt)
+        return _Shape(query.flags, qtype, query.qclass, edns, variant(query, limit), limit, denial)
+
+
+def _without_options(tail: bytes) -> bytes:
+    """What follows a name, with its OPT record's options taken out, since no response depends on them.
+
+    Empty where it is anything but a question's end and one OPT record of well-formed options.
+    """
+    if tail[_QUESTION_TAIL : _QUESTION_TAIL + 3] != _OPT_OWNER_AND_TYPE:
+        return b""
+    bare = _QUESTION_TAIL + _OPT_SIZE
+    position, size = bare, len(tail)
+    if int.from_bytes(tail[bare - 2 : bare]) != size - bare:
+        return b""
+    while position + 4 <= size:
+        position += 4 + (tail[position + 2] << 8 | tail[position + 3])
+    return tail[: bare - 2] + b"\x00\x00" if position == size else b""
 
 
 def _is_whole_name(name: bytes) -> bool:

@@ -31,6 +31,10 @@ def _octets(response: Response) -> int:
     return len(response.body)
 
 
+def _gap_octets(gap: tuple[bytes, bytes, int]) -> int:
+    return len(gap[0]) + len(gap[1])
+
+
 class Generations(Generic[V]):
     """A mapping from bytes that holds at most `budget` bytes, by its own reckoning."""
 
@@ -85,10 +89,12 @@ class Memo:
         """Whole responses behind the ID, and until when, by the query's octets behind the ID (`server.hot`)."""
         self.answers: Generations[Response] = Generations(budget // 4, _octets)
         self.denials: Generations[Response] = Generations(budget // 16, _octets)
-        self.signatures: Generations[bytes] = Generations(budget // 4, len)
+        self.signatures: Generations[bytes] = Generations(budget // 8, len)
         """Signatures by content (`zones.signing`)."""
         self.negatives: dict[bytes, tuple[tuple[bytes, ...], int]] = {}
         """The SOA and RRSIG of denials, and until when, by origin: as many as there are zones."""
+        self.gaps: Generations[tuple[bytes, bytes, int]] = Generations(budget // 8, _gap_octets)
+        """NSEC records of chains with their RRSIGs, and until when, by owner and origin."""
         self._zoneset: ZoneSet | None = None
 
     def for_zoneset(self, zoneset: ZoneSet) -> None:
@@ -103,3 +109,4 @@ class Memo:
         self.answers.clear()
         self.denials.clear()
         self.negatives.clear()
+        self.gaps.clear()

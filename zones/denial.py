@@ -61,17 +61,20 @@ def nsec_at(zone: Zone, owner: bytes, node: Node | None) -> RRset | None:
     return proof.rrset if proof.owner == owner else None
 
 
+def gap(zone: Zone, position: int) -> Proof:
+    """The NSEC record of the owner at `position` in the zone's chain."""
+    owners = zone.chain[1]
+    found, following = owners[position], owners[(position + 1) % len(owners)]
+    return Proof(found, RRset(TYPE_NSEC, zone.negative_ttl, (following + zone.nodes[found].bitmap,)))
+
+
 def _at(zone: Zone, owner: bytes, bitmap: bytes) -> Proof:
     return Proof(owner, RRset(TYPE_NSEC, zone.negative_ttl, (names.successor(owner, zone.origin) + bitmap,)))
 
 
 def _covering(zone: Zone, owner: bytes) -> Proof:
     """The NSEC record of the chain that matches `owner`, or else the one whose gap holds it."""
-    keys, owners = zone.chain
-    position = bisect_right(keys, names.canonical_key(owner)) - 1
-    found = owners[position]
-    following = owners[(position + 1) % len(owners)]
-    return Proof(found, RRset(TYPE_NSEC, zone.negative_ttl, (following + zone.nodes[found].bitmap,)))
+    return gap(zone, bisect_right(zone.chain[0], names.canonical_key(owner)) - 1)
 
 
 def _distinct(first: Proof, second: Proof) -> list[Proof]:
