@@ -1,0 +1,117 @@
+"""Whatever the octets: no exception, no amplification beyond the limits, no answer to an answer."""
+
+from __future__ import annotations
+
+import dns.exception
+import dns.message
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from server.answer import Via, respond
+from server.hot import Responder
+from server.memo import Memo
+from tests.lab import NOW, query, served
+from zones.zone import Denial
+
+_ZONE = """
+@ 300 SOA ns host 1 2 3 4 60
+@ 300 NS ns
+ns 300 A 192.0.2.53
+www 60 A 192.0.2.1
+*.w 60 TXT "any"
+alias 60 CNAME x.old
+old 60 DNAME w
+child 60 NS ns.child
+ns.child 60 A 192.0.2.9
+big 60 TXT "%s" "%s" "%s" "%s" "%s" "%s"
+""" % (("x" * 250,) * 6)
+_ZONES = [served(_ZONE, "lab.example", denial=denial) for denial in Denial]
+_NAMES = [
+    "lab.example",
+    "www.lab.example",
+    "q.w.lab.example",
+    "nope.lab.example",
+    "alias.lab.example",
+    "big.lab.example",
+]
+
+valid = st.builds(
+    query,
+    st.sampled_from([*_NAMES, "a.child.lab.example", "elsewhere.test", "."]),
+    st.sampled_from([1, 16, 48, 255, 47, 128, 250, 251, 252, 41, 0, 65535]),
+    do=st.booleans(),
+    co=st.booleans(),
+    edns=st.booleans(),
+    size=st.sampled_from([0, 511, 512, 1232, 65535]),
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A valid query of which a few octets are changed, lost or added."""
+    wire = bytearray(draw(valid))
+    for _ in range(draw(st.integers(1, 4))):
+        position = draw(st.integers(0, max(len(wire) - 1, 0)))
+        match draw(st.sampled_from(["set", "flip", "cut", "insert", "append", "pointer"])):
+            case "set":
+                wire[position : position + 1] = bytes([draw(st.integers(0, 255))])
+            case "flip":
+                wire[position : position + 1] = bytes(octet ^ 0x20 for octet in wire[position : position + 1])
+            case "cut":
+                del wire[position:]
+            case "insert":
+                wire[position:position] = draw(st.binary(max_size=8))
+            case "append":
+                wire += draw(st.binary(max_size=40) | st.just(b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00"))
+                wire[10:12] = draw(st.integers(0, 3)).to_bytes(2)
+            case "pointer":
+                wire[position : position + 2] = b"\xc0" + bytes([draw(st.sampled_from([0, 12, position & 255]))])
+    return bytes(wire)
+
+
+def edns_size(wire: bytes) -> int | None:
+    """The size that the query's OPT record grants, read by dnspython."""
+    try:
+        message = dns.message.from_wire(wire)
+    except Exception:
+        return None
+    return message.payload if message.edns >= 0 else None
+
+
+@given(st.binary(max_size=600) | mutated() | valid, st.sampled_from(list(Via)))
+@example(b"", Via.UDP)
+@example(bytes(11), Via.TCP)
+@example(bytes(12), Via.UDP)
+@example(b"\x00\x01\x80" + bytes(30), Via.UDP)
+@example(bytes(4) + b"\x00\x01" + bytes(6) + b"\xc0\x0c\x00\x01\x00\x01", Via.UDP)  # a name that points to itself
+@example(bytes(4) + b"\x00\x01" + bytes(6) + b"\x3f" + b"a" * 63, Via.UDP)
+@example(bytes(4) + b"\x00\x01" + bytes(6) + (b"\x3f" + b"a" * 63) * 4 + b"\x00\x00\x01\x00\x01", Via.UDP)
+def test_any_octets_are_answered_within_the_limits(wire: bytes, via: Via) -> None:
+    for zoneset in _ZONES:
+        memo = Memo()
+        response = respond(wire, zoneset, NOW, via)
+        assert respond(wire, zoneset, NOW, via, memo) == response
+        assert respond(wire, zoneset, NOW, via, memo) == response
+        if len(wire) < 12 or wire[2] & 0x80:
+            assert response is None
+            continue
+        assert response is not None
+        assert len(response) >= 12
+        size = edns_size(wire)
+        assert len(response) <= (65535 if via is Via.TCP else 512 if size is None else min(max(512, size), 1232))
+        assert response[:2] == wire[:2]
+        assert response[2] & 0x80
+        assert (response[2] ^ wire[2]) & 0x79 == 0  # opcode and RD as in the query
+        assert response[3] & 0xA0 == 0  # neither RA nor AD
+        parsed = dns.message.from_wire(response)
+        if size is None and parsed.rcode() != 1:
+            assert parsed.edns < 0
+
+
+@given(st.lists(st.binary(max_size=100) | mutated() | valid, max_size=20))
+def test_a_batch_is_answered_as_its_datagrams_one_by_one(wires: list[bytes]) -> None:
+    for zoneset in _ZONES:
+        responder = Responder(lambda zoneset=zoneset: zoneset, Memo(50_000))  # type: ignore[misc]
+        expected = [respond(wire, zoneset, NOW, Via.UDP) for wire in wires]
+        for _ in range(3):
+            assert responder.datagrams(wires, NOW) == expected
