@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dns.exception
 import dns.message
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.answer import Via, respond
@@ -26,18 +26,11 @@ ns.child 60 A 192.0.2.9
 big 60 TXT "%s" "%s" "%s" "%s" "%s" "%s"
 """ % (("x" * 250,) * 6)
 _ZONES = [served(_ZONE, "lab.example", denial=denial) for denial in Denial]
-_NAMES = [
-    "lab.example",
-    "www.lab.example",
-    "q.w.lab.example",
-    "nope.lab.example",
-    "alias.lab.example",
-    "big.lab.example",
-]
+_NAMES = ["lab.example", *(f"{name}.lab.example" for name in ("www", "q.w", "nope", "alias", "big", "a.child"))]
 
 valid = st.builds(
     query,
-    st.sampled_from([*_NAMES, "a.child.lab.example", "elsewhere.test", "."]),
+    st.sampled_from([*_NAMES, "elsewhere.test", "."]),
     st.sampled_from([1, 16, 48, 255, 47, 128, 250, 251, 252, 41, 0, 65535]),
     do=st.booleans(),
     co=st.booleans(),
@@ -78,6 +71,7 @@ def edns_size(wire: bytes) -> int | None:
     return message.payload if message.edns >= 0 else None
 
 
+@settings(max_examples=20 * settings().max_examples)
 @given(st.binary(max_size=600) | mutated() | valid, st.sampled_from(list(Via)))
 @example(b"", Via.UDP)
 @example(bytes(11), Via.TCP)
@@ -108,6 +102,7 @@ def test_any_octets_are_answered_within_the_limits(wire: bytes, via: Via) -> Non
             assert parsed.edns < 0
 
 
+@settings(max_examples=10 * settings().max_examples)
 @given(st.lists(st.binary(max_size=100) | mutated() | valid, max_size=20))
 def test_a_batch_is_answered_as_its_datagrams_one_by_one(wires: list[bytes]) -> None:
     for zoneset in _ZONES:

@@ -131,7 +131,7 @@ def test_types_that_are_not_asked_for(qtype: str, rcode: Rcode, error: int, do: 
     response = respond(query("www.lab.example", qtype, do=do), _ZONES, NOW, Via.TCP)
     assert response is not None
     message = dns.message.from_wire(response)
-    assert message.rcode() == rcode
+    assert int(message.rcode()) == rcode
     assert [option.code for option in message.options] == [error]
     assert not message.answer
 
@@ -141,7 +141,7 @@ def test_other_peoples_names_are_refused(qname: str) -> None:
     response = respond(query(qname, "A"), _ZONES, NOW, Via.UDP)
     assert response is not None
     message = dns.message.from_wire(response)
-    assert message.rcode() == Rcode.REFUSED
+    assert int(message.rcode()) == Rcode.REFUSED
     assert not message.flags & dns.flags.AA
     assert [option.code for option in message.options] == [20]
 
