@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -193,7 +193,8 @@ class Store:
             beside.rename(to)
             sync_directory(to.parent)
         except (OSError, sqlite3.Error) as error:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink()
             raise StateUnavailable(f"{to}: no backup was made: {error}") from error
 
     @contextmanager
@@ -314,7 +315,7 @@ def _recognise(connection: Connection, path: Path, key_path: Path) -> None:
             )
         verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
         if verdict != "ok":
-            raise StateDamaged(f"{path}: damaged ({verdict}): {_RESTORE}")
+            raise StateDamaged(f"{path}: damaged ({' '.join(verdict.split())}): {_RESTORE}")
 
 
 def _too_new(path: Path, what: str) -> str:
