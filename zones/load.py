@@ -21,13 +21,15 @@ from zones.build import build_zone
 from zones.validate import Entry, ZoneFileError, validated_rrsets
 from zones.zone import Denial, Zone
 
+_INCLUDE_DEPTH = 8
+
 __all__ = ["ZoneFileError", "load_zone", "parse_zone"]
 
 
 def load_zone(path: Path, origin: str, *, signed: bool = True, denial: Denial = Denial.COMPACT) -> Zone:
     """Read the zone `origin` from the master file at `path`. Raises `ZoneFileError`."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             return _compile(file, origin, str(path), path.parent, signed=signed, denial=denial)
     except OSError as error:
         raise ZoneFileError(str(path), 0, f"cannot be read: {error.strerror}") from None
@@ -65,8 +67,10 @@ class _Tokenizer(dns.tokenizer.Tokenizer):
         token = super().get(want_leading, want_comment)
         if self._after_include and self._folder is not None:
             token.value = str(self._folder / token.value)
-        self._after_include = token.is_identifier() and token.value.upper() == "$INCLUDE"
-        if token.is_identifier() and token.value.startswith("$"):
+        # Only where a line may begin does the reader want comments, and only there is a word a directive.
+        is_directive = want_comment and token.is_identifier() and token.value.startswith("$")
+        self._after_include = is_directive and token.value.upper() == "$INCLUDE"
+        if is_directive:
             self.directive_line = self.where()[1]
         return token
 
@@ -102,8 +106,11 @@ class _Collector:
 class _Reader(dns.zonefile.Reader):
     """dnspython's reader, which also remembers on which line each record began."""
 
+    _tokenizer: _Tokenizer
+
     def __init__(self, source: IO[str], origin: dns.name.Name, file: str, folder: Path | None) -> None:
         self._collector = _Collector(origin)
+        self._folder = folder
         super().__init__(
             _Tokenizer(source, file, folder),
             dns.rdataclass.IN,
@@ -113,6 +120,20 @@ class _Reader(dns.zonefile.Reader):
         # The reader passes over names outside its zone without a word; we want to see and refuse them.
         self.zone_origin = dns.name.root
 
+    @property
+    def tok(self) -> dns.tokenizer.Tokenizer:
+        """Reads the file that is open now."""
+        return self._tokenizer
+
+    @tok.setter
+    def tok(self, tokenizer: dns.tokenizer.Tokenizer) -> None:
+        # The reader makes a plain one for each file that it includes.
+        if not isinstance(tokenizer, _Tokenizer):
+            if len(self.saved_state) > _INCLUDE_DEPTH:
+                raise ZoneFileError(*self._directive(), f"$INCLUDE within $INCLUDE, more than {_INCLUDE_DEPTH} deep")
+            tokenizer = _Tokenizer(tokenizer.file, tokenizer.filename, self._folder)
+        self._tokenizer = tokenizer
+
     def entries(self) -> list[Entry]:
         self._collector.place = self.tok.where()
         try:
@@ -120,13 +141,26 @@ class _Reader(dns.zonefile.Reader):
         except ZoneFileError:
             raise
         except OSError as error:
-            raise ZoneFileError(*self.tok.where(), f"cannot include {error.filename}: {error.strerror}") from None
+            raise ZoneFileError(*self._directive(), f"cannot include {error.filename}: {error.strerror}") from None
         except (dns.exception.DNSException, ValueError) as error:
             file, line = self.tok.where()
             reason = str(error).removeprefix(f"{file}:{line}: ") or type(error).__name__
             # Errors of records are caught in _rr_line: what comes here is a directive's.
-            raise ZoneFileError(file, getattr(self.tok, "directive_line", 0) or line, reason) from None
+            raise ZoneFileError(*self._directive(), reason) from None
+        finally:
+            for included in (self.current_file, *(state[3] for state in self.saved_state)):
+                if included is not None:
+                    included.close()
         return self._collector.entries
+
+    def _directive(self) -> tuple[str, int]:
+        """The file and line of the directive that was read last, or where the reader is."""
+        file, line = self.tok.where()
+        return file, self._tokenizer.directive_line or line
+
+    def _generate_line(self) -> None:
+        self._collector.place = self._directive()
+        super()._generate_line()  # type: ignore[no-untyped-call]
 
     def _rr_line(self) -> None:
         self._collector.place = file, line = self.tok.where()

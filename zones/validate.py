@@ -14,6 +14,11 @@ TYPE_NSEC3, TYPE_NSEC3PARAM = 50, 51
 _MADE_BY_SIGNING = {TYPE_RRSIG, TYPE_NSEC, TYPE_NSEC3, TYPE_NSEC3PARAM}
 _AT_MOST_ONE = {TYPE_SOA: "RFC 1035 §5.2", TYPE_CNAME: "RFC 2181 §10.1", TYPE_DNAME: "RFC 6672 §2.4"}
 
+_MAXIMUM_TTL = 0x7FFFFFFF
+_RECORD_FIXED = 12  # octets: pointer to the owner, type, class, TTL, RDLENGTH
+_LARGEST_RRSET = 0xFFFF - 12 - (255 + 4) - (_RECORD_FIXED + 18 + 255 + 64) - 11
+"""Octets that a message of 65,535 has left beside header, question, RRSIG and OPT record."""
+
 
 class ZoneFileError(Exception):
     """A zone that cannot be served: `file`, `line` (0 where no single line is at fault) and `reason`."""
@@ -65,6 +70,10 @@ def _rrset(rrtype: int, group: list[Entry]) -> RRset:
                 "all records of an RRset have one TTL (RFC 2181 §5.2)",
             )
     distinct = {entry.canonical: entry.rdata for entry in group}
+    if sum(_RECORD_FIXED + len(rdata) for rdata in distinct.values()) > _LARGEST_RRSET:
+        raise _refused(
+            group[0], f"{_mnemonic(rrtype)} RRset of more than {_LARGEST_RRSET} octets, which no DNS message can hold"
+        )
     return RRset(rrtype, ttl, list(distinct.values()), distinct)
 
 
@@ -85,6 +94,8 @@ def _check_record(entry: Entry, origin: bytes, *, signed: bool) -> None:
         raise _refused(entry, f"SOA below the apex {names.to_text(origin)}")
     if entry.type == TYPE_DS and entry.owner == origin:
         raise _refused(entry, "DS at the apex: it belongs into the parent zone (RFC 4035 §2.4)")
+    if entry.ttl > _MAXIMUM_TTL:
+        raise _refused(entry, f"TTL {entry.ttl} is over {_MAXIMUM_TTL} (RFC 2181 §8)")
     if len(entry.rdata) > 0xFFFF:
         raise _refused(entry, "rdata of more than 65,535 octets")
 
