@@ -118,6 +118,8 @@ def commands(folder: Path, origin: str, query: str, servers: Sequence[Address]) 
     """
     server = reachable(servers)[0]
     at = f"@{server.host} -p {server.port}"
+    name, _, rrtype = query.partition(" ")
+    query = f"{name.removesuffix('.') or '.'} {rrtype}"
     anchors, resolver = shlex.quote(str(folder / "anchors.delv")), shlex.quote(str(folder / "resolver.conf"))
     return Commands(
         dig=f"dig {at} +dnssec {query}",

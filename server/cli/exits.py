@@ -61,13 +61,21 @@ class DeclaredGroup(click.Group):
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.ClickException, BrokenPipeError):
             raise
-        except Exception as error:
+        except Exception as raised:
+            error = _alone(raised)
             code = exit_of(error)
             if code is None:
                 raise
             for line in sentences(error):
                 click.echo(f"signwright: {line}", err=True)
             ctx.exit(code)
+
+
+def _alone(error: Exception) -> Exception:
+    """What went wrong alone, out of the groups that nurseries put around it."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def exit_of(error: Exception) -> Exit | None:

@@ -127,7 +127,7 @@ def test_the_root_has_a_name_too() -> None:
 
 def test_commands_ask_the_first_address_as_a_client_names_it() -> None:
     assert reachable([Address("0.0.0.0", 53), Address("::", 53)]) == [Address("127.0.0.1", 53), Address("::1", 53)]
-    paste = commands(Path("/var/my state/trust"), "lab.example.", "www.lab.example A", [Address("::", 5300)])
+    paste = commands(Path("/var/my state/trust"), "lab.example.", "www.lab.example. A", [Address("::", 5300)])
     assert paste.dig == "dig @::1 -p 5300 +dnssec www.lab.example A"
     assert paste.delv == ("delv @::1 -p 5300 -a '/var/my state/trust/anchors.delv' +root=lab.example www.lab.example A")
     assert paste.unbound == "unbound -d -c '/var/my state/trust/resolver.conf'"

@@ -1,0 +1,310 @@
+"""The command line as people run it: real processes, what they print, how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dns.message
+import dns.query
+import pytest
+
+from server.addresses import Address, parse_address
+
+ZONE = """\
+@ 300 SOA ns1 hostmaster 1 7200 3600 1209600 300
+@ 300 NS ns1
+ns1 300 A 192.0.2.1
+"""
+QUICK = {**os.environ, "NO_COLOR": "1", "AWS_EC2_METADATA_DISABLED": "true"}
+
+
+def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    command = [sys.executable, "-m", "server.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=QUICK, capture_output=True, text=True, timeout=60, check=False)
+
+
+class Serving:
+    """A running server."""
+
+    def __init__(self, process: subprocess.Popen[str], banner: list[str], log: Path) -> None:
+        self.process = process
+        self.banner = banner
+        self._log = log
+
+    @property
+    def address(self) -> Address:
+        found = re.search(r" on (\S+?),? ", self.banner[-1])
+        assert found
+        return parse_address(found[1])
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def wait_for(self, text: str, seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while text not in self.log:
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.02)
+
+    def serial(self, zone: str) -> int:
+        query = dns.message.make_query(zone, "SOA", want_dnssec=True)
+        response = dns.query.udp(query, self.address.host, port=self.address.port, timeout=5)
+        return int(response.answer[0][0].serial)
+
+
+def ready(process: subprocess.Popen[str]) -> list[str]:
+    """The lines that it prints, to the one that says that it is ready."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        if line.startswith("Ready"):
+            return lines
+    pytest.fail("\n".join(["it ended:", *lines]))
+
+
+@contextmanager
+def serving(folder: Path, *arguments: object) -> Iterator[Serving]:
+    """`signwright serve` on free ports, killed at the end where it still runs."""
+    config = folder / "quick.toml"
+    if not config.exists():
+        config.write_text('listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n')
+    command = [sys.executable, "-m", "server.cli", "serve", "--config", str(config), *map(str, arguments)]
+    log = folder / "log"
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(command, cwd=folder, env=QUICK, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+    ):
+        try:
+            yield Serving(process, ready(process), log)
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "lab.example.zone").write_text(ZONE)
+    return tmp_path
+
+
+def test_the_life_of_a_server(folder: Path) -> None:
+    with serving(folder, "lab.example.zone") as server:
+        assert server.banner[0].startswith("Signwright ")
+        assert server.banner[-1].startswith("Ready: 1 zone on 127.0.0.1:")
+        assert server.serial("lab.example") == 1
+
+        told = run("status", cwd=folder)
+        assert (told.returncode, told.stdout.split(":")[0], told.stderr) == (0, "OK", "")
+        value = json.loads(run("status", "--json", cwd=folder).stdout)
+        assert (value["level"], value["zones"][0]["origin"]) == ("ok", "lab.example.")
+        assert value["zones"][0]["keys"]["ksks"][0]["arn"].startswith("arn:aws:kms:")
+
+        ds = run("ds", "lab.example", cwd=folder)
+        assert ds.returncode == 0
+        assert ds.stdout == (folder / "state/trust/lab.example.ds").read_text()
+        assert ds.stdout.strip() in [line.strip() for line in server.banner]
+        other = run("ds", "other.example", cwd=folder)
+        assert (other.returncode, other.stderr) == (
+            1,
+            "signwright: other.example. is not served here; served: lab.example.\n",
+        )
+
+        # A second one is told who holds the state, and who the address.
+        second = run("serve", "--config", "quick.toml", "lab.example.zone", cwd=folder)
+        assert second.returncode == 6
+        assert f"is in use by process {server.process.pid}: " in second.stderr
+        third = run("serve", "lab.example.zone", "--state", "other", "--listen", server.address, cwd=folder)
+        assert third.returncode == 3
+        assert third.stderr.startswith(f"signwright: UDP {server.address} is in use by another process: ")
+
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+
+    gone = run("status", cwd=folder)
+    assert gone.returncode == 2
+    assert gone.stdout.startswith("CRITICAL: no server runs on ")
+    assert json.loads(run("status", "--json", cwd=folder).stdout)["level"] == "critical"
+    assert "Traceback" not in server.log
+
+
+def test_reload_by_command_and_by_signal(folder: Path) -> None:
+    file = folder / "lab.example.zone"
+    with serving(folder, "lab.example.zone") as server:
+        assert run("reload", cwd=folder).stdout == "lab.example. unchanged serial 1\n"
+
+        file.write_text(ZONE.replace("hostmaster 1 ", "hostmaster 2 "))
+        assert run("reload", cwd=folder).stdout == "lab.example. replaced serial 2\n"
+        assert server.serial("lab.example") == 2
+
+        file.write_text(ZONE + "www 300 A 192.0.2.300\n")
+        refused = run("reload", cwd=folder)
+        assert refused.returncode == 4
+        assert refused.stdout.startswith(f"lab.example. refused serial 2: {file}:4: ")
+        assert server.serial("lab.example") == 2
+        warned = run("status", cwd=folder)
+        assert (warned.returncode, warned.stdout.split(":")[0]) == (1, "WARNING")
+        assert f"file refused: {file}:4: " in warned.stdout
+
+        file.write_text(ZONE.replace("hostmaster 1 ", "hostmaster 3 "))
+        server.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while server.serial("lab.example") != 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(10) == 0
+
+
+def test_backup_and_restore_with_and_without_a_server(folder: Path) -> None:
+    trust = folder / "state/trust/lab.example.ds"
+    with serving(folder, "lab.example.zone") as server:
+        first = trust.read_text()
+        done = run("backup", "b.tar.gz", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert stat.S_IMODE((folder / "b.tar.gz").stat().st_mode) == 0o600
+        again = run("backup", "b.tar.gz", cwd=folder)
+        assert (again.returncode, again.stderr) == (1, "signwright: b.tar.gz: there is such a file already\n")
+        server.process.terminate()
+        server.process.wait(10)
+
+    fresh = folder / "fresh"
+    with serving(folder, "lab.example.zone", "--state", fresh) as server:
+        pid = server.process.pid
+        assert (fresh / "trust/lab.example.ds").read_text() != first
+        restored = run("restore", "b.tar.gz", "--state", fresh, cwd=folder)
+        assert restored.returncode == 0, restored.stderr
+        assert f"is kept in {fresh}/before-restore-" in restored.stdout
+        assert ready(server.process)[-1].startswith("Ready: 1 zone")
+        assert (fresh / "trust/lab.example.ds").read_text() == first
+        assert json.loads(run("status", "--json", "--state", fresh, cwd=folder).stdout)["pid"] == pid
+        assert server.log.count("KskCreated") == 1  # the restored state has its key
+
+    offline = run("restore", "b.tar.gz", "--state", "other", cwd=folder)
+    assert offline.returncode == 0, offline.stderr
+    with serving(folder, "lab.example.zone", "--state", "other") as server:
+        assert (folder / "other/trust/lab.example.ds").read_text() == first
+        assert "KskCreated" not in server.log
+    assert run("backup", "c.tar.gz", "--state", "other", cwd=folder).returncode == 0  # without a server
+
+    (folder / "d.tar.gz").write_bytes((folder / "b.tar.gz").read_bytes()[:2000])
+    torn = run("restore", "d.tar.gz", "--state", "other", cwd=folder)
+    assert torn.returncode == 6
+    assert torn.stderr.startswith("signwright: this is no whole backup of Signwright: ")
+    none = run("backup", "e.tar.gz", "--state", "nowhere", cwd=folder)
+    assert (none.returncode, (folder / "nowhere").exists()) == (6, False)
+
+
+def test_a_killed_server_is_followed_by_the_next(folder: Path) -> None:
+    with serving(folder, "lab.example.zone") as server:
+        server.process.kill()
+        server.process.wait(10)
+    with serving(folder, "lab.example.zone") as server:
+        assert server.serial("lab.example") == 1
+        assert "KskCreated" not in server.log
+
+
+def test_how_a_start_fails(folder: Path) -> None:
+    (folder / "bad.zone").write_text("@ 300 SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ 300 NS\n")
+    (folder / "unknown.toml").write_text('[[zones]]\nfile = "lab.example.zone"\ndenail = "nsec"\n')
+    (folder / "empty.toml").touch()
+    (folder / "newer").mkdir()
+    (folder / "newer" / "version").write_text("signwright state 9\n")
+    (folder / "quick.toml").write_text('listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n')
+    quick = ["serve", "--config", "quick.toml"]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        cases: list[tuple[list[object], int, str]] = [
+            ([*quick, "bad.zone"], 4, f"signwright: {folder}/bad.zone:2: "),
+            ([*quick, "none.zone"], 5, "signwright: there is no zone file none.zone"),
+            (["serve", "--config", "unknown.toml"], 5, "signwright: unknown.toml:3: zones[0].denail: unknown setting"),
+            (["serve", "--config", "empty.toml"], 7, "signwright: no zone is configured: "),
+            ([*quick, "lab.example.zone", "--state", "newer"], 6, "has state version 9"),
+            ([*quick, "lab.example.zone", "--state", "."], 6, "is no state directory: it holds other files"),
+            ([*quick, "lab.example.zone", "--listen", f"127.0.0.1:{port}"], 3, f"TCP 127.0.0.1:{port} is in use"),
+            ([*quick, "lab.example.zone", "--listen", "192.0.2.1:5300"], 3, "cannot listen on UDP 192.0.2.1:5300"),
+            ([*quick, "--no-such"], 2, "No such option"),
+            (["ds", "lab.example"], 1, "nothing listens on"),
+            (["reload", "--state", "x" * 120], 6, "a Unix socket's path may have 107"),
+        ]
+        for arguments, code, message in cases:
+            done = run(*arguments, cwd=folder)
+            assert (done.returncode, done.stdout) == (code, ""), (arguments, done.stderr)
+            assert message in done.stderr, (arguments, done.stderr)
+            assert "Traceback" not in done.stderr
+
+
+def test_a_zone_that_is_wrong_does_not_keep_others_from_being_served(folder: Path) -> None:
+    (folder / "bad.example.zone").write_text("nonsense")
+    with serving(folder, "lab.example.zone", "bad.example.zone") as server:
+        assert server.banner[-1].startswith("Ready: 1 of 2 zones")
+        assert server.serial("lab.example") == 1
+        assert run("status", cwd=folder).returncode == 2
+
+
+def test_check(folder: Path) -> None:
+    (folder / "bad.zone").write_text(ZONE + "ns1 300 CNAME www\n")
+    (folder / "s.toml").write_text('[[zones]]\nfile = "lab.example.zone"\n[[zones]]\nfile = "bad.zone"\n')
+    (folder / "wrong.toml").write_text("[tcp]\nidel = 3\n")
+    good = run("check", "lab.example.zone", cwd=folder)
+    assert (good.returncode, good.stdout) == (
+        0,
+        f"{folder}/lab.example.zone: lab.example. serial 1, 2 names, 3 RRsets\n",
+    )
+    bad = run("check", "lab.example.zone", "s.toml", cwd=folder)
+    assert bad.returncode == 4
+    assert bad.stdout.splitlines()[1:3] == [
+        "s.toml: a configuration with 2 zones",
+        f"{folder}/lab.example.zone: lab.example. serial 1, 2 names, 3 RRsets",
+    ]
+    assert bad.stdout.splitlines()[3].startswith(f"{folder}/bad.zone:4: ns1.bad. has a CNAME and other data")
+    wrong = run("check", "wrong.toml", "none.zone", cwd=folder)
+    assert (wrong.returncode, wrong.stdout) == (
+        5,
+        "wrong.toml:2: tcp.idel: unknown setting; did you mean idle?\nthere is no zone file none.zone\n",
+    )
+
+
+def test_the_emulator_by_itself(folder: Path) -> None:
+    command = [sys.executable, "-m", "server.cli", "kms", "--listen", "127.0.0.1:0"]
+    with (
+        (folder / "kms.log").open("w") as stderr,
+        subprocess.Popen(command, cwd=folder, env=QUICK, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+    ):
+        try:
+            lines = ready(process)
+            assert f"  export AWS_CONFIG_FILE={folder}/state/aws/config" in lines
+            endpoint = re.search(r"on (http://\S+),", lines[-1])
+            assert endpoint
+            config = (folder / "state/aws/config").read_text()
+            assert endpoint[1] in config
+            second = run("kms", "--listen", "127.0.0.1:0", cwd=folder)
+            assert second.returncode == 6
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+    assert (folder / "kms.log").read_text() == ""
+
+
+def test_help_teaches(tmp_path: Path) -> None:
+    told = run("--help", cwd=tmp_path).stdout
+    for command in ("serve", "check", "status", "ds", "reload", "backup", "restore", "kms"):
+        assert f"\n  {command} " in told
+        assert run(command, "--help", cwd=tmp_path).returncode == 0
+    for code in range(9):
+        assert re.search(rf"\b{code}  [a-z]", told)

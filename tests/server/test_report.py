@@ -1,0 +1,166 @@
+"""What people read, as text: the same with and without a terminal, but for the colour."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from keys.ring import KskStatus, ZskPhase
+from keys.status import Condition, KskReport, ZoneStatus, ZskReport
+from server.operations import ReloadOutcome, ReloadReport, ServerStatus, ZoneReload, ZoneReport
+from server.report import console_for_people, print_banner, print_reload, print_status, span
+
+NOW = 1_767_225_600  # 2026-01-01 00:00:00 UTC
+ARN = "arn:aws:kms:us-east-1:000000000000:key/9d2c8a4e-5b7f-4e57-8a37-0f6f6c1d2e3b"
+DS = "lab.example. 3600 IN DS 258 13 2 " + "AB" * 32
+
+
+def keys(condition: Condition, problem: str | None) -> ZoneStatus:
+    ksk = KskReport(
+        name="ksk_1",
+        status=KskStatus.ACTIVE,
+        arn=ARN,
+        key_tag=258,
+        ds=None,
+        published=NOW,
+        ready=NOW,
+        valid_until=None,
+        trouble=None,
+    )
+    zsk = ZskReport(sequence=1, key_tag=77, phase=ZskPhase.ACTIVE, generated=NOW, published=NOW, activated=NOW)
+    return ZoneStatus(
+        zone="lab.example.",
+        hosted_zone_id="Z00000000000000000000",
+        condition=condition,
+        problem=problem,
+        notice=None,
+        valid_until=NOW + 5 * 86400,
+        refreshed=NOW,
+        next_action="SignKeyset",
+        next_why="regular refresh",
+        next_at=NOW + 86400,
+        ksks=(ksk,),
+        zsks=(zsk,),
+    )
+
+
+def status(condition: Condition = Condition.SIGNING, problem: str | None = None) -> ServerStatus:
+    return ServerStatus(
+        version="0.1.0",
+        pid=1,
+        now=NOW,
+        started=NOW - 3723,
+        state="/s",
+        listeners=("0.0.0.0:5300", "[::1]:5300"),
+        kms="http://127.0.0.1:5381",
+        zones=(
+            ZoneReport(
+                origin="lab.example.",
+                file="f",
+                serial=7,
+                signed=True,
+                denial="compact",
+                example="www.lab.example. A",
+                ds=(DS,),
+                keys=keys(condition, problem),
+            ),
+            ZoneReport(origin="plain.example.", file="f", serial=1, signed=False, denial="nsec", example="x A"),
+            ZoneReport(
+                origin="bad.example.",
+                file="f",
+                serial=None,
+                signed=False,
+                denial="compact",
+                example="x A",
+                refused="bad.zone:3: no",
+            ),
+        ),
+    )
+
+
+def plain() -> tuple[io.StringIO, Console]:
+    to = io.StringIO()
+    return to, Console(file=to, highlight=False, width=500)
+
+
+def test_the_banner_ends_with_ready_and_holds_what_to_paste() -> None:
+    to, console = plain()
+    print_banner(console, status(), Path("/s/trust"))
+    lines = [line.rstrip() for line in to.getvalue().splitlines()]
+    assert "\x1b" not in to.getvalue()
+    assert lines == [
+        "Signwright 0.1.0",
+        "ZONE            SERIAL  DENIAL   STATE       VALID UNTIL",
+        "lab.example.    7       compact  signing     2026-01-06 00:00Z (5d 0h)",
+        "plain.example.  1       -        unsigned    -",
+        "bad.example.    -       -        not loaded  -",
+        "bad.example. file refused: bad.zone:3: no",
+        "",
+        "DS records for the parent zones:",
+        f"  {DS}",
+        "",
+        "To try it:",
+        "  dig @127.0.0.1 -p 5300 +dnssec www.lab.example A",
+        "  delv @127.0.0.1 -p 5300 -a /s/trust/anchors.delv +root=lab.example www.lab.example A",
+        "",
+        "A validating resolver, and a query through it:",
+        "  unbound -d -c /s/trust/resolver.conf",
+        "  dig @127.0.0.1 -p 5301 +dnssec www.lab.example A",
+        "",
+        "Trust anchors and resolver configuration: /s/trust/",
+        "",
+        "Ready: 2 of 3 zones on 0.0.0.0:5300, [::1]:5300 (UDP and TCP), KMS http://127.0.0.1:5381, state /s",
+    ]
+
+
+def test_a_narrow_terminal_has_colour_and_breaks_nothing_that_is_to_be_copied() -> None:
+    to = io.StringIO()
+    print_banner(Console(file=to, force_terminal=True, width=40, highlight=False), status(), Path("/s/trust"))
+    assert DS in to.getvalue()
+    assert "delv @127.0.0.1 -p 5300 -a /s/trust/anchors.delv +root=lab.example www.lab.example A" in to.getvalue()
+    assert "\x1b[" in to.getvalue()
+
+
+def test_status() -> None:
+    to, console = plain()
+    print_status(console, status(Condition.TROUBLED, "Sign: DisabledException: the key is disabled"))
+    lines = [line.rstrip() for line in to.getvalue().splitlines()]
+    assert lines[0] == "CRITICAL: 3 zones on 0.0.0.0:5300, [::1]:5300, up 1h 2m"
+    assert "lab.example. keys: Sign: DisabledException: the key is disabled" in lines
+    assert f"lab.example. KSK  258  ACTIVE  {ARN}" in lines
+    assert "lab.example. ZSK  77   active" in lines
+    assert lines[-1] == "lab.example. next: SignKeyset in 1d 0h (regular refresh)"
+
+
+def test_reload() -> None:
+    to, console = plain()
+    print_reload(
+        console,
+        ReloadReport(
+            (
+                ZoneReload(origin="a.", outcome=ReloadOutcome.REPLACED, serial=2),
+                ZoneReload(origin="b.", outcome=ReloadOutcome.REFUSED, serial=1, reason="b.zone:3: no [tag]"),
+                ZoneReload(origin="c.", outcome=ReloadOutcome.REMOVED),
+            )
+        ),
+    )
+    assert to.getvalue().splitlines() == [
+        "a. replaced serial 2",
+        "b. refused serial 1: b.zone:3: no [tag]",
+        "c. removed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (59, "59s"), (3600, "1h 0m"), (90061, "1d 1h"), (-61, "-1m 1s")]
+)
+def test_spans(seconds: int, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_what_is_no_terminal_is_never_folded(capsys: pytest.CaptureFixture[str]) -> None:
+    console_for_people().print("x" * 400)
+    assert capsys.readouterr().out == "x" * 400 + "\n"
