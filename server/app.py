@@ -21,7 +21,7 @@ from keys.http import serve_http
 from keys.performer import Services
 from keys.store import Store
 from keys.zsk import generate_private_key
-from server.config import Config
+from server.config import Config, ConfigError
 from server.control.app import control_app
 from server.control.sockets import bind_control
 from server.hosting import Change, Hosting, ZoneLoad
@@ -135,7 +135,10 @@ async def _follow_signals(running: Running, *, task_status: trio.TaskStatus[None
         task_status.started()
         async for number in signals:
             if number == signal.SIGHUP:
-                await running.reload()
+                try:
+                    await running.reload()
+                except ConfigError as error:
+                    _log.error("not reloaded", reason=str(error))  # noqa: TRY400 - a person's mistake, not ours
             else:
                 _log.info("stopping", signal=signal.Signals(number).name)
                 running.end(Outcome.STOPPED)

@@ -99,7 +99,7 @@ class Running:
         return ZoneReport(
             origin=hosted.config.origin,
             file=str(hosted.config.file),
-            serial=served.zone.serial if served is not None and loaded else 0,
+            serial=served.zone.serial if served is not None and loaded else None,
             signed=hosted.config.signed,
             denial=hosted.config.denial.value,
             example=_example(served.zone) if served is not None else f"{hosted.config.origin} SOA",
