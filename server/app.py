@@ -138,7 +138,7 @@ async def _follow_signals(running: Running, *, task_status: trio.TaskStatus[None
                 try:
                     await running.reload()
                 except ConfigError as error:
-                    _log.error("not reloaded", reason=str(error))  # noqa: TRY400 - a person's mistake, not ours
+                    _log.error("not reloaded", reason=str(error))
             else:
                 _log.info("stopping", signal=signal.Signals(number).name)
                 running.end(Outcome.STOPPED)
