@@ -87,9 +87,9 @@ async def _converse(
             now = int(clock())
             answered = [responder.message(m, now) for m in messages[start : start + _RESPONSES_A_WRITE]]
             written = b"".join(frame(response) for response in answered if response is not None)
-            if None in answered:
-                return  # no DNS client sends what deserves silence (RFC 7766 §6.2.4: close)
             # Only a whole query counts as activity: a client that dribbles octets is idle.
             scope.deadline = trio.current_time() + idle
             await stream.send_all(written)
+            if None in answered:
+                return  # no DNS client sends what deserves silence (RFC 7766 §6.2.4: close)
             scope.deadline = trio.current_time() + idle
