@@ -8,6 +8,7 @@ import socket
 from typing import NamedTuple
 
 from server.addresses import Address
+from server.mmsg import ask_for_local_address
 
 _BUFFER = 4 << 20  # bytes asked for; the kernel gives what its limit allows
 
@@ -74,6 +75,8 @@ def _bound(address: Address, kind: int, where: str = "--listen") -> socket.socke
         if kind == socket.SOCK_STREAM:
             # Only lets a restart bind beside connections that linger; two listeners still exclude each other.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            ask_for_local_address(sock, address.host)
         sock.setblocking(False)
         sock.bind((address.host, address.port))
     except OSError as error:

@@ -72,7 +72,7 @@ class KernelBatch:
         self._fd = sock.fileno()
         self._library: Any = _ffi.dlopen(None)
         self._name_size = 28 if sock.family == socket.AF_INET6 else 16
-        self._with_control = ask_for_local_address(sock)
+        self._with_control = ask_for_local_address(sock, sock.getsockname()[0])
         self._names = _ffi.new("unsigned char[]", BATCH * self._name_size)
         self._controls = _ffi.new("unsigned char[]", BATCH * _CONTROL)
         self._queries = _ffi.new("unsigned char[]", BATCH * QUERY_LIMIT)
@@ -161,7 +161,7 @@ class PlainBatch:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._control = _CONTROL if ask_for_local_address(sock) else 0
+        self._control = _CONTROL if ask_for_local_address(sock, sock.getsockname()[0]) else 0
         self._senders: list[tuple[list[tuple[int, int, bytes]], Any]] = []
 
     def receive(self) -> list[bytes]:
@@ -193,9 +193,11 @@ class PlainBatch:
         return len(responses)
 
 
-def ask_for_local_address(sock: socket.socket) -> bool:
-    """On a wildcard address, have the kernel tell where each datagram came to; whether it will."""
-    host = sock.getsockname()[0]
+def ask_for_local_address(sock: socket.socket, host: str) -> bool:
+    """On a wildcard address `host`, have the kernel tell where each datagram came to; whether it will.
+
+    It notes that as a datagram arrives, so those that arrived before have no such note: ask before `bind`.
+    """
     if host == "0.0.0.0":  # noqa: S104
         sock.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_PKTINFO", _IP_PKTINFO), 1)
     elif host == "::":

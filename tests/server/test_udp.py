@@ -78,15 +78,20 @@ async def test_silence_amid_a_batch_confuses_no_addresses(bound: Pair, nursery: 
     nursery.cancel_scope.cancel()
 
 
-async def test_the_answer_leaves_from_the_address_that_was_asked(nursery: trio.Nursery) -> None:
+async def test_the_answer_leaves_from_the_address_that_was_asked_also_before_we_listened(
+    nursery: trio.Nursery,
+) -> None:
     pair = bind(Address("0.0.0.0", 0))
-    with pair.udp, pair.tcp:
+    wire = query("www.lab.example", "A")
+    with pair.udp, pair.tcp, await client("127.0.0.2", pair.address.port) as early:
+        await early.send(wire)
         nursery.start_soon(serve_udp, pair.udp, Responder(lambda: _ZONES, Memo()), clock)
-        wire = query("www.lab.example", "A")
-        for host in ("127.0.0.2", "127.0.0.1"):
-            with await client(host, pair.address.port) as sock, trio.fail_after(10):
-                await sock.send(wire)
-                assert await sock.recv(4096) == expected(wire)
+        with trio.fail_after(10):
+            assert await early.recv(4096) == expected(wire)
+            for host in ("127.0.0.2", "127.0.0.1", "127.9.9.9"):
+                with await client(host, pair.address.port) as sock:
+                    await sock.send(wire)
+                    assert await sock.recv(4096) == expected(wire)
         nursery.cancel_scope.cancel()
 
 
