@@ -1,0 +1,138 @@
+"""dig, delv and unbound, run for real against a server of ours."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import dns.flags
+import dns.message
+import dns.query
+
+import zones
+from tests.processes import Serving
+
+SAMPLES = Path(zones.__file__).parent / "samples"
+
+QUESTIONS = [
+    ("www", "A"),
+    ("www", "AAAA"),
+    ("www", "HTTPS"),
+    ("svc", "HTTPS"),
+    ("_dns.resolver", "SVCB"),
+    ("_imaps._tcp", "SRV"),
+    ("@", "MX"),
+    ("@", "CAA"),
+    ("@", "SOA"),
+    ("@", "NS"),
+    ("@", "DNSKEY"),
+    ("alias", "A"),
+    ("alias", "CNAME"),
+    ("host.old", "A"),
+    ("www.old", "A"),
+    ("old", "DNAME"),
+    ("any.thing.wild", "A"),
+    ("named.wild", "A"),
+    ("child", "DS"),
+    ("www.child", "A"),
+    ("big", "TXT"),
+]
+"""Owners in lab.example. and types that are there."""
+
+DENIALS = [
+    ("www", "MX"),
+    ("no-such-name", "A"),
+    ("no.such.name", "A"),
+    ("no-such-name.old", "A"),
+    ("b.ent", "A"),
+    ("ent", "TXT"),
+    ("thing.wild", "MX"),
+    ("wild", "A"),
+    ("insecure", "DS"),
+    ("www.child", "MX"),
+    ("no-such-name.child", "A"),
+]
+"""Owners and types that are not there."""
+
+
+class Lab(NamedTuple):
+    """A running server on the sample zones."""
+
+    state: Path
+    server: Serving
+
+    @property
+    def trust(self) -> Path:
+        return self.state / "trust"
+
+    def delv(self, owner: str, rrtype: str, *options: str, anchors: Path | None = None) -> str:
+        address = self.server.address
+        at = [f"@{address.host}", "-p", str(address.port), "-a", str(anchors or self.trust / "anchors.delv")]
+        return _run(["delv", *at, "+root=lab.example", *options, name(owner), rrtype])
+
+    def dig(self, owner: str, rrtype: str, *options: str) -> str:
+        address = self.server.address
+        return _run(["dig", f"@{address.host}", "-p", str(address.port), "+norec", *options, name(owner), rrtype])
+
+
+def name(owner: str) -> str:
+    """An owner in lab.example."""
+    return "lab.example." if owner == "@" else f"{owner}.lab.example."
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30, check=False)
+    return done.stdout
+
+
+class Resolver(NamedTuple):
+    """A running unbound."""
+
+    port: int
+    log: Path
+
+    def ask(self, owner: str, rrtype: str) -> dns.message.Message:
+        """The response to a query with DO, RD and CD clear."""
+        query = dns.message.make_query(name(owner), rrtype, want_dnssec=True)
+        return dns.query.udp_with_fallback(query, "127.0.0.1", port=self.port, timeout=20)[0]
+
+
+def is_authentic(response: dns.message.Message) -> bool:
+    """Whether the AD bit is set."""
+    return bool(response.flags & dns.flags.AD)
+
+
+@contextmanager
+def unbound(folder: Path, resolver_conf: str, *options: str) -> Iterator[Resolver]:
+    """An unbound on a free port. `resolver_conf` is a whole configuration, as the server writes it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port, log, conf = _free_port(), folder / "unbound.log", folder / "unbound.conf"
+    text = re.sub(r"interface: \S+", f"interface: 127.0.0.1@{port}", resolver_conf)
+    conf.write_text("\n".join([text, "server:", *(f"    {option}" for option in options), ""]))
+    with log.open("w") as output, subprocess.Popen(["unbound", "-d", "-c", conf], stderr=output) as process:
+        try:
+            _wait_for(log, "start of service", process)
+            yield Resolver(port, log)
+        finally:
+            process.kill()
+
+
+def _wait_for(log: Path, text: str, process: subprocess.Popen[bytes], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while text not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
