@@ -82,7 +82,9 @@ class Lab(NamedTuple):
 
 
 def name(owner: str) -> str:
-    """An owner in lab.example."""
+    """An owner in lab.example.; one with a final dot is whole."""
+    if owner.endswith("."):
+        return owner
     return "lab.example." if owner == "@" else f"{owner}.lab.example."
 
 

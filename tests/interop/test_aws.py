@@ -1,0 +1,54 @@
+"""aws-cli, as it comes, on the files that the server writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interop.programs import Lab
+
+pytestmark = pytest.mark.interop
+
+AWS = Path(__file__).parents[2] / ".env-aws" / "bin" / "aws"
+
+
+def kms(lab: Lab, *arguments: str) -> dict[str, Any]:
+    ours = {
+        "AWS_CONFIG_FILE": str(lab.state / "aws" / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(lab.state / "aws" / "credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    done = subprocess.run(
+        [AWS, "kms", *arguments, "--output", "json"],
+        env={**bare, **ours}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert not done.returncode, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_the_keys_of_the_zones(compact_lab: Lab) -> None:
+    keys = [key["KeyId"] for key in kms(compact_lab, "list-keys")["Keys"]]
+    assert len(keys) == 2
+    zones = set()
+    for key in keys:
+        tags = {
+            tag["TagKey"]: tag["TagValue"] for tag in kms(compact_lab, "list-resource-tags", "--key-id", key)["Tags"]
+        }
+        zones.add(tags["signwright:zone"])
+    assert zones == {"lab.example.", "child.lab.example."}
+    about = kms(compact_lab, "describe-key", "--key-id", keys[0])["KeyMetadata"]
+    assert (about["KeySpec"], about["KeyUsage"], about["KeyState"]) == ("ECC_NIST_P256", "SIGN_VERIFY", "Enabled")
+
+
+def test_the_key_policy_is_the_documented_one(compact_lab: Lab) -> None:
+    key = kms(compact_lab, "list-keys")["Keys"][0]["KeyId"]
+    policy = json.loads(kms(compact_lab, "get-key-policy", "--key-id", key, "--policy-name", "default")["Policy"])
+    service = [s for s in policy["Statement"] if s["Principal"] == {"Service": "dnssec-route53.amazonaws.com"}]
+    assert sorted(service[0]["Action"]) == ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"]
