@@ -66,6 +66,23 @@ def test_caches_change_nothing(denial: Denial, scenario: tuple[MadeZone, list[Ma
             assert responder.message(wire, NOW) == respond(wire, zoneset, NOW, Via.TCP)
 
 
+@given(scenarios(most=2))
+def test_no_two_ways_of_asking_share_an_answer(scenario: tuple[MadeZone, list[MadeQuery]]) -> None:
+    zone, queries = scenario
+    zoneset = served(zone.text, zone.origin.to_text())
+    responder = Responder(lambda: zoneset, Memo())
+    wires = []
+    for made in queries:
+        ways = [(True, True, True), (True, True, False), (True, False, False), (False, False, False)]
+        for edns, do, co in ways:
+            for size in (512, 1232):
+                wire = as_bytes(made._replace(edns=edns, do=do, co=co, size=size))
+                # RD and CD come back, the other flags of a query say nothing.
+                wires += [wire[:2] + bytes(flags) + wire[4:] for flags in ((0, 0), (1, 0), (0, 16), (1, 0x30), (4, 0))]
+    for _ in range(2):
+        assert responder.datagrams(wires, NOW) == [respond(wire, zoneset, NOW, Via.UDP) for wire in wires]
+
+
 @given(scenarios(), st.integers(60, 90), st.lists(st.integers(-9 * 3600, 9 * 3600), min_size=1, max_size=6))
 def test_time_changes_answers_with_and_without_caches_alike(
     scenario: tuple[MadeZone, list[MadeQuery]], hours: int, steps: list[int]
