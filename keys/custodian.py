@@ -2,32 +2,39 @@
 
 Nothing is published before it is durable, and nothing durable is lost: an action that was cut short is planned again
 and finds its own earlier work. What a KMS or a disk fails to do is retried, while the last good keyset is served. A bug
-freezes the keys of this zone alone.
+freezes the keys of this zone alone. A clock that is wrong, and a ZSK that can't be read, hold them until it is mended.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from math import ceil
 from typing import TypeVar
 
 import trio
 
-from keys.events import Action, Entry, Event, KmsFailed, TriedAgain, entry
-from keys.keyset import ActiveSigner, ZoneKeys
+from keys.clock import JumpWatch
+from keys.commands import WRONG_SIGNING, ActivateKsk, Command, RequestRefusedError, decide
+from keys.events import Action, ClockJumped, Entry, Event, KmsFailed, Observed, TriedAgain
+from keys.gatekeeper import check_key, check_parent, watch_parent
+from keys.keyset import ZoneKeys
 from keys.lifecycle import evolve, plan, retry_delay
 from keys.model import Policy
-from keys.names import to_text
+from keys.parent import Parent
 from keys.performer import Performer, Services
+from keys.publisher import Publisher
 from keys.ring import Ring, hosted_zone_id
-from keys.safety import assert_safe
-from keys.seal import StateError, StateKeyWrong
+from keys.safety import UnsafeTransitionError, assert_safe
+from keys.seal import StateError
 from keys.status import ZoneStatus, describe
 from keys.store import Secret, StateOvertaken, StateUnavailable
-from keys.zsk import ZoneSigner, load_signer
+from keys.telling import Teller, entries
 
-Publish = Callable[[bytes, ZoneKeys], None]
-"""Takes an origin and its keys to whoever answers."""
+Publish = Callable[[bytes, ZoneKeys | None], None]
+"""Takes an origin and its keys to whoever answers; `None`: signing is disabled, and the zone is served unsigned."""
 
 T = TypeVar("T")
 
@@ -36,35 +43,63 @@ _MOST_ACTIONS = 100
 
 
 class Custodian:
-    """Keeps the keys of one signed zone; start `run` as a task."""
+    """Keeps the keys of one zone; start `run` as a task."""
 
     def __init__(
-        self, origin: bytes, policy: Policy, ksk_arn: str | None, services: Services, publish: Publish
+        self,
+        origin: bytes,
+        policy: Policy,
+        ksk_arn: str | None,
+        services: Services,
+        publish: Publish,
+        *,
+        parent: Parent | None = None,
+        signing: bool = True,
     ) -> None:
+        """`parent` looks up the DS; without one nothing is checked. `signing` is whether a zone that was never seen
+        begins signing by itself; what is stored says it for any other.
+        """
         self.origin = origin
         self._policy = policy
         self._ksk_arn = ksk_arn
         self._services = services
-        self._publish = publish
-        self._log = services.log.bind(zone=to_text(origin))
+        self._parent = parent
         self._performer = Performer(origin, services)
-        self._ring = Ring(origin, "")
-        self._signers: dict[int, ZoneSigner] = {}
-        self._published: ZoneKeys | None = None
+        self._ring = Ring(origin, "", signing=signing)
+        self._publisher = Publisher(origin, services, publish)
+        self._teller = Teller(origin, services)
+        self._jumps = JumpWatch(services.now, services.monotonic)
+        self._zone_ttl: int | None = None
         self._problem: str | None = None
+        self._clock_wrong = False
         self._frozen = False
+        self._loaded = False
+        self._stuck: StateError | None = None
+        """The disk's trouble, while the loop waits for its end."""
+        self._changing_lock = trio.Lock()
+        """Whoever holds it may change the ring."""
+        self._performing: trio.CancelScope | None = None
         self._woken = trio.Event()
         self._announce: Callable[[], None] | None = None
+
+    # --- for others
 
     @property
     def status(self) -> ZoneStatus:
         """How the keys are now."""
-        return describe(self._ring, self._policy, self._now(), self._ksk_arn, self._problem, self._frozen)
+        problem = self._problem or self._publisher.problem
+        frozen = self._frozen or self._clock_wrong or self._publisher.problem is not None
+        return describe(self._ring, self._policy, self._now(), self._ksk_arn, problem, frozen)
 
     @property
     def ring(self) -> Ring:
         """The keys as they are stored."""
         return self._ring
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._policy
 
     def wake(self) -> None:
         """Plan again at once; what waits for its next try is tried now."""
@@ -75,26 +110,70 @@ class Custodian:
         self._policy, self._ksk_arn = policy, ksk_arn
         self.wake()
 
+    async def request(self, command: Command) -> None:
+        """Carry out what a person or a program asks for; durable when this returns, and acted upon soon after.
+
+        Raises `RequestRefusedError` with Route 53's code, and `StateError` where it can't be stored; then nothing
+        changed. A call to the KMS that is under way is given up for it, and made again.
+        """
+        self._refuse_while_frozen()
+        decide(self._ring, command, self._now(), "")
+        await check_key(self._ring, command, self._services)
+        seen = await check_parent(self._ring, command, self._parent)
+        async with self._changing():
+            self._refuse_while_frozen()
+            events = [*seen, *decide(self._ring, command, self._now(), self._services.new_token())]
+            if isinstance(command, ActivateKsk):
+                self._ring = evolve(self._ring, TriedAgain(self._now()))
+            try:
+                await self._apply(events, f"asked for: {type(command).__name__}")
+            except UnsafeTransitionError as error:
+                raise RequestRefusedError(WRONG_SIGNING, f"That would not be safe now: {error}") from None
+        self.wake()
+
+    async def observe_ttl(self, maximum_ttl: int) -> None:
+        """Take note of the largest TTL of any signed RRset of the zone, negative answers included (seconds).
+
+        To be called before anything is served with a higher one, and after a lower one has taken its place. Durable
+        when it returns; before `run` has started it is only kept. Raises `StateError` where it can't be stored.
+        """
+        self._zone_ttl = maximum_ttl
+        if self._loaded and self._ring.data_ttl != maximum_ttl:
+            async with self._changing():
+                await self._apply(self._ttl_news(), "the zone was loaded")
+            self.wake()
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the keys until cancelled. Started once keys were published, or something has failed for the first time.
 
         Returns only when the keys are frozen. Raises nothing but `trio.Cancelled`.
         """
         self._announce = task_status.started
+        async with trio.open_nursery() as nursery:
+            if self._parent is not None:
+                nursery.start_soon(self._guard, self._watch_parent)
+            await self._guard(self._keep)
+            nursery.cancel_scope.cancel()
+
+    # --- the loop
+
+    async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._load()
-            await self._live()
+            await task()
         except StateError as error:
             self._freeze(str(error), None)
         except Exception as error:  # whatever it is, it must stay this zone's
             self._freeze(f"a bug: {type(error).__name__}", error)
 
-    # --- the loop
-
-    async def _live(self) -> None:
+    async def _keep(self) -> None:
+        async with self._changing_lock:
+            await self._load()
         in_a_row = 0
-        while True:
+        while not self._frozen:
             await trio.lowlevel.checkpoint()
+            if self._is_held() or await self._clock_jumped():
+                await self._wait(None)
+                continue
             step = plan(self._ring, self._policy, self._now(), self._ksk_arn)
             if step.action is None:
                 in_a_row = 0
@@ -106,29 +185,123 @@ class Custodian:
             await self._do(step.action)
 
     async def _do(self, action: Action) -> None:
-        done = await self._performer.perform(action, self._ring, self._policy)
-        earlier = ring = self._ring
-        for event in done.events:
-            before, ring = ring, evolve(ring, event)
-            assert_safe(before, ring)
-        news = [event for event in done.events if _is_news(event, earlier)]
-        if await self._save(ring, [entry(event, action.why) for event in news], done.secrets):
-            for event in news:
-                self._tell(event, action, earlier)
-            await self._show()
-            if any(isinstance(event, KmsFailed) for event in done.events):
-                self._started()
+        async with self._changing_lock:
+            with trio.CancelScope() as self._performing:
+                done = await self._performer.perform(action, self._ring, self._policy)
+            if self._performing.cancelled_caught:
+                return
+            self._performing = None
+            earlier = ring = self._ring
+            for event in done.events:
+                before, ring = ring, evolve(ring, event)
+                assert_safe(before, ring)
+            if await self._save(ring, entries(done.events, action.why, earlier, ring), done.secrets):
+                self._teller.tell(done.events, action.why, earlier, self._ring)
+                await self._show()
+                if any(isinstance(event, KmsFailed) for event in done.events):
+                    self._started()
 
     async def _wait(self, until: int | None) -> None:
         """Wait until then, or less: until woken, or until it is time to look at the clock again."""
         pause = self._services.reread
         if until is not None:
             pause = min(pause, max(0.0, until - self._services.now()))
+        woken = False
         with trio.move_on_after(pause):
             await self._woken.wait()
-            self._woken = trio.Event()
-            self._ring = evolve(self._ring, TriedAgain(self._now()))
-            await self._show()
+            woken = True
+        async with self._changing_lock:
+            if woken:
+                self._woken = trio.Event()
+                self._ring = evolve(self._ring, TriedAgain(self._now()))
+            if woken or self._publisher.problem is not None:
+                await self._show()
+            self._teller.tell_status(self.status)
+
+    def _is_held(self) -> bool:
+        """Whether nothing may be done now, because the clock is wrong or a private key can't be read."""
+        behind = self._ring.newest - self._now()
+        wrong = behind > self._policy.clock_tolerance
+        if wrong != self._clock_wrong:
+            self._clock_wrong = wrong
+            self._problem = (
+                f"the clock is wrong: it lies {behind} s before what was stored at {self._ring.newest}"
+                if wrong
+                else None
+            )
+            self._teller.clock(self._problem)
+            self._teller.tell_status(self.status)
+        held = wrong or self._publisher.problem is not None
+        if held:
+            self._started()
+        return held
+
+    async def _clock_jumped(self) -> bool:
+        """Whether to look at everything again, since the waits were moved for a jump of the clock."""
+        by = self._jumps.jumped()
+        if not by:
+            return False
+        event = ClockJumped(self._now(), by)
+        self._teller.jumped(by, self._policy)
+        moved = evolve(self._ring, event)
+        if (moved.cached_until, moved.data_cached_until, moved.ksks, moved.zsks) == (
+            self._ring.cached_until,
+            self._ring.data_cached_until,
+            self._ring.ksks,
+            self._ring.zsks,
+        ):
+            return False
+        async with self._changing_lock:
+            moved = evolve(self._ring, event)
+            assert_safe(self._ring, moved)
+            why = "no wait counts the time in between"
+            await self._save(moved, entries((event,), why, self._ring, moved), ())
+        return False
+
+    # --- changes from outside
+
+    def _refuse_while_frozen(self) -> None:
+        if self._frozen or self._clock_wrong or not self._loaded:
+            raise RequestRefusedError(WRONG_SIGNING, f"The keys can't be changed now: {self._problem or 'starting'}.")
+        if self._stuck is not None:
+            raise self._stuck
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        """Have the ring to oneself. What asks the KMS gives way; what waits for the disk does not."""
+        if self._stuck is not None:
+            raise self._stuck
+        if self._performing is not None:
+            self._performing.cancel()
+        async with self._changing_lock:
+            yield
+
+    async def _apply(self, events: list[Event], why: str) -> None:
+        """Evolve, save once, publish. Raises `StateError` and `UnsafeTransitionError`; then nothing changed."""
+        earlier = ring = self._ring
+        for event in events:
+            before, ring = ring, evolve(ring, event)
+            assert_safe(before, ring)
+        if not events:
+            return
+        told = entries(events, why, earlier, ring)
+        self._ring = await self._blocking(lambda: self._services.store.save(ring, told))
+        self._teller.tell(events, why, earlier, self._ring)
+        await self._show()
+
+    def _ttl_news(self) -> list[Event]:
+        ring, ttl = self._ring, self._zone_ttl
+        if ttl is None or ttl == ring.data_ttl:
+            return []
+        at = ceil(self._services.now())
+        return [Observed(at, ttl, ring.window, ring.propagation, settled=ttl < ring.data_ttl)]
+
+    async def _watch_parent(self) -> None:
+        async for event in watch_parent(self, self._parent, self._services):
+            if self._frozen or self._clock_wrong or self._stuck is not None:
+                continue
+            async with self._changing():
+                await self._apply([event], "the parent was looked at")
 
     # --- state
 
@@ -144,7 +317,14 @@ class Custodian:
                     )
                 )
                 ring = await self._blocking(lambda: store.load_ring(self.origin))
-                self._ring = evolve(ring or Ring(self.origin, zone_id), TriedAgain(self._now()))
+                new = Ring(self.origin, zone_id, signing=self._ring.signing)
+                self._ring = evolve(ring or new, TriedAgain(self._now()))
+                self._loaded = True
+                for event in self._ttl_news():
+                    # Before anything is published; a new ring is stored with whatever comes next.
+                    self._ring = evolve(self._ring, event)
+                    if ring is not None:
+                        self._ring = await self._blocking(partial(store.save, self._ring, []))
                 await self._show()
             except StateUnavailable as error:
                 attempts += 1
@@ -153,15 +333,15 @@ class Custodian:
                 self._problem = None
                 return
 
-    async def _save(self, ring: Ring, entries: list[Entry], secrets: tuple[Secret, ...]) -> bool:
+    async def _save(self, ring: Ring, told: list[Entry], secrets: tuple[Secret, ...]) -> bool:
         """Store the ring; whether it is stored and in force now. Where it is not, the plan begins anew."""
         store = self._services.store
         attempts = 0
         while True:
             try:
-                self._ring = await self._blocking(lambda: store.save(ring, entries, secrets))
+                self._ring = await self._blocking(lambda: store.save(ring, told, secrets))
             except StateOvertaken as error:
-                self._log.warning("somebody else changed the keys; reading them again", error=str(error))
+                self._teller.overtaken(error)
                 await self._load()
                 return False
             except StateUnavailable as error:
@@ -173,87 +353,37 @@ class Custodian:
                 return True
 
     async def _state_failed(self, error: StateError, attempts: int) -> None:
-        self._problem = str(error)
-        self._log.error("the state can't be used", error=str(error), attempts=attempts)
+        self._problem, self._stuck = str(error), error
+        self._teller.disk(error, attempts)
+        self._teller.tell_status(self.status)
         self._started()
-        with trio.move_on_after(retry_delay(self.origin, attempts, self._policy)):
-            await self._woken.wait()
-            self._woken = trio.Event()
+        try:
+            with trio.move_on_after(retry_delay(self.origin, attempts, self._policy)):
+                await self._woken.wait()
+                self._woken = trio.Event()
+        finally:
+            self._stuck = None
 
     async def _blocking(self, function: Callable[[], T]) -> T:
         return await self._services.run_blocking(function)
 
-    # --- publishing
-
     async def _show(self) -> None:
-        """Publish the keys as they are stored, if they are new and valid."""
-        keyset = self._ring.keyset
-        if keyset is None or keyset.served(self._now()) is None:
-            return
-        active = sorted(
-            (zsk.activated, zsk.sequence, zsk.public_key)
-            for zsk in self._ring.zsks
-            if zsk.activated is not None and zsk.removed is None
-        )
-        signers = tuple(
-            [ActiveSigner(since, await self._signer(sequence, public_key)) for since, sequence, public_key in active]
-        )
-        keys = ZoneKeys(keyset, signers, self._policy)
-        if keys != self._published:
-            self._publish(self.origin, keys)
-            self._published = keys
-        self._started()
-
-    async def _signer(self, sequence: int, public_key: bytes) -> ZoneSigner:
-        # Read back even when it was just made: what is published must be what a restart would find.
-        if sequence not in self._signers:
-            private_key = await self._blocking(lambda: self._services.store.load_zsk(self.origin, sequence))
-            signer = load_signer(private_key)
-            if signer.public_key != public_key:
-                raise StateKeyWrong(f"the private key of ZSK {sequence} does not belong to its public key")
-            self._signers[sequence] = signer
-        return self._signers[sequence]
+        if await self._publisher.show(self._ring, self._policy):
+            self._started()
+        self._teller.tell_status(self.status)
 
     def _started(self) -> None:
         if self._announce is not None:
             self._announce()
             self._announce = None
 
-    # --- telling people
-
-    def _tell(self, event: Event, action: Action, earlier: Ring) -> None:
-        if isinstance(event, KmsFailed):
-            report = self._log.error if event.refused else self._log.warning
-            report(
-                "the KMS refuses" if event.refused else "the KMS is not available",
-                ksk=event.name,
-                doing=event.doing,
-                code=event.code,
-                message=event.message,
-                request_id=event.request_id,
-                valid_until=self._ring.keyset.expiration if self._ring.keyset else None,
-            )
-            return
-        self._log.info(type(event).__name__, why=action.why)
-        for ksk in earlier.ksks:
-            if ksk.trouble is not None and self._ring.ksk(ksk.name).trouble is None:
-                self._log.info("the KMS answers again", ksk=ksk.name, failed_since=ksk.trouble.since)
-
     def _freeze(self, problem: str, bug: Exception | None) -> None:
         """Stop changing keys. What is published stays in force as long as its RRSIGs last."""
         self._frozen, self._problem = True, problem
         # The traceback as plain text: a log that adds the local variables would show private keys.
-        text = "".join(traceback.format_exception(bug)) if bug is not None else None
-        self._log.critical("the keys of this zone are frozen", problem=problem, traceback=text)
+        self._teller.frozen(problem, "".join(traceback.format_exception(bug)) if bug is not None else None)
+        self._teller.tell_status(self.status)
         self._started()
 
     def _now(self) -> int:
         return int(self._services.now())
-
-
-def _is_news(event: Event, earlier: Ring) -> bool:
-    """Whether an event is told and logged: of failures that repeat themselves only the first."""
-    if not isinstance(event, KmsFailed):
-        return True
-    trouble = earlier.ksk(event.name).trouble
-    return trouble is None or (trouble.doing, trouble.code) != (event.doing, event.code)

@@ -25,7 +25,7 @@ class IntendKsk(Action, frozen=True):
     """The key that the configuration names; `None`: one is to be made."""
 
 
-class CreateKsk(Action, frozen=True):
+class MakeKsk(Action, frozen=True):
     """Find the KMS key tagged with the KSK's intent, or else have it made."""
 
     name: str
@@ -47,6 +47,35 @@ class SignKeyset(Action, frozen=True):
     """Have every ACTIVE KSK sign the wanted DNSKEY RRset for this slot and the next ones."""
 
 
+class ConfirmPublished(Action, frozen=True):
+    """Record that what is stored is published: the waits that begin with it are counted from then on."""
+
+
+class ActivateZsk(Action, frozen=True):
+    """Have a ZSK sign the live windows that begin from now on, in the place of the one that did."""
+
+    sequence: int
+
+
+class ProbeKsk(Action, frozen=True):
+    """Ask the KMS for one signature of a KSK in ACTION_NEEDED."""
+
+    name: str
+
+
+class ForgetKsk(Action, frozen=True):
+    """Drop a KSK that is DELETING and in the DNSKEY RRset no more."""
+
+    name: str
+
+
+class ObservePolicy(Action, frozen=True):
+    """Record live window and propagation: higher ones before they are in force, lower ones after it."""
+
+    window: int
+    propagation: int
+
+
 class Event(msgspec.Struct, frozen=True, tag=True):
     """Something that has happened, at a time."""
 
@@ -59,6 +88,7 @@ class KskIntended(Event, frozen=True):
     name: str
     token: str
     arn: str | None
+    active: bool = True
 
 
 class KskCreated(Event, frozen=True):
@@ -86,8 +116,6 @@ class KeysetSigned(Event, frozen=True):
     """Every ACTIVE KSK has signed this DNSKEY RRset; each signature was verified."""
 
     keyset: SignedKeyset
-    propagation: int
-    """The policy's bound, in seconds, on the time until no server answers from the RRset before."""
     request_ids: tuple[str, ...] = ()
 
 
@@ -100,6 +128,93 @@ class KmsFailed(Event, frozen=True):
     message: str
     request_id: str
     refused: bool
+    patience: int = 15 * 60
+    """The policy's bound, in seconds, on how long the KMS may be unavailable."""
+
+
+class KskRecovered(Event, frozen=True):
+    """A KSK in ACTION_NEEDED has signed again; the signature was verified."""
+
+    name: str
+    request_id: str = ""
+
+
+class KskActivated(Event, frozen=True):
+    """A KSK is to sign."""
+
+    name: str
+
+
+class KskDeactivated(Event, frozen=True):
+    """A KSK is to leave the DNSKEY RRset."""
+
+    name: str
+
+
+class KskDeleting(Event, frozen=True):
+    """A KSK is to be forgotten."""
+
+    name: str
+
+
+class KskDeleted(Event, frozen=True):
+    """A KSK is forgotten."""
+
+    name: str
+
+
+class Published(Event, frozen=True):
+    """What is stored is published. What was before it may be served for a propagation from now on."""
+
+
+class ZskActivated(Event, frozen=True):
+    """This ZSK signs what begins from now on; the one that did is retired."""
+
+    sequence: int
+
+
+class ZskLost(Event, frozen=True):
+    """A ZSK's private key is lost or known to others: it is to be replaced as fast as is safe."""
+
+    sequence: int
+
+
+class RolloverRequested(Event, frozen=True):
+    """A ZSK rollover is to begin now."""
+
+
+class SigningEnabled(Event, frozen=True):
+    """The zone is to be signed."""
+
+
+class SigningDisabled(Event, frozen=True):
+    """The zone is served unsigned from now on."""
+
+
+class Observed(Event, frozen=True):
+    """From now on the zone is served with TTLs up to `ttl`, live windows of `window`, and within `propagation`.
+
+    What is higher than before is recorded before it is in force; what is lower, once it is in force: see `settled`.
+    """
+
+    ttl: int
+    window: int
+    propagation: int
+    settled: bool
+    """Whether nothing higher is published any more."""
+
+
+class ParentSeen(Event, frozen=True):
+    """The parent's DS RRset named these KSKs, and no others."""
+
+    names: tuple[str, ...]
+    ttl: int
+
+
+class ClockJumped(Event, frozen=True):
+    """The clock went forward by `by` seconds during which nothing is known to have been served."""
+
+    by: int
 
 
 class TriedAgain(Event, frozen=True):
@@ -128,6 +243,19 @@ def entry(event: Event, reason: str) -> Entry:
             request_ids = (event.request_id,) if event.request_id else ()
         case KskCreated():
             reason = f"{reason}: {event.name} is {event.arn}"
+        case KskRecovered():
+            reason = f"{reason}: {event.name}"
+            request_ids = (event.request_id,) if event.request_id else ()
+        case KskIntended() | KskActivated() | KskDeactivated() | KskDeleting() | KskDeleted():
+            reason = f"{reason}: {event.name}"
+        case ZskGenerated() | ZskActivated() | ZskLost():
+            reason = f"{reason}: ZSK {event.sequence}"
+        case ParentSeen():
+            reason = f"{reason}: the DS names {', '.join(event.names) or 'no KSK'}, TTL {event.ttl}"
+        case Observed():
+            reason = f"{reason}: TTL {event.ttl}, live window {event.window}, propagation {event.propagation}"
+        case ClockJumped():
+            reason = f"{reason}: by {event.by} s"
         case _:
             pass
     return Entry(event.at, type(event).__name__, reason, request_ids)

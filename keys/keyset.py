@@ -53,20 +53,22 @@ class SignedKeyset(msgspec.Struct, frozen=True):
     def served(self, now: int) -> ServedKeyset | None:
         """The RRset and the RRSIGs of the slot that `now` is in.
 
-        Where no slot holds `now`, those RRSIGs that are valid longest serve with the TTL cut to what remains; `None`
-        once the last one has expired.
+        Of a KSK of which no slot holds `now`, the RRSIG that is valid longest serves, with the TTL cut to what remains
+        of it; `None` once the last RRSIG of all has expired.
         """
-        fitting = [s for s in self.signatures if s.start <= now < s.end]
-        if fitting:
-            rrsigs = tuple(s.rrsig for s in fitting)
-            return ServedKeyset(self.ttl, self.rdatas, rrsigs, min(s.end for s in fitting))
-        valid = [s for s in self.signatures if s.inception <= now < s.expiration]
-        if not valid:
-            return None
-        last = max(s.expiration for s in valid)
-        rrsigs = tuple(s.rrsig for s in valid if s.expiration == last)
-        # The TTL shrinks every second, so this is good for one second only.
-        return ServedKeyset(min(self.ttl, last - now), self.rdatas, rrsigs, now + 1)
+        ttl, until, rrsigs = self.ttl, None, []
+        for ksk in dict.fromkeys(s.ksk for s in self.signatures):
+            valid = [s for s in self.signatures if s.ksk == ksk and s.inception <= now < s.expiration]
+            if not valid:
+                continue
+            chosen = max(valid, key=lambda s: (s.start <= now < s.end, s.expiration))
+            rrsigs.append(chosen.rrsig)
+            if chosen.start <= now < chosen.end:
+                until = chosen.end if until is None else min(until, chosen.end)
+            else:
+                # The TTL shrinks every second, so this is good for one second only.
+                ttl, until = min(ttl, chosen.expiration - now), now + 1
+        return ServedKeyset(ttl, self.rdatas, tuple(rrsigs), until) if until is not None else None
 
     @property
     def expiration(self) -> int:

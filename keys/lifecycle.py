@@ -1,4 +1,4 @@
-"""Every transition of a zone's keys.
+"""What to do next with a zone's keys.
 
 `plan` looks at the ring and the clock and names one action, or the time at which to look again. `evolve` turns the ring
 and an event into the next ring; nothing else changes one. `assert_safe` compares the two and refuses what could make a
@@ -10,35 +10,36 @@ not keep those below it from acting.
 
 The order is that of a first start: intend a KSK, have it made, learn its public key, make a ZSK, have the keyset
 signed. The first ZSK signs from the moment its keyset is stored, since there is no older key whose signatures a cache
-could hold (RFC 7583 §3.2.1 speaks of its successors).
+could hold; its successors wait (`rollover`). Before all that comes what is known of the past: that it is published, and
+under which policy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
-
-from msgspec.structs import replace
 
 from keys.events import (
     Action,
-    CreateKsk,
-    Event,
+    ActivateZsk,
+    ConfirmPublished,
+    ForgetKsk,
     GenerateZsk,
     IntendKsk,
-    KeysetSigned,
-    KmsFailed,
-    KskCreated,
-    KskIntended,
-    KskLearned,
     LearnKsk,
+    MakeKsk,
+    ObservePolicy,
+    ProbeKsk,
     SignKeyset,
-    TriedAgain,
-    ZskGenerated,
 )
 from keys.model import Policy
-from keys.refresh import next_refresh, spread, stale, wanted_zsks
-from keys.ring import Ksk, KskStatus, Ring, Trouble, Zsk
+from keys.refresh import next_refresh, stale, wanted_zsks
+from keys.ring import Ksk, KskStatus, Ring
+from keys.rollover import activation_at, removals, rollover_at, suspended
+from keys.spread import spread
+from keys.transitions import evolve
+
+__all__ = ["AT_ONCE", "RULES", "Due", "Step", "View", "evolve", "plan", "retry_delay"]
 
 AT_ONCE = 0
 """A time that has always come."""
@@ -89,11 +90,31 @@ def plan(ring: Ring, policy: Policy, now: int, ksk_arn: str | None = None) -> St
 # --- the rules, one for each action
 
 
+def _observe_policy(view: View) -> Due | None:
+    wanted = view.policy.window, view.policy.propagation
+    if (view.ring.window, view.ring.propagation) == wanted:
+        return None
+    return Due(AT_ONCE, ObservePolicy("the policy says so", *wanted))
+
+
+def _confirm_published(view: View) -> Due | None:
+    ring = view.ring
+    if ring.keyset is None or (ring.unconfirmed is None and not ring.superseding):
+        return None
+    if ring.keyset.served(view.now) is None:
+        return None  # nobody publishes that
+    return Due(AT_ONCE, ConfirmPublished("the new keys are published"))
+
+
 def _intend_ksk(view: View) -> Due | None:
     ring, wanted = view.ring, view.ksk_arn
     if not ring.ksks:
+        if not ring.signing:
+            return None
         why = "the configuration names the KSK" if wanted else "the zone has no KSK"
         return Due(AT_ONCE, IntendKsk(why, f"ksk_{ring.ksks_intended + 1}", wanted))
+    if len(ring.ksks) > 1 or ring.keyset is not None:
+        return None
     for ksk in ring.ksks:
         # As long as nothing was signed with it, the configuration may name another one, or none any more.
         if ksk.public_key is None and (ksk.arn != wanted if wanted else ksk.brought):
@@ -101,30 +122,57 @@ def _intend_ksk(view: View) -> Due | None:
     return None
 
 
-def _create_ksk(view: View) -> Due | None:
-    for ksk in view.ring.ksks:
-        if ksk.arn is None:
-            return Due(_retry_at(view, ksk), CreateKsk("a KSK is to be made", ksk.name))
-    return None
+def _make_ksk(view: View) -> Due | None:
+    return _first(
+        Due(_retry_at(view, ksk), MakeKsk("a KSK is to be made", ksk.name))
+        for ksk in view.ring.ksks
+        if ksk.arn is None and ksk.status is not KskStatus.DELETING
+    )
 
 
 def _learn_ksk(view: View) -> Due | None:
+    return _first(
+        Due(_retry_at(view, ksk), LearnKsk("the public key of the KSK is not known", ksk.name))
+        for ksk in view.ring.ksks
+        if ksk.arn is not None and ksk.public_key is None and ksk.status is not KskStatus.DELETING
+    )
+
+
+def _forget_ksk(view: View) -> Due | None:
     for ksk in view.ring.ksks:
-        if ksk.arn is not None and ksk.public_key is None:
-            return Due(_retry_at(view, ksk), LearnKsk("the public key of the KSK is not known", ksk.name))
+        if ksk.status is KskStatus.DELETING and ksk.published is None:
+            return Due(AT_ONCE, ForgetKsk("a KSK was deleted", ksk.name))
     return None
 
 
 def _generate_zsk(view: View) -> Due | None:
-    if wanted_zsks(view.ring):
+    ring = view.ring
+    if not ring.signing:
         return None
-    return Due(AT_ONCE, GenerateZsk("the zone has no ZSK", view.ring.zsks_generated + 1))
+    number = ring.zsks_generated + 1
+    if all(zsk.removed is not None for zsk in ring.zsks):
+        return Due(AT_ONCE, GenerateZsk("the zone has no ZSK", number))
+    start = rollover_at(ring, view.policy)
+    if suspended(ring) or start is None:
+        return None
+    at, why = start
+    return Due(at, GenerateZsk(why, number))
+
+
+def _remove_zsk(view: View) -> Due | None:
+    """Looks ahead; what is due is a change of the DNSKEY RRset like any other."""
+    ring = view.ring
+    ahead = [(at, zsk) for at, zsk in removals(ring) if at > view.now]
+    if not ahead or suspended(ring) or not ring.signing_ksks or ring.keyset is None:
+        return None
+    at, zsk = min(ahead, key=lambda one: one[0])
+    return Due(at, SignKeyset(f"no cache holds what ZSK {zsk.sequence} signed: the DNSKEY RRset changes"))
 
 
 def _sign_keyset(view: View) -> Due | None:
     ring = view.ring
     signing = ring.signing_ksks
-    if not signing or not wanted_zsks(ring):
+    if not ring.signing or not signing or not wanted_zsks(ring, view.now):
         return None
     why = stale(ring, view.policy, view.now)
     if why is None and ring.refreshed is not None:
@@ -134,12 +182,38 @@ def _sign_keyset(view: View) -> Due | None:
     return Due(max(at, *(_retry_at(view, ksk) for ksk in signing)), SignKeyset(why))
 
 
+def _activate_zsk(view: View) -> Due | None:
+    ring = view.ring
+    at, successor = activation_at(ring), ring.successor
+    if at is None or successor is None or suspended(ring) or ring.keyset is None or not ring.signing:
+        return None
+    return Due(at, ActivateZsk("every cache that holds a DNSKEY RRset holds the successor", successor.sequence))
+
+
+def _probe_ksk(view: View) -> Due | None:
+    return _first(
+        Due(_retry_at(view, ksk), ProbeKsk("whether the KMS lets the KSK sign again", ksk.name))
+        for ksk in view.ring.needing_action
+        if ksk.public_key is not None
+    )
+
+
+def _first(dues: Iterable[Due]) -> Due | None:
+    return min(dues, key=lambda due: due.at, default=None)
+
+
 RULES: tuple[Callable[[View], Due | None], ...] = (
+    _observe_policy,
+    _confirm_published,
     _intend_ksk,
-    _create_ksk,
+    _make_ksk,
     _learn_ksk,
+    _forget_ksk,
     _generate_zsk,
     _sign_keyset,
+    _remove_zsk,
+    _activate_zsk,
+    _probe_ksk,
 )
 
 
@@ -156,106 +230,11 @@ def retry_delay(origin: bytes, attempts: int, policy: Policy) -> int:
 def _retry_at(view: View, ksk: Ksk) -> int:
     trouble = ksk.trouble
     # A failure that lies in the future tells of a clock that was set back; it delays nothing.
-    if trouble is None or trouble.at > view.now:
+    if trouble is None or trouble.at > view.now or trouble.attempts == 0:
         return AT_ONCE
-    return trouble.at + retry_delay(view.ring.origin, trouble.attempts, view.policy)
-
-
-# --- the transitions, one for each event
-
-
-def evolve(ring: Ring, event: Event) -> Ring:
-    """The ring after `event`. Raises `TypeError` for an event that is not known here, `KeyError` for an unknown KSK."""
-    match event:
-        case KskIntended():
-            return _ksk_intended(ring, event)
-        case KskCreated():
-            return _with_ksk(ring, replace(ring.ksk(event.name), arn=event.arn, created=event.at, trouble=None))
-        case KskLearned():
-            return _with_ksk(ring, replace(ring.ksk(event.name), public_key=event.public_key, trouble=None))
-        case ZskGenerated():
-            zsk = Zsk(event.sequence, event.public_key, event.at)
-            return replace(ring, zsks=(*ring.zsks, zsk), zsks_generated=max(ring.zsks_generated, event.sequence))
-        case KeysetSigned():
-            return _keyset_signed(ring, event)
-        case KmsFailed():
-            ksk = ring.ksk(event.name)
-            return _with_ksk(ring, replace(ksk, trouble=_failed(ksk.trouble, event)))
-        case TriedAgain():
-            return replace(ring, ksks=tuple(_without_delay(ksk) for ksk in ring.ksks))
-        case _:
-            raise TypeError(f"no transition for {type(event).__name__}")
-
-
-def _with_ksk(ring: Ring, changed: Ksk) -> Ring:
-    return replace(ring, ksks=tuple(changed if k.name == changed.name else k for k in ring.ksks))
-
-
-def _ksk_intended(ring: Ring, event: KskIntended) -> Ring:
-    ksk = Ksk(
-        event.name,
-        event.token,
-        KskStatus.ACTIVE,
-        event.at,
-        brought=event.arn is not None,
-        arn=event.arn,
-        created=event.at if event.arn is not None else None,
-        changed=event.at,
-    )
-    if any(k.name == event.name for k in ring.ksks):
-        return _with_ksk(ring, ksk)
-    return replace(ring, ksks=(*ring.ksks, ksk), ksks_intended=ring.ksks_intended + 1)
-
-
-def _keyset_signed(ring: Ring, event: KeysetSigned) -> Ring:
-    old, present = ring.keyset, set(event.keyset.rdatas)
-    # Until `gone` a cache may hold an RRset that was served before this one.
-    gone = event.at + event.propagation
-    if old is not None:
-        gone = max(ring.cached_until, gone + old.ttl)
-
-    def ksk_after(ksk: Ksk) -> Ksk:
-        if ksk.public_key is None or ksk.rdata not in present:
-            return ksk
-        if any(s.ksk == ksk.rdata for s in event.keyset.signatures):
-            ksk = replace(ksk, trouble=None)
-        return ksk if ksk.published is not None else replace(ksk, published=event.at, ready=gone)
-
-    def zsk_after(zsk: Zsk) -> Zsk:
-        if zsk.rdata in present:
-            return zsk if zsk.published is not None else replace(zsk, published=event.at, ready=gone)
-        if zsk.published is not None and zsk.removed is None:
-            return replace(zsk, removed=event.at)
-        return zsk
-
-    zsks = [zsk_after(zsk) for zsk in ring.zsks]
-    if not any(z.activated is not None for z in zsks):
-        # Signing starts: there is no older key whose signatures a cache could hold.
-        first = next(i for i, z in enumerate(zsks) if z.published is not None)
-        zsks[first] = replace(zsks[first], activated=event.at)
-    return replace(
-        ring,
-        ksks=tuple(ksk_after(ksk) for ksk in ring.ksks),
-        zsks=tuple(zsks),
-        keyset=event.keyset,
-        refreshed=event.at,
-        cached_until=gone if old is not None else ring.cached_until,
-    )
-
-
-def _failed(before: Trouble | None, event: KmsFailed) -> Trouble:
-    since, attempts = (before.since, before.attempts) if before else (event.at, 0)
-    return Trouble(
-        event.doing,
-        event.code,
-        event.message,
-        event.request_id,
-        event.refused,
-        since=since,
-        at=event.at,
-        attempts=attempts + 1,
-    )
-
-
-def _without_delay(ksk: Ksk) -> Ksk:
-    return ksk if ksk.trouble is None else replace(ksk, trouble=replace(ksk.trouble, attempts=0))
+    if ksk.status is KskStatus.ACTION_NEEDED and view.ring.keyset is not None:
+        return trouble.at + view.policy.probe
+    at = trouble.at + retry_delay(view.ring.origin, trouble.attempts, view.policy)
+    # The last try before patience ends is made when it ends.
+    end = trouble.since + view.policy.patience
+    return min(at, end) if ksk.status is KskStatus.ACTIVE and trouble.at < end else at

@@ -42,20 +42,31 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     margin: int = HOUR
     """Clock skew allowed for at either end of every RRSIG."""
     zsk_lifetime: int = 14 * DAY
-    """Time from one ZSK rollover's start to the next, before jitter."""
+    """Time from the publication of one ZSK to the start of the rollover to the next, before jitter."""
+    zsk_jitter: int = 2 * DAY
+    """A rollover starts up to this much later: a hash of zone and ZSK says how much."""
     propagation: int = 5 * 60
     """Bound on the time until the last server answers from a new state (Dprp of RFC 7583)."""
     retry: int = 5
     """Time until a call that the KMS did not answer as wished is tried again; twice as long after each failure."""
     retry_most: int = 5 * 60
     """The longest time from one such try to the next."""
+    patience: int = 15 * 60
+    """How long a KMS may be unavailable to an ACTIVE KSK before that becomes ACTION_NEEDED."""
+    probe: int = HOUR
+    """Time from one try to the next whether a KSK in ACTION_NEEDED can sign again."""
+    parent_check: int = HOUR
+    """Time from one look-up of the parent's DS to the next."""
+    clock_tolerance: int = 10 * 60
+    """The clock may lie this much before the newest stored event; further back, the keys are frozen."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             if getattr(self, name) < 0:
                 raise PolicyError(f"{name} must not be negative")
-        if not self.slot or not self.window or not self.refresh:
-            raise PolicyError("slot, window and refresh must be longer than nothing")
+        for name in ("slot", "window", "refresh", "zsk_lifetime", "probe", "parent_check"):
+            if not getattr(self, name):
+                raise PolicyError(f"{name} must be longer than nothing")
         if not self.retry or self.retry_most < self.retry:
             raise PolicyError("retry must be longer than nothing and not longer than retry_most")
         if self.dnskey_ttl > MAXIMUM_SIGNED_TTL:

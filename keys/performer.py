@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import NamedTuple, Protocol, TypeVar
 
 import trio
@@ -16,17 +17,27 @@ from structlog.typing import FilteringBoundLogger
 from keys import zsk
 from keys.events import (
     Action,
-    CreateKsk,
+    ActivateZsk,
+    ConfirmPublished,
     Event,
+    ForgetKsk,
     GenerateZsk,
     IntendKsk,
     KeysetSigned,
     KmsFailed,
     KskCreated,
+    KskDeleted,
     KskIntended,
     KskLearned,
+    KskRecovered,
     LearnKsk,
+    MakeKsk,
+    Observed,
+    ObservePolicy,
+    ProbeKsk,
+    Published,
     SignKeyset,
+    ZskActivated,
     ZskGenerated,
 )
 from keys.keyset import SlotSignature
@@ -34,8 +45,9 @@ from keys.kms.errors import KmsError, KmsRefused
 from keys.kms.interface import KeyRequest, Kms
 from keys.model import Policy
 from keys.names import to_text
-from keys.refresh import SlotRequest, keyset_request
+from keys.refresh import SlotRequest, keyset_request, probe_request
 from keys.ring import Ring
+from keys.status import StatusChange, ignore
 from keys.store import Secret, Store
 
 INTENT_TAG = "signwright:intent"
@@ -81,6 +93,10 @@ class Services:
     log: FilteringBoundLogger
     verify: Callable[[bytes, bytes, bytes], bool] = zsk.verify
     """Whether a signature, the second argument, is the public key's over the third."""
+    notify: Callable[[str, StatusChange], None] = ignore
+    """Told of each change of a zone's status (text of the origin, the change); must neither block nor raise."""
+    monotonic: Callable[[], float] = trio.current_time
+    """A clock that nobody sets, in seconds; with it, jumps of the wall clock are told from time that has passed."""
     reread: float = 60
     """Seconds after which a waiting custodian looks at the clock again, since clocks step and laptops sleep."""
 
@@ -108,10 +124,20 @@ class Performer:
             case IntendKsk():
                 event = KskIntended(self._now(), action.name, self._services.new_token(), action.arn)
                 return Done((event,))
-            case CreateKsk():
-                return await self._create_ksk(ring, action.name)
+            case MakeKsk():
+                return await self._make_ksk(ring, action.name, policy)
             case LearnKsk():
-                return await self._learn_ksk(ring, action.name)
+                return await self._learn_ksk(ring, action.name, policy)
+            case ProbeKsk():
+                return await self._probe_ksk(ring, action.name, policy)
+            case ForgetKsk():
+                return Done((KskDeleted(self._now(), action.name),))
+            case ActivateZsk():
+                return Done((ZskActivated(self._now(), action.sequence),))
+            case ConfirmPublished():
+                return Done((Published(self._now_or_later()),))
+            case ObservePolicy():
+                return Done((self._observed(ring, action),))
             case GenerateZsk():
                 private_key = self._services.generate_private_key()
                 public_key = zsk.load_signer(private_key).public_key
@@ -122,7 +148,7 @@ class Performer:
             case _:
                 raise TypeError(f"nobody performs {type(action).__name__}")
 
-    async def _create_ksk(self, ring: Ring, name: str) -> Done:
+    async def _make_ksk(self, ring: Ring, name: str, policy: Policy) -> Done:
         kms, intent = self._services.provisioning, ring.ksk(name).intent
         doing = "ListResourceTags"
         try:
@@ -132,7 +158,7 @@ class Performer:
                 doing = "CreateKey"
                 arn = await kms.create_key(self._key_request(intent))
         except KmsError as error:
-            return Done((self._failed(name, doing, error),))
+            return Done((self._failed(name, doing, error, policy),))
         return Done((KskCreated(self._now(), name, arn),))
 
     def _key_request(self, intent: str) -> KeyRequest:
@@ -140,14 +166,14 @@ class Performer:
         tags = {INTENT_TAG: intent, ZONE_TAG: _NOT_IN_TAGS.sub("_", zone)[:256]}
         return KeyRequest(f"DNSSEC key-signing key of {zone}", self._services.key_policy, tags)
 
-    async def _learn_ksk(self, ring: Ring, name: str) -> Done:
+    async def _learn_ksk(self, ring: Ring, name: str, policy: Policy) -> Done:
         ksk = ring.ksk(name)
         if ksk.arn is None:
             raise ValueError(f"{name} has no ARN yet")
         try:
             key = await self._services.service.get_public_key(ksk.arn, ring.hosted_zone_id)
         except KmsError as error:
-            return Done((self._failed(name, "GetPublicKey", error),))
+            return Done((self._failed(name, "GetPublicKey", error, policy),))
         return Done((KskLearned(self._now(), name, key.point),))
 
     async def _sign_keyset(self, ring: Ring, policy: Policy) -> Done:
@@ -165,7 +191,7 @@ class Performer:
                     try:
                         self._signed[wanted] = await self._sign_slot(slot, ring.hosted_zone_id)
                     except KmsError as error:
-                        failed.setdefault(slot.ksk.name, self._failed(slot.ksk.name, "Sign", error))
+                        failed.setdefault(slot.ksk.name, self._failed(slot.ksk.name, "Sign", error, policy))
                         return
             signature, request_id = self._signed[wanted]
             made[wanted] = slot.signed(signature), request_id
@@ -181,7 +207,7 @@ class Performer:
         answers = [made[slot.arn, slot.message] for slot in request.slots]
         keyset = request.signed(tuple(signature for signature, _ in answers))
         request_ids = tuple(request_id for _, request_id in answers)
-        return Done((KeysetSigned(self._now(), keyset, policy.propagation, request_ids),))
+        return Done((KeysetSigned(self._now(), keyset, request_ids),))
 
     async def _sign_slot(self, slot: SlotRequest, hosted_zone_id: str) -> tuple[bytes, str]:
         signature = await self._services.service.sign(slot.arn, hosted_zone_id, slot.message)
@@ -189,7 +215,23 @@ class Performer:
             raise KmsRefused(WRONG_SIGNATURE, f"{slot.arn} made a signature that is not its own", signature.request_id)
         return signature.value, signature.request_id
 
-    def _failed(self, name: str, doing: str, error: KmsError) -> KmsFailed:
+    async def _probe_ksk(self, ring: Ring, name: str, policy: Policy) -> Done:
+        slot = probe_request(ring, ring.ksk(name), policy, self._now())
+        try:
+            _, request_id = await self._sign_slot(slot, ring.hosted_zone_id)
+        except KmsError as error:
+            return Done((self._failed(name, "Sign", error, policy),))
+        return Done((KskRecovered(self._now(), name, request_id),))
+
+    def _observed(self, ring: Ring, action: ObservePolicy) -> Observed:
+        """First what is higher, to have it stored before it is in force; then, as it is in force, what is lower."""
+        wanted = action.window, action.propagation
+        highest = max(ring.window, action.window), max(ring.propagation, action.propagation)
+        settled = highest == (ring.window, ring.propagation)
+        window, propagation = wanted if settled else highest
+        return Observed(self._now_or_later(), ring.data_ttl, window, propagation, settled)
+
+    def _failed(self, name: str, doing: str, error: KmsError, policy: Policy) -> KmsFailed:
         return KmsFailed(
             self._now(),
             name,
@@ -198,7 +240,12 @@ class Performer:
             error.message[:_LONGEST_MESSAGE],
             error.request_id,
             isinstance(error, KmsRefused),
+            policy.patience,
         )
 
     def _now(self) -> int:
         return int(self._services.now())
+
+    def _now_or_later(self) -> int:
+        """For what waits are counted from: never a second too early."""
+        return ceil(self._services.now())

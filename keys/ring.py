@@ -18,7 +18,7 @@ from keys.keyset import SignedKeyset
 from keys.model import FLAG_KSK, FLAG_ZSK
 from keys.rrsig import dnskey_rdata, key_tag
 
-RING_VERSION = 1
+RING_VERSION = 2
 """Raised with every change to the classes below that an older program would misread."""
 
 
@@ -71,10 +71,16 @@ class Ksk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     changed: int | None = None
     """When its status last changed."""
     published: int | None = None
-    """When a DNSKEY RRset with it was first stored signed."""
+    """When a DNSKEY RRset with it was first stored signed; `None` again once one without it is."""
     ready: int | None = None
     """When every cache that held a DNSKEY RRset without it has dropped that: from then on a DS may name it."""
     trouble: Trouble | None = None
+    ds_named: bool = False
+    """Whether the parent's DS RRset named it when last looked at."""
+    ds_until: int | None = None
+    """Once the parent's DS has named it: when the last cache drops the last DS RRset known to have named it."""
+    ds_ttl: int = 0
+    """The highest TTL of those DS RRsets."""
 
     @property
     def rdata(self) -> bytes:
@@ -105,8 +111,12 @@ class Zsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """It signs the live windows that begin from here on (Tact)."""
     retired: int | None = None
     """It signs no live window that begins from here on (Tret)."""
+    superseded: int | None = None
+    """When the keys that retire it were out: published to whoever answers, which may be a while after `retired`."""
     removed: int | None = None
     """When a DNSKEY RRset without it was stored signed (Trem)."""
+    lost: int | None = None
+    """When a person said that its private key is lost or known to others."""
 
     @property
     def rdata(self) -> bytes:
@@ -162,11 +172,37 @@ class Ring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keyset: SignedKeyset | None = None
     refreshed: int | None = None
     """When the slots of the keyset were last signed."""
+    refresh_wanted: bool = False
+    """Whether something about the KSKs has changed since."""
+    signing: bool = True
+    """Whether the zone is signed; if not, its keys wait."""
+    rollover_requested: int | None = None
+    """When a person asked for a ZSK rollover that has not begun yet."""
+    parent_checked: int | None = None
+    """When the parent's DS was last looked at, with an answer."""
+    newest: int = 0
+    """The time of the newest event that led to this ring; a clock that lies far before it is wrong."""
+    unconfirmed: int | None = None
+    """The highest TTL of the DNSKEY RRsets that were replaced and of which it is not known yet that they are served no
+    more; `None` while what is stored is what is published. Published is what was stored, so an event tells of it later.
+    """
+    superseding: bool = False
+    """Whether it is not known yet that a retired ZSK's successor is published."""
     cached_until: int = 0
     """High-water mark: when the last cache drops the last DNSKEY RRset that was served before the present one.
 
     It grows with each RRset that is replaced, by the TTL that that one was served with, so that lowering a TTL never
     shortens a wait that a higher one began (RFC 7583 §3.2.1).
+    """
+    data_ttl: int = 0
+    """The largest TTL of any signed RRset that is served, negative answers included."""
+    window: int = 0
+    """The quantum of the live windows in which it is signed."""
+    propagation: int = 0
+    """The bound on the time until no server answers from an older state."""
+    data_cached_until: int = 0
+    """High-water mark: when the last cache drops what was served before the last time that TTL, live window or
+    propagation went down (or the clock was found to have jumped).
     """
 
     def ksk(self, name: str) -> Ksk:
@@ -178,8 +214,42 @@ class Ring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def signing_ksks(self) -> tuple[Ksk, ...]:
-        """The KSKs that sign the DNSKEY RRset: the ACTIVE ones whose public key is known."""
-        return tuple(k for k in self.ksks if k.status is KskStatus.ACTIVE and k.public_key is not None)
+        """The KSKs that are asked to sign the DNSKEY RRset: the ACTIVE ones whose public key is known.
+
+        While the set can't change, one that is not in it waits: its signature would help nobody.
+        """
+        active = [k for k in self.ksks if k.status is KskStatus.ACTIVE and k.public_key is not None]
+        if self.keyset is None or not self.is_set_bound:
+            return tuple(active)
+        return tuple(k for k in active if k.rdata in self.keyset.rdatas)
+
+    @property
+    def needing_action(self) -> tuple[Ksk, ...]:
+        """The KSKs in ACTION_NEEDED: while there are any, ZSK rotation is suspended."""
+        return tuple(k for k in self.ksks if k.status is KskStatus.ACTION_NEEDED)
+
+    @property
+    def is_set_bound(self) -> bool:
+        """Whether the DNSKEY RRset can't change, since a KSK that can't sign now has signed the present one."""
+        present = self.keyset.rdatas if self.keyset is not None else ()
+        return any(k.public_key is not None and k.rdata in present for k in self.needing_action)
+
+    def zsk(self, sequence: int) -> Zsk:
+        """The ZSK with this number. Raises `KeyError`."""
+        for zsk in self.zsks:
+            if zsk.sequence == sequence:
+                return zsk
+        raise KeyError(sequence)
+
+    @property
+    def active_zsk(self) -> Zsk | None:
+        """The ZSK that signs the live windows that begin now."""
+        return next((z for z in self.zsks if z.activated is not None and z.retired is None), None)
+
+    @property
+    def successor(self) -> Zsk | None:
+        """The ZSK that is to sign next: made, and not active yet."""
+        return next((z for z in self.zsks if z.activated is None and z.removed is None), None)
 
 
 def hosted_zone_id(token: str) -> str:

@@ -10,7 +10,8 @@ from keys.ds import ds_rdata, ds_text
 from keys.lifecycle import plan
 from keys.model import Policy
 from keys.names import to_text
-from keys.ring import Ksk, KskStatus, Ring, Trouble, ZskPhase, zsk_phase
+from keys.ring import Ksk, KskStatus, Ring, Trouble, Zsk, ZskPhase, zsk_phase
+from keys.rollover import activation_at, removable_at, rollover_at, suspended
 
 
 class Condition(enum.Enum):
@@ -23,8 +24,25 @@ class Condition(enum.Enum):
     """Served and valid, but something fails that has to be mended before `valid_until`."""
     FAILING = "failing"
     """No valid keyset: answers are SERVFAIL."""
+    UNSIGNED = "unsigned"
+    """Signing is disabled."""
     FROZEN = "frozen"
-    """A bug, or a state that can't be used: what is published stays, and nothing changes any more."""
+    """A bug, a clock that is wrong, or a state that can't be used: what is published stays, and nothing changes."""
+
+
+class StatusChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person may want to be told: the zone's condition, or the status of one KSK, is another now."""
+
+    at: int
+    ksk: str | None
+    """The KSK's name; `None`: it is about the zone."""
+    before: str
+    after: str
+    reason: str | None
+
+
+def ignore(zone: str, change: StatusChange) -> None:
+    """Tells nobody."""
 
 
 class KskReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +60,15 @@ class KskReport(msgspec.Struct, frozen=True, kw_only=True):
     valid_until: int | None
     """Its runway: the expiration of its last stored RRSIG."""
     trouble: Trouble | None
+    message: str | None = None
+    """Why it is not ACTIVE, and since when."""
+    created: int | None = None
+    changed: int | None = None
+    """When its status last changed."""
+    ds_named: bool = False
+    """Whether the parent's DS named it when last looked at."""
+    removable: int | None = None
+    """From when on it may be removed, as far as the parent's DS goes; `None` while the DS names it or never did."""
 
 
 class ZskReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +80,13 @@ class ZskReport(msgspec.Struct, frozen=True, kw_only=True):
     generated: int
     published: int | None
     activated: int | None
+    ready: int | None = None
+    """When it may sign."""
+    retired: int | None = None
+    removable: int | None = None
+    """When no cache holds what it signed."""
+    lost: int | None = None
+    """When its private key was said to be lost or known to others."""
 
 
 class ZoneStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +108,19 @@ class ZoneStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`None`: now."""
     ksks: tuple[KskReport, ...]
     zsks: tuple[ZskReport, ...]
+    signing: bool = True
+    """Whether signing is enabled."""
+    safe_until: int | None = None
+    """Until when a validator finds a KSK that the DS may name, if no KMS signs from now on: never later than
+    `valid_until`, and earlier where one KSK can't sign while the other one goes on.
+    """
+    suspended_since: int | None = None
+    """Since when ZSK rotation stands still, because a KSK is in ACTION_NEEDED."""
+    rollover: str | None = None
+    """What the ZSK rollover waits for."""
+    rollover_at: int | None = None
+    """When that will be, as far as is known."""
+    parent_checked: int | None = None
 
 
 def describe(
@@ -85,6 +132,9 @@ def describe(
     if problem is None and troubles:
         worst = max(troubles, key=lambda trouble: trouble.refused)
         problem = f"{worst.doing}: {worst.code}: {worst.message}"
+        if ring.needing_action:
+            problem += "; ZSK rotation is suspended"
+    rollover, rollover_due = _rollover(ring, policy, now)
     upcoming = None if frozen else plan(ring, policy, now, ksk_arn).upcoming
     return ZoneStatus(
         zone=to_text(ring.origin),
@@ -97,24 +147,89 @@ def describe(
         next_action=type(upcoming.action).__name__ if upcoming else None,
         next_why=upcoming.action.why if upcoming else None,
         next_at=upcoming.at if upcoming and upcoming.at > now else None,
-        ksks=tuple(_ksk(ring, ksk) for ksk in ring.ksks),
-        zsks=tuple(
-            ZskReport(
-                sequence=zsk.sequence,
-                key_tag=zsk.key_tag,
-                phase=zsk_phase(zsk, now),
-                generated=zsk.generated,
-                published=zsk.published,
-                activated=zsk.activated,
-            )
-            for zsk in ring.zsks
-        ),
+        ksks=tuple(_ksk(ring, ksk, frozen) for ksk in ring.ksks),
+        zsks=tuple(_zsk(ring, zsk, now) for zsk in ring.zsks),
+        signing=ring.signing,
+        safe_until=_safe_until(ring),
+        suspended_since=min((k.changed or 0 for k in ring.needing_action), default=None),
+        rollover=rollover,
+        rollover_at=rollover_due,
+        parent_checked=ring.parent_checked,
+    )
+
+
+def changes(before: ZoneStatus, after: ZoneStatus, at: int) -> list[StatusChange]:
+    """What is to be told of the way from one status to another."""
+    told = []
+    if before.condition is not after.condition:
+        words = before.condition.value, after.condition.value
+        told.append(StatusChange(at=at, ksk=None, before=words[0], after=words[1], reason=after.problem))
+    earlier = {ksk.name: ksk.status.value for ksk in before.ksks}
+    later = {ksk.name: (ksk.status.value, ksk.message) for ksk in after.ksks}
+    for name in {**earlier, **later}:
+        was, (now, message) = earlier.get(name, "NONE"), later.get(name, ("NONE", None))
+        if was != now:
+            told.append(StatusChange(at=at, ksk=name, before=was, after=now, reason=message))
+    return told
+
+
+def _safe_until(ring: Ring) -> int | None:
+    """Until the last KSK known to be named by the DS has no RRSIG left; where none is, until the first has none."""
+    if ring.keyset is None:
+        return None
+    last: dict[bytes, int] = {}
+    for signature in ring.keyset.signatures:
+        last[signature.ksk] = max(last.get(signature.ksk, 0), signature.expiration)
+    named = [k for k in ring.ksks if k.ds_named and k.public_key is not None]
+    if named:
+        return max(last.get(ksk.rdata, 0) for ksk in named)
+    return min(last.values(), default=None)
+
+
+def _rollover(ring: Ring, policy: Policy, now: int) -> tuple[str | None, int | None]:
+    """What the ZSK rollover waits for, and until when."""
+    if not ring.signing or ring.keyset is None:
+        return None, None
+    emergency = "emergency: " if ring.active_zsk is not None and ring.active_zsk.lost is not None else ""
+    if suspended(ring):
+        names = ", ".join(ksk.name for ksk in ring.needing_action)
+        return f"{emergency}suspended until {names} can sign again", None
+    successor = ring.successor
+    if successor is not None:
+        if successor.published is None:
+            return f"{emergency}ZSK {successor.sequence} is to be published: every KSK has to sign it", None
+        at = activation_at(ring)
+        return f"{emergency}ZSK {successor.sequence} signs once every cache knows it", at
+    removing = [(at, zsk) for zsk in ring.zsks if (at := removable_at(ring, zsk)) is not None]
+    start = rollover_at(ring, policy)
+    if start is not None:
+        return start[1], start[0] if start[0] > now else None
+    if removing:
+        at, zsk = min(removing, key=lambda one: one[0])
+        return f"ZSK {zsk.sequence} leaves once no cache holds what it signed", at
+    return None, None
+
+
+def _zsk(ring: Ring, zsk: Zsk, now: int) -> ZskReport:
+    return ZskReport(
+        sequence=zsk.sequence,
+        key_tag=zsk.key_tag,
+        phase=zsk_phase(zsk, now),
+        generated=zsk.generated,
+        published=zsk.published,
+        activated=zsk.activated,
+        ready=zsk.ready,
+        retired=zsk.retired,
+        removable=removable_at(ring, zsk),
+        lost=zsk.lost,
     )
 
 
 def _condition(ring: Ring, now: int, problem: str | None, frozen: bool) -> Condition:
     if frozen:
         return Condition.FROZEN
+    if not ring.signing:
+        return Condition.UNSIGNED
     if ring.keyset is None or ring.keyset.served(now) is None:
         return Condition.FAILING if problem or ring.keyset else Condition.STARTING
     return Condition.TROUBLED if problem else Condition.SIGNING
@@ -126,12 +241,12 @@ def _notice(ring: Ring, ksk_arn: str | None) -> str | None:
     return f"the configuration names {ksk_arn}, which is none of the zone's KSKs: a KSK in use is not replaced"
 
 
-def _ksk(ring: Ring, ksk: Ksk) -> KskReport:
+def _ksk(ring: Ring, ksk: Ksk, frozen: bool) -> KskReport:
     known = ksk.public_key is not None
     signatures = ring.keyset.signatures if ring.keyset and known else ()
     return KskReport(
         name=ksk.name,
-        status=ksk.status,
+        status=KskStatus.INTERNAL_FAILURE if frozen and ksk.status is KskStatus.ACTIVE else ksk.status,
         arn=ksk.arn,
         key_tag=ksk.key_tag if known else None,
         ds=ds_text(ds_rdata(ring.origin, ksk.rdata)) if known else None,
@@ -139,4 +254,19 @@ def _ksk(ring: Ring, ksk: Ksk) -> KskReport:
         ready=ksk.ready,
         valid_until=max((s.expiration for s in signatures if s.ksk == ksk.rdata), default=None),
         trouble=ksk.trouble,
+        message=_message(ksk, frozen),
+        created=ksk.created,
+        changed=ksk.changed,
+        ds_named=ksk.ds_named,
+        removable=None if ksk.ds_named else ksk.ds_until,
     )
+
+
+def _message(ksk: Ksk, frozen: bool) -> str | None:
+    if ksk.trouble is not None:
+        trouble = ksk.trouble
+        what = "change what it says, then activate it again" if trouble.refused else "the KMS is not available"
+        return f"{trouble.doing}: {trouble.code}: {trouble.message}"[:400] + f" (since {trouble.since}): {what}"
+    if frozen and ksk.status is KskStatus.ACTIVE:
+        return "the keys of this zone are frozen"
+    return None

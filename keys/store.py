@@ -134,7 +134,7 @@ class Store:
 
         Raises `StateOvertaken` when the stored ring is not the one that `ring` was made from, and `StateUnavailable`.
         """
-        stored = msgspec.structs.replace(ring, revision=ring.revision + 1)
+        stored = msgspec.structs.replace(ring, revision=ring.revision + 1, version=RING_VERSION)
         document = msgspec.json.encode(stored)
         with self._transaction() as connection:
             self._store_ring(connection, stored, document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
@@ -14,10 +15,11 @@ import trio
 from keys.custodian import Custodian
 from keys.keyset import ZoneKeys
 from keys.performer import Services
+from keys.seal import StateError
 from server.config import ZoneConfig
 from zones import names
 from zones.load import ZoneFileError, load_zone
-from zones.zone import Zone
+from zones.zone import Node, Zone, signed_types
 from zones.zoneset import ZoneSet
 
 _log = structlog.get_logger("signwright.zones")
@@ -51,6 +53,10 @@ class Hosted:
     problem: str | None = None
     """Why its file was refused last."""
     fingerprint: bytes | None = None
+    zone: Zone | None = None
+    """As it was loaded last."""
+    unsigned: bool = False
+    """Whether its custodian says that signing is disabled."""
     custodian: Custodian | None = None
     keeping: trio.CancelScope = field(default_factory=trio.CancelScope)
 
@@ -89,6 +95,8 @@ class Hosting:
                     hosted.custodian = Custodian(
                         hosted.origin, config.policy, config.ksk_arn, self._services, self._publish
                     )
+                    if hosted.zone is not None:
+                        await hosted.custodian.observe_ttl(hosted.zone.maximum_ttl)
                     hosted.keeping = trio.CancelScope()
                     waiting.start_soon(self._nursery.start, self._keep, hosted.custodian, hosted.keeping)
 
@@ -99,8 +107,15 @@ class Hosting:
         with scope:
             await custodian.run(task_status=task_status)
 
-    def _publish(self, origin: bytes, keys: ZoneKeys) -> None:
-        self._replace(self.zoneset.with_keys(origin, keys))
+    def _publish(self, origin: bytes, keys: ZoneKeys | None) -> None:
+        hosted = self.hosted.get(origin)
+        if hosted is None or hosted.zone is None:
+            return
+        zoneset = self.zoneset
+        if hosted.unsigned != (keys is None):
+            hosted.unsigned = keys is None
+            zoneset = zoneset.with_zone(_as_served(hosted, hosted.zone))
+        self._replace(zoneset.with_keys(origin, keys))
 
     def _replace(self, zoneset: ZoneSet) -> None:
         self.zoneset = zoneset
@@ -118,14 +133,27 @@ class Hosting:
         hosted.problem = None
         if fingerprint == hosted.fingerprint and config == before:
             return ZoneLoad(config.origin, Change.UNCHANGED)
-        hosted.fingerprint = fingerprint
+        try:
+            await self._observe_ttl(hosted, zone, lower=False)
+        except StateError as error:
+            hosted.problem = str(error)
+            return ZoneLoad(config.origin, Change.REFUSED, str(error))
+        hosted.fingerprint, hosted.zone = fingerprint, zone
         if hosted.custodian is not None:
             if config.signed:
                 hosted.custodian.reconfigure(config.policy, config.ksk_arn)
             else:
                 self._dismiss(hosted)
-        self._replace(self.zoneset.with_zone(zone))
+        self._replace(self.zoneset.with_zone(_as_served(hosted, zone)))
+        with suppress(StateError):  # then the longer wait stays in force
+            await self._observe_ttl(hosted, zone, lower=True)
         return ZoneLoad(config.origin, Change.LOADED)
+
+    async def _observe_ttl(self, hosted: Hosted, zone: Zone, *, lower: bool) -> None:
+        """Tell the custodian of the zone's TTLs: of higher ones before they are served, of lower ones afterwards."""
+        custodian = hosted.custodian
+        if custodian is not None and (zone.maximum_ttl < custodian.ring.data_ttl) == lower:
+            await custodian.observe_ttl(zone.maximum_ttl)
 
     def _remove(self, origin: bytes) -> ZoneLoad:
         hosted = self.hosted.pop(origin)
@@ -136,6 +164,20 @@ class Hosting:
     def _dismiss(self, hosted: Hosted) -> None:
         hosted.keeping.cancel()
         hosted.custodian = None
+        hosted.unsigned = False
+
+
+def _as_served(hosted: Hosted, zone: Zone) -> Zone:
+    """The zone, or while signing is disabled the same without the types that signing adds."""
+    if not hosted.unsigned:
+        return zone
+    nodes = {
+        owner: Node(
+            node.rrsets, signed_types(False), is_cut=node.is_cut, glue=node.glue, sibling_glue=node.sibling_glue
+        )
+        for owner, node in zone.nodes.items()
+    }
+    return Zone(zone.origin, nodes, signed=False, denial=zone.denial)
 
 
 def _read(config: ZoneConfig) -> tuple[Zone, bytes]:

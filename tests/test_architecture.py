@@ -14,7 +14,8 @@ ROOT = Path(__file__).parent.parent
 LAYERS = ["keys", "zones", "server"]
 """From the bottom up: each may import itself and what stands before it."""
 PURE = {
-    "keys": "model windows rrsig keyset lifecycle ring ds events refresh safety zsk names",
+    "keys": "model windows rrsig keyset lifecycle ring ds events refresh safety zsk names"
+    " commands transitions rollover forecast spread",
     "zones": "names bitmap zone build validate lookup denial signing zoneset",
     "server": "wire edns answer compose memo framing hot fresh_denial addresses",
 }

@@ -17,13 +17,16 @@ import dns.rdatatype
 import dns.rrset
 import structlog
 import trio
+import trio.testing
 
 from keys.custodian import Custodian
 from keys.keyset import ZoneKeys
 from keys.kms.fake import FakeKms
 from keys.kms.interface import KeyRequest, PublicKey, Signature
 from keys.model import DAY, Policy
+from keys.parent import Parent
 from keys.performer import Services
+from keys.status import StatusChange
 from keys.store import Store
 from keys.zsk import generate_private_key
 
@@ -116,6 +119,9 @@ class World:
         self.log: list[MutableMapping[str, Any]] = []
         self.private_keys: list[bytes] = []
         self.set_back = 0.0
+        self.unsigned = False
+        self.parent: Parent | None = None
+        self.told: list[StatusChange] = []
         self._tokens = itertools.count(1)
         self._entropy = itertools.count(1)
 
@@ -143,6 +149,7 @@ class World:
             new_token=lambda: f"token{next(self._tokens)}",
             generate_private_key=self._generate,
             log=self.logger(),
+            notify=lambda _zone, change: self.told.append(change),
         )
 
     def logger(self) -> structlog.typing.FilteringBoundLogger:
@@ -167,14 +174,19 @@ class World:
         """One process from its start to its end, with a custodian of `lab.example.` that has started."""
         fuse = fuse or Fuse()
         with self.open_store(fuse) as store:
-            custodian = Custodian(LAB, policy, ksk_arn, self.services(store, fuse), self._publish)
+            services = self.services(store, fuse)
+            custodian = Custodian(LAB, policy, ksk_arn, services, self._publish, parent=self.parent)
             async with trio.open_nursery() as nursery:
                 await nursery.start(custodian.run)
+                await trio.testing.wait_all_tasks_blocked()
                 yield custodian
                 nursery.cancel_scope.cancel()
 
-    def _publish(self, origin: bytes, keys: ZoneKeys) -> None:
+    def _publish(self, origin: bytes, keys: ZoneKeys | None) -> None:
         assert origin == LAB
+        self.unsigned = keys is None
+        if keys is None:
+            return
         self.published.append((int(self.now()), keys))
 
     @property

@@ -1,0 +1,41 @@
+"""Whether the wall clock has jumped: it is held against one that nobody sets.
+
+A jump forward can mean that the clock was wrong before, and then less time has passed than it says; or that the machine
+slept, and then the time has passed, but this process served nothing in it. The custodian can't tell them apart and
+takes the careful view: no wait went on meanwhile. Across a restart there is nothing to hold the clock against; there it
+is believed, unless it lies before what is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+
+_NOISE = 1.0
+"""Seconds by which the two readings may differ because the process was held up between them."""
+
+
+class JumpWatch:
+    """Notices jumps of a wall clock. Both clocks are callables that give seconds."""
+
+    def __init__(self, wall: Callable[[], float], monotonic: Callable[[], float]) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._offset: float | None = None
+
+    def jumped(self) -> int:
+        """By how many seconds the wall clock went forward beyond the time that has passed, since last asked.
+
+        A clock that is set back lowers the base, so that setting it right again counts as a jump forward.
+        """
+        # The wall clock first: if the process is held up in between, the difference looks smaller, never larger.
+        wall = self._wall()
+        offset = wall - self._monotonic()
+        if self._offset is None or offset < self._offset:
+            self._offset = offset
+            return 0
+        jump = offset - self._offset
+        if jump < _NOISE:
+            return 0
+        self._offset = offset
+        return ceil(jump)

@@ -1,0 +1,81 @@
+"""What takes a ring's keys to whoever answers: only what is stored, only what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from keys.keyset import ActiveSigner, ZoneKeys
+from keys.model import Policy
+from keys.performer import Services
+from keys.ring import Ring, Zsk
+from keys.seal import StateError, StateKeyWrong
+from keys.store import StateUnavailable
+from keys.zsk import ZoneSigner, load_signer
+
+
+class Publisher:
+    """Publishes the keys of one zone."""
+
+    def __init__(self, origin: bytes, services: Services, publish: Callable[[bytes, ZoneKeys | None], None]) -> None:
+        self.problem: str | None = None
+        """Why a ZSK can't sign, and the way out: nothing is done until its key can be read, or is given up."""
+        self._origin = origin
+        self._services = services
+        self._publish = publish
+        self._signers: dict[int, ZoneSigner] = {}
+        self._published: ZoneKeys | None = None
+        self._unsigned = False
+
+    async def show(self, ring: Ring, policy: Policy) -> bool:
+        """Publish the keys as they are stored, if they are new and valid; whether what is published now is good.
+
+        Raises `StateUnavailable` where private keys can't be read now.
+        """
+        if not ring.signing:
+            self.problem = None
+            if not self._unsigned:
+                self._publish(self._origin, None)
+                self._unsigned, self._published = True, None
+            return True
+        keyset = ring.keyset
+        if keyset is None or keyset.served(int(self._services.now())) is None:
+            return False
+        if policy.window > ring.window or policy.propagation > ring.propagation:
+            return False  # recorded first, so that no wait is too short if we are killed
+        signers = await self._active(ring)
+        if not signers:
+            return self.problem is None and any(zsk.lost is not None for zsk in ring.zsks)
+        keys = ZoneKeys(keyset, signers, policy)
+        if keys != self._published:
+            self._publish(self._origin, keys)
+            self._published, self._unsigned = keys, False
+        return True
+
+    async def _active(self, ring: Ring) -> tuple[ActiveSigner, ...]:
+        """Who signs, in order. Of a ZSK that was lost, only as long as it has no successor that signs."""
+        self.problem = None
+        active = [zsk for zsk in ring.zsks if zsk.activated is not None and zsk.removed is None]
+        signers: list[ActiveSigner] = []
+        for zsk in sorted(active, key=lambda zsk: (zsk.activated or 0, zsk.sequence)):
+            if zsk.lost is not None and zsk.retired is not None:
+                continue
+            try:
+                signers.append(ActiveSigner(zsk.activated or 0, await self._signer(zsk)))
+            except StateUnavailable:
+                raise
+            except StateError as error:
+                if zsk.lost is None:
+                    self.problem = f"{error}; or give that key up with an emergency rollover"
+                    return ()
+        return tuple(signers)
+
+    async def _signer(self, zsk: Zsk) -> ZoneSigner:
+        # Read back even when it was just made: what is published must be what a restart would find.
+        if zsk.sequence not in self._signers:
+            store, sequence = self._services.store, zsk.sequence
+            private_key = await self._services.run_blocking(lambda: store.load_zsk(self._origin, sequence))
+            signer = load_signer(private_key)
+            if signer.public_key != zsk.public_key:
+                raise StateKeyWrong(f"the private key of ZSK {sequence} does not belong to its public key")
+            self._signers[sequence] = signer
+        return self._signers[zsk.sequence]
