@@ -39,10 +39,20 @@ valid = st.builds(
 )
 
 
+with_options = st.builds(
+    lambda wire, options, wrong: wire[:-2] + (len(options) + wrong).to_bytes(2) + options,
+    st.builds(query, st.sampled_from(_NAMES), st.sampled_from([1, 16, 65, 97]), do=st.booleans()),
+    st.lists(st.sampled_from([b"\x00\x0a\x00\x08abcdefgh", b"\x00\x0b\x00\x00", b"\x00\x00\x29\x00"]), min_size=1).map(
+        b"".join
+    ),
+    st.sampled_from([0, 0, 0, 1, 4]),
+)
+
+
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
     """A valid query of which a few octets are changed, lost or added."""
-    wire = bytearray(draw(valid))
+    wire = bytearray(draw(valid | with_options))
     for _ in range(draw(st.integers(1, 4))):
         position = draw(st.integers(0, max(len(wire) - 1, 0)))
         match draw(st.sampled_from(["set", "flip", "cut", "insert", "append", "pointer"])):
@@ -103,7 +113,7 @@ def test_any_octets_are_answered_within_the_limits(wire: bytes, via: Via) -> Non
 
 
 @settings(max_examples=10 * settings().max_examples)
-@given(st.lists(st.binary(max_size=100) | mutated() | valid, max_size=20))
+@given(st.lists(st.binary(max_size=100) | mutated() | valid | with_options, max_size=20))
 def test_a_batch_is_answered_as_its_datagrams_one_by_one(wires: list[bytes]) -> None:
     for zoneset in _ZONES:
         responder = Responder(lambda zoneset=zoneset: zoneset, Memo(50_000))  # type: ignore[misc]

@@ -1,0 +1,138 @@
+"""The hot path takes short cuts: what it must not mistake for what it knows already."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from server.answer import Via, respond
+from server.hot import Responder
+from server.memo import Memo
+from tests.lab import NOW, query, served, wire_name, zone_keys
+from zones.load import parse_zone
+from zones.zone import Denial
+from zones.zoneset import ZoneSet
+
+_ZONE = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\na\\000b 60 A 192.0.2.2\n*.w 60 A 192.0.2.3\n"
+_ZONES = served(_ZONE, "lab.example")
+_TAIL = b"\x00\x00\x01\x00\x01"  # root label, type A, class IN
+
+
+def plain(name: bytes, flags: int = 0) -> bytes:
+    """A query without EDNS for a name given without its root label."""
+    return struct.pack("!6H", 7, flags, 1, 0, 0, 0) + name + _TAIL
+
+
+def knowing(*known: bytes) -> Responder:
+    """A responder that has answered these, twice."""
+    responder = Responder(lambda: _ZONES, Memo())
+    for _ in range(2):
+        responder.datagrams(known, NOW)
+    return responder
+
+
+_LAB = b"\x03lab\x07example"
+
+
+@pytest.mark.parametrize(
+    "tricky",
+    [
+        plain((b"\x3f" + b"x" * 63) * 3 + b"\x32" + b"x" * 50 + _LAB),  # 256 octets
+        plain((b"\x3f" + b"x" * 63) * 3 + b"\x31" + b"x" * 49 + _LAB),  # 255
+        plain(b"\x40" + b"x" * 64 + _LAB),  # a label too long
+        plain(b"\xc0\x0c" + _LAB),
+        plain(b"\x77ww" + _LAB),  # 0x77 would be the lower case of 0x57
+        plain(b"\x57ww" + _LAB),
+        plain(b"\x03a\x00b" + _LAB),  # a zero octet that does not end the name
+        plain(b"\x03A\x00B" + _LAB),
+        plain(b"\x03a\x00c" + _LAB),
+        plain(b"\x05www" + _LAB),  # the second label is part of the first
+        plain(b"\x02www" + _LAB),
+        plain(b"\x03www" + _LAB)[:-1],
+        plain(b"\x03www" + _LAB) + b"\x00",
+        plain(b"\x03www" + _LAB, 0x8000),
+        plain(b"\x03www" + _LAB, 0x0800),
+        plain(b""),
+        b"",
+        bytes(11),
+    ],
+)
+def test_what_looks_like_something_known(tricky: bytes) -> None:
+    responder = knowing(plain(b"\x03www" + _LAB), plain(b"\x03a\x00b" + _LAB), plain(b"\x04nope" + _LAB))
+    for _ in range(2):
+        assert responder.datagrams([tricky], NOW) == [respond(tricky, _ZONES, NOW, Via.UDP)]
+
+
+def test_types_that_differ_by_what_lower_case_would_change() -> None:
+    # Type 65 (HTTPS) is 0x41, "A"; lower case would make it 97.
+    for known, asked in ((65, 97), (97, 65), (0x4100, 0x6100)):
+        responder = knowing(query("www.lab.example", known))
+        wire = query("WWW.lab.example", asked)
+        assert responder.datagrams([wire], NOW) == [respond(wire, _ZONES, NOW, Via.UDP)]
+
+
+def test_options_are_the_clients_choice_and_fill_no_cache() -> None:
+    memo = Memo()
+    responder = Responder(lambda: _ZONES, memo)
+    for number in range(50):
+        option = struct.pack("!HHQ", 10, 8, number)
+        wire = query("www.lab.example", "A")[:-2] + struct.pack("!H", len(option)) + option
+        assert responder.datagrams([wire], NOW) == [respond(wire, _ZONES, NOW, Via.UDP)]
+    assert len(memo.packets) <= 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        b"\x00\x0a\x00\x08abcdefgh",
+        b"\x00\x0a\x00\x00" * 3,
+        b"\x00\x0a\x00\x09abcdefgh",  # longer than the record
+        b"\x00\x0a\x00",
+        b"\x00",
+        b"\x00\x0a\x00\x04\x00\x00\x29\x00",
+    ],
+)
+@pytest.mark.parametrize("declared", [0, -1, 1])
+def test_options_well_formed_and_not(options: bytes, declared: int) -> None:
+    bare = query("www.lab.example", "A")
+    responder = knowing(bare)
+    wire = bare[:-2] + struct.pack("!H", len(options) + declared) + options
+    for tricky in (wire, wire + b"\x00", wire.replace(b"www", b"wWw"), wire[:10] + b"\x00\x02" + wire[12:]):
+        assert responder.datagrams([tricky, tricky], NOW) == [respond(tricky, _ZONES, NOW, Via.UDP)] * 2
+
+
+def test_names_without_end_do_not_evict_names_that_exist() -> None:
+    memo = Memo(budget=200_000)
+    responder = Responder(lambda: _ZONES, memo)
+    hot = query("www.lab.example", "A")
+    responder.datagrams([hot, hot], NOW)
+    kept = len(memo.packets)
+    assert kept == 1
+    for number in range(2000):
+        name = f"n{number}.w.lab.example" if number % 2 else f"n{number}.lab.example"
+        responder.datagrams([query(name, "NSEC" if number % 3 else "A")], NOW)
+    assert len(memo.packets) == kept
+    assert memo.packets.get(hot[2:]) is not None
+
+
+def test_another_set_of_zones_answers_at_once() -> None:
+    current = [_ZONES]
+    responder = Responder(lambda: current[0], Memo())
+    wire = query("www.lab.example", "A")
+    (before,) = responder.datagrams([wire], NOW)
+    current[0] = served(_ZONE.replace("192.0.2.1", "192.0.2.99"), "lab.example")
+    (after,) = responder.datagrams([wire], NOW)
+    assert after != before
+    assert after == respond(wire, current[0], NOW, Via.UDP)
+
+
+@pytest.mark.parametrize("denial", list(Denial))
+def test_denials_follow_a_new_zsk_as_all_else_does(denial: Denial) -> None:
+    origin = wire_name("lab.example")
+    keys = zone_keys(origin, zsks=((0, 2001), (NOW + 1234, 2002)))
+    zoneset = ZoneSet().with_zone(parse_zone(_ZONE, "lab.example", denial=denial)).with_keys(origin, keys)
+    responder = Responder(lambda: zoneset, Memo())
+    wires = [query(f"n{number}.lab.example", "A") for number in range(8)]
+    for now in range(NOW, NOW + 10 * 3600, 1000):
+        assert responder.datagrams(wires, now) == [respond(wire, zoneset, now, Via.UDP) for wire in wires]
