@@ -84,7 +84,10 @@ def _compact(owner: bytes, zone: Zone, keys: ZoneKeys, now: int) -> tuple[tuple[
     window = live_start(owner, now, policy)
     signer = keys.signer_at(window)
     end = window + policy.window
-    expiration, inception = end + ttl + policy.margin, window - policy.margin
+    expiration, inception = (
+        end + ttl + policy.margin & 0xFFFFFFFF,
+        window - policy.margin & 0xFFFFFFFF,
+    )  # RFC 4034 §3.1.5
     fixed = _RRSIG.pack(TYPE_NSEC, ECDSAP256SHA256, label_count(owner), ttl, expiration, inception, signer.key_tag)
     prefix = fixed + origin
     # One record in canonical form is its owner and the record as it is sent (RFC 4034 §3.1.8.1).

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import cffi
 
-QUERY_LIMIT = 4096  # octets; a longer datagram is no query we know, and is dropped
+QUERY_LIMIT = 4096  # octets; a longer datagram is no query we know: what is cut off makes it FORMERR
 BATCH = 64
 
 _CONTROL = 64  # octets for one IP_PKTINFO or IPV6_PKTINFO message
