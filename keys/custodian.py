@@ -216,7 +216,8 @@ class Custodian:
                 self._ring = evolve(self._ring, TriedAgain(self._now()))
             if woken or self._publisher.problem is not None:
                 await self._show()
-            self._teller.tell_status(self.status)
+            elif any(ksk.trouble is not None for ksk in self._ring.ksks):
+                self._teller.tell_status(self.status)  # an outage may have outlasted the RRSIGs
 
     def _is_held(self) -> bool:
         """Whether nothing may be done now, because the clock is wrong or a private key can't be read."""

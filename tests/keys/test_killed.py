@@ -45,7 +45,7 @@ def check_one_key_each(world: World) -> None:
 async def test_killed_at_every_point_of_the_first_start(tmp_path: Path, autojump_clock: MockClock) -> None:
     points = await points_of(World(tmp_path / "whole"))
     assert {"before CreateKey", "after CreateKey", "after GetPublicKey", "after Sign"} <= set(points)
-    assert points.count("before save") == points.count("after save") == 5
+    assert points.count("before save") == points.count("after save") == 7
     for kill_at in range(len(points)):
         world = World(tmp_path / str(kill_at))
         fuse = await start_until_killed(world, kill_at)
@@ -69,14 +69,14 @@ async def test_killed_twice_on_the_way(tmp_path: Path, autojump_clock: MockClock
 async def test_killed_during_a_refresh(tmp_path: Path, autojump_clock: MockClock) -> None:
     whole = World(tmp_path / "whole")
     first = await points_of(whole)
-    points = await points_of(whole, DAY)
+    points = await points_of(whole, 2 * DAY)
     assert points.count("after Sign") == 15
     assert len(first) > len(points)
     for kill_at in range(len(points)):
         world = World(tmp_path / str(kill_at))
         async with world.life():
             before = world.keys.keyset
-        await start_until_killed(world, kill_at, DAY)
+        await start_until_killed(world, kill_at, 2 * DAY)
         killed = int(world.now())
         async with world.life():
             # What was published last, or its successor, serves at once.

@@ -120,6 +120,11 @@ class World:
         self.private_keys: list[bytes] = []
         self.set_back = 0.0
         self.unsigned = False
+        self.ttl = 0
+        """The largest TTL of the zone; 0: nobody has told it."""
+        self.reread = 60.0
+        self.slow = 0.0
+        """Seconds that whatever blocks takes."""
         self.parent: Parent | None = None
         self.told: list[StatusChange] = []
         self._tokens = itertools.count(1)
@@ -143,14 +148,20 @@ class World:
             service=kms,
             key_policy=None,
             store=store,
-            run_blocking=run_directly,
+            run_blocking=self.run_blocking,
             limit=trio.Semaphore(4),
             now=self.now,
             new_token=lambda: f"token{next(self._tokens)}",
             generate_private_key=self._generate,
             log=self.logger(),
+            reread=self.reread,
             notify=lambda _zone, change: self.told.append(change),
         )
+
+    async def run_blocking(self, function: Callable[[], T]) -> T:
+        if self.slow:
+            await trio.sleep(self.slow)
+        return await run_directly(function)
 
     def logger(self) -> structlog.typing.FilteringBoundLogger:
         def keep(_logger: object, method: str, event: MutableMapping[str, Any]) -> str:
@@ -176,6 +187,8 @@ class World:
         with self.open_store(fuse) as store:
             services = self.services(store, fuse)
             custodian = Custodian(LAB, policy, ksk_arn, services, self._publish, parent=self.parent)
+            if self.ttl:
+                await custodian.observe_ttl(self.ttl)
             async with trio.open_nursery() as nursery:
                 await nursery.start(custodian.run)
                 await trio.testing.wait_all_tasks_blocked()
