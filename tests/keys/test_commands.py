@@ -1,0 +1,342 @@
+"""What people may ask of a zone's keys, what is refused, and what the parent has to say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+from msgspec.structs import replace
+from trio.testing import MockClock
+
+from keys import commands
+from keys.commands import (
+    ActivateKsk,
+    Command,
+    CreateKsk,
+    DeactivateKsk,
+    DeleteKsk,
+    DisableSigning,
+    EmergencyRollover,
+    EnableSigning,
+    RequestRefusedError,
+    StartRollover,
+)
+from keys.custodian import Custodian
+from keys.ds import ds_rdata
+from keys.kms.interface import KeyRequest
+from keys.model import DAY, HOUR
+from keys.parent import ParentDs, ParentUnavailable
+from keys.ring import KskStatus, Ring
+from keys.seal import StateError
+from keys.status import Condition
+from keys.store import StateUnavailable
+from tests.keys.world import EPOCH, LAB, World, check_dnskey
+
+DS_TTL = 2 * HOUR
+
+
+class FakeParent:
+    """A parent whose DS RRset a test sets."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.rdatas: tuple[bytes, ...] = ()
+        self.away = False
+
+    async def look_up(self, origin: bytes) -> ParentDs:
+        assert origin == LAB
+        await trio.lowlevel.checkpoint()
+        if self.away:
+            raise ParentUnavailable("127.0.0.1:53 does not answer")
+        return ParentDs(self.rdatas, DS_TTL, int(self.world.now()))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+def parent(world: World) -> FakeParent:
+    world.parent = parent = FakeParent(world)
+    return parent
+
+
+def statuses(custodian: Custodian) -> dict[str, KskStatus]:
+    return {ksk.name: ksk.status for ksk in custodian.ring.ksks}
+
+
+async def refused(custodian: Custodian, command: Command) -> RequestRefusedError:
+    before = replace(custodian.ring, ksks=tuple(replace(k, trouble=None) for k in custodian.ring.ksks))
+    with pytest.raises(RequestRefusedError) as raised:
+        await custodian.request(command)
+    after = replace(custodian.ring, ksks=tuple(replace(k, trouble=None) for k in custodian.ring.ksks))
+    assert after == before
+    return raised.value
+
+
+async def test_a_ksk_is_replaced_by_double_signature(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        await trio.sleep(DAY)
+        assert (await refused(custodian, DeactivateKsk("ksk_1"))).code == commands.IN_USE
+        await custodian.request(CreateKsk("second"))
+        await trio.sleep(1)
+        assert statuses(custodian) == {"ksk_1": KskStatus.ACTIVE, "second": KskStatus.ACTIVE}
+        second = custodian.status.ksks[1]
+        assert second.ready == int(world.now()) - 1 + 300 + HOUR
+        served = world.keys.keyset.served(int(world.now()))
+        assert served is not None
+        assert len(served.rrsigs) == 2
+        check_dnskey(world.keys, int(world.now()))
+        error = await refused(custodian, DeleteKsk("ksk_1"))
+        assert error.code == commands.WRONG_STATUS
+        assert error.message == (
+            "Key Signing Key with name ksk_1 cannot be deleted because current status is not INACTIVE."
+        )
+        await custodian.request(DeactivateKsk("ksk_1"))
+        await trio.sleep(1)
+        assert statuses(custodian)["ksk_1"] is KskStatus.INACTIVE
+        served = world.keys.keyset.served(int(world.now()))
+        assert served is not None
+        assert (len(served.rrsigs), len(served.rdatas)) == (1, 2)
+        await custodian.request(ActivateKsk("ksk_1"))
+        await trio.sleep(1)
+        assert len(world.keys.keyset.rdatas) == 3
+        await custodian.request(DeactivateKsk("ksk_1"))
+        await custodian.request(DeleteKsk("ksk_1"))
+        await trio.sleep(1)
+        assert statuses(custodian) == {"second": KskStatus.ACTIVE}
+    async with world.life() as custodian:
+        assert statuses(custodian) == {"second": KskStatus.ACTIVE}
+
+
+async def test_each_key_operation_refreshes(world: World, autojump_clock: MockClock) -> None:
+    arn = await world.kms.create_key(KeyRequest("mine", None, {}))
+    async with world.life() as custodian:
+        operations: list[tuple[Command, int]] = [
+            (CreateKsk("second", arn, active=False), 15),
+            (ActivateKsk("second"), 30),
+            (DeactivateKsk("ksk_1"), 15),
+            (ActivateKsk("ksk_1"), 30),
+            (DeactivateKsk("second"), 15),
+        ]
+        for command, cost in operations:
+            before = world.kms.calls["sign"]
+            await custodian.request(command)
+            await trio.sleep(1)
+            assert world.kms.calls["sign"] - before == cost, command
+        before = world.kms.calls["sign"]
+        await custodian.request(ActivateKsk("ksk_1"))
+        await trio.sleep(1)
+        assert world.kms.calls["sign"] == before  # it is ACTIVE: nothing was asked for
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (CreateKsk("ab"), commands.WRONG_NAME),
+        (CreateKsk("with space"), commands.WRONG_NAME),
+        (CreateKsk("ksk_1"), commands.EXISTS),
+        (CreateKsk("other", "arn:aws:s3:::bucket"), commands.WRONG_ARN),
+        (CreateKsk("other", "arn:aws:kms:us-east-1:000000000000:key/none"), commands.WRONG_ARN),
+        (ActivateKsk("none"), commands.NO_SUCH_KSK),
+        (DeactivateKsk("none"), commands.NO_SUCH_KSK),
+        (DeleteKsk("none"), commands.NO_SUCH_KSK),
+        (DeactivateKsk("ksk_1", force=True), commands.IN_USE),
+    ],
+)
+async def test_what_can_not_be_is_refused(world: World, autojump_clock: MockClock, command: Command, code: str) -> None:
+    async with world.life() as custodian:
+        assert (await refused(custodian, command)).code == code
+
+
+async def test_there_are_two_ksks_at_most_and_none_twice(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        assert (await refused(custodian, CreateKsk("twin", world.arn))).code == commands.EXISTS
+        await custodian.request(CreateKsk("second", active=False))
+        assert (await refused(custodian, CreateKsk("third"))).code == commands.TOO_MANY
+
+
+async def test_a_key_that_can_not_be_used_is_not_activated(world: World, autojump_clock: MockClock) -> None:
+    arn = await world.kms.create_key(KeyRequest("mine", None, {}))
+    async with world.life() as custodian:
+        await custodian.request(CreateKsk("second", arn, active=False))
+        await trio.sleep(1)
+        world.kms.disable(arn)
+        error = await refused(custodian, ActivateKsk("second"))
+        assert error.code == commands.WRONG_ARN
+        assert "DisabledException" in error.message
+
+
+async def test_activating_a_ksk_that_was_mended_tries_at_once(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        world.kms.disable(world.arn)
+        await trio.sleep(2 * DAY)
+        assert statuses(custodian)["ksk_1"] is KskStatus.ACTION_NEEDED
+        assert (await refused(custodian, ActivateKsk("ksk_1"))).code == commands.WRONG_ARN
+        world.kms.enable(world.arn)
+        await custodian.request(ActivateKsk("ksk_1"))
+        await trio.sleep(1)
+        assert statuses(custodian)["ksk_1"] is KskStatus.ACTIVE
+        assert custodian.status.valid_until is not None
+        assert custodian.status.valid_until > world.now() + 4 * DAY
+
+
+async def test_a_ksk_that_the_ds_names_or_may_name_stays(
+    world: World, parent: FakeParent, autojump_clock: MockClock
+) -> None:
+    async with world.life() as custodian:
+        await custodian.request(CreateKsk("second"))
+        await trio.sleep(HOUR + 300)
+        first, second = custodian.ring.ksks
+        both = ds_rdata(LAB, first.rdata), ds_rdata(LAB, second.rdata)
+        parent.rdatas = both[:1]
+        assert (await refused(custodian, DeactivateKsk("ksk_1"))).code == commands.IN_PARENT
+        parent.rdatas = both
+        await trio.sleep(HOUR)  # looked at once
+        assert [ksk.ds_named for ksk in custodian.status.ksks] == [True, True]
+        parent.rdatas = both[1:]
+        gone = int(world.now())
+        error = await refused_keeping_what_was_seen(custodian, DeactivateKsk("ksk_1"))
+        assert error.code == commands.IN_PARENT
+        await trio.sleep(HOUR)
+        removable = custodian.status.ksks[0].removable
+        assert removable is not None
+        assert gone + DS_TTL <= removable <= gone + DS_TTL + HOUR + 300
+    # Also after a restart.
+    async with world.life() as custodian:
+        await refused(custodian, DeactivateKsk("ksk_1"))
+        await trio.sleep(removable - world.now() - 1)
+        await refused(custodian, DeactivateKsk("ksk_1"))
+        await trio.sleep(1)
+        parent.away = True
+        assert (await refused(custodian, DeactivateKsk("ksk_1"))).code == commands.IN_PARENT
+        parent.away = False
+        await custodian.request(DeactivateKsk("ksk_1"))
+        assert statuses(custodian)["ksk_1"] is KskStatus.INACTIVE
+
+
+async def refused_keeping_what_was_seen(custodian: Custodian, command: Command) -> RequestRefusedError:
+    with pytest.raises(RequestRefusedError) as raised:
+        await custodian.request(command)
+    return raised.value
+
+
+async def test_force_passes_over_the_parent(world: World, parent: FakeParent, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        parent.rdatas = (ds_rdata(LAB, custodian.ring.ksks[0].rdata),)
+        assert (await refused(custodian, DisableSigning())).code == commands.IN_PARENT
+        await custodian.request(DisableSigning(force=True))
+        assert world.unsigned
+
+
+async def test_signing_is_disabled_and_enabled(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        await trio.sleep(DAY)
+        zsk = custodian.ring.zsks[0]
+        assert (await refused_with(custodian, EnableSigning())) is None
+        await custodian.request(DisableSigning())
+        assert world.unsigned
+        assert custodian.status.condition is Condition.UNSIGNED
+        assert statuses(custodian) == {"ksk_1": KskStatus.ACTIVE}
+        assert (await refused(custodian, DisableSigning())).code == commands.NOT_SIGNING
+        assert (await refused(custodian, StartRollover())).code == commands.WRONG_SIGNING
+        calls = world.kms.calls.copy()
+        await trio.sleep(30 * DAY)
+        assert world.kms.calls == calls
+    async with world.life() as custodian:
+        assert world.unsigned
+        await custodian.request(EnableSigning())
+        await trio.sleep(1)
+        assert not world.unsigned
+        check_dnskey(world.keys, int(world.now()))
+        # The same ZSK, so that what caches hold still verifies; a DS may come once no cache holds unsigned data.
+        assert custodian.ring.zsks[0].public_key == zsk.public_key
+        await trio.sleep(DAY)
+        await custodian.request(DisableSigning())
+        await custodian.request(DeactivateKsk("ksk_1"))
+        assert (await refused(custodian, EnableSigning())).code == commands.NO_ACTIVE
+        await custodian.request(DeleteKsk("ksk_1"))
+        await trio.sleep(1)
+        assert statuses(custodian) == {}
+
+
+async def refused_with(custodian: Custodian, command: Command) -> str | None:
+    try:
+        await custodian.request(command)
+    except RequestRefusedError as error:
+        return error.code
+    return None
+
+
+async def test_a_rollover_under_way_is_not_begun_again(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        await custodian.request(StartRollover())
+        assert (await refused(custodian, StartRollover())).code == commands.BUSY
+        await custodian.request(EmergencyRollover())
+        await custodian.request(EmergencyRollover())
+        await trio.sleep(2 * DAY)
+        assert [zsk.removed is None for zsk in custodian.ring.zsks] == [False, True]
+
+
+async def test_what_can_not_be_stored_changes_nothing(
+    world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.life() as custodian:
+        ring = custodian.ring
+
+        def full(*_: object, **__: object) -> Ring:
+            raise StateUnavailable("disk full")
+
+        monkeypatch.setattr("tests.keys.world.KillableStore.save", full)
+        with pytest.raises(StateError):
+            await custodian.request(CreateKsk("second"))
+        with pytest.raises(StateError):
+            await custodian.observe_ttl(HOUR)
+        assert custodian.ring == ring
+
+
+async def test_a_lost_ksk_is_replaced_by_a_ds_for_one_that_waits(world: World, autojump_clock: MockClock) -> None:
+    """The RRset can't change while a KSK in it can't sign; the other one comes in as that one goes."""
+    async with world.life() as custodian:
+        world.kms.delete(world.arn)
+        await trio.sleep(2 * DAY)
+        assert statuses(custodian)["ksk_1"] is KskStatus.ACTION_NEEDED
+        rdatas = world.keys.keyset.rdatas
+        await custodian.request(CreateKsk("second"))
+        await trio.sleep(DAY)
+        assert statuses(custodian)["second"] is KskStatus.ACTIVE
+        assert world.keys.keyset.rdatas == rdatas
+        assert custodian.status.ksks[1].ds is not None
+        await custodian.request(DeactivateKsk("ksk_1"))
+        await trio.sleep(1)
+        assert custodian.ring.ksks[1].rdata in world.keys.keyset.rdatas
+        assert len(world.keys.keyset.rdatas) == 2
+        check_dnskey(world.keys, int(world.now()))
+
+
+async def test_status_changes_are_told(world: World, autojump_clock: MockClock) -> None:
+    async with world.life():
+        world.told.clear()
+        fault = world.kms.fail("AccessDeniedException")
+        await trio.sleep(2 * DAY)
+        world.kms.heal(fault)
+        await trio.sleep(HOUR)
+        told = [(change.ksk, change.before, change.after) for change in world.told]
+        assert ("ksk_1", "ACTIVE", "ACTION_NEEDED") in told
+        assert (None, "signing", "troubled") in told
+        assert ("ksk_1", "ACTION_NEEDED", "ACTIVE") in told
+        assert (None, "troubled", "signing") in told
+
+
+def test_a_ring_of_the_first_form_is_read(world: World) -> None:
+    old = b"""{"origin":"A2xhYgdleGFtcGxlAA==","hosted_zone_id":"Z1","version":1,"revision":3,"ksks":[{"name":"ksk_1",
+        "intent":"t","status":"ACTIVE","intended":1,"brought":false,"arn":"arn:1","created":1,"public_key":null,
+        "changed":1,"published":null,"ready":null,"trouble":null}],"zsks":[],"ksks_intended":1,"zsks_generated":0,
+        "keyset":null,"refreshed":null,"cached_until":0}"""
+    ring = msgspec.json.decode(old, type=Ring)
+    assert ring.signing
+    assert ring.ksk("ksk_1").status is KskStatus.ACTIVE
+    assert ring.newest < EPOCH
