@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import URL, Connection, create_engine, insert, select, update
+from sqlalchemy import URL, Connection, create_engine, delete, insert, select, update
 from sqlalchemy import event as engine_event
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import StaticPool
@@ -148,6 +148,10 @@ class Store:
                         sealed=self._seal.seal(secret.private_key, bound),
                     )
                 )
+            table, gone = schema.zsk_secret, [zsk.sequence for zsk in ring.zsks if zsk.removed is not None]
+            if gone:
+                # A key that signs nothing any more is only there to be stolen.
+                connection.execute(delete(table).where(table.c.origin == ring.origin, table.c.sequence.in_(gone)))
             if entries:
                 connection.execute(insert(schema.event), [_row(ring.origin, entry) for entry in entries])
         return stored

@@ -35,6 +35,9 @@ from keys.events import (
 from keys.ring import Ksk, KskStatus, Ring, Trouble, Zsk
 from keys.rollover import removals
 
+_REMEMBERED = 3
+"""Removed ZSKs that the ring still names, for whoever looks back."""
+
 
 def evolve(ring: Ring, event: Event) -> Ring:
     """The ring after `event`. Raises `TypeError` for an event that is not known here, `KeyError` for an unknown key."""
@@ -214,10 +217,11 @@ def _keyset_signed(ring: Ring, event: KeysetSigned) -> Ring:
         unconfirmed = max(unconfirmed or 0, ring.data_ttl)
     elif (old.rdatas, old.ttl) != (new.rdatas, new.ttl):
         unconfirmed = max(unconfirmed or 0, old.ttl)
+    gone = [z for z in zsks if z.removed is not None]
     return replace(
         ring,
         ksks=tuple(ksk_after(ksk) for ksk in ring.ksks),
-        zsks=tuple(zsks),
+        zsks=tuple(z for z in zsks if z not in gone[:-_REMEMBERED]),
         keyset=new,
         refreshed=event.at,
         refresh_wanted=False,

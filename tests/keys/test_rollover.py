@@ -70,9 +70,13 @@ async def test_a_quiet_year_rolls_as_forecast_and_costs_what_it_should(world: Wo
             for at, action, _ in forecast(custodian.ring, POLICY, int(world.now()), EPOCH + 365 * DAY)
         ]
         await trio.sleep(365 * DAY - 1)
-        ring = custodian.ring
+        assert len(custodian.ring.zsks) <= 5
     activations = [at for at, name in foreseen if name == "ActivateZsk"]
-    assert activations == [zsk.activated for zsk in ring.zsks[1:] if zsk.activated is not None]
+    with world.open_store() as store:
+        assert activations == [entry.at for entry in store.events(LAB) if entry.kind == "ZskActivated"]
+        secrets = store._connection.exec_driver_sql("SELECT sequence FROM zsk_secret ORDER BY sequence").scalars().all()
+    # The private keys of those that were removed are gone.
+    assert secrets in ([len(activations) + 1], [len(activations), len(activations) + 1])
     assert len(activations) in range(22, 27)
     refreshes = [at for at, name in foreseen if name == "SignKeyset"]
     assert world.kms.calls["sign"] == 15 * (1 + len(refreshes))
