@@ -5,9 +5,11 @@ A relative path in a configuration file is relative to that file; one on the com
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final, Literal
 
 import dns.exception
 import dns.name
@@ -19,10 +21,24 @@ from server.addresses import Address, parse_address
 from server.settings import ConfigError, Settings, ZoneSettings, key_text, line_of, parse_settings
 from zones.zone import Denial
 
-__all__ = ["Config", "ConfigError", "KmsConfig", "TcpConfig", "ZoneConfig", "load_config", "samples"]
+__all__ = [
+    "LOCAL",
+    "Config",
+    "ConfigError",
+    "HooksConfig",
+    "KmsConfig",
+    "TcpConfig",
+    "ZoneConfig",
+    "load_config",
+    "samples",
+]
 
 SUFFIX = ".zone"
 """A master file with this suffix is named for its origin."""
+
+LOCAL: Final = "local"
+"""A parent zone that is served here."""
+_DNS = 53
 
 
 class ZoneConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +50,8 @@ class ZoneConfig(msgspec.Struct, frozen=True, kw_only=True):
     signed: bool = True
     denial: Denial = Denial.COMPACT
     ksk_arn: str | None = None
+    parent: Address | Literal["local"] | None = None
+    """Where its DS is looked up; `None`: nowhere."""
     policy: Policy = Policy()
 
 
@@ -57,6 +75,16 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
 
 
+class HooksConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is told of each change of a status."""
+
+    url: str | None = None
+    command: tuple[str, ...] | None = None
+    """A program, with an absolute path where it has one, and its arguments."""
+    timeout: int = 10
+    """Seconds that one try may take."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All that a server is started with."""
 
@@ -67,6 +95,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Largest UDP answer in octets."""
     tcp: TcpConfig
     zones: tuple[ZoneConfig, ...]
+    metrics: Address | None = None
+    """Where /metrics is, beside the control socket; port 0 for one that is free."""
+    hooks: HooksConfig = HooksConfig()
 
 
 def load_config(
@@ -98,6 +129,8 @@ def load_config(
         udp_size=source.settings.udp.size,
         tcp=TcpConfig(idle=source.settings.tcp.idle, connections=source.settings.tcp.connections),
         zones=tuple(zone_configs),
+        metrics=source.metrics(),
+        hooks=source.hooks(),
     )
 
 
@@ -174,6 +207,23 @@ class _Source:
             profile=kms.profile,
         )
 
+    def metrics(self) -> Address | None:
+        if self.settings.metrics is None:
+            return None
+        address = self.address(self.settings.metrics, "metrics")
+        if not ipaddress.ip_address(address.host).is_loopback:
+            raise self.wrong("metrics are served on a loopback address only: whoever asks is not asked who", "metrics")
+        return address
+
+    def hooks(self) -> HooksConfig:
+        hooks = self.settings.hooks
+        if hooks.command is not None and not (hooks.command and hooks.command[0]):
+            raise self.wrong("no program to run", "hooks", "command")
+        command = hooks.command
+        if command is not None and "/" in command[0]:
+            command = (str(self.path(command[0])), *command[1:])
+        return HooksConfig(url=hooks.url, command=command, timeout=hooks.timeout)
+
     def zones(self) -> Iterator[ZoneConfig]:
         for index, zone in enumerate(self.settings.zones):
             if zone.ksk_arn and not zone.signed:
@@ -188,8 +238,23 @@ class _Source:
                 signed=zone.signed,
                 denial=zone.denial,
                 ksk_arn=zone.ksk_arn,
+                parent=self._parent(index, zone.parent),
                 policy=self._policy(index, zone),
             )
+
+    def _parent(self, index: int, text: str) -> Address | Literal["local"] | None:
+        if text == "none":
+            return None
+        if text == LOCAL:
+            return LOCAL
+        try:
+            return Address(str(ipaddress.ip_address(text)), _DNS)
+        except ValueError:
+            pass  # with a port, then
+        try:
+            return parse_address(text)
+        except ValueError as error:
+            raise self.wrong(f'{error}; or give "local" or "none"', "zones", index, "parent") from None
 
     def _policy(self, index: int, zone: ZoneSettings) -> Policy:
         try:

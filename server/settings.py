@@ -67,6 +67,17 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Connections at one time."""
 
 
+class HooksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is told of each change of a zone's or a KSK's status."""
+
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/\s]+(/\S*)?$")] | None = None
+    """A webhook: each change is posted there as JSON."""
+    command: tuple[str, ...] | None = None
+    """A program and its arguments: each change is JSON on its standard input."""
+    timeout: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 10
+    """Seconds that one try may take."""
+
+
 class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One zone to serve."""
 
@@ -77,6 +88,10 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     denial: Denial = Denial.COMPACT
     ksk_arn: Annotated[str, msgspec.Meta(pattern=r"^arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$")] | None = None
     """A KMS key of one's own as KSK; without one, the server creates it."""
+    parent: str = "none"
+    """Where the DS of the zone is looked up: an authoritative server of the parent zone (ADDR or ADDR:PORT), "local"
+    for a parent that is served here, or "none": nothing is checked.
+    """
     policy: dict[str, int] = {}
     """Fields of the policy that differ for this zone."""
 
@@ -87,9 +102,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     listen: tuple[str, ...] = ("127.0.0.1:5300", "[::1]:5300")
     """Addresses for UDP and TCP. As long as it is the default, [::1] is left out on hosts without IPv6."""
     state: str = "./state"
+    metrics: str | None = None
+    """A loopback address for /metrics and /healthz; both are on the control socket in any case."""
     kms: KmsSettings = KmsSettings()
     udp: UdpSettings = UdpSettings()
     tcp: TcpSettings = TcpSettings()
+    hooks: HooksSettings = HooksSettings()
     policy: Policy = Policy()
     """For every zone that says nothing else."""
     zones: tuple[ZoneSettings, ...] = ()
@@ -100,10 +118,13 @@ _KNOWN: Mapping[tuple[str, ...], type[msgspec.Struct]] = {
     ("kms",): KmsSettings,
     ("udp",): UdpSettings,
     ("tcp",): TcpSettings,
+    ("hooks",): HooksSettings,
     ("policy",): Policy,
     ("zones",): ZoneSettings,
     ("zones", "policy"): Policy,
 }
+_DURATIONS = {("tcp", "idle"), ("hooks", "timeout")}
+"""Beside every field of a policy but `slots`."""
 _NO_DURATION = {("policy", "slots"), ("zones", "policy", "slots")}
 
 
@@ -176,7 +197,7 @@ def _syntax_error(message: str, text: str, file: str) -> ConfigError:
 def _tables(raw: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
     """The document and each of its known tables, with their paths."""
     yield (), raw
-    for name in ("kms", "udp", "tcp", "policy"):
+    for name in ("kms", "udp", "tcp", "hooks", "policy"):
         if isinstance(raw.get(name), dict):
             yield (name,), raw[name]
     zones = raw.get("zones")
@@ -208,7 +229,7 @@ def _read_durations(path: KeyPath, table: dict[str, Any]) -> None:
     kind = _KNOWN[_names(path)]
     for key, value in table.items():
         here = (*_names(path), key)
-        if isinstance(value, str) and (kind is Policy or here == ("tcp", "idle")) and here not in _NO_DURATION:
+        if isinstance(value, str) and (kind is Policy or here in _DURATIONS) and here not in _NO_DURATION:
             try:
                 table[key] = parse_duration(value)
             except ValueError as error:

@@ -8,7 +8,7 @@ import pytest
 
 from keys.model import Policy
 from server.addresses import Address, parse_address
-from server.config import ConfigError, has_ipv6_loopback, load_config
+from server.config import ConfigError, HooksConfig, has_ipv6_loopback, load_config
 from server.settings import Settings, line_of, parse_duration, parse_settings
 from zones.load import load_zone
 from zones.zone import Denial
@@ -155,6 +155,28 @@ def test_a_file_and_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
 
 
+def test_who_watches_and_who_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    parents = ["local", "none", "192.0.2.53", "192.0.2.53:5300", "2001:db8::53", "[2001:db8::53]:5300"]
+    file.write_text(
+        'metrics = "[::1]:9153"\n[hooks]\nurl = "https://hooks.example/x"\ncommand = ["./told", "a"]\ntimeout = "1m"\n'
+        + "".join(f'[[zones]]\nfile = "{n}.zone"\nparent = "{parent}"\n' for n, parent in enumerate(parents))
+    )
+    config = load_config(file)
+    assert config.metrics == Address("::1", 9153)
+    assert config.hooks == HooksConfig(url="https://hooks.example/x", command=(str(tmp_path / "told"), "a"), timeout=60)
+    assert [zone.parent for zone in config.zones] == [
+        "local",
+        None,
+        Address("192.0.2.53", 53),
+        Address("192.0.2.53", 5300),
+        Address("2001:db8::53", 53),
+        Address("2001:db8::53", 5300),
+    ]
+    file.write_text('[hooks]\ncommand = ["logger"]\n')
+    assert load_config(file).hooks.command == ("logger",)  # found on the PATH
+
+
 def test_an_empty_file_configures_no_zone(tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
     file.touch()
@@ -170,6 +192,10 @@ def test_an_empty_file_configures_no_zone(tmp_path: Path) -> None:
         ('[[zones]]\nfile = "db"', ":2: zones[0].file: 'db' does not name its origin"),
         ('[[zones]]\nfile = "db"\norigin = "a..b"', ":3: zones[0].origin: 'a..b' is no domain name"),
         ('[[zones]]\nfile = "a.zone"\n[zones.policy]\nslots = 1', ":3: zones[0].policy: 0 slots of 28800 s are less"),
+        ('metrics = "192.0.2.1:9153"', ":1: metrics: metrics are served on a loopback address only"),
+        ('metrics = "9153"', ":1: metrics: '9153' is no address with a port"),
+        ("[hooks]\n\ncommand = []", ":3: hooks.command: no program to run"),
+        ('[[zones]]\nfile = "a.zone"\nparent = "ns1.example"', ":3: zones[0].parent: 'ns1.example' is no address"),
         (
             '[[zones]]\nfile = "a.zone"\nsigned = false\nksk_arn = "arn:aws:kms:us-east-1:000000000000:key/1"',
             ":4: zones[0].ksk_arn: an unsigned zone has no KSK",

@@ -1,0 +1,153 @@
+"""The parent zone, asked for the DS RRset of a child: over the network, or in the zones that are served here.
+
+A parent is asked at one of its authoritative servers, never through a resolver: what a cache holds is neither what the
+parent holds now, nor has it the TTL that other caches will count from. So an answer without AA tells nothing. Nor does
+one of a server that has only the child: its denial of a DS is the child's, and carries the child's SOA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+from typing import Literal
+
+import dns.asyncquery
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+from keys.parent import Parent, ParentDs, ParentUnavailable
+from server.addresses import Address
+from server.config import LOCAL
+from zones import names
+from zones.zone import TYPE_DS
+from zones.zoneset import ZoneSet
+
+_UDP_TRIES = 2
+_UDP_SECONDS = 3.0
+_TCP_SECONDS = 10.0
+
+
+def parent_for(
+    where: Address | Literal["local"] | None, zoneset: Callable[[], ZoneSet], now: Callable[[], float]
+) -> Parent | None:
+    """Who looks up the DS as the zone's setting says; `None` where nothing is to be checked."""
+    if where is None:
+        return None
+    return LocalParent(zoneset, now) if where == LOCAL else RemoteParent(where, now)
+
+
+class RemoteParent:
+    """A parent zone at one of its authoritative servers: by UDP, and by TCP where that was truncated or lost."""
+
+    def __init__(
+        self,
+        address: Address,
+        now: Callable[[], float],
+        *,
+        udp_seconds: float = _UDP_SECONDS,
+        tcp_seconds: float = _TCP_SECONDS,
+    ) -> None:
+        """`now` is the wall clock. The others bound one try, in seconds."""
+        self._address = address
+        self._now = now
+        self._udp_seconds = udp_seconds
+        self._tcp_seconds = tcp_seconds
+
+    async def look_up(self, origin: bytes) -> ParentDs:
+        """As `Parent.look_up`."""
+        child = dns.name.from_wire(origin, 0)[0]
+        if child == dns.name.root:
+            raise ParentUnavailable("the root zone has no parent")
+        response = await self._ask(dns.message.make_query(child, dns.rdatatype.DS))
+        try:
+            rdatas, ttl = read_ds(response, child)
+        except ValueError as error:
+            raise self._unavailable(child, str(error)) from None
+        return ParentDs(rdatas, ttl, ceil(self._now()))
+
+    async def _ask(self, query: dns.message.Message) -> dns.message.Message:
+        """The response; dnspython compares ID, question, and where it came from, and waits on for what fits."""
+        host, port = self._address
+        for _ in range(_UDP_TRIES):
+            try:
+                return await dns.asyncquery.udp(
+                    query,
+                    host,
+                    port=port,
+                    timeout=self._udp_seconds,
+                    ignore_unexpected=True,
+                    ignore_errors=True,
+                    raise_on_truncation=True,
+                )
+            except dns.message.Truncated:
+                break
+            except (dns.exception.DNSException, OSError):
+                continue  # what gets no answer may get one by TCP, which tells more when it fails
+        try:
+            return await dns.asyncquery.tcp(query, host, port=port, timeout=self._tcp_seconds)
+        except (dns.exception.DNSException, OSError, EOFError) as error:
+            raise self._unavailable(query.question[0].name, _said(error)) from None
+
+    def _unavailable(self, child: dns.name.Name, reason: str) -> ParentUnavailable:
+        return ParentUnavailable(f"{self._address} was asked for {child} DS: {reason}")
+
+
+class LocalParent:
+    """A parent zone that is served by this process: what it answers now, with the DS records it has by itself."""
+
+    def __init__(self, zoneset: Callable[[], ZoneSet], now: Callable[[], float]) -> None:
+        self._zoneset = zoneset
+        self._now = now
+
+    async def look_up(self, origin: bytes) -> ParentDs:
+        """As `Parent.look_up`."""
+        served = self._zoneset().find(origin, TYPE_DS)
+        if served is None or served.zone.origin == origin:
+            raise ParentUnavailable(f"no parent zone of {names.to_text(origin)} is served here")
+        node = served.zone.nodes.get(origin)
+        rrset = node.rrsets.get(TYPE_DS) if node is not None else None
+        seen_at = ceil(self._now())
+        if rrset is None:
+            return ParentDs((), served.zone.negative_ttl, seen_at)
+        return ParentDs(tuple(rrset.canonical), rrset.ttl, seen_at)
+
+
+def read_ds(response: dns.message.Message, child: dns.name.Name) -> tuple[tuple[bytes, ...], int]:
+    """The DS rdatas in a parent's response, and their TTL; where there are none, that of the denial (RFC 2308 §5).
+
+    Raises `ValueError` for a response that is not the parent's word.
+    """
+    rcode = response.rcode()
+    if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        raise ValueError(f"it answered {dns.rcode.to_text(rcode)}")
+    if not response.flags & dns.flags.AA:
+        raise ValueError("the answer is not authoritative: name a server of the parent zone, not a resolver")
+    found = response.get_rrset(response.answer, child, dns.rdataclass.IN, dns.rdatatype.DS)
+    if found is not None:
+        return tuple(rdata.to_wire() or b"" for rdata in found), found.ttl
+    if response.answer:
+        raise ValueError("the answer holds something else")
+    return (), _denial_ttl(response.authority, child)
+
+
+def _denial_ttl(authority: list[dns.rrset.RRset], child: dns.name.Name) -> int:
+    for rrset in authority:
+        if rrset.rdtype == dns.rdatatype.SOA:
+            if rrset.name == child or not child.is_subdomain(rrset.name):
+                raise ValueError(f"it answered from the zone {rrset.name}, which is not the parent")
+            return min(rrset.ttl, int(rrset[0].minimum))
+    raise ValueError("it denied the DS without an SOA record")
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, dns.exception.Timeout):
+        return "no answer by UDP or TCP"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
