@@ -38,6 +38,9 @@ _OPT_SIZE = 11  # octets of an OPT record without options
 _OPT_OWNER_AND_TYPE = b"\x00\x00\x29"
 _CLOCK_STEP = 600  # seconds back that the margin of every RRSIG covers with ease
 _SHAPES = 4096  # remembered at once
+RCODES = 17
+"""Places to count in: the RCODEs of a header, and silence."""
+_SILENCE = RCODES - 1
 _log = structlog.get_logger("signwright.answer")
 
 
@@ -63,6 +66,12 @@ class Responder:
         self._udp_size = udp_size
         self._shapes: dict[bytes, _Shape] = {}
         self._latest = 0
+        self.datagrams_seen = 0
+        """How many datagrams there were. Those that no other count names were hot: NOERROR from one dictionary."""
+        self.udp_rcodes = [0] * RCODES
+        """Datagrams that were not hot, by the RCODE in the header of the response, and last what got none."""
+        self.tcp_rcodes = [0] * RCODES
+        """The same over TCP."""
 
     def datagrams(self, packets: Sequence[bytes], now: int) -> list[bytes | None]:
         """The response to each datagram, or None where silence is due. `now` is read once for all of them."""
@@ -70,6 +79,7 @@ class Responder:
         memo.for_zoneset(self._zoneset())
         self._follow_clock(now)
         remembered = memo.packets.young.get
+        self.datagrams_seen += len(packets)
         responses: list[bytes | None] = []
         answered = responses.append
         for packet in packets:
@@ -83,7 +93,9 @@ class Responder:
     def message(self, wire: bytes, now: int) -> bytes | None:
         """The response to a message that came by TCP."""
         self._follow_clock(now)
-        return respond(wire, self._zoneset(), now, Via.TCP, self._memo, self._udp_size)
+        response = respond(wire, self._zoneset(), now, Via.TCP, self._memo, self._udp_size)
+        self.tcp_rcodes[_SILENCE if response is None else response[3] & 15] += 1
+        return response
 
     def _follow_clock(self, now: int) -> None:
         if now < self._latest - _CLOCK_STEP:
@@ -119,8 +131,10 @@ class Responder:
             answer, exists = remembered(
                 query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size
             )
-            if exists:
+            if exists and not answer.head[1] & 15:
+                # Only NOERROR is hot, so that what is hot needs no counting by RCODE.
                 self._memo.packets.put(key, (answer.head + lowered + tail[:_QUESTION_TAIL] + answer.body, answer.until))
+        self.udp_rcodes[answer.head[1] & 15] += 1
         return b"".join((packet[:2], answer.head, name, tail[:_QUESTION_TAIL], answer.body))
 
     def _denied(self, owner: bytes, shape: _Shape, now: int) -> Response | None:
@@ -147,6 +161,7 @@ class Responder:
         """Read a query octet by octet; where nothing but a question and perhaps an OPT is in it, learn its shape."""
         zoneset = self._zoneset()
         wire = respond(packet, zoneset, now, Via.UDP, self._memo, self._udp_size)
+        self.udp_rcodes[_SILENCE if wire is None else wire[3] & 15] += 1
         try:
             query = read_query(packet)
         except (Unanswerable, Rejected):

@@ -38,7 +38,7 @@ def _gap_octets(gap: tuple[bytes, bytes, int]) -> int:
 class Generations(Generic[V]):
     """A mapping from bytes that holds at most `budget` bytes, by its own reckoning."""
 
-    __slots__ = ("_budget", "_old", "_used", "_weigh", "young")
+    __slots__ = ("_budget", "_old", "_used", "_weigh", "stored", "young")
 
     def __init__(self, budget: int, weigh: Callable[[V], int]) -> None:
         """`weigh` gives the bytes that a value holds."""
@@ -48,6 +48,8 @@ class Generations(Generic[V]):
         self.young: dict[bytes, V] = {}
         """What was stored last; for a reader that cannot spare the call of `get`."""
         self._old: dict[bytes, V] = {}
+        self.stored = 0
+        """How often something new was stored: the look-ups that found nothing."""
 
     def __len__(self) -> int:
         return len(self.young) + len(self._old)
@@ -58,11 +60,15 @@ class Generations(Generic[V]):
         if value is None:
             value = self._old.pop(key, None)
             if value is not None:
-                self.put(key, value)  # what moves up weighs as much as what is new, or the young would have no bound
+                self._put(key, value)  # what moves up weighs as much as what is new, or the young would have no bound
         return value
 
     def put(self, key: bytes, value: V) -> None:
         """Store `value`."""
+        self.stored += 1
+        self._put(key, value)
+
+    def _put(self, key: bytes, value: V) -> None:
         weight = len(key) + self._weigh(value) + _ENTRY_OVERHEAD
         self._used += weight
         if self._used > self._budget:
