@@ -10,8 +10,9 @@ from sqlalchemy import func, select
 from trio.testing import MockClock
 
 from keys import schema
-from keys.model import DAY
-from tests.keys.world import LAB, Crash, Fuse, World, check_dnskey
+from keys.commands import StartRollover
+from keys.model import DAY, HOUR
+from tests.keys.world import LAB, POLICY, Crash, Fuse, World, check_dnskey
 
 
 async def start_until_killed(world: World, kill_at: int, lasting: float = 1) -> Fuse:
@@ -85,3 +86,36 @@ async def test_killed_during_a_refresh(tmp_path: Path, autojump_clock: MockClock
             await trio.sleep(DAY)
             check_dnskey(world.keys, int(world.now()))
         check_one_key_each(world)
+
+
+async def roll_until_killed(world: World, kill_at: int | None) -> Fuse:
+    fuse = Fuse(kill_at)
+    try:
+        async with world.life(fuse=fuse) as custodian:
+            await custodian.request(StartRollover())
+            await trio.sleep(1.5 * DAY)
+    except* Crash:
+        pass
+    return fuse
+
+
+async def test_killed_during_a_rollover(tmp_path: Path, autojump_clock: MockClock) -> None:
+    whole = World(tmp_path / "whole")
+    whole.ttl = 2 * HOUR
+    points = (await roll_until_killed(whole, None)).points
+    for kill_at in range(0, len(points), 4):
+        world = World(tmp_path / str(kill_at))
+        world.ttl = whole.ttl
+        await roll_until_killed(world, kill_at)
+        async with world.life() as custodian:
+            if custodian.ring.zsks_generated < 2 and custodian.ring.rollover_requested is None:
+                await custodian.request(StartRollover())
+            await trio.sleep(2 * DAY)
+            check_dnskey(world.keys, int(world.now()))
+            first, second = custodian.ring.zsks
+        with_both = [at for at, keys in world.published if len(keys.keyset.rdatas) == 3]
+        signing = [at for at, keys in world.published if keys.signers[-1].signer.public_key == second.public_key]
+        without = [at for at, keys in world.published if first.rdata not in keys.keyset.rdatas]
+        # Each wait is at least as long as it was seen from outside.
+        assert signing[0] >= with_both[0] + POLICY.propagation + HOUR, points[kill_at]
+        assert without[0] >= signing[0] + POLICY.propagation + POLICY.window + world.ttl, points[kill_at]

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from keys.events import (
+    ActivateZsk,
+    ClockJumped,
     ConfirmPublished,
     Event,
     GenerateZsk,
@@ -23,13 +25,15 @@ from keys.events import (
     Published,
     SignKeyset,
     TriedAgain,
+    ZskActivated,
     ZskGenerated,
     entry,
 )
 from keys.lifecycle import RULES, evolve, plan, retry_delay
 from keys.model import DAY, HOUR, Policy, PolicyError
-from keys.refresh import keyset_request, next_refresh
+from keys.refresh import keyset_request, next_refresh, wanted_zsks
 from keys.ring import KskStatus, Ring, ZskPhase, hosted_zone_id, zsk_phase
+from keys.rollover import removals
 from keys.safety import UnsafeTransitionError, assert_safe
 from keys.spread import spread
 from tests.keys.world import EPOCH, LAB, POLICY
@@ -279,6 +283,75 @@ def active_ksk_left_out(ring: Ring) -> Ring:
 
 def other_zone(ring: Ring) -> Ring:
     return replace(ring, hosted_zone_id="Z2")
+
+
+def published(ring: Ring, at: int) -> Ring:
+    """With a second ZSK that every cache knows from `ready` on."""
+    ring = after(ring, ZskGenerated(at, 2, bytes(64)))
+    return after(ring, signed(ring, at), Published(at))
+
+
+def retired(ring: Ring) -> Ring:
+    """With the second ZSK signing, and the first one's signatures in caches."""
+    ring = published(ring, EPOCH + HOUR)
+    ready = ring.zsk(2).ready
+    assert ready is not None
+    return after(ring, ZskActivated(ready, 2), Published(ready))
+
+
+def test_a_zsk_leaves_not_a_second_before_caches_have_forgotten_it() -> None:
+    ring = after(SIGNED, Observed(EPOCH, DAY, POLICY.window, POLICY.propagation, False))
+    ring = retired(ring)
+    (removable,) = [at for at, _ in removals(ring)]
+    assert removable == (ring.zsk(1).superseded or 0) + POLICY.propagation + POLICY.window + DAY
+    early = replace(ring, zsks=tuple(replace(z, superseded=1) if z.sequence == 1 else z for z in ring.zsks))
+    gone = signed(early, removable - 1)
+    assert ring.zsk(1).rdata not in gone.keyset.rdatas
+    with pytest.raises(UnsafeTransitionError):
+        assert_safe(ring, evolve(ring, gone))
+    after(ring, signed(ring, removable))
+
+
+def test_nothing_rotates_while_a_ksk_needs_action() -> None:
+    refusal = KmsFailed(EPOCH + 2 * HOUR, "ksk_1", "Sign", "AccessDeniedException", "", "", True)
+    ring = after(published(SIGNED, EPOCH + HOUR), refusal)
+    assert ring.needing_action
+    ready = ring.zsk(2).ready
+    assert ready is not None
+    assert not isinstance(plan(ring, POLICY, ready).action, ActivateZsk)
+    with pytest.raises(UnsafeTransitionError):
+        assert_safe(ring, evolve(ring, ZskActivated(ready, 2)))
+    ring = after(retired(SIGNED), refusal)
+    assert wanted_zsks(ring, EPOCH + 99 * DAY) == ring.zsks
+
+
+def test_marks_go_down_only_where_what_they_stood_for_is_waited_for() -> None:
+    ring = after(SIGNED, Observed(EPOCH, DAY, POLICY.window, POLICY.propagation, False))
+    for forgetful in (
+        replace(ring, data_ttl=60),
+        replace(ring, window=60),
+        replace(ring, propagation=0),
+        replace(ring, cached_until=0),
+    ):
+        with pytest.raises(UnsafeTransitionError):
+            assert_safe(ring, forgetful)
+    lower = after(ring, Observed(EPOCH + HOUR, 60, POLICY.window, POLICY.propagation, True))
+    assert lower.data_cached_until == EPOCH + HOUR + POLICY.propagation + DAY
+
+
+def test_a_jump_of_the_clock_moves_every_wait_that_had_not_ended() -> None:
+    ring = published(SIGNED, EPOCH + HOUR)
+    ready = ring.zsk(2).ready
+    assert ready is not None
+    jumped = after(ring, ClockJumped(EPOCH + 2 * HOUR + DAY, DAY))
+    assert jumped.zsk(2).ready == ready + DAY
+    ring = retired(SIGNED)
+    (removable,) = [at for at, _ in removals(ring)]
+    jumped = after(ring, ClockJumped(removable - 1 + DAY, DAY))
+    assert [at for at, _ in removals(jumped)] == [removable + DAY]
+    # What had ended before is not begun anew.
+    jumped = after(ring, ClockJumped(removable + DAY, DAY))
+    assert [at for at, _ in removals(jumped)] == [removable]
 
 
 @pytest.mark.parametrize(
