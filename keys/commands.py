@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from keys.events import (
+    ClockTrusted,
     Event,
     KskActivated,
     KskDeactivated,
@@ -85,6 +86,13 @@ class DisableSigning(Command, frozen=True):
     force: bool = False
 
 
+class TrustClock(Command, frozen=True):
+    """Go on by the present time, which lies before what is stored: an earlier time was wrong, and this one is right.
+
+    Refused unless the keys are frozen for it.
+    """
+
+
 class RequestRefusedError(Exception):
     """A command that is not carried out. Nothing was changed."""
 
@@ -146,6 +154,8 @@ def decide(ring: Ring, command: Command, now: int, token: str) -> tuple[Event, .
             return _start_rollover(ring, now)
         case EmergencyRollover():
             return _emergency(ring, now)
+        case TrustClock():
+            return (ClockTrusted(now),)
         case EnableSigning():
             return _enable(ring, now)
         case DisableSigning():

@@ -17,7 +17,7 @@ from typing import TypeVar
 import trio
 
 from keys.clock import JumpWatch
-from keys.commands import WRONG_SIGNING, ActivateKsk, Command, RequestRefusedError, decide
+from keys.commands import WRONG_SIGNING, ActivateKsk, Command, RequestRefusedError, TrustClock, decide
 from keys.events import Action, ClockJumped, Entry, Event, KmsFailed, Observed, TriedAgain
 from keys.gatekeeper import check_key, check_parent, watch_parent
 from keys.keyset import ZoneKeys
@@ -116,12 +116,12 @@ class Custodian:
         Raises `RequestRefusedError` with Route 53's code, and `StateError` where it can't be stored; then nothing
         changed. A call to the KMS that is under way is given up for it, and made again.
         """
-        self._refuse_while_frozen()
+        self._refuse_while_frozen(command)
         decide(self._ring, command, self._now(), "")
         await check_key(self._ring, command, self._services)
         seen = await check_parent(self._ring, command, self._parent)
         async with self._changing():
-            self._refuse_while_frozen()
+            self._refuse_while_frozen(command)
             events = [*seen, *decide(self._ring, command, self._now(), self._services.new_token())]
             if isinstance(command, ActivateKsk):
                 self._ring = evolve(self._ring, TriedAgain(self._now()))
@@ -261,9 +261,13 @@ class Custodian:
 
     # --- changes from outside
 
-    def _refuse_while_frozen(self) -> None:
-        if self._frozen or self._clock_wrong or not self._loaded:
-            raise RequestRefusedError(WRONG_SIGNING, f"The keys can't be changed now: {self._problem or 'starting'}.")
+    def _refuse_while_frozen(self, command: Command) -> None:
+        # Only a person can say that the clock is right, and only where it seems not to be.
+        unsure = self._clock_wrong != isinstance(command, TrustClock)
+        if self._frozen or unsure or not self._loaded:
+            raise RequestRefusedError(
+                WRONG_SIGNING, f"The keys can't be changed now: {self._problem or 'there is no reason to'}."
+            )
         if self._stuck is not None:
             raise self._stuck
 

@@ -217,6 +217,10 @@ class ClockJumped(Event, frozen=True):
     by: int
 
 
+class ClockTrusted(Event, frozen=True):
+    """A person says that the clock is right now: what is stored with later times was stored by a wrong one."""
+
+
 class TriedAgain(Event, frozen=True):
     """Somebody asked to try again at once what waits for its next try."""
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from keys.events import (
     ClockJumped,
+    ClockTrusted,
     Event,
     KeysetSigned,
     KmsFailed,
@@ -32,6 +33,7 @@ from keys.events import (
     ZskGenerated,
     ZskLost,
 )
+from keys.model import MAXIMUM_SIGNED_TTL
 from keys.ring import Ksk, KskStatus, Ring, Trouble, Zsk
 from keys.rollover import removals
 
@@ -43,6 +45,8 @@ def evolve(ring: Ring, event: Event) -> Ring:
     """The ring after `event`. Raises `TypeError` for an event that is not known here, `KeyError` for an unknown key."""
     if isinstance(event, TriedAgain):
         return replace(ring, ksks=tuple(_without_delay(ksk) for ksk in ring.ksks))
+    if isinstance(event, ClockTrusted):
+        return _clock_trusted(ring, event.at)
     return replace(_after(ring, event), newest=max(ring.newest, event.at))
 
 
@@ -304,4 +308,45 @@ def _clock_jumped(ring: Ring, event: ClockJumped) -> Ring:
         data_cached_until=max([later(ring.data_cached_until) or 0, *removing]),
         ksks=tuple(replace(k, ready=later(k.ready), ds_until=later(k.ds_until)) for k in ring.ksks),
         zsks=tuple(replace(z, ready=later(z.ready)) if z.activated is None else z for z in ring.zsks),
+    )
+
+
+def _clock_trusted(ring: Ring, at: int) -> Ring:
+    """All that is stored happened before `at`, whatever it says, and no cache keeps anything longer than a week.
+
+    So a time that lies ahead is `at`, and a wait ends a propagation and the longest TTL from `at` on, or earlier.
+    """
+    last = at + ring.propagation + MAXIMUM_SIGNED_TTL
+
+    def past(time: int | None) -> int | None:
+        return None if time is None else min(time, at)
+
+    def wait(time: int | None) -> int | None:
+        return None if time is None else min(time, last)
+
+    ksks = tuple(
+        replace(k, published=past(k.published), ready=wait(k.ready), ds_until=wait(k.ds_until)) for k in ring.ksks
+    )
+    zsks = tuple(
+        replace(
+            z,
+            published=past(z.published),
+            ready=wait(z.ready),
+            activated=past(z.activated),
+            retired=past(z.retired),
+            superseded=past(z.superseded),
+            lost=past(z.lost),
+        )
+        for z in ring.zsks
+    )
+    return replace(
+        ring,
+        newest=at,
+        ksks=ksks,
+        zsks=zsks,
+        cached_until=wait(ring.cached_until) or 0,
+        data_cached_until=wait(ring.data_cached_until) or 0,
+        refreshed=past(ring.refreshed),
+        rollover_requested=past(ring.rollover_requested),
+        refresh_wanted=ring.keyset is not None,
     )

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from keys.commands import RequestRefusedError, StartRollover
+from keys.commands import RequestRefusedError, StartRollover, TrustClock
 from keys.custodian import Custodian
 from keys.kms.fake import FakeKms
 from keys.kms.interface import KeyRequest, Signature
@@ -274,6 +274,27 @@ async def test_a_clock_set_back_freezes_until_it_is_right(world: World, autojump
         assert condition(custodian) is Condition.SIGNING
         await trio.sleep(DAY)
         check_dnskey(world.keys, int(world.now()))
+
+
+async def test_a_clock_that_was_far_ahead_is_trusted_again_by_a_person(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        await trio.sleep(DAY)
+        await custodian.request(StartRollover())
+        await trio.sleep(10)
+        world.set_back = -400.0 * DAY
+        await trio.sleep(2 * HOUR)
+        world.set_back = 0
+        await trio.sleep(61)
+        assert condition(custodian) is Condition.FROZEN
+        await custodian.request(TrustClock())
+        await trio.sleep(1)
+        assert condition(custodian) is Condition.SIGNING
+        check_dnskey(world.keys, int(world.now()))
+        with pytest.raises(RequestRefusedError):
+            await custodian.request(TrustClock())
+        await trio.sleep(20 * DAY)
+        check_dnskey(world.keys, int(world.now()))
+        assert [zsk.removed is None for zsk in custodian.ring.zsks].count(True) == 1
 
 
 async def test_a_clock_set_back_a_little_is_lived_with(world: World, autojump_clock: MockClock) -> None:
