@@ -9,25 +9,30 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import socket
 import string
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 
 import structlog
 import trio
+from prometheus_client import CollectorRegistry
 
 from keys.http import serve_http
 from keys.performer import Services
 from keys.store import Store
 from keys.zsk import generate_private_key
+from server import metrics
 from server.config import Config, ConfigError
-from server.control.app import control_app
+from server.control.app import control_app, watching_app
 from server.control.sockets import bind_control
+from server.hooks import Hooks
 from server.hosting import Change, Hosting, ZoneLoad
 from server.hot import Responder
 from server.kms import open_kms
-from server.listen import Pair, bind
+from server.listen import Pair, bind, bind_stream
 from server.memo import Memo
 from server.operations import Outcome
 from server.running import Running
@@ -60,10 +65,13 @@ async def run(config: Config, reread: Callable[[], Config], on_ready: Callable[[
     with ExitStack() as held:
         state = held.enter_context(open_state(config.state))
         pairs = [held.enter_context(_bound(bind(address))) for address in config.listen]
+        watched = None
+        if config.metrics is not None:
+            watched = held.enter_context(bind_stream(config.metrics, "the setting metrics"))
         store = held.enter_context(Store.open(state.path, os.urandom))
         with _single_errors():
             async with trio.open_nursery() as nursery:
-                outcome = await _serve(config, reread, on_ready, state, pairs, store, nursery)
+                outcome = await _serve(config, reread, on_ready, state, pairs, watched, store, nursery)
                 nursery.cancel_scope.cancel()
         return outcome
 
@@ -74,16 +82,27 @@ async def _serve(
     on_ready: Callable[[Running], None],
     state: StateDir,
     pairs: Sequence[Pair],
+    watched: socket.socket | None,
     store: Store,
     nursery: trio.Nursery,
 ) -> Outcome:
-    async with _hosting(config, state, store, nursery) as (hosting, changes, kms):
-        running = Running(config, reread, state, store, hosting, [pair.address for pair in pairs], kms)
+    registry = CollectorRegistry()
+    async with _hosting(config, state, store, registry, nursery) as (hosting, changes, kms):
+        port = watched.getsockname()[1] if watched is not None else 0
+        watching = config.metrics._replace(port=port) if config.metrics is not None else None
+        listeners = [pair.address for pair in pairs]
+        running = Running(config, reread, state, store, hosting, listeners, kms, watching)
         loads = await hosting.load(config.zones)
         if all(load.change is Change.REFUSED for load in loads):
             raise NothingToServe(loads)
-        _answer(config, pairs, hosting, nursery)
-        await nursery.start(serve_http, control_app(running), bind_control(state.control_socket))
+        memo = Memo()
+        responder = Responder(lambda: hosting.zoneset, memo, config.udp_size)
+        _answer(config, pairs, responder, nursery)
+        metrics.register(registry, running.status, responder, memo)
+        exposition = partial(metrics.exposition, registry)
+        if watched is not None:
+            await nursery.start(serve_http, watching_app(running, exposition), watched)
+        await nursery.start(serve_http, control_app(running, exposition), bind_control(state.control_socket))
         await hosting.sign()
         await running.write_trust()
         nursery.start_soon(running.keep_trust_written, changes)
@@ -94,7 +113,7 @@ async def _serve(
 
 @asynccontextmanager
 async def _hosting(
-    config: Config, state: StateDir, store: Store, nursery: trio.Nursery
+    config: Config, state: StateDir, store: Store, registry: CollectorRegistry, nursery: trio.Nursery
 ) -> AsyncIterator[tuple[Hosting, trio.MemoryReceiveChannel[None], str]]:
     """The zones with all that their keys need, notice of their changes, and the URL of the KMS."""
     announce, changes = trio.open_memory_channel[None](1)
@@ -106,7 +125,9 @@ async def _hosting(
         except trio.WouldBlock:
             return
 
-    async with open_kms(config.kms, state, time.time, nursery) as kms:
+    hooks = Hooks(config.hooks)
+    nursery.start_soon(hooks.run)
+    async with open_kms(config.kms, state, time.time, nursery, metrics.KmsMeter(registry)) as kms:
         services = Services(
             provisioning=kms.provisioning,
             service=kms.service,
@@ -118,12 +139,12 @@ async def _hosting(
             new_token=_new_token,
             generate_private_key=generate_private_key,
             log=structlog.get_logger("signwright.keys"),
+            notify=hooks.notify,
         )
         yield Hosting(services, nursery, changed), changes, kms.url
 
 
-def _answer(config: Config, pairs: Sequence[Pair], hosting: Hosting, nursery: trio.Nursery) -> None:
-    responder = Responder(lambda: hosting.zoneset, Memo(), config.udp_size)
+def _answer(config: Config, pairs: Sequence[Pair], responder: Responder, nursery: trio.Nursery) -> None:
     limits = Limits(config.tcp.connections, config.tcp.idle)
     for pair in pairs:
         nursery.start_soon(serve_udp, pair.udp, responder, time.time)

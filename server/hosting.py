@@ -17,6 +17,7 @@ from keys.keyset import ZoneKeys
 from keys.performer import Services
 from keys.seal import StateError
 from server.config import ZoneConfig
+from server.parent import parent_for
 from zones import names
 from zones.load import ZoneFileError, load_zone
 from zones.zone import Node, Zone, signed_types
@@ -58,6 +59,10 @@ class Hosted:
     unsigned: bool = False
     """Whether its custodian says that signing is disabled."""
     custodian: Custodian | None = None
+    refreshed: int | None = None
+    """When what is published was signed."""
+    refreshes: int = 0
+    """How often that changed in the life of this process."""
     keeping: trio.CancelScope = field(default_factory=trio.CancelScope)
 
 
@@ -72,6 +77,7 @@ class Hosting:
         self._nursery = nursery
         self._changed = changed
         self._loading = trio.Lock()
+        self._began = int(services.now())
 
     async def load(self, configs: Sequence[ZoneConfig]) -> list[ZoneLoad]:
         """Bring the zones into line with `configs`, reading each file anew; one that makes no zone changes nothing."""
@@ -93,7 +99,12 @@ class Hosting:
                 if hosted.config.signed and hosted.custodian is None and self._is_loaded(hosted):
                     config = hosted.config
                     hosted.custodian = Custodian(
-                        hosted.origin, config.policy, config.ksk_arn, self._services, self._publish
+                        hosted.origin,
+                        config.policy,
+                        config.ksk_arn,
+                        self._services,
+                        self._publish,
+                        parent=parent_for(config.parent, lambda: self.zoneset, self._services.now),
                     )
                     if hosted.zone is not None:
                         await hosted.custodian.observe_ttl(hosted.zone.maximum_ttl)
@@ -111,6 +122,10 @@ class Hosting:
         hosted = self.hosted.get(origin)
         if hosted is None or hosted.zone is None:
             return
+        refreshed = hosted.custodian.ring.refreshed if hosted.custodian is not None else None
+        if refreshed is not None and refreshed != hosted.refreshed:
+            hosted.refreshed = refreshed
+            hosted.refreshes += refreshed >= self._began  # else by an earlier life
         zoneset = self.zoneset
         if hosted.unsigned != (keys is None):
             hosted.unsigned = keys is None
@@ -140,8 +155,12 @@ class Hosting:
             return ZoneLoad(config.origin, Change.REFUSED, str(error))
         hosted.fingerprint, hosted.zone = fingerprint, zone
         if hosted.custodian is not None:
-            if config.signed:
+            if config.signed and config.parent == before.parent:
                 hosted.custodian.reconfigure(config.policy, config.ksk_arn)
+            elif config.signed:
+                # Another one takes up its ring, when the caller asks for what is missing.
+                hosted.keeping.cancel()
+                hosted.custodian = None
             else:
                 self._dismiss(hosted)
         self._replace(self.zoneset.with_zone(_as_served(hosted, zone)))

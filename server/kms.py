@@ -37,15 +37,21 @@ class KmsAccess(NamedTuple):
 
 @asynccontextmanager
 async def open_kms(
-    config: KmsConfig, state: StateDir, now: Callable[[], float], nursery: trio.Nursery
+    config: KmsConfig,
+    state: StateDir,
+    now: Callable[[], float],
+    nursery: trio.Nursery,
+    on_call: Callable[[str, str, float], None] | None = None,
 ) -> AsyncIterator[KmsAccess]:
-    """Open what the configuration names; an embedded emulator runs in `nursery`.
+    """Open what the configuration names; an embedded emulator runs in `nursery`. `on_call` is told of every call.
 
     Raises `server.listen.PortInUse`, `KmsError` for a configuration that leads nowhere, and what `run_emulator` raises.
     """
     # A credential process that hangs is left behind at the time-out: botocore would wait for it for ever.
     patient = partial(trio.to_thread.run_sync, abandon_on_cancel=True)
-    connect = partial(KmsClient, run_blocking=patient, now=now, monotonic=time.monotonic, region=config.region)
+    connect = partial(
+        KmsClient, run_blocking=patient, now=now, monotonic=time.monotonic, region=config.region, on_call=on_call
+    )
     async with AsyncExitStack() as clients:
         if config.endpoint is None:
             emulator = await _embedded(config, state, now, nursery)

@@ -11,8 +11,11 @@ from typing import Protocol
 
 import msgspec
 
+from keys.commands import Command
+from keys.events import Entry
 from keys.status import Condition, ZoneStatus
 from server.statedir import StateDir
+from server.timeline import Timeline
 
 
 class Outcome(enum.Enum):
@@ -41,6 +44,10 @@ class ZoneReport(msgspec.Struct, frozen=True, kw_only=True):
     """The records to put into the parent zone, whole lines."""
     keys: ZoneStatus | None = None
     """Of a signed zone."""
+    parent: str = "none"
+    """Where the DS is looked up, as the setting has it."""
+    refreshes: int = 0
+    """How often the DNSKEY RRset was signed anew since the server was started."""
 
 
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +64,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     kms: str
     """URL of the KMS."""
     zones: tuple[ZoneReport, ...]
+    metrics: str | None = None
+    """URL of the metrics, where they are not on the control socket only."""
 
 
 class ReloadOutcome(enum.Enum):
@@ -87,6 +96,14 @@ class ReloadReport(msgspec.Struct, frozen=True):
     zones: tuple[ZoneReload, ...]
 
 
+class Planned(msgspec.Struct, frozen=True):
+    """An action to come."""
+
+    at: int
+    action: str
+    reason: str
+
+
 class Operations(Protocol):
     """A running server, to the control protocol."""
 
@@ -102,6 +119,21 @@ class Operations(Protocol):
 
         Raises `ConfigError`; then nothing changed.
         """
+
+    async def request(self, origin: str, command: Command) -> None:
+        """Have something done to the keys of the signed zone `origin`.
+
+        Raises `RequestRefusedError` and `StateError`.
+        """
+
+    async def plan(self, origin: str, until: int) -> tuple[Planned, ...]:
+        """Every action to come for the keys of the signed zone `origin`, if each one succeeds at once."""
+
+    async def events(self, origin: str, since: int) -> tuple[Entry, ...]:
+        """The event log of the zone `origin`, oldest first."""
+
+    async def timeline(self, origin: str, since: int, until: int) -> Timeline:
+        """The keys of the signed zone `origin` over time."""
 
     async def backup_database(self, to: Path) -> None:
         """Write a consistent copy of the database. Raises `StateError`."""
@@ -124,6 +156,7 @@ SHORT_RUNWAY = 86400
 _CONDITIONS = {
     Condition.SIGNING: Level.OK,
     Condition.UNSIGNED: Level.OK,
+    Condition.UNSIGNED: Level.OK,
     Condition.STARTING: Level.WARNING,
     Condition.TROUBLED: Level.WARNING,
     Condition.FAILING: Level.CRITICAL,
@@ -139,7 +172,8 @@ def zone_level(zone: ZoneReport, now: int) -> Level:
     if zone.keys is None:
         return level
     level = max(level, _CONDITIONS[zone.keys.condition])
-    if level is Level.WARNING and zone.keys.valid_until is not None and zone.keys.valid_until - now < SHORT_RUNWAY:
+    ends = [end for end in (zone.keys.valid_until, zone.keys.safe_until) if end is not None]
+    if level is Level.WARNING and ends and min(ends) - now < SHORT_RUNWAY:
         return Level.CRITICAL
     return level
 

@@ -5,7 +5,6 @@ The same words with and without a terminal; colour only on one.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -14,13 +13,13 @@ from rich.text import Text
 
 from keys.status import Condition
 from server.addresses import parse_address
+from server.keyreport import COLOURS, keys_table, moment, print_key_lines, print_line, span
 from server.operations import Level, ReloadOutcome, ReloadReport, ServerStatus, ZoneReport, server_level, zone_level
 from server.trust import commands
 
 _WIDE = 500
 """Columns of what is no terminal."""
 
-_COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "bold red"}
 _OUTCOMES = {
     ReloadOutcome.REPLACED: "green",
     ReloadOutcome.UNCHANGED: "dim",
@@ -47,44 +46,37 @@ def print_banner(console: Console, status: ServerStatus, trust: Path) -> None:
         console.print("\nDS records for the parent zones:", style="bold")
         for zone in signed:
             for line in zone.ds:
-                _print_line(console, f"  {line}")
+                print_line(console, f"  {line}")
         _print_commands(console, signed[0], status, trust)
+    if status.metrics is not None:
+        print_line(console, f"\nMetrics for Prometheus: {status.metrics}", "dim")
     console.print()
     ready = sum(zone_level(zone, status.now) is not Level.CRITICAL for zone in status.zones)
-    _print_line(
+    print_line(
         console,
         f"Ready: {_count(ready, len(status.zones))} on {', '.join(status.listeners)} (UDP and TCP), KMS {status.kms}, "
         f"state {status.state}",
-        _COLOURS[server_level(status)],
+        COLOURS[server_level(status)],
     )
 
 
 def print_status(console: Console, status: ServerStatus) -> None:
     """What `status` prints. The first word is the level."""
     level = server_level(status)
-    _print_line(
+    print_line(
         console,
         f"{level.name}: {_count(len(status.zones), len(status.zones))} on {', '.join(status.listeners)}, "
         f"up {span(status.now - status.started)}",
-        _COLOURS[level],
+        COLOURS[level],
     )
     console.print(_zones(status))
     _print_problems(console, status)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("KEY", "TAG", "STATE", "WHERE"):
-        table.add_column(column, overflow="fold")
-    for zone in status.zones:
-        for ksk in zone.keys.ksks if zone.keys else ():
-            table.add_row(f"{zone.origin} KSK", str(ksk.key_tag or "?"), ksk.status.value, ksk.arn or "")
-        for zsk in zone.keys.zsks if zone.keys else ():
-            table.add_row(f"{zone.origin} ZSK", str(zsk.key_tag), zsk.phase.value, "")
-    if table.row_count:
+    signed = [zone for zone in status.zones if zone.keys is not None and (zone.keys.ksks or zone.keys.zsks)]
+    if signed:
         console.print()
-        console.print(table)
-    for zone in status.zones:
-        if zone.keys is not None and zone.keys.next_action is not None:
-            when = f"in {span(zone.keys.next_at - status.now)}" if zone.keys.next_at is not None else "now"
-            _print_line(console, f"{zone.origin} next: {zone.keys.next_action} {when} ({zone.keys.next_why})", "dim")
+        console.print(keys_table(signed, status.now))
+    for zone in signed:
+        print_key_lines(console, zone, status.now)
 
 
 def print_reload(console: Console, report: ReloadReport) -> None:
@@ -92,16 +84,7 @@ def print_reload(console: Console, report: ReloadReport) -> None:
     for zone in report.zones:
         serial = "" if zone.serial is None else f" serial {zone.serial}"
         reason = f": {zone.reason}" if zone.reason else ""
-        _print_line(console, f"{zone.origin} {zone.outcome.value}{serial}{reason}", _OUTCOMES[zone.outcome])
-
-
-def span(seconds: int) -> str:
-    """A duration in its two largest units: `4d 23h`, `59m 3s`."""
-    if seconds < 0:
-        return f"-{span(-seconds)}"
-    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
-    first = next((n for n, (value, _) in enumerate(parts) if value), 3)
-    return " ".join(f"{value}{unit}" for value, unit in parts[first : first + 2])
+        print_line(console, f"{zone.origin} {zone.outcome.value}{serial}{reason}", _OUTCOMES[zone.outcome])
 
 
 def _zones(status: ServerStatus) -> Table:
@@ -114,8 +97,8 @@ def _zones(status: ServerStatus) -> Table:
             zone.origin,
             "-" if zone.serial is None else str(zone.serial),
             zone.denial if zone.signed else "-",
-            Text(_condition(zone), style=_COLOURS[zone_level(zone, status.now)]),
-            f"{_utc(until)} ({span(until - status.now)})" if until is not None else "-",
+            Text(_condition(zone), style=COLOURS[zone_level(zone, status.now)]),
+            moment(until, status.now) if until is not None else "-",
         )
     return table
 
@@ -130,35 +113,26 @@ def _condition(zone: ZoneReport) -> str:
 
 def _print_problems(console: Console, status: ServerStatus) -> None:
     for zone in status.zones:
-        style = _COLOURS[zone_level(zone, status.now)]
+        style = COLOURS[zone_level(zone, status.now)]
         if zone.refused:
-            _print_line(console, f"{zone.origin} file refused: {zone.refused}", style)
+            print_line(console, f"{zone.origin} file refused: {zone.refused}", style)
         if zone.keys is not None and zone.keys.problem:
-            _print_line(console, f"{zone.origin} keys: {zone.keys.problem}", style)
+            print_line(console, f"{zone.origin} keys: {zone.keys.problem}", style)
         if zone.keys is not None and zone.keys.notice:
-            _print_line(console, f"{zone.origin} notice: {zone.keys.notice}", "yellow")
+            print_line(console, f"{zone.origin} notice: {zone.keys.notice}", "yellow")
 
 
 def _print_commands(console: Console, zone: ZoneReport, status: ServerStatus, trust: Path) -> None:
     paste = commands(trust, zone.origin, zone.example, [parse_address(text) for text in status.listeners])
     console.print("\nTo try it:", style="bold")
     for line in (paste.dig, paste.delv):
-        _print_line(console, f"  {line}", "cyan")
+        print_line(console, f"  {line}", "cyan")
     console.print("\nA validating resolver, and a query through it:", style="bold")
     for line in (paste.unbound, paste.through_unbound):
-        _print_line(console, f"  {line}", "cyan")
-    _print_line(console, f"\nTrust anchors and resolver configuration: {trust}/", "dim")
-
-
-def _print_line(console: Console, text: str, style: str = "") -> None:
-    """Whole, however narrow the terminal: it is there to be copied."""
-    console.print(Text(text, style=style), soft_wrap=True)
+        print_line(console, f"  {line}", "cyan")
+    print_line(console, f"\nTrust anchors and resolver configuration: {trust}/", "dim")
 
 
 def _count(ready: int, total: int) -> str:
     zones = f"{total} zone" if total == 1 else f"{total} zones"
     return zones if ready == total else f"{ready} of {zones}"
-
-
-def _utc(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%MZ")

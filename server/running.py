@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import dns.rdatatype
 import trio
 
+from keys.commands import WRONG_SIGNING, Command, RequestRefusedError
+from keys.custodian import Custodian
+from keys.events import Entry
+from keys.forecast import forecast, steps
 from keys.store import Store
 from server.addresses import Address
 from server.config import Config
 from server.hosting import Change, Hosted, Hosting, ZoneLoad
 from server.operations import (
     Outcome,
+    Planned,
     ReloadOutcome,
     ReloadReport,
     ServerStatus,
@@ -24,6 +30,7 @@ from server.operations import (
     ZoneReport,
 )
 from server.statedir import StateDir
+from server.timeline import Timeline, timeline
 from server.trust import ZoneTrust, ds_records, trust_files, write_trust
 from zones import names
 from zones.zone import TYPE_A, TYPE_SOA, Zone
@@ -49,7 +56,9 @@ class Running:
         hosting: Hosting,
         listeners: Sequence[Address],
         kms: str,
+        watching: Address | None = None,
     ) -> None:
+        """`kms` is its URL, `watching` the address of /metrics."""
         self.config = config
         self.state = state
         self.listeners = tuple(listeners)
@@ -57,6 +66,7 @@ class Running:
         self._store = store
         self._hosting = hosting
         self._kms = kms
+        self._watching = watching
         self._started = int(time.time())
         self._outcome: Outcome | None = None
         self._over = trio.Event()
@@ -89,6 +99,7 @@ class Running:
             state=str(self.state.path),
             listeners=tuple(str(address) for address in self.listeners),
             kms=self._kms,
+            metrics=f"http://{self._watching}/metrics" if self._watching is not None else None,
             zones=tuple(self._report(hosted) for _, hosted in sorted(self._hosting.hosted.items())),
         )
 
@@ -106,7 +117,40 @@ class Running:
             refused=hosted.problem,
             ds=tuple(ds_records(trust)),
             keys=hosted.custodian.status if hosted.custodian is not None else None,
+            parent=str(hosted.config.parent or "none"),
+            refreshes=hosted.refreshes,
         )
+
+    async def plan(self, origin: str, until: int) -> tuple[Planned, ...]:
+        """As `Operations.plan`."""
+        hosted, custodian = self._kept(origin)
+        ring, policy, ksk_arn = custodian.ring, custodian.policy, hosted.config.ksk_arn
+        ahead = partial(forecast, ring, policy, int(time.time()), until, ksk_arn)
+        return await trio.to_thread.run_sync(
+            lambda: tuple(Planned(at, type(action).__name__, why) for at, action, why in ahead())
+        )
+
+    async def events(self, origin: str, since: int) -> tuple[Entry, ...]:
+        """As `Operations.events`."""
+        return await trio.to_thread.run_sync(self._store.events, names.from_text(origin), since)
+
+    async def timeline(self, origin: str, since: int, until: int) -> Timeline:
+        """As `Operations.timeline`."""
+        hosted, custodian = self._kept(origin)
+        ring, policy, ksk_arn = custodian.ring, custodian.policy, hosted.config.ksk_arn
+        now = int(time.time())
+
+        def drawn() -> Timeline:
+            past = self._store.events(ring.origin)  # all of it: what began long ago goes on
+            return timeline(ring, policy, past, steps(ring, policy, now, until, ksk_arn), now, since, until)
+
+        return await trio.to_thread.run_sync(drawn)
+
+    def _kept(self, origin: str) -> tuple[Hosted, Custodian]:
+        hosted = self._hosting.hosted.get(names.from_text(origin))
+        if hosted is None or hosted.custodian is None:
+            raise RequestRefusedError(WRONG_SIGNING, f"{origin} has no keys: it is not served, or served unsigned.")
+        return hosted, hosted.custodian
 
     # What it is told
 
@@ -121,6 +165,11 @@ class Running:
         served = self._hosting.zoneset.get(names.from_text(load.origin))
         serial = served.zone.serial if served is not None else None
         return ZoneReload(origin=load.origin, outcome=_RELOADED[load.change], serial=serial, reason=load.reason)
+
+    async def request(self, origin: str, command: Command) -> None:
+        """As `Operations.request`."""
+        _, custodian = self._kept(origin)
+        await custodian.request(command)
 
     async def backup_database(self, to: Path) -> None:
         """As `Operations.backup_database`."""

@@ -9,6 +9,7 @@ import click
 from server.cli.check import check
 from server.cli.control import backup, ds, reload, restore, status
 from server.cli.exits import DeclaredGroup
+from server.cli.keys import dnssec, events, ksk, plan, rollover, timeline, trust_clock
 from server.cli.serve import kms, serve
 
 _EPILOG = """\b
@@ -20,6 +21,10 @@ Examples:
   signwright check zones/ signwright.toml         what is wrong, as file:line: reason
   signwright ds lab.example                       the DS records for the parent zone
   signwright status || page-somebody              0 well, 1 warning, 2 critical
+  signwright plan lab.example --until 90d         what will be done to the keys, and why
+  signwright timeline lab.example --svg keys.svg  the same as a picture, with the past
+  signwright rollover lab.example                 a new zone-signing key, now
+  signwright ksk --help                           key-signing keys, and how to roll them over
   signwright backup state-$(date +%F).tar.gz
 
 \b
@@ -42,7 +47,23 @@ def cli() -> None:
     """
 
 
-for command in (serve, check, status, ds, reload, backup, restore, kms):
+for command in (
+    serve,
+    check,
+    status,
+    ds,
+    plan,
+    timeline,
+    events,
+    rollover,
+    ksk,
+    dnssec,
+    trust_clock,
+    reload,
+    backup,
+    restore,
+    kms,
+):
     cli.add_command(command)
 
 

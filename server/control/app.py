@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from tempfile import TemporaryFile
 from typing import IO, Any
 
@@ -16,12 +16,21 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from keys.commands import EXISTS, NO_SUCH_KSK, Command, RequestRefusedError
 from keys.seal import StateError
+from server import metrics
 from server.archive import LARGEST, stage_archive, write_archive
+from server.control.commands import COMMAND_TYPES
 from server.operations import Level, Operations, ZoneReport, server_level
 from server.settings import ConfigError
 
 _CHUNK = 1 << 16
+_DAY = 86400
+_FARTHEST = 5 * 366 * _DAY
+"""Seconds that may be looked ahead."""
+_STATUSES = {NO_SUCH_KSK: 404, EXISTS: 409}
+"""Of refused requests, as Route 53 has them; 400 for the rest."""
+_COMMANDS = msgspec.json.Decoder(COMMAND_TYPES)
 
 
 class RefusedError(Exception):
@@ -34,20 +43,25 @@ class RefusedError(Exception):
         self.message = message
 
 
-def control_app(operations: Operations) -> Starlette:
-    """The application to serve on the control socket."""
-    control = _Control(operations)
+def control_app(operations: Operations, exposition: Callable[[], bytes]) -> Starlette:
+    """The application to serve on the control socket. `exposition` gives the text of /metrics."""
+    control = _Control(operations, exposition)
     return Starlette(
         routes=[
-            Route("/healthz", control.health, methods=["GET"]),
+            *_watching(control),
             Route("/status", control.status, methods=["GET"]),
             Route("/reload", control.reload, methods=["POST"]),
             Route("/zones/{zone}/ds", control.ds, methods=["GET"]),
+            Route("/zones/{zone}/plan", control.plan, methods=["GET"]),
+            Route("/zones/{zone}/events", control.events, methods=["GET"]),
+            Route("/zones/{zone}/timeline", control.timeline, methods=["GET"]),
+            Route("/zones/{zone}/commands", control.command, methods=["POST"]),
             Route("/backup", control.backup, methods=["POST"]),
             Route("/restore", control.restore, methods=["POST"]),
         ],
         exception_handlers={
             RefusedError: _refused,
+            RequestRefusedError: _request_refused,
             StateError: _declared,
             ConfigError: _declared,
             HTTPException: _http_error,
@@ -55,13 +69,31 @@ def control_app(operations: Operations) -> Starlette:
     )
 
 
+def watching_app(operations: Operations, exposition: Callable[[], bytes]) -> Starlette:
+    """What monitoring may ask without being known: /healthz and /metrics, and nothing else."""
+    return Starlette(
+        routes=_watching(_Control(operations, exposition)), exception_handlers={HTTPException: _http_error}
+    )
+
+
+def _watching(control: _Control) -> list[Route]:
+    return [
+        Route("/healthz", control.health, methods=["GET"]),
+        Route("/metrics", control.metrics, methods=["GET"]),
+    ]
+
+
 class _Control:
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: Operations, exposition: Callable[[], bytes]) -> None:
         self._operations = operations
+        self._exposition = exposition
 
     async def health(self, _: Request) -> Response:
         level = server_level(self._operations.status())
         return _json({"level": level.name.lower()}, 503 if level is Level.CRITICAL else 200)
+
+    async def metrics(self, _: Request) -> Response:
+        return Response(self._exposition(), media_type=metrics.CONTENT_TYPE)
 
     async def status(self, _: Request) -> Response:
         return _json(self._operations.status())
@@ -78,6 +110,37 @@ class _Control:
             reason = f": {problem}" if problem else ""
             raise RefusedError(409, "NotReady", f"{zone.origin} has no signed key-signing key yet{reason}")
         return _json({"zone": zone.origin, "ds": zone.ds})
+
+    async def plan(self, request: Request) -> Response:
+        zone = self._with_keys(request)
+        now = self._operations.status().now
+        return _json(await self._operations.plan(zone.origin, now + _seconds(request, "ahead", 90 * _DAY)))
+
+    async def events(self, request: Request) -> Response:
+        zone = self._zone(request.path_params["zone"])
+        return _json(await self._operations.events(zone.origin, _seconds(request, "since", 0, most=1 << 40)))
+
+    async def timeline(self, request: Request) -> Response:
+        zone = self._with_keys(request)
+        now = self._operations.status().now
+        since, until = now - _seconds(request, "back", 30 * _DAY), now + _seconds(request, "ahead", 60 * _DAY)
+        return _json(await self._operations.timeline(zone.origin, since, until))
+
+    async def command(self, request: Request) -> Response:
+        zone = self._with_keys(request)
+        try:
+            command: Command = _COMMANDS.decode(await request.body())
+        except msgspec.MsgspecError as error:
+            raise RefusedError(400, "InvalidInput", str(error)) from None
+        await self._operations.request(zone.origin, command)
+        return _json(self._zone(zone.origin))
+
+    def _with_keys(self, request: Request) -> ZoneReport:
+        zone = self._zone(request.path_params["zone"])
+        if zone.keys is None:
+            why = "the setting signed is false" if not zone.signed else "its file could not be loaded"
+            raise RefusedError(409, "NotSigned", f"{zone.origin} has no keys: {why}")
+        return zone
 
     async def backup(self, _: Request) -> Response:
         state = self._operations.state
@@ -113,6 +176,14 @@ class _Control:
         return zones[origin]
 
 
+def _seconds(request: Request, name: str, default: int, most: int = _FARTHEST) -> int:
+    """A number of seconds from the query string."""
+    text = request.query_params.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and int(text) <= most):
+        raise RefusedError(400, "InvalidInput", f"{name}={text}: give seconds, at most {most}")
+    return int(text)
+
+
 async def _sent(spool: IO[bytes]) -> AsyncIterator[bytes]:
     with spool:
         spool.seek(0)
@@ -137,6 +208,11 @@ def _json(value: Any, status: int = 200, background: BackgroundTask | None = Non
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
     return _json({"error": error.error, "message": error.message}, error.status)
+
+
+async def _request_refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestRefusedError)
+    return _json({"error": error.code, "message": error.message}, _STATUSES.get(error.code, 400))
 
 
 async def _declared(_: Request, error: Exception) -> Response:

@@ -14,15 +14,22 @@ from typing import Any, BinaryIO
 import httpx2
 import msgspec
 
-from server.operations import ReloadReport, ServerStatus
+from keys.commands import Command
+from keys.events import Entry
+from server.operations import Planned, ReloadReport, ServerStatus, ZoneReport
 from server.statedir import StateDir, check_socket_path
+from server.timeline import Timeline
 
 _TIMEOUT = httpx2.Timeout(300, connect=5)
 """Seconds; a reload of large zones takes a while."""
 
 
 class ControlError(Exception):
-    """The server did not do as asked; the message says why."""
+    """The server did not do as asked; the message says why. `code` is the server's name for it, where it has one."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class NoServerError(ControlError):
@@ -50,6 +57,29 @@ class ControlClient:
         with self._asked("GET", f"/zones/{zone}/ds") as response:
             return msgspec.json.decode(response.read(), type=dict[str, Any])["ds"]  # type: ignore[no-any-return]
 
+    def plan(self, zone: str, ahead: int) -> list[Planned]:
+        """Every action to come within `ahead` seconds."""
+        with self._asked("GET", f"/zones/{zone}/plan?ahead={ahead}") as response:
+            return msgspec.json.decode(response.read(), type=list[Planned])
+
+    def events(self, zone: str, since: int) -> list[Entry]:
+        """The event log since a time, oldest first."""
+        with self._asked("GET", f"/zones/{zone}/events?since={since}") as response:
+            return msgspec.json.decode(response.read(), type=list[Entry])
+
+    def timeline(self, zone: str, back: int, ahead: int) -> Timeline:
+        """The keys of a zone from `back` seconds before now to `ahead` after it."""
+        with self._asked("GET", f"/zones/{zone}/timeline?back={back}&ahead={ahead}") as response:
+            return msgspec.json.decode(response.read(), type=Timeline)
+
+    def request(self, zone: str, command: Command) -> ZoneReport:
+        """Have something done to a zone's keys; how the zone is then. A refusal's message begins with its code."""
+        try:
+            with self._asked("POST", f"/zones/{zone}/commands", msgspec.json.encode(command)) as response:
+                return msgspec.json.decode(response.read(), type=ZoneReport)
+        except ControlError as error:
+            raise ControlError(f"{error.code}: {error}", error.code) if error.code else error from None
+
     def backup(self, to: Path) -> None:
         """Have it written to `to`, which must not exist. Raises `OSError` too."""
         with self._asked("POST", "/backup") as response, new_private_file(to) as file:
@@ -63,7 +93,9 @@ class ControlClient:
             return str(msgspec.json.decode(response.read(), type=dict[str, str])["kept"])
 
     @contextmanager
-    def _asked(self, method: str, path: str, content: Iterator[bytes] | None = None) -> Iterator[httpx2.Response]:
+    def _asked(
+        self, method: str, path: str, content: Iterator[bytes] | bytes | None = None
+    ) -> Iterator[httpx2.Response]:
         self._check_server()
         address = self._state.control_socket
         transport = httpx2.HTTPTransport(uds=str(address))
@@ -73,7 +105,7 @@ class ControlClient:
                 client.stream(method, path, content=content) as response,
             ):
                 if response.is_error:
-                    raise ControlError(_message(response))
+                    raise _error(response)
                 yield response
         except httpx2.HTTPError as error:
             raise ControlError(f"the server at {address} broke off: {error or type(error).__name__}") from None
@@ -114,8 +146,9 @@ def new_private_file(path: Path) -> Iterator[BinaryIO]:
             raise
 
 
-def _message(response: httpx2.Response) -> str:
+def _error(response: httpx2.Response) -> ControlError:
     try:
-        return str(msgspec.json.decode(response.read(), type=dict[str, str])["message"])
-    except (msgspec.DecodeError, KeyError):
-        return f"the server answered {response.status_code}"
+        said = msgspec.json.decode(response.read(), type=dict[str, str])
+        return ControlError(said["message"], said["error"])
+    except (msgspec.MsgspecError, KeyError):
+        return ControlError(f"the server answered {response.status_code}")

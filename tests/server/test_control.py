@@ -16,16 +16,31 @@ import msgspec
 import pytest
 import trio
 
+from keys.commands import (
+    ActivateKsk,
+    Command,
+    CreateKsk,
+    DeactivateKsk,
+    DeleteKsk,
+    DisableSigning,
+    EmergencyRollover,
+    EnableSigning,
+    RequestRefusedError,
+    StartRollover,
+    TrustClock,
+)
+from keys.events import Entry
 from keys.http import serve_http
 from keys.seal import StateError
 from keys.status import Condition, ZoneStatus
 from keys.store import Store
 from server.archive import write_archive
-from server.control.app import control_app
+from server.control.app import control_app, watching_app
 from server.control.client import ControlClient, ControlError, NoServerError
 from server.control.sockets import bind_control
 from server.operations import (
     Level,
+    Planned,
     ReloadOutcome,
     ReloadReport,
     ServerStatus,
@@ -36,6 +51,7 @@ from server.operations import (
 )
 from server.settings import ConfigError
 from server.statedir import StateDir, finish_restore, open_state
+from server.timeline import Row, Span, Timeline
 
 NOW = 1_767_225_600
 DS = "lab.example. 3600 IN DS 1 13 2 " + "AB" * 32
@@ -68,6 +84,9 @@ ZONES = (
     zone("plain.example.", signed=False),
     zone("new.example.", keys=keys(Condition.STARTING, "Sign: AccessDeniedException: no")),
 )
+PLAN = (Planned(NOW + 60, "SignKeyset", "regular refresh"),)
+EVENTS = (Entry(NOW - 60, "KeysetSigned", "regular refresh", ("r-1", "r-2")),)
+TIMELINE = Timeline("lab.example.", 0, 5, 9, None, (Row("ZSK 1", 7, (Span(1, 9, "active"),)),))
 RELOADED = ReloadReport(
     (
         ZoneReload(origin="lab.example.", outcome=ReloadOutcome.REPLACED, serial=2),
@@ -84,6 +103,26 @@ class Server:
         self.store = store
         self.zones: tuple[ZoneReport, ...] = ZONES
         self.restarted = trio.Event()
+        self.asked: list[tuple[object, ...]] = []
+        self.refusal: RequestRefusedError | None = None
+
+    async def request(self, origin: str, command: Command) -> None:
+        await trio.lowlevel.checkpoint()
+        self.asked.append((origin, command))
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def plan(self, origin: str, until: int) -> tuple[Planned, ...]:
+        self.asked.append((origin, until))
+        return PLAN
+
+    async def events(self, origin: str, since: int) -> tuple[Entry, ...]:
+        self.asked.append((origin, since))
+        return EVENTS
+
+    async def timeline(self, origin: str, since: int, until: int) -> Timeline:
+        self.asked.append((origin, since, until))
+        return TIMELINE
 
     def status(self) -> ServerStatus:
         return ServerStatus(
@@ -119,7 +158,7 @@ async def running(state: StateDir) -> AsyncIterator[Server]:
     with Store.open(state.path, os.urandom) as store:
         server = Server(state, store)
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve_http, control_app(server), bind_control(state.control_socket))
+            await nursery.start(serve_http, control_app(server, lambda: b"up 1\n"), bind_control(state.control_socket))
             yield server
             nursery.cancel_scope.cancel()
 
@@ -150,6 +189,82 @@ async def test_status_reload_and_ds(state: StateDir) -> None:
         ]:
             with pytest.raises(ControlError, match=message):
                 await trio.to_thread.run_sync(client.ds, name)
+
+
+COMMANDS: list[Command] = [
+    CreateKsk("ksk_2", None, active=False),
+    ActivateKsk("ksk_2"),
+    DeactivateKsk("ksk_1", force=True),
+    DeleteKsk("ksk_1"),
+    StartRollover(),
+    EmergencyRollover(),
+    EnableSigning(),
+    DisableSigning(force=True),
+    TrustClock(),
+]
+
+
+async def test_every_command_reaches_the_keys_of_its_zone(state: StateDir) -> None:
+    client = ControlClient(state)
+    async with running(state) as server:
+        for command in COMMANDS:
+            after = await trio.to_thread.run_sync(client.request, "LAB.example", command)
+            assert after == ZONES[0]
+        assert server.asked == [("lab.example.", command) for command in COMMANDS]
+    assert {type(command) for command in COMMANDS} == set(Command.__subclasses__())
+
+
+async def test_a_refusal_is_route_53s_code_and_message(state: StateDir) -> None:
+    transport = httpx2.AsyncHTTPTransport(uds=str(state.control_socket))
+    async with running(state) as server, httpx2.AsyncClient(transport=transport, base_url="http://x") as client:
+        for code, status in [
+            ("NoSuchKeySigningKey", 404),
+            ("KeySigningKeyAlreadyExists", 409),
+            ("KeySigningKeyInParentDSRecord", 400),
+        ]:
+            server.refusal = RequestRefusedError(code, "No.")
+            response = await client.post("/zones/lab.example/commands", json={"type": "ActivateKsk", "name": "k"})
+            assert (response.status_code, response.json()) == (status, {"error": code, "message": "No."})
+        with pytest.raises(ControlError, match=r"^KeySigningKeyInParentDSRecord: No\.$") as raised:
+            await trio.to_thread.run_sync(ControlClient(state).request, "lab.example", StartRollover())
+        assert raised.value.code == "KeySigningKeyInParentDSRecord"
+        for body in (b"", b"{}", b'{"type": "Explode"}', b'{"type": "ActivateKsk"}', b"\xff"):
+            response = await client.post("/zones/lab.example/commands", content=body)
+            assert (response.status_code, response.json()["error"]) == (400, "InvalidInput")
+        response = await client.post("/zones/plain.example/commands", json={"type": "StartRollover"})
+        assert (response.status_code, response.json()) == (
+            409,
+            {"error": "NotSigned", "message": "plain.example. has no keys: the setting signed is false"},
+        )
+
+
+async def test_what_was_and_what_will_be(state: StateDir) -> None:
+    client = ControlClient(state)
+    async with running(state) as server:
+        assert await trio.to_thread.run_sync(client.plan, "lab.example", 600) == list(PLAN)
+        assert await trio.to_thread.run_sync(client.events, "lab.example", 7) == list(EVENTS)
+        assert await trio.to_thread.run_sync(client.timeline, "lab.example", 60, 600) == TIMELINE
+        assert server.asked == [
+            ("lab.example.", NOW + 600),
+            ("lab.example.", 7),
+            ("lab.example.", NOW - 60, NOW + 600),
+        ]
+        for ahead in (-1, 10**9):
+            with pytest.raises(ControlError, match="give seconds, at most"):
+                await trio.to_thread.run_sync(client.plan, "lab.example", ahead)
+
+
+async def test_monitoring_may_ask_how_things_are_and_nothing_else(state: StateDir) -> None:
+    with Store.open(state.path, os.urandom) as store:
+        app = watching_app(Server(state, store), lambda: b"up 1\n")
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://x") as client:
+            response = await client.get("/metrics")
+            assert (response.status_code, response.text) == (200, "up 1\n")
+            assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+            assert (await client.get("/healthz")).json() == {"level": "warning"}
+            for path in ("/status", "/zones/lab.example/plan", "/backup"):
+                assert (await client.get(path)).status_code == 404
+            assert (await client.post("/zones/lab.example/commands")).status_code == 404
 
 
 async def test_backup_and_restore(state: StateDir, tmp_path: Path) -> None:
@@ -232,7 +347,11 @@ async def test_health_and_what_is_not_there(state: StateDir) -> None:
 
 def test_levels() -> None:
     levels = {
-        Level.OK: [zone("a.", keys=keys(Condition.SIGNING)), zone("b.", signed=False)],
+        Level.OK: [
+            zone("a.", keys=keys(Condition.SIGNING)),
+            zone("b.", signed=False),
+            zone("a.", keys=keys(Condition.UNSIGNED)),
+        ],
         Level.WARNING: [
             zone("a.", keys=keys(Condition.TROUBLED, "x")),
             zone("a.", keys=keys(Condition.STARTING)),
@@ -240,6 +359,7 @@ def test_levels() -> None:
         ],
         Level.CRITICAL: [
             zone("a.", keys=keys(Condition.TROUBLED, "x", runway=86399)),
+            zone("a.", keys=msgspec.structs.replace(keys(Condition.TROUBLED, "x"), safe_until=NOW + 86399)),
             zone("a.", keys=keys(Condition.FAILING)),
             zone("a.", keys=keys(Condition.FROZEN)),
             zone("a."),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
-from keys.ring import KskStatus, ZskPhase
+from keys.events import Entry
+from keys.ring import KskStatus, Trouble, ZskPhase
 from keys.status import Condition, KskReport, ZoneStatus, ZskReport
-from server.operations import ReloadOutcome, ReloadReport, ServerStatus, ZoneReload, ZoneReport
-from server.report import console_for_people, print_banner, print_reload, print_status, span
+from server.keyreport import events_table, plan_table, span
+from server.operations import Planned, ReloadOutcome, ReloadReport, ServerStatus, ZoneReload, ZoneReport
+from server.report import console_for_people, print_banner, print_reload, print_status
 
 NOW = 1_767_225_600  # 2026-01-01 00:00:00 UTC
 ARN = "arn:aws:kms:us-east-1:000000000000:key/9d2c8a4e-5b7f-4e57-8a37-0f6f6c1d2e3b"
@@ -130,9 +133,113 @@ def test_status() -> None:
     lines = [line.rstrip() for line in to.getvalue().splitlines()]
     assert lines[0] == "CRITICAL: 3 zones on 0.0.0.0:5300, [::1]:5300, up 1h 2m"
     assert "lab.example. keys: Sign: DisabledException: the key is disabled" in lines
-    assert f"lab.example. KSK  258  ACTIVE  {ARN}" in lines
-    assert "lab.example. ZSK  77   active" in lines
+    assert lines[8:11] == [
+        "KEY                 TAG  STATE   SINCE              VALID WITHOUT KMS UNTIL",
+        "lab.example. ksk_1  258  ACTIVE  -                  -                        "
+        "DS may be added since 2026-01-01 00:00Z; the parent is not looked at",
+        "lab.example. ZSK 1  77   active  2026-01-01 00:00Z  -",
+    ]
     assert lines[-1] == "lab.example. next: SignKeyset in 1d 0h (regular refresh)"
+
+
+def test_a_key_that_needs_action_says_why_since_when_and_until_when_the_zone_is_safe() -> None:
+    trouble = Trouble("Sign", "DisabledException", "it is disabled", "r-1", True, NOW - 7200, NOW - 60, 3)
+    broken = KskReport(
+        name="ksk_1",
+        status=KskStatus.ACTION_NEEDED,
+        arn=ARN,
+        key_tag=258,
+        ds=None,
+        published=NOW - 86400,
+        ready=NOW - 80000,
+        valid_until=NOW + 3 * 86400,
+        trouble=trouble,
+        message="Sign: DisabledException: it is disabled",
+        changed=NOW - 7200,
+        ds_named=True,
+    )
+    joining = msgspec.structs.replace(
+        broken,
+        name="ksk_2",
+        status=KskStatus.ACTIVE,
+        trouble=None,
+        ready=NOW + 3600,
+        ds_named=False,
+        removable=NOW + 60,
+    )
+    retired = ZskReport(
+        sequence=1,
+        key_tag=77,
+        phase=ZskPhase.RETIRED,
+        generated=NOW,
+        published=NOW,
+        activated=NOW,
+        retired=NOW,
+        removable=NOW + 600,
+        lost=NOW,
+    )
+    ready = ZskReport(
+        sequence=2, key_tag=78, phase=ZskPhase.PUBLISHED, generated=NOW, published=NOW, activated=None, ready=NOW + 300
+    )
+    zone = ZoneReport(
+        origin="lab.example.",
+        file="f",
+        serial=7,
+        signed=True,
+        denial="compact",
+        example="x A",
+        parent="192.0.2.53:53",
+        keys=msgspec.structs.replace(
+            keys(Condition.TROUBLED, "x"),
+            ksks=(broken, joining),
+            zsks=(retired, ready),
+            suspended_since=NOW - 7200,
+            safe_until=NOW + 3 * 86400,
+            rollover="suspended until ksk_1 can sign again",
+            rollover_at=None,
+        ),
+    )
+    to, console = plain()
+    print_status(console, msgspec.structs.replace(status(), zones=(zone,)))
+    lines = [line.rstrip() for line in to.getvalue().splitlines()]
+    assert lines[0].startswith("WARNING: 1 zone")
+    assert lines[5:] == [
+        "KEY                 TAG  STATE          SINCE              VALID WITHOUT KMS UNTIL",
+        "lab.example. ksk_1  258  ACTION_NEEDED  2025-12-31 22:00Z  2026-01-04 00:00Z (3d 0h)  "
+        "DS may be added since 2025-12-31 01:46Z; the parent's DS names it: KSK may not be removed",
+        "lab.example. ksk_2  258  ACTIVE         2025-12-31 22:00Z  2026-01-04 00:00Z (3d 0h)  "
+        "DS may be added from 2026-01-01 01:00Z (1h 0m); KSK may be removed from 2026-01-01 00:01Z (1m 0s)",
+        "lab.example. ZSK 1  77   retired        2026-01-01 00:00Z  -                          "
+        "lost at 2026-01-01 00:00Z; no cache holds what it signed from 2026-01-01 00:10Z (10m 0s)",
+        "lab.example. ZSK 2  78   published      2026-01-01 00:00Z  -                          "
+        "may sign from 2026-01-01 00:05Z (5m 0s)",
+        "lab.example. ksk_1 ACTION_NEEDED: Sign: DisabledException: it is disabled",
+        "lab.example. ZSK rotation is suspended since 2025-12-31 22:00Z; safe until 2026-01-04 00:00Z (3d 0h)",
+        "lab.example. rollover: suspended until ksk_1 can sign again",
+        "lab.example. next: SignKeyset in 1d 0h (regular refresh)",
+    ]
+
+
+def test_a_plan_folds_what_repeats_itself() -> None:
+    to, console = plain()
+    plan = [Planned(NOW + day * 86400, "SignKeyset", "regular refresh") for day in range(3)]
+    plan += [Planned(NOW + 3 * 86400, "GenerateZsk", "regular ZSK rollover")]
+    console.print(plan_table(plan, NOW))
+    assert [line.rstrip() for line in to.getvalue().splitlines()] == [
+        "TIME                                    IN     ACTION         WHY",
+        "2026-01-01 00:00Z to 2026-01-03 00:00Z  now    SignKeyset ×3  regular refresh",
+        "2026-01-04 00:00Z                       3d 0h  GenerateZsk    regular ZSK rollover",
+    ]
+
+
+def test_events_name_the_first_kms_call() -> None:
+    to, console = plain()
+    console.print(events_table([Entry(NOW, "KeysetSigned", "regular refresh", ("r-1", "r-2")), Entry(NOW, "X", "y")]))
+    assert [line.rstrip() for line in to.getvalue().splitlines()] == [
+        "TIME                  EVENT         WHY              KMS REQUEST",
+        "2026-01-01 00:00:00Z  KeysetSigned  regular refresh  r-1 and 1 more",
+        "2026-01-01 00:00:00Z  X             y",
+    ]
 
 
 def test_reload() -> None:

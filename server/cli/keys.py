@@ -1,0 +1,270 @@
+"""The commands about a zone's keys: what will be done and what was done, and what a person may have done."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from keys.commands import (
+    ActivateKsk,
+    Command,
+    CreateKsk,
+    DeactivateKsk,
+    DeleteKsk,
+    DisableSigning,
+    EmergencyRollover,
+    EnableSigning,
+    StartRollover,
+    TrustClock,
+)
+from server.cli.options import located, of_running_server
+from server.control.client import ControlClient, ControlError
+from server.keyreport import events_table, ksks_table, moment, plan_table, print_key_lines
+from server.operations import ZoneReport
+from server.picture import render_svg
+from server.report import console_for_people
+from server.settings import parse_duration
+
+_RISK = (
+    "with --force the parent was not looked at: if a DS there, or in a cache, names no other KSK of the zone, "
+    "validators find the zone bogus"
+)
+_UNCHECKED = "nothing was checked at the parent: the zone's setting is parent = none"
+
+
+class Duration(click.ParamType[int]):
+    """A duration such as 90d, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The seconds in a text."""
+        if isinstance(value, int):
+            return value
+        try:
+            return int(value) if value.isascii() and value.isdigit() else parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+_zone = click.argument("zone")
+_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+_force = click.option(
+    "--force", is_flag=True, help="Don't look at the parent. If a DS names the KSK, the zone turns bogus."
+)
+
+
+@click.command()
+@_zone
+@click.option("--until", "ahead", type=Duration(), default="90d", show_default=True, help="How far to look ahead.")
+@_json
+@of_running_server
+def plan(zone: str, ahead: int, as_json: bool, config: Path | None, state: Path | None) -> None:
+    """Show every action to come for the keys of ZONE, with its time and its reason, if each one succeeds at once.
+
+    It comes from the rules that the server itself follows. The same action several times in a row is one line.
+    """
+    planned = ControlClient(located(config, state)).plan(zone, ahead)
+    if as_json:
+        click.echo(msgspec.json.encode(planned))
+    elif planned:
+        console_for_people().print(plan_table(planned, int(time.time())))
+    else:
+        click.echo(f"Nothing is to be done for {zone} in that time.")
+
+
+@click.command()
+@_zone
+@click.option("--svg", "file", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE")
+@click.option("--since", "back", type=Duration(), default="30d", show_default=True, help="How far to look back.")
+@click.option("--until", "ahead", type=Duration(), default="60d", show_default=True, help="How far to look ahead.")
+@of_running_server
+def timeline(zone: str, file: Path, back: int, ahead: int, config: Path | None, state: Path | None) -> None:
+    """Draw the keys of ZONE over time into FILE (SVG).
+
+    One bar for each key, its phases in colour, and below that of a KSK the slots for which it signs the DNSKEY RRset:
+    the past from the event log, the future as "signwright plan" has it.
+    """
+    drawn = ControlClient(located(config, state)).timeline(zone, back, ahead)
+    file.write_text(render_svg(drawn), encoding="utf-8")
+    click.echo(f"{file}: {len(drawn.rows)} keys of {drawn.zone}")
+
+
+@click.command()
+@_zone
+@click.option("--since", "back", type=Duration(), metavar="DURATION", help="How far to look back [default: all].")
+@_json
+@of_running_server
+def events(zone: str, back: int | None, as_json: bool, config: Path | None, state: Path | None) -> None:
+    """Show what was done to the keys of ZONE: when, what, why, and the KMS's names for the calls."""
+    since = 0 if back is None else max(0, int(time.time()) - back)
+    entries = ControlClient(located(config, state)).events(zone, since)
+    if as_json:
+        click.echo(msgspec.json.encode(entries))
+    else:
+        console_for_people().print(events_table(entries))
+
+
+@click.command()
+@_zone
+@click.option(
+    "--emergency",
+    is_flag=True,
+    help="The ZSK's private key is lost or known to others: replace it as fast as is safe.",
+)
+@of_running_server
+def rollover(zone: str, emergency: bool, config: Path | None, state: Path | None) -> None:
+    """Begin a rollover of the zone-signing key of ZONE now (Pre-Publish, RFC 6781 §4.1.1.1).
+
+    It takes its time: the successor signs once every cache knows it, and the predecessor leaves once no cache holds
+    what it signed. "signwright status" says what it waits for, "signwright plan" when each step will be.
+    """
+    _ask(zone, EmergencyRollover() if emergency else StartRollover(), config, state)
+
+
+@click.group()
+def ksk() -> None:
+    """Create, activate, deactivate and delete key-signing keys: up to two in a zone.
+
+    \b
+    A rollover by Double-Signature (RFC 6781 §4.1.2):
+      signwright ksk create lab.example ksk_new      both sign the DNSKEY RRset
+      signwright status                              wait until "DS may be added"
+      signwright ds lab.example                      put both into the parent, then only the new one
+      signwright status                              wait until "KSK may be removed"
+      signwright ksk deactivate lab.example ksk_1
+      signwright ksk delete lab.example ksk_1
+    """
+
+
+@ksk.command("list")
+@_zone
+@of_running_server
+def list_ksks(zone: str, config: Path | None, state: Path | None) -> None:
+    """Show the KSKs of ZONE with their ARNs and DS records."""
+    status = ControlClient(located(config, state)).status()
+    origin = zone.lower().rstrip(".") + "."
+    for report in status.zones:
+        if report.origin == origin:
+            console_for_people().print(ksks_table(report, status.now))
+            return
+    raise ControlError(f"{origin} is not served here")
+
+
+@ksk.command()
+@_zone
+@click.argument("name")
+@click.option("--arn", help="A KMS key of one's own; without one, the server has a key made.")
+@click.option("--inactive", is_flag=True, help="It is not to sign until it is activated.")
+@of_running_server
+def create(zone: str, name: str, arn: str | None, inactive: bool, config: Path | None, state: Path | None) -> None:
+    """Add the KSK NAME (3 to 128 letters, digits and _) to ZONE."""
+    _ask(zone, CreateKsk(name, arn, not inactive), config, state, name)
+
+
+@ksk.command()
+@_zone
+@click.argument("name")
+@of_running_server
+def activate(zone: str, name: str, config: Path | None, state: Path | None) -> None:
+    """Have the KSK NAME of ZONE sign. One in ACTION_NEEDED is tried at once."""
+    _ask(zone, ActivateKsk(name), config, state, name)
+
+
+@ksk.command()
+@_zone
+@click.argument("name")
+@_force
+@of_running_server
+def deactivate(zone: str, name: str, force: bool, config: Path | None, state: Path | None) -> None:
+    """Take the KSK NAME out of the DNSKEY RRset of ZONE.
+
+    Refused while the parent's DS names it, or did less than a DS TTL ago, or can't be looked up.
+    """
+    _ask(zone, DeactivateKsk(name, force), config, state, name, force=force)
+
+
+@ksk.command()
+@_zone
+@click.argument("name")
+@_force
+@of_running_server
+def delete(zone: str, name: str, force: bool, config: Path | None, state: Path | None) -> None:
+    """Forget the INACTIVE KSK NAME of ZONE. Its key in the KMS stays."""
+    _ask(zone, DeleteKsk(name, force), config, state, name, force=force)
+
+
+@click.group()
+def dnssec() -> None:
+    """Enable or disable the signing of a zone."""
+
+
+@dnssec.command()
+@_zone
+@of_running_server
+def enable(zone: str, config: Path | None, state: Path | None) -> None:
+    """Sign ZONE with its ACTIVE KSKs."""
+    _ask(zone, EnableSigning(), config, state)
+
+
+@dnssec.command()
+@_zone
+@_force
+@of_running_server
+def disable(zone: str, force: bool, config: Path | None, state: Path | None) -> None:
+    """Serve ZONE unsigned. Its KSKs stay as they are.
+
+    Refused while the parent has a DS for it, or had one less than a DS TTL ago, or can't be asked.
+    """
+    _ask(zone, DisableSigning(force), config, state, force=force)
+
+
+@click.command("trust-clock")
+@_zone
+@of_running_server
+def trust_clock(zone: str, config: Path | None, state: Path | None) -> None:
+    """Go on by the present time, where the keys of ZONE are frozen because the clock was far ahead before.
+
+    Look at the clock first: what is stored lies after the present time, and one of the two is wrong.
+    """
+    _ask(zone, TrustClock(), config, state)
+
+
+def _ask(
+    zone: str,
+    command: Command,
+    config: Path | None,
+    state: Path | None,
+    name: str | None = None,
+    *,
+    force: bool = False,
+) -> None:
+    """Have it done, and say how things are then."""
+    after = ControlClient(located(config, state)).request(zone, command)
+    click.echo(_said(after, name))
+    takes_away = isinstance(command, DeactivateKsk | DeleteKsk | DisableSigning)
+    if force:
+        click.echo(f"signwright: {_RISK}", err=True)
+    elif takes_away and after.parent == "none":
+        click.echo(f"signwright: {_UNCHECKED}", err=True)
+    if isinstance(command, StartRollover | EmergencyRollover):
+        print_key_lines(console_for_people(), after, int(time.time()))
+
+
+def _said(zone: ZoneReport, name: str | None) -> str:
+    keys = zone.keys
+    if keys is None:
+        return f"{zone.origin} has no keys"
+    if name is None:
+        return f"{zone.origin} is {keys.condition.value}"
+    for found in keys.ksks:
+        if found.name == name:
+            ready = ""
+            if found.ready is not None and found.ready > time.time():
+                ready = f"; DS may be added from {moment(found.ready, int(time.time()))}"
+            return f"{name} of {zone.origin} is {found.status.value}{ready}"
+    return f"{name} of {zone.origin} is gone"

@@ -1,0 +1,28 @@
+"""What can be asked about a zone's keys, as the control protocol has it: `{"type": "ActivateKsk", "name": "ksk_1"}`."""
+
+from __future__ import annotations
+
+from keys.commands import (
+    ActivateKsk,
+    CreateKsk,
+    DeactivateKsk,
+    DeleteKsk,
+    DisableSigning,
+    EmergencyRollover,
+    EnableSigning,
+    StartRollover,
+    TrustClock,
+)
+
+COMMAND_TYPES = (
+    ActivateKsk
+    | CreateKsk
+    | DeactivateKsk
+    | DeleteKsk
+    | DisableSigning
+    | EmergencyRollover
+    | EnableSigning
+    | StartRollover
+    | TrustClock
+)
+"""Every command, told apart by its `type`."""

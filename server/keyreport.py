@@ -1,0 +1,185 @@
+"""What people read about keys: how they are, why, since when and until when; what will be done, and what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from keys.events import Entry
+from keys.ring import KskStatus, ZskPhase
+from keys.status import KskReport, ZskReport
+from server.operations import Level, Planned, ZoneReport
+
+COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "bold red"}
+_STATUSES = {
+    KskStatus.ACTIVE: "green",
+    KskStatus.INACTIVE: "dim",
+    KskStatus.DELETING: "dim",
+    KskStatus.ACTION_NEEDED: "bold red",
+    KskStatus.INTERNAL_FAILURE: "bold red",
+}
+
+
+def keys_table(zones: Sequence[ZoneReport], now: int) -> Table:
+    """Every key that is not gone, with its runway, and what the parent and caches have to do with it."""
+    table = _table("KEY", "TAG", "STATE", "SINCE", "VALID WITHOUT KMS UNTIL", "")
+    for zone in zones:
+        assert zone.keys is not None
+        for ksk in zone.keys.ksks:
+            table.add_row(
+                f"{zone.origin} {ksk.name}",
+                str(ksk.key_tag) if ksk.key_tag is not None else "?",
+                Text(ksk.status.value, style=_STATUSES[ksk.status]),
+                utc(ksk.changed) if ksk.changed is not None else "-",
+                moment(ksk.valid_until, now) if ksk.valid_until is not None else "-",
+                "; ".join(_about_ksk(ksk, zone, now)),
+            )
+        for zsk in zone.keys.zsks:
+            if zsk.phase is not ZskPhase.REMOVED:
+                since = _phase_since(zsk)
+                table.add_row(
+                    f"{zone.origin} ZSK {zsk.sequence}",
+                    str(zsk.key_tag),
+                    zsk.phase.value,
+                    utc(since) if since is not None else "-",
+                    "-",
+                    "; ".join(_about_zsk(zsk, now)),
+                )
+    return table
+
+
+def _about_ksk(ksk: KskReport, zone: ZoneReport, now: int) -> Iterator[str]:
+    if ksk.published is None:
+        yield "not in the DNSKEY RRset"
+    elif ksk.ready is None:
+        yield "DS may not be added yet"
+    elif ksk.ready > now:
+        yield f"DS may be added from {moment(ksk.ready, now)}"
+    else:
+        yield f"DS may be added since {utc(ksk.ready)}"
+    if zone.parent == "none":
+        yield "the parent is not looked at"
+    elif ksk.ds_named:
+        yield "the parent's DS names it: KSK may not be removed"
+    elif ksk.removable is not None:
+        yield f"KSK may be removed {'from' if ksk.removable > now else 'since'} {moment(ksk.removable, now)}"
+    elif zone.keys is not None and zone.keys.parent_checked is not None:
+        yield "no DS has named it"
+
+
+def _about_zsk(zsk: ZskReport, now: int) -> Iterator[str]:
+    if zsk.lost is not None:
+        yield f"lost at {utc(zsk.lost)}"
+    if zsk.activated is None and zsk.ready is not None:
+        yield f"may sign from {moment(zsk.ready, now)}"
+    if zsk.removable is not None:
+        yield f"no cache holds what it signed from {moment(zsk.removable, now)}"
+
+
+def _phase_since(zsk: ZskReport) -> int | None:
+    return {
+        ZskPhase.GENERATED: zsk.generated,
+        ZskPhase.PUBLISHED: zsk.published,
+        ZskPhase.READY: zsk.ready,
+        ZskPhase.ACTIVE: zsk.activated,
+        ZskPhase.RETIRED: zsk.retired,
+    }.get(zsk.phase)
+
+
+def print_key_lines(console: Console, zone: ZoneReport, now: int) -> None:
+    """Why a key is not well, what a rollover waits for, and what comes next."""
+    keys = zone.keys
+    if keys is None:
+        return
+    for ksk in keys.ksks:
+        if ksk.status in (KskStatus.ACTION_NEEDED, KskStatus.INTERNAL_FAILURE):
+            print_line(console, f"{zone.origin} {ksk.name} {ksk.status.value}: {ksk.message}", "bold red")
+        elif ksk.trouble is not None:
+            print_line(console, f"{zone.origin} {ksk.name}: {ksk.message}", "yellow")
+    if keys.suspended_since is not None:
+        safe = f"; safe until {moment(keys.safe_until, now)}" if keys.safe_until is not None else ""
+        print_line(
+            console, f"{zone.origin} ZSK rotation is suspended since {utc(keys.suspended_since)}{safe}", "yellow"
+        )
+    if keys.rollover is not None:
+        when = f", {moment(keys.rollover_at, now)}" if keys.rollover_at is not None else ""
+        print_line(console, f"{zone.origin} rollover: {keys.rollover}{when}", "dim")
+    if keys.next_action is not None:
+        when = f"in {span(keys.next_at - now)}" if keys.next_at is not None else "now"
+        print_line(console, f"{zone.origin} next: {keys.next_action} {when} ({keys.next_why})", "dim")
+
+
+def ksks_table(zone: ZoneReport, now: int) -> Table:
+    """The KSKs of one zone with their ARNs and DS records."""
+    table = _table("NAME", "TAG", "STATUS", "SINCE", "ARN", "DS", "")
+    for ksk in zone.keys.ksks if zone.keys is not None else ():
+        table.add_row(
+            ksk.name,
+            str(ksk.key_tag) if ksk.key_tag is not None else "?",
+            Text(ksk.status.value, style=_STATUSES[ksk.status]),
+            utc(ksk.changed) if ksk.changed is not None else "-",
+            ksk.arn or "to be made",
+            ksk.ds or "-",
+            "; ".join(_about_ksk(ksk, zone, now)),
+        )
+    return table
+
+
+def plan_table(plan: Sequence[Planned], now: int) -> Table:
+    """What is to come. The same thing several times in a row is one line: when first and last, and how often."""
+    table = _table("TIME", "IN", "ACTION", "WHY")
+    for (action, reason), same in groupby(plan, key=lambda planned: (planned.action, planned.reason)):
+        times = [planned.at for planned in same]
+        first = utc(times[0]) if len(times) == 1 else f"{utc(times[0])} to {utc(times[-1])}"
+        how_often = action if len(times) == 1 else f"{action} ×{len(times)}"
+        table.add_row(first, span(times[0] - now) if times[0] > now else "now", how_often, reason)
+    return table
+
+
+def events_table(entries: Sequence[Entry]) -> Table:
+    """The event log."""
+    table = _table("TIME", "EVENT", "WHY", "KMS REQUEST")
+    for entry in entries:
+        ids = entry.request_ids
+        more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        style = "bold red" if entry.kind in ("KmsFailed", "KskNeedsAction") else ""
+        table.add_row(
+            utc(entry.at, seconds=True), Text(entry.kind, style), entry.reason, (ids[0] if ids else "") + more
+        )
+    return table
+
+
+def span(seconds: int) -> str:
+    """A duration in its two largest units: `4d 23h`, `59m 3s`."""
+    if seconds < 0:
+        return f"-{span(-seconds)}"
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    first = next((n for n, (value, _) in enumerate(parts) if value), 3)
+    return " ".join(f"{value}{unit}" for value, unit in parts[first : first + 2])
+
+
+def utc(at: int, *, seconds: bool = False) -> str:
+    """A time in UTC: `2026-01-06 00:00Z`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ" if seconds else "%Y-%m-%d %H:%MZ")
+
+
+def moment(at: int, now: int) -> str:
+    """A time, and how far it is: `2026-01-06 00:00Z (5d 0h)`."""
+    return f"{utc(at)} ({span(at - now)})"
+
+
+def print_line(console: Console, text: str, style: str = "") -> None:
+    """Whole, however narrow the terminal: it is there to be copied."""
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
