@@ -11,18 +11,20 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from keys.keyset import ZoneKeys
 from keys.model import ECDSAP256SHA256
-from keys.rrsig import CLASS_IN, label_count
+from keys.rrsig import CLASS_IN
 from keys.windows import live_start
 from server.compose import signed_negative_soa
 from server.memo import Memo, Response
 from server.wire import HEADER_SIZE, Rcode, response_flags
 from zones.denial import NO_SUCH_NAME, gap
 from zones.lookup import NoName, find
-from zones.names import canonical_key, labels, successor
+from zones.names import canonical_key, successor
+from zones.names import labels as name_labels
 from zones.signing import sign
 from zones.zone import TYPE_NSEC, TYPE_RRSIG, Denial, Zone
 from zones.zoneset import ServedZone
@@ -47,13 +49,15 @@ class DenialShape(NamedTuple):
     """The response's OPT record."""
 
 
-def fresh_denial(owner: bytes, served: ServedZone, now: int, shape: DenialShape, memo: Memo) -> Response | None:
+def fresh_denial(
+    owner: bytes, labels: int, served: ServedZone, now: int, shape: DenialShape, memo: Memo
+) -> Response | None:
     """The response where `owner` does not exist in a signed zone whose keyset serves; None where anything else is due.
 
-    A name that does exist costs one look-up here.
+    `labels` is how many labels `owner` has.
     """
     zone, keys = served.zone, served.keys
-    if owner in zone.nodes or keys is None:
+    if keys is None:
         return None
     outcome = find(zone, owner, shape.qtype)
     if type(outcome) is not NoName:
@@ -64,7 +68,7 @@ def fresh_denial(owner: bytes, served: ServedZone, now: int, shape: DenialShape,
     parts: Sequence[bytes]
     if zone.denial is Denial.COMPACT:
         rcode = Rcode.NXDOMAIN if shape.co else Rcode.NOERROR
-        parts, records, ended = _compact(owner, zone, keys, now)
+        parts, records, ended = _compact(owner, labels, zone, keys, now)
     else:
         rcode = Rcode.NXDOMAIN
         offset = HEADER_SIZE + len(owner) + 4 + len(soa[0]) + len(soa[1]) + 4
@@ -72,11 +76,15 @@ def fresh_denial(owner: bytes, served: ServedZone, now: int, shape: DenialShape,
     body = b"".join((*start, *parts, shape.opt))
     if HEADER_SIZE + len(owner) + 4 + len(body) > shape.limit:
         return None
-    head = _HEAD.pack(response_flags(shape.flags, rcode, authoritative=True), 1, 0, records + 2, 1)
-    return Response(head, body, min(ended, until, served.valid_until))
+    return Response(_head(shape.flags, rcode, records + 2), body, min(ended, until, served.valid_until))
 
 
-def _compact(owner: bytes, zone: Zone, keys: ZoneKeys, now: int) -> tuple[tuple[bytes, ...], int, int]:
+@lru_cache(maxsize=1024)
+def _head(query_flags: int, rcode: int, authorities: int) -> bytes:
+    return _HEAD.pack(response_flags(query_flags, rcode, authoritative=True), 1, 0, authorities, 1)
+
+
+def _compact(owner: bytes, labels: int, zone: Zone, keys: ZoneKeys, now: int) -> tuple[tuple[bytes, ...], int, int]:
     """The NSEC record at `owner` and its RRSIG with their owners, how many records, until when (RFC 9824 §3.1)."""
     ttl, origin, policy = zone.negative_ttl, zone.origin, keys.policy
     next_and_types = successor(owner, origin) + NO_SUCH_NAME
@@ -84,11 +92,10 @@ def _compact(owner: bytes, zone: Zone, keys: ZoneKeys, now: int) -> tuple[tuple[
     window = live_start(owner, now, policy)
     signer = keys.signer_at(window)
     end = window + policy.window
-    expiration, inception = (
-        end + ttl + policy.margin & 0xFFFFFFFF,
-        window - policy.margin & 0xFFFFFFFF,
-    )  # RFC 4034 §3.1.5
-    fixed = _RRSIG.pack(TYPE_NSEC, ECDSAP256SHA256, label_count(owner), ttl, expiration, inception, signer.key_tag)
+    expiration = (end + ttl + policy.margin) & 0xFFFFFFFF  # RFC 4034 §3.1.5
+    inception = (window - policy.margin) & 0xFFFFFFFF
+    counted = labels - owner.startswith(b"\x01*")  # RFC 4034 §3.1.3
+    fixed = _RRSIG.pack(TYPE_NSEC, ECDSAP256SHA256, counted, ttl, expiration, inception, signer.key_tag)
     prefix = fixed + origin
     # One record in canonical form is its owner and the record as it is sent (RFC 4034 §3.1.8.1).
     signature = signer.sign(prefix + owner + nsec)
@@ -106,7 +113,7 @@ def _chain(
     origin = zone.origin
     sort_keys, owners = zone.chain
     key = canonical_key(owner)
-    wildcard = (*key[: len(labels(encloser))], b"*")
+    wildcard = (*key[: len(name_labels(encloser))], b"*")
     first = bisect_right(sort_keys, key) - 1
     second = bisect_right(sort_keys, wildcard) - 1
     parts: list[bytes] = []

@@ -122,10 +122,11 @@ class Responder:
             response = known[0]
             return packet[:2] + response[:10] + name + response[10 + len(name) :]
         shape = self._shapes.get(packet[2:HEADER_SIZE] + tail)
-        if shape is None or not _is_whole_name(name):
+        labels = _count_labels(name)
+        if shape is None or labels < 0:
             return self._unknown_shape(packet, now)
         owner = lowered + b"\x00"
-        answer = self._denied(owner, shape, now)
+        answer = self._denied(owner, labels, shape, now)
         if answer is None:
             query = Query(shape.flags, owner, shape.qtype, shape.qclass, name_end + _QUESTION_TAIL, shape.edns)
             answer, exists = remembered(
@@ -137,7 +138,7 @@ class Responder:
         self.udp_rcodes[answer.head[1] & 15] += 1
         return b"".join((packet[:2], answer.head, name, tail[:_QUESTION_TAIL], answer.body))
 
-    def _denied(self, owner: bytes, shape: _Shape, now: int) -> Response | None:
+    def _denied(self, owner: bytes, labels: int, shape: _Shape, now: int) -> Response | None:
         """The response where `owner` does not exist in a zone that is signed; None where anything else is due."""
         if shape.denial is None:
             return None
@@ -149,7 +150,7 @@ class Responder:
         if known is not None and now < known.until:
             return known
         try:
-            answer = fresh_denial(owner, served, now, shape.denial, self._memo)
+            answer = fresh_denial(owner, labels, served, now, shape.denial, self._memo)
         except Exception:
             _log.exception("cannot deny", qname=owner.hex())
             return None  # the general way says SERVFAIL
@@ -201,14 +202,15 @@ def _without_options(tail: bytes) -> bytes:
     return tail[: bare - 2] + b"\x00\x00" if position == size else b""
 
 
-def _is_whole_name(name: bytes) -> bool:
-    """Whether `name`, up to the first zero octet, is a name without its root label."""
-    position, size = 0, len(name)
+def _count_labels(name: bytes) -> int:
+    """How many labels `name` has, which goes up to the first zero octet; -1 where it is no whole name."""
+    position, size, count = 0, len(name), 0
     if size >= MAXIMUM_NAME:
-        return False
+        return -1
     while position < size:
         length = name[position]
         if length > MAXIMUM_LABEL:
-            return False
+            return -1
         position += length + 1
-    return position == size
+        count += 1
+    return count if position == size else -1
