@@ -89,17 +89,17 @@ class Memo:
     names that do not exist are kept apart: random names must not evict what is asked for.
     """
 
-    def __init__(self, budget: int = 64 << 20) -> None:
+    def __init__(self, budget: int = 128 << 20) -> None:
         """`budget` in bytes, over all caches."""
         self.packets: Generations[tuple[bytes, int]] = Generations(budget // 4, lambda packet: len(packet[0]))
         """Whole responses behind the ID, and until when, by the query's octets behind the ID (`server.hot`)."""
-        self.answers: Generations[Response] = Generations(budget // 4, _octets)
+        self.answers: Generations[Response] = Generations(budget * 3 // 16, _octets)
         self.denials: Generations[Response] = Generations(budget // 16, _octets)
         self.signatures: Generations[bytes] = Generations(budget // 8, len)
         """Signatures by content (`zones.signing`)."""
         self.negatives: dict[bytes, tuple[tuple[bytes, ...], int]] = {}
         """The SOA and RRSIG of denials, and until when, by origin: as many as there are zones."""
-        self.gaps: Generations[tuple[bytes, bytes, int]] = Generations(budget // 8, _gap_octets)
+        self.gaps: Generations[tuple[bytes, bytes, int]] = Generations(budget // 4, _gap_octets)
         """NSEC records of chains with their RRSIGs, and until when, by owner and origin."""
         self._zoneset: ZoneSet | None = None
 
