@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from keys.commands import EXISTS, NO_SUCH_KSK, Command, RequestRefusedError
 from keys.seal import StateError
+from keys.status import Condition
 from server import metrics
 from server.archive import LARGEST, stage_archive, write_archive
 from server.control.commands import COMMAND_TYPES
@@ -113,6 +114,8 @@ class _Control:
 
     async def plan(self, request: Request) -> Response:
         zone = self._with_keys(request)
+        if zone.keys is not None and zone.keys.condition is Condition.FROZEN:
+            raise RefusedError(409, "Frozen", f"nothing will be done: the keys are frozen: {zone.keys.problem}")
         now = self._operations.status().now
         return _json(await self._operations.plan(zone.origin, now + _seconds(request, "ahead", 90 * _DAY)))
 

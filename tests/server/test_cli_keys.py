@@ -1,0 +1,203 @@
+"""The commands about keys as people run them, against a real server with its emulator, hooks and metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.processes import Serving, run, serving
+
+ZONE = """\
+@ 300 SOA ns1 hostmaster 1 7200 3600 1209600 300
+@ 300 NS ns1
+ns1 300 A 192.0.2.1
+"""
+PARENT = ZONE + "lab 300 NS ns1.lab\nns1.lab 300 A 192.0.2.1\n"
+CONFIG = """\
+listen = ["127.0.0.1:0"]
+metrics = "127.0.0.1:0"
+[kms]
+emulator = "127.0.0.1:0"
+[hooks]
+command = ["./hook"]
+# A rollover in seconds.
+[policy]
+dnskey_ttl = 1
+propagation = 1
+window = 3
+margin = 3600
+[[zones]]
+file = "lab.example.zone"
+parent = "none"
+[[zones]]
+file = "example.zone"
+[[zones]]
+file = "plain.example.zone"
+signed = false
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "lab.example.zone").write_text(ZONE.replace("300", "1"))
+    (tmp_path / "plain.example.zone").write_text(ZONE)
+    (tmp_path / "example.zone").write_text(PARENT)
+    (tmp_path / "quick.toml").write_text(CONFIG)
+    (tmp_path / "hook").write_text("#!/bin/sh\ncat >>told\necho >>told\n")
+    (tmp_path / "hook").chmod(0o755)
+    return tmp_path
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def keys(folder: Path) -> dict[str, Any]:
+    status = json.loads(run("status", "--json", cwd=folder).stdout)
+    found: dict[str, Any] = next(zone for zone in status["zones"] if zone["origin"] == "lab.example.")["keys"]
+    return found
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    return {ksk["name"]: ksk["status"] for ksk in keys(folder)["ksks"]}
+
+
+def phases(folder: Path) -> dict[int, str]:
+    return {zsk["sequence"]: zsk["phase"] for zsk in keys(folder)["zsks"]}
+
+
+def metrics(server: Serving) -> str:
+    url = next(line for line in server.banner if line.startswith("Metrics for Prometheus: ")).split()[-1]
+    with urllib.request.urlopen(url, timeout=5) as response:
+        return str(response.read().decode())
+
+
+def failed(folder: Path, *arguments: object) -> str:
+    done = run(*arguments, cwd=folder)
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.removeprefix("signwright: ").strip()
+
+
+def test_a_ksk_rollover_by_double_signature(folder: Path) -> None:
+    with serving(folder) as server:
+        made = run("ksk", "create", "lab.example", "ksk_new", cwd=folder)
+        assert made.returncode == 0, made.stderr
+        assert made.stdout == "ksk_new of lab.example. is ACTIVE\n"
+        assert failed(folder, "ksk", "create", "lab.example", "ksk_new").startswith("KeySigningKeyAlreadyExists: ")
+        assert failed(folder, "ksk", "create", "lab.example", "a third").startswith("InvalidKeySigningKeyName: ")
+        assert failed(folder, "ksk", "create", "lab.example", "third").startswith("TooManyKeySigningKeys: ")
+        wait_until(lambda: len(run("ds", "lab.example", cwd=folder).stdout.splitlines()) == 2)
+
+        listed = run("ksk", "list", "LAB.example.", cwd=folder).stdout.splitlines()
+        assert [line.split()[0] for line in listed] == ["NAME", "ksk_1", "ksk_new"]
+        assert all(re.search(r"ACTIVE .* arn:aws:kms:\S+ +\d+ 13 2 [0-9A-F]{64} ", line) for line in listed[1:])
+
+        text = failed(folder, "ksk", "delete", "lab.example", "ksk_1")
+        assert text.startswith("InvalidKeySigningKeyStatus: Key Signing Key with name ksk_1 cannot be deleted")
+        away = run("ksk", "deactivate", "lab.example", "ksk_1", cwd=folder)
+        assert away.stdout == "ksk_1 of lab.example. is INACTIVE\n"
+        assert away.stderr == "signwright: nothing was checked at the parent: the zone's setting is parent = none\n"
+        assert failed(folder, "ksk", "deactivate", "lab.example", "ksk_new").startswith("KeySigningKeyInUse: ")
+        assert run("ksk", "activate", "lab.example", "ksk_1", cwd=folder).stdout.endswith(" is ACTIVE\n")
+        run("ksk", "deactivate", "lab.example", "ksk_1", cwd=folder)
+        gone = run("ksk", "delete", "lab.example", "ksk_1", "--force", cwd=folder)
+        assert gone.returncode == 0, gone.stderr
+        assert "with --force the parent was not looked at" in gone.stderr
+        wait_until(lambda: statuses(folder) == {"ksk_new": "ACTIVE"})
+        assert failed(folder, "ksk", "activate", "lab.example", "ksk_1").startswith("NoSuchKeySigningKey: ")
+
+        told = [json.loads(line) for line in (folder / "told").read_text().splitlines()]
+        wanted = {("ksk_1", "ACTIVE", "INACTIVE"), ("ksk_new", "NONE", "ACTIVE")}
+        assert wanted <= {(change["ksk"], change["before"], change["after"]) for change in told}
+        assert "Traceback" not in server.log
+
+
+def test_zsk_rollovers_are_planned_done_logged_drawn_and_measured(folder: Path) -> None:
+    with serving(folder) as server:
+        planned = json.loads(run("plan", "lab.example", "--json", "--until", "20d", cwd=folder).stdout)
+        assert [entry["action"] for entry in planned].count("GenerateZsk") == 1
+        assert [entry["at"] for entry in planned] == sorted(entry["at"] for entry in planned)
+        assert re.search(r"SignKeyset ×\d+ +regular refresh", run("plan", "lab.example", cwd=folder).stdout)
+
+        begun = run("rollover", "lab.example", cwd=folder)
+        assert begun.returncode == 0, begun.stderr
+        assert begun.stdout.startswith("lab.example. is signing\nlab.example. rollover: ")
+        wait_until(lambda: phases(folder) == {1: "removed", 2: "active"})
+        lost = run("rollover", "lab.example", "--emergency", cwd=folder)
+        assert "rollover: emergency" in lost.stdout
+
+        events = json.loads(run("events", "lab.example", "--json", cwd=folder).stdout)
+        kinds = [event["kind"] for event in events]
+        for kind in ("KskCreated", "ZskGenerated", "KeysetSigned", "RolloverRequested", "ZskActivated", "ZskLost"):
+            assert kind in kinds
+        signed = next(event for event in events if event["kind"] == "KeysetSigned")
+        assert len(signed["request_ids"]) == 15
+        assert "ZskActivated" in run("events", "lab.example", "--since", "1h", cwd=folder).stdout
+
+        picture = run("timeline", "lab.example", "--svg", "keys.svg", "--until", "3d", cwd=folder)
+        assert picture.returncode == 0, picture.stderr
+        assert re.fullmatch(r"keys\.svg: \d+ keys of lab\.example\.\n", picture.stdout)
+        assert ElementTree.parse(folder / "keys.svg").getroot().tag.endswith("svg")
+
+        assert server.serial("lab.example") == 1
+        text = metrics(server)
+        assert re.search(r'signwright_refreshes_total\{hosted_zone="Z\w{20}",zone="lab.example."\} [3-9]\.0', text)
+        assert 'signwright_kms_calls_total{operation="Sign",result="ok"}' in text
+        assert 'signwright_queries_total{rcode="NOERROR",transport="udp"} 1.0' in text
+        assert "Traceback" not in server.log
+
+
+def test_signing_is_disabled_and_enabled(folder: Path) -> None:
+    with serving(folder) as server:
+        off = run("dnssec", "disable", "lab.example", cwd=folder)
+        assert (off.returncode, off.stdout) == (0, "lab.example. is unsigned\n")
+        assert failed(folder, "dnssec", "disable", "lab.example").startswith("DNSSECNotFound: ")
+        assert run("status", cwd=folder).returncode == 0
+        on = run("dnssec", "enable", "lab.example", cwd=folder)
+        assert on.returncode == 0, on.stderr
+        wait_until(lambda: keys(folder)["condition"] == "signing")
+        text = failed(folder, "dnssec", "enable", "plain.example")
+        assert text == "NotSigned: plain.example. has no keys: the setting signed is false"
+        assert "other.example. is not served here" in failed(folder, "plan", "other.example")
+        assert "Traceback" not in server.log
+
+
+def test_the_parent_is_asked_and_another_one_after_a_reload(folder: Path) -> None:
+    config = folder / "quick.toml"
+    with serving(folder) as server:
+        assert run("ksk", "create", "lab.example", "ksk_new", cwd=folder).returncode == 0
+        # The parent is served here, so it has the DS records of the KSKs by itself.
+        wait_until(lambda: len(run("ds", "lab.example", cwd=folder).stdout.splitlines()) == 2)
+        config.write_text(CONFIG.replace('"none"', '"local"'))
+        assert "lab.example. replaced serial 1" in run("reload", cwd=folder).stdout.splitlines()
+        text = failed(folder, "ksk", "deactivate", "lab.example", "ksk_1")
+        assert text.startswith("KeySigningKeyInParentDSRecord: The parent's DS record names Key Signing Key")
+        config.write_text(CONFIG.replace('"none"', f'"{server.address}"'))
+        run("reload", cwd=folder)
+        assert failed(folder, "dnssec", "disable", "lab.example").startswith("KeySigningKeyInParentDSRecord: The par")
+        config.write_text(CONFIG.replace('"none"', '"127.0.0.1:1"'))
+        run("reload", cwd=folder)
+        text = failed(folder, "ksk", "deactivate", "lab.example", "ksk_1")
+        assert text.startswith("KeySigningKeyInParentDSRecord: The DS record can't be looked up at the parent: 127.0")
+        assert server.serial("lab.example") == 1
+        assert run("ksk", "deactivate", "lab.example", "ksk_1", "--force", cwd=folder).returncode == 0
+        assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1d"])
+def test_what_is_no_duration(folder: Path, text: str) -> None:
+    done = run("plan", "lab.example", f"--until={text}", cwd=folder)
+    assert done.returncode == 2
+    assert "is no duration" in done.stderr
