@@ -98,20 +98,37 @@ def print_key_lines(console: Console, zone: ZoneReport, now: int) -> None:
         return
     for ksk in keys.ksks:
         if ksk.status in (KskStatus.ACTION_NEEDED, KskStatus.INTERNAL_FAILURE):
-            print_line(console, f"{zone.origin} {ksk.name} {ksk.status.value}: {ksk.message}", "bold red")
+            print_line(console, f"{zone.origin} {ksk.name} {ksk.status.value}: {_why(ksk)}", "bold red")
         elif ksk.trouble is not None:
-            print_line(console, f"{zone.origin} {ksk.name}: {ksk.message}", "yellow")
-    if keys.suspended_since is not None:
-        safe = f"; safe until {moment(keys.safe_until, now)}" if keys.safe_until is not None else ""
-        print_line(
-            console, f"{zone.origin} ZSK rotation is suspended since {utc(keys.suspended_since)}{safe}", "yellow"
-        )
+            print_line(console, f"{zone.origin} {ksk.name}: {_why(ksk)}", "yellow")
+    print_suspension(console, zone, now)
     if keys.rollover is not None:
         when = f", {moment(keys.rollover_at, now)}" if keys.rollover_at is not None else ""
         print_line(console, f"{zone.origin} rollover: {keys.rollover}{when}", "dim")
     if keys.next_action is not None:
         when = f"in {span(keys.next_at - now)}" if keys.next_at is not None else "now"
         print_line(console, f"{zone.origin} next: {keys.next_action} {when} ({keys.next_why})", "dim")
+
+
+def _why(ksk: KskReport) -> str:
+    trouble = ksk.trouble
+    if trouble is None:
+        return ksk.message or "unknown"
+    way_out = (
+        f"mend that, then: signwright ksk activate ZONE {ksk.name}" if trouble.refused else "tried again by itself"
+    )
+    return f"{trouble.doing}: {trouble.code}: {trouble.message} (since {utc(trouble.since)}; {way_out})"
+
+
+def print_suspension(console: Console, zone: ZoneReport, now: int) -> None:
+    """Which KSKs keep ZSK rotation from going on, and until when the zone is safe; nothing where none does."""
+    keys = zone.keys
+    if keys is None or keys.suspended_since is None:
+        return
+    names = ", ".join(ksk.name for ksk in keys.ksks if ksk.status is KskStatus.ACTION_NEEDED)
+    safe = f"; safe until {moment(keys.safe_until, now)}" if keys.safe_until is not None else ""
+    since = utc(keys.suspended_since)
+    print_line(console, f"{zone.origin} ZSK rotation is suspended since {since} by {names}{safe}", "yellow")
 
 
 def ksks_table(zone: ZoneReport, now: int) -> Table:

@@ -81,8 +81,9 @@ def _lane(row: Row) -> int:
 
 
 def _heading(drawing: drawsvg.Drawing, timeline: Timeline) -> None:
-    drawing.append(_text(f"Keys of {timeline.zone}", 24, 34, 18, weight="600"))
-    drawing.append(_text(f"{_day(timeline.since)} to {_day(timeline.until)}, UTC", 24, 54, 12, _FAINT))
+    drawing.append(_text(f"Keys of {timeline.zone}", 24, 32, 18, weight="600"))
+    period = f"{_day(timeline.since)} to {_day(timeline.until)}, UTC"
+    drawing.append(_text(period, _WIDTH - _RIGHT, 32, 12, _FAINT, anchor="end"))
 
 
 def _axis(drawing: drawsvg.Drawing, timeline: Timeline, scale: _Scale, bottom: int) -> None:

@@ -23,8 +23,8 @@ from keys.commands import (
 )
 from server.cli.options import located, of_running_server
 from server.control.client import ControlClient, ControlError
-from server.keyreport import events_table, ksks_table, moment, plan_table, print_key_lines
-from server.operations import ZoneReport
+from server.keyreport import events_table, ksks_table, moment, plan_table, print_key_lines, print_suspension
+from server.operations import ServerStatus, ZoneReport
 from server.picture import render_svg
 from server.report import console_for_people
 from server.settings import parse_duration
@@ -66,15 +66,20 @@ _force = click.option(
 def plan(zone: str, ahead: int, as_json: bool, config: Path | None, state: Path | None) -> None:
     """Show every action to come for the keys of ZONE, with its time and its reason, if each one succeeds at once.
 
-    It comes from the rules that the server itself follows. The same action several times in a row is one line.
+    It comes from the rules that the server itself follows. The same action several times in a row is one line. A KSK
+    in ACTION_NEEDED is taken to stay so, since nobody can know when it is mended.
     """
-    planned = ControlClient(located(config, state)).plan(zone, ahead)
+    client = ControlClient(located(config, state))
+    planned = client.plan(zone, ahead)
     if as_json:
         click.echo(msgspec.json.encode(planned))
     elif planned:
         console_for_people().print(plan_table(planned, int(time.time())))
     else:
         click.echo(f"Nothing is to be done for {zone} in that time.")
+    if not as_json:
+        status = client.status()
+        print_suspension(console_for_people(), _report_of(status, zone), status.now)
 
 
 @click.command()
@@ -147,12 +152,7 @@ def ksk() -> None:
 def list_ksks(zone: str, config: Path | None, state: Path | None) -> None:
     """Show the KSKs of ZONE with their ARNs and DS records."""
     status = ControlClient(located(config, state)).status()
-    origin = zone.lower().rstrip(".") + "."
-    for report in status.zones:
-        if report.origin == origin:
-            console_for_people().print(ksks_table(report, status.now))
-            return
-    raise ControlError(f"{origin} is not served here")
+    console_for_people().print(ksks_table(_report_of(status, zone), status.now))
 
 
 @ksk.command()
@@ -232,6 +232,14 @@ def trust_clock(zone: str, config: Path | None, state: Path | None) -> None:
     Look at the clock first: what is stored lies after the present time, and one of the two is wrong.
     """
     _ask(zone, TrustClock(), config, state)
+
+
+def _report_of(status: ServerStatus, zone: str) -> ZoneReport:
+    origin = zone.lower().rstrip(".") + "."
+    for report in status.zones:
+        if report.origin == origin:
+            return report
+    raise ControlError(f"{origin} is not served here")
 
 
 def _ask(

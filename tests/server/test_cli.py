@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from server.cli import cli
 from tests.processes import QUICK, ready, run, serving
 
 ZONE = """\
@@ -232,8 +233,11 @@ def test_the_emulator_by_itself(folder: Path) -> None:
 
 def test_help_teaches(tmp_path: Path) -> None:
     told = run("--help", cwd=tmp_path).stdout
-    for command in ("serve", "check", "status", "ds", "reload", "backup", "restore", "kms"):
+    for command in cli.commands:
         assert f"\n  {command} " in told
         assert run(command, "--help", cwd=tmp_path).returncode == 0
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    table = readme.partition("| command | |")[2].partition("They are in")[0] + "serve ds"
+    assert {command for command in cli.commands if not re.search(rf"\b{command}\b", table)} == set()
     for code in range(9):
         assert re.search(rf"\b{code}  [a-z]", told)

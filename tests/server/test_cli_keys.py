@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import boto3
 import pytest
 
 from tests.processes import Serving, run, serving
@@ -193,6 +194,37 @@ def test_the_parent_is_asked_and_another_one_after_a_reload(folder: Path) -> Non
         assert text.startswith("KeySigningKeyInParentDSRecord: The DS record can't be looked up at the parent: 127.0")
         assert server.serial("lab.example") == 1
         assert run("ksk", "deactivate", "lab.example", "ksk_1", "--force", cwd=folder).returncode == 0
+        assert "Traceback" not in server.log
+
+
+def test_a_lost_ksk_is_replaced_as_the_manual_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "state/aws/config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "state/aws/credentials"))
+    with serving(folder) as server:
+        old = run("ds", "lab.example", cwd=folder).stdout
+        boto3.client("kms").disable_key(KeyId=keys(folder)["ksks"][0]["arn"])
+        assert run("ksk", "create", "lab.example", "ksk_new", cwd=folder).returncode == 0
+        wait_until(lambda: statuses(folder) == {"ksk_1": "ACTION_NEEDED", "ksk_new": "ACTIVE"})
+        warned = run("status", cwd=folder)
+        assert (warned.returncode, warned.stdout.split(":")[0]) == (1, "WARNING")
+        assert re.search(
+            r"ksk_1 ACTION_NEEDED: Sign: DisabledException: .* then: signwright ksk activate", warned.stdout
+        )
+        ahead = run("plan", "lab.example", cwd=folder).stdout
+        assert re.search(r"rotation is suspended since .* by ksk_1; safe until 20", ahead)
+        assert "dnssec_key_signing_keys_needing_action" in metrics(server)
+        wait_until(lambda: keys(folder)["ksks"][1]["ds"] is not None)
+        assert run("ds", "lab.example", cwd=folder).stdout == old  # the DNSKEY RRset can't change
+        replaced = run("ksk", "deactivate", "lab.example", "ksk_1", "--force", cwd=folder)
+        assert replaced.returncode == 0, replaced.stderr
+        wait_until(lambda: keys(folder)["ksks"][1]["ds"] in run("ds", "lab.example", cwd=folder).stdout)
+        assert run("ksk", "delete", "lab.example", "ksk_1", cwd=folder).returncode == 0
+        wait_until(lambda: statuses(folder) == {"ksk_new": "ACTIVE"})
+        assert run("status", cwd=folder).returncode == 0
+        assert server.serial("lab.example") == 1
+        told = [json.loads(line) for line in (folder / "told").read_text().splitlines()]
+        (needed,) = [change for change in told if change["after"] == "ACTION_NEEDED"]
+        assert needed["text"].startswith("lab.example. ksk_1 is ACTION_NEEDED (was ACTIVE): Sign: DisabledException: ")
         assert "Traceback" not in server.log
 
 

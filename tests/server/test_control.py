@@ -337,6 +337,7 @@ async def test_health_and_what_is_not_there(state: StateDir) -> None:
         server.zones = (zone("lab.example.", keys=keys(Condition.FAILING)),)
         response = await client.get("/healthz")
         assert (response.status_code, response.json()) == (503, {"level": "critical"})
+        assert (await client.get("/metrics")).text == "up 1\n"
         response = await client.get("/nowhere")
         assert (response.status_code, response.json()) == (404, {"error": "NotFound", "message": "Not Found"})
         response = await client.get("/reload")
