@@ -132,8 +132,7 @@ class Responder:
             answer, exists = remembered(
                 query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size
             )
-            if exists and not answer.head[1] & 15:
-                # Only NOERROR is hot, so that what is hot needs no counting by RCODE.
+            if exists:  # and so it is NOERROR: what is hot needs no counting by RCODE
                 self._memo.packets.put(key, (answer.head + lowered + tail[:_QUESTION_TAIL] + answer.body, answer.until))
         self.udp_rcodes[answer.head[1] & 15] += 1
         return b"".join((packet[:2], answer.head, name, tail[:_QUESTION_TAIL], answer.body))

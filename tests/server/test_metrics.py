@@ -149,7 +149,13 @@ def test_zones_without_keys_and_keys_without_signatures() -> None:
 
 
 def test_queries_by_transport_and_rcode_however_they_were_answered() -> None:
-    text = "@ 300 SOA ns1 h 1 7200 3600 1209600 300\n@ 300 NS ns1\nns1 300 A 192.0.2.1\nwww 300 A 192.0.2.2\n"
+    text = """\
+@ 300 SOA ns1 h 1 7200 3600 1209600 300
+@ 300 NS ns1
+ns1 300 A 192.0.2.1
+www 300 A 192.0.2.2
+to 300 CNAME no
+"""
     zoneset = signed(parse_zone(text, "lab.example."))
     memo = Memo()
     responder = Responder(lambda: zoneset, memo)
@@ -164,6 +170,7 @@ def test_queries_by_transport_and_rcode_however_they_were_answered() -> None:
         [www.replace(b"www", b"WwW")],
         [query("nowhere.lab.example."), query("nowhere.lab.example.", want_dnssec=True), query("elsewhere.example.")],
         [b"", www[:11], www[:20]],
+        *[[query("to.lab.example.")]] * 3,  # an alias that exists, to a name that does not
     ):
         responder.datagrams(packets, LAB_NOW)
     for message in (www, query("nowhere.lab.example."), b""):
@@ -172,7 +179,7 @@ def test_queries_by_transport_and_rcode_however_they_were_answered() -> None:
     counted = {tuple(v for _, v in labels): count for labels, count in found["signwright_queries_total"].items()}
     assert counted == {
         ("NOERROR", "udp"): 6,  # what is denied with DO is NOERROR (RFC 9824)
-        ("NXDOMAIN", "udp"): 1,
+        ("NXDOMAIN", "udp"): 4,
         ("REFUSED", "udp"): 1,
         ("FORMERR", "udp"): 1,
         ("none", "udp"): 2,
