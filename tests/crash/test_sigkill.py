@@ -1,0 +1,77 @@
+"""SIGKILL at any point of a first start: the next start ends with one KSK, one ZSK and a valid zone."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from keys import zsk
+from keys.ds import ds_rdata, ds_text
+from keys.keyset import dnskey_signing
+from keys.model import Policy
+from keys.rrsig import key_tag
+from keys.store import Store
+from keys.windows import Window
+from tests.processes import QUICK
+from zones import names
+
+MORTAL = Path(__file__).with_name("mortal.py")
+ZONE = "@ 300 SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ 300 NS ns1\nns1 300 A 192.0.2.1\n"
+LAB = names.from_text("lab.example")
+
+
+def start(folder: Path, kill_at: int) -> tuple[int, list[str]]:
+    """One life of the server: how it ended, and the points it passed."""
+    folder.mkdir(exist_ok=True)
+    zone_file, points = folder / "lab.example.zone", folder / "points"
+    zone_file.write_text(ZONE)
+    points.write_text("")
+    command = [sys.executable, str(MORTAL), str(folder / "state"), str(zone_file), str(points), str(kill_at)]
+    env = {**QUICK, "PYTHONPATH": str(MORTAL.parents[2])}
+    ended = subprocess.run(command, env=env, capture_output=True, timeout=60, check=False)
+    return ended.returncode, points.read_text().splitlines()
+
+
+def check_one_of_each(folder: Path) -> None:
+    assert len(list((folder / "state" / "kms").glob("*.key"))) == 1
+    with Store.open(folder / "state", bytes) as store:
+        (ring,) = store.load_rings()
+        (ksk,), (zone_key,) = ring.ksks, ring.zsks
+        assert zsk.load_signer(store.load_zsk(LAB, zone_key.sequence)).public_key == zone_key.public_key
+    keyset = ring.keyset
+    assert keyset is not None
+    served = keyset.served(int(time.time()))
+    assert served is not None
+    assert set(served.rdatas) == {ksk.rdata, zone_key.rdata}
+    assert len(keyset.signatures) == Policy().slots
+    for made in keyset.signatures:
+        window = Window(made.start, made.end, made.inception, made.expiration)
+        prefix, data = dnskey_signing(LAB, keyset.ttl, keyset.rdatas, key_tag(ksk.rdata), window)
+        assert made.rrsig.startswith(prefix)
+        assert ksk.public_key is not None
+        assert zsk.verify(ksk.public_key, made.rrsig[len(prefix) :], data)
+    told = (folder / "state" / "trust" / "lab.example.ds").read_text()
+    assert ds_text(ds_rdata(LAB, ksk.rdata)) in told
+
+
+def test_sigkill_at_every_commit_and_around_every_kind_of_kms_call(tmp_path: Path) -> None:
+    code, points = start(tmp_path / "whole", -1)
+    assert code == 0
+    check_one_of_each(tmp_path / "whole")
+    assert {"before create_key", "after create_key", "before save", "after save", "after sign"} <= set(points)
+    # The fifteen Sign calls run side by side: the first and the last of them stand for all.
+    signs = [number for number, name in enumerate(points) if name.endswith(" sign")]
+    for kill_at in [number for number in range(len(points)) if number not in signs[1:-1]]:
+        folder = tmp_path / str(kill_at)
+        code, passed = start(folder, kill_at)
+        assert code == -signal.SIGKILL
+        assert len(passed) == kill_at + 1
+        assert start(folder, -1)[0] == 0, points[kill_at]
+        check_one_of_each(folder)
+        # And a start on what is fresh asks the KMS for nothing.
+        code, passed = start(folder, -1)
+        assert code == 0
+        assert not [name for name in passed if not name.endswith("save")]
