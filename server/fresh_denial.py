@@ -9,7 +9,6 @@ those that `server.compose` makes; a test compares them.
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -24,7 +23,6 @@ from server.wire import HEADER_SIZE, Rcode, response_flags
 from zones.denial import NO_SUCH_NAME, gap
 from zones.lookup import NoName, find
 from zones.names import canonical_key, successor
-from zones.names import labels as name_labels
 from zones.signing import sign
 from zones.zone import TYPE_NSEC, TYPE_RRSIG, Denial, Zone
 from zones.zoneset import ServedZone
@@ -35,6 +33,8 @@ _HEAD = struct.Struct("!5H")
 _POINTER = 0xC000
 _QUESTION_POINTER = b"\xc0\x0c"
 _SIGNATURE_SIZE = 64
+_WILDCARD_KEY = b"*\x00"
+"""What the `canonical_key` of a wildcard adds to that of the name below which it stands."""
 
 
 class DenialShape(NamedTuple):
@@ -111,16 +111,13 @@ def _chain(
     `offset` is where in the message they start.
     """
     origin = zone.origin
-    sort_keys, owners = zone.chain
-    key = canonical_key(owner)
-    wildcard = (*key[: len(name_labels(encloser))], b"*")
-    first = bisect_right(sort_keys, key) - 1
-    second = bisect_right(sort_keys, wildcard) - 1
+    chain = zone.chain
+    first = chain.around(canonical_key(owner))
+    second = chain.around(canonical_key(encloser) + _WILDCARD_KEY)
     parts: list[bytes] = []
     until = 1 << 62
-    for position in (first,) if first == second else (first, second):
-        holder = owners[position]
-        nsec, rrsig, ended = _remembered_gap(position, holder, zone, keys, now, memo)
+    for holder, following in (first,) if first[0] == second[0] else (first, second):
+        nsec, rrsig, ended = _remembered_gap(holder, following, zone, keys, now, memo)
         if holder == origin:
             spelled = pointer = apex
         else:
@@ -132,13 +129,13 @@ def _chain(
 
 
 def _remembered_gap(
-    position: int, holder: bytes, zone: Zone, keys: ZoneKeys, now: int, memo: Memo
+    holder: bytes, following: bytes, zone: Zone, keys: ZoneKeys, now: int, memo: Memo
 ) -> tuple[bytes, bytes, int]:
     key = holder + zone.origin  # an apex has an NSEC record in its parent, too
     known = memo.gaps.get(key)
     if known is not None and now < known[2]:
         return known
-    proof = gap(zone, position)
+    proof = gap(zone, holder, following)
     made = sign(keys, zone.origin, holder, proof.rrset, now, memo.signatures)
     known = (proof.rrset.records[0], made.record, made.until)
     memo.gaps.put(key, known)

@@ -20,7 +20,7 @@ from server.config import ZoneConfig
 from server.parent import parent_for
 from zones import names
 from zones.load import ZoneFileError, load_zone
-from zones.zone import Node, Zone, signed_types
+from zones.zone import Zone
 from zones.zoneset import ZoneSet
 
 _log = structlog.get_logger("signwright.zones")
@@ -188,15 +188,7 @@ class Hosting:
 
 def _as_served(hosted: Hosted, zone: Zone) -> Zone:
     """The zone, or while signing is disabled the same without the types that signing adds."""
-    if not hosted.unsigned:
-        return zone
-    nodes = {
-        owner: Node(
-            node.rrsets, signed_types(False), is_cut=node.is_cut, glue=node.glue, sibling_glue=node.sibling_glue
-        )
-        for owner, node in zone.nodes.items()
-    }
-    return Zone(zone.origin, nodes, signed=False, denial=zone.denial)
+    return zone.as_unsigned() if hosted.unsigned else zone
 
 
 def _read(config: ZoneConfig) -> tuple[Zone, bytes]:

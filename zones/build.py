@@ -27,53 +27,70 @@ RRsets = Mapping[bytes, Mapping[int, RRset]]
 def build_zone(origin: bytes, rrsets: RRsets, *, signed: bool = True, denial: Denial = Denial.COMPACT) -> Zone:
     """Compile a zone. `rrsets` is by owner and type, validated (`zones.validate`); all owners lie within the zone."""
     if signed:
-        rrsets = {owner: {t: _capped(r) for t, r in of_owner.items()} for owner, of_owner in rrsets.items()}
-    cuts = {owner for owner, of_owner in rrsets.items() if TYPE_NS in of_owner and owner != origin}
-    redirects = {owner for owner, of_owner in rrsets.items() if TYPE_DNAME in of_owner}
-    extra = signed_types(signed)
+        rrsets = {owner: capped(of_owner) for owner, of_owner in rrsets.items()}
     nodes: dict[bytes, Node] = {}
-    for owner, of_owner in rrsets.items():
-        if _occluded(owner, origin, cuts, redirects):
-            continue
-        if owner in cuts:
-            kept = {t: r for t, r in of_owner.items() if t in (TYPE_NS, TYPE_DS)}
-            glue, sibling_glue = _glue(owner, of_owner[TYPE_NS], rrsets, origin, cuts)
-            nodes[owner] = Node(kept, extra, is_cut=True, glue=glue, sibling_glue=sibling_glue)
-        else:
-            apex_types = (TYPE_DNSKEY,) if signed and owner == origin else ()
-            nodes[owner] = Node(dict(of_owner), (*extra, *apex_types))
-    _add_empty_non_terminals(nodes, origin, extra)
+    for owner in rrsets:
+        node = make_node(owner, origin, rrsets, signed=signed)
+        if node is not None:
+            nodes[owner] = node
+    _add_empty_non_terminals(nodes, origin, signed=signed)
     return Zone(origin, nodes, signed=signed, denial=denial)
 
 
-def _capped(rrset: RRset) -> RRset:
-    return rrset.with_ttl(MAXIMUM_SIGNED_TTL) if rrset.ttl > MAXIMUM_SIGNED_TTL else rrset
+def capped(of_owner: Mapping[int, RRset]) -> Mapping[int, RRset]:
+    """The RRsets with no TTL over the largest that is signed."""
+    return {
+        rrtype: rrset.with_ttl(MAXIMUM_SIGNED_TTL) if rrset.ttl > MAXIMUM_SIGNED_TTL else rrset
+        for rrtype, rrset in of_owner.items()
+    }
 
 
-def _occluded(owner: bytes, origin: bytes, cuts: set[bytes], redirects: set[bytes]) -> bool:
-    """Whether `owner` lies below a delegation point or a DNAME, and so is no authoritative data (RFC 6672 §2.4)."""
+def make_node(owner: bytes, origin: bytes, rrsets: RRsets, *, signed: bool) -> Node | None:
+    """The node of a name that has RRsets; None where it is occluded, and so is no authoritative data."""
+    if is_below(owner, origin, rrsets, (TYPE_NS, TYPE_DNAME)):
+        return None
+    of_owner, extra = rrsets[owner], signed_types(signed)
+    if owner == origin:
+        return Node(of_owner, (*extra, TYPE_DNSKEY) if signed else extra)
+    if TYPE_NS not in of_owner:
+        return Node(of_owner, extra)
+    kept = {t: r for t, r in of_owner.items() if t in (TYPE_NS, TYPE_DS)}
+    glue, sibling_glue = _glue(owner, of_owner[TYPE_NS], origin, rrsets)
+    return Node(kept, extra, is_cut=True, glue=glue, sibling_glue=sibling_glue)
+
+
+def is_below(owner: bytes, origin: bytes, rrsets: RRsets, types: tuple[int, ...]) -> bool:
+    """Whether `owner` lies below a delegation point (for NS in `types`) or a DNAME (RFC 6672 §2.4)."""
     while owner != origin:
         owner = names.parent(owner)
-        if owner in cuts or owner in redirects:
+        above = rrsets.get(owner)
+        if above is not None and any(rrtype in above and (rrtype != TYPE_NS or owner != origin) for rrtype in types):
             return True
     return False
 
 
-def _glue(cut: bytes, nameservers: RRset, rrsets: RRsets, origin: bytes, cuts: set[bytes]) -> tuple[Glue, Glue]:
+def _glue(cut: bytes, nameservers: RRset, origin: bytes, rrsets: RRsets) -> tuple[Glue, Glue]:
     """The addresses at or below the cut itself, and those below other cuts (sibling glue, RFC 9471 §2)."""
     own: list[tuple[bytes, RRset]] = []
     sibling: list[tuple[bytes, RRset]] = []
     for target in nameservers.canonical:
         of_target = rrsets.get(target)
-        if of_target is None or not (target in cuts or _occluded(target, origin, cuts, set())):
+        if of_target is None or target == origin:
+            continue
+        if not (TYPE_NS in of_target or is_below(target, origin, rrsets, (TYPE_NS,))):
             continue
         group = own if names.is_subdomain(target, cut) else sibling
         group.extend((target, of_target[rrtype]) for rrtype in (TYPE_A, TYPE_AAAA) if rrtype in of_target)
     return tuple(own), tuple(sibling)
 
 
-def _add_empty_non_terminals(nodes: dict[bytes, Node], origin: bytes, extra: tuple[int, ...]) -> None:
-    empty = Node({}, extra)
+def empty_non_terminal(*, signed: bool) -> Node:
+    """What stands at a name that has names below it and no RRsets (RFC 4592 §2.2.2)."""
+    return Node({}, signed_types(signed))
+
+
+def _add_empty_non_terminals(nodes: dict[bytes, Node], origin: bytes, *, signed: bool) -> None:
+    empty = empty_non_terminal(signed=signed)
     for owner in list(nodes):
         above = owner
         while above != origin:

@@ -6,7 +6,6 @@ chain (RFC 4035 §3.1.3) shows the gap between two neighbours that do exist. A z
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import NamedTuple
 
 from zones import names
@@ -61,11 +60,9 @@ def nsec_at(zone: Zone, owner: bytes, node: Node | None) -> RRset | None:
     return proof.rrset if proof.owner == owner else None
 
 
-def gap(zone: Zone, position: int) -> Proof:
-    """The NSEC record of the owner at `position` in the zone's chain."""
-    owners = zone.chain[1]
-    found, following = owners[position], owners[(position + 1) % len(owners)]
-    return Proof(found, RRset(TYPE_NSEC, zone.negative_ttl, (following + zone.nodes[found].bitmap,)))
+def gap(zone: Zone, holder: bytes, following: bytes) -> Proof:
+    """The NSEC record of `holder`, which `following` comes after in the zone's chain."""
+    return Proof(holder, RRset(TYPE_NSEC, zone.negative_ttl, (following + zone.nodes[holder].bitmap,)))
 
 
 def _at(zone: Zone, owner: bytes, bitmap: bytes) -> Proof:
@@ -74,7 +71,7 @@ def _at(zone: Zone, owner: bytes, bitmap: bytes) -> Proof:
 
 def _covering(zone: Zone, owner: bytes) -> Proof:
     """The NSEC record of the chain that matches `owner`, or else the one whose gap holds it."""
-    return gap(zone, bisect_right(zone.chain[0], names.canonical_key(owner)) - 1)
+    return gap(zone, *zone.chain.around(names.canonical_key(owner)))
 
 
 def _distinct(first: Proof, second: Proof) -> list[Proof]:

@@ -41,9 +41,21 @@ def labels(owner: bytes) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def canonical_key(owner: bytes) -> tuple[bytes, ...]:
-    """A key that sorts names in canonical order: labels from the right, as unsigned octets (RFC 4034 §6.1)."""
-    return labels(owner)[::-1]
+def canonical_key(owner: bytes) -> bytes:
+    """A key that sorts names in canonical order: labels from the right, as unsigned octets (RFC 4034 §6.1).
+
+    The key of a name begins with the key of each name above it.
+    """
+    found = labels(owner)
+    if not found:
+        return b""
+    joined = b"\x00".join(found[::-1])
+    if b"\x01" in joined or joined.count(0) >= len(found):
+        # What ends a label must sort before all that can stand in one.
+        joined = b"\x00".join(
+            label.replace(b"\x01", b"\x01\x02").replace(b"\x00", b"\x01\x01") for label in found[::-1]
+        )
+    return joined + b"\x00"
 
 
 def is_subdomain(owner: bytes, origin: bytes) -> bool:

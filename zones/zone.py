@@ -8,6 +8,7 @@ delegation points, what is glue, where empty non-terminals stand (RFC 4592 §2.2
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from keys.model import MAXIMUM_SIGNED_TTL
 from keys.rrsig import canonical_order, record
 from zones import names
 from zones.bitmap import type_bitmap
+from zones.persistent import SortedMap, changed
 
 TYPE_A, TYPE_NS, TYPE_CNAME, TYPE_SOA, TYPE_AAAA = 1, 2, 5, 6, 28
 TYPE_DNAME, TYPE_DS, TYPE_RRSIG, TYPE_NSEC, TYPE_DNSKEY = 39, 43, 46, 47, 48
@@ -113,44 +115,74 @@ class Zone:
         return f"<Zone {names.to_text(self.origin)} serial {self.serial}, {len(self.nodes)} names>"
 
     @cached_property
-    def chain(self) -> tuple[list[tuple[bytes, ...]], list[bytes]]:
-        """The names that own an NSEC record, in canonical order: their sort keys, and the names themselves."""
-        owners = sorted((names.canonical_key(owner), owner) for owner, node in self.nodes.items() if node.rrsets)
-        return [key for key, _ in owners], [owner for _, owner in owners]
+    def chain(self) -> SortedMap[bytes, bytes]:
+        """The names that own an NSEC record, in canonical order, by `names.canonical_key`."""
+        return SortedMap.of({names.canonical_key(owner): owner for owner, node in self.nodes.items() if node.rrsets})
 
     @cached_property
-    def cuts(self) -> frozenset[bytes]:
-        """The delegation points."""
-        return frozenset(owner for owner, node in self.nodes.items() if node.is_cut)
+    def ttls(self) -> SortedMap[int, int]:
+        """How many RRsets have each TTL."""
+        return SortedMap.of(Counter(rrset.ttl for node in self.nodes.values() for rrset in node.rrsets.values()))
 
     @cached_property
     def rrset_count(self) -> int:
         """How many RRsets it holds."""
         return sum(len(node.rrsets) for node in self.nodes.values())
 
-    @cached_property
+    @property
     def maximum_ttl(self) -> int:
         """The largest TTL of any signed RRset, negative answers included, in seconds."""
-        return max((rrset.ttl for node in self.nodes.values() for rrset in node.rrsets.values()), default=0)
+        return self.ttls.last() or 0
 
-    def with_delegation_signers(self, signers: Mapping[bytes, Sequence[bytes]]) -> Zone:
-        """A snapshot in which delegation points have these DS rdatas beside those of the zone file.
+    def with_nodes(self, replaced: Mapping[bytes, Node | None]) -> Zone:
+        """A snapshot with other nodes at these names, or none where there is None. All others are shared.
 
-        Names that are no delegation points of this zone are passed over. All other nodes are shared.
+        What was derived from this one's nodes is derived for the new one from the difference.
         """
-        nodes = dict(self.nodes)
-        for owner, rdatas in signers.items():
-            node = nodes.get(owner)
-            if node is None or not node.is_cut or not rdatas:
-                continue
-            nameservers = node.rrsets[TYPE_NS]
-            given = node.rrsets.get(TYPE_DS)
-            merged = canonical_order([*(given.canonical if given else ()), *rdatas])
-            delegation = {**node.rrsets, TYPE_DS: RRset(TYPE_DS, given.ttl if given else nameservers.ttl, merged)}
-            nodes[owner] = Node(
-                delegation, signed_types(self.signed), is_cut=True, glue=node.glue, sibling_glue=node.sibling_glue
+        made = Zone(self.origin, changed(self.nodes, replaced), signed=self.signed, denial=self.denial)
+        derived = self.__dict__.keys()
+        if "chain" in derived:
+            made.chain = self.chain.changed(
+                {
+                    names.canonical_key(o): o if node is not None and node.rrsets else None
+                    for o, node in replaced.items()
+                }
             )
-        return Zone(self.origin, nodes, signed=self.signed, denial=self.denial)
+        differences = Counter[int]()
+        for owner, node in replaced.items():
+            before = self.nodes.get(owner)
+            differences.update(rrset.ttl for rrset in (node.rrsets.values() if node else ()))
+            differences.subtract(rrset.ttl for rrset in (before.rrsets.values() if before else ()))
+        if "ttls" in derived:
+            made.ttls = self.ttls.changed({t: (self.ttls.get(t) or 0) + by or None for t, by in differences.items()})
+        if "rrset_count" in derived:
+            made.rrset_count = self.rrset_count + differences.total()
+        return made
+
+    def as_unsigned(self) -> Zone:
+        """The same data, answered without signatures. The nodes are shared: nobody asks for their bitmaps."""
+        made = Zone(self.origin, self.nodes, signed=False, denial=self.denial)
+        made.__dict__.update({name: self.__dict__[name] for name in _DERIVED if name in self.__dict__})
+        return made
+
+
+_DERIVED = ("chain", "ttls", "rrset_count")
+
+
+def with_delegation_signers(node: Node, rdatas: Sequence[bytes], *, signed: bool) -> Node:
+    """A delegation point that has these DS rdatas beside those that it was given."""
+    if not rdatas:
+        return node
+    given = node.rrsets.get(TYPE_DS)
+    merged = canonical_order([*(given.canonical if given else ()), *rdatas])
+    signers = RRset(TYPE_DS, given.ttl if given else node.rrsets[TYPE_NS].ttl, merged)
+    return Node(
+        {**node.rrsets, TYPE_DS: signers},
+        signed_types(signed),
+        is_cut=True,
+        glue=node.glue,
+        sibling_glue=node.sibling_glue,
+    )
 
 
 def signed_types(signed: bool) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from keys.ds import ds_rdata
 from keys.keyset import ZoneKeys
 from keys.model import FLAG_KSK
 from zones import names
-from zones.zone import TYPE_DS, TYPE_SOA, Node, RRset, Zone
+from zones.zone import TYPE_DS, TYPE_SOA, Node, RRset, Zone, with_delegation_signers
 
 
 class ServedZone(NamedTuple):
@@ -92,25 +92,52 @@ class ZoneSet:
     def _with(self, origin: bytes, served: ServedZone) -> ZoneSet:
         return ZoneSet({**self._served, origin: served})._linked(origin)._relinked(origin)
 
+    def with_nodes(self, origin: bytes, replaced: Mapping[bytes, Node | None]) -> ZoneSet:
+        """A set in which the zone `origin` has other nodes at these names, as `Zone.with_nodes` makes it.
+
+        Raises `KeyError` for a zone that is not there.
+        """
+        current = self._served[origin]
+        loaded = zone = current.loaded.with_nodes(replaced)
+        linked = {owner: self._linked_node(owner, node, signed=zone.signed) for owner, node in replaced.items()}
+        if current.zone is not current.loaded or any(linked[owner] is not node for owner, node in replaced.items()):
+            zone = current.zone.with_nodes(linked)
+        return ZoneSet({**self._served, origin: current._replace(zone=zone, loaded=loaded)})
+
     def _relinked(self, origin: bytes) -> ZoneSet:
         """The set in which the parent of `origin` has the DS records that `origin` now wants."""
         parent = self.find(origin, TYPE_DS)
         if parent is None or parent.zone.origin == origin:
             return self
-        return self._linked(parent.zone.origin)
+        node = parent.loaded.nodes.get(origin)
+        linked = self._linked_node(origin, node, signed=parent.loaded.signed)
+        if node is None or linked is None or _same_signers(linked, parent.zone.nodes[origin]):
+            return self
+        zone = parent.zone.with_nodes({origin: linked})
+        return ZoneSet({**self._served, zone.origin: parent._replace(zone=zone)})
 
     def _linked(self, origin: bytes) -> ZoneSet:
         """The set in which the zone `origin` has the DS records of all its children that are served and signed here."""
         parent = self._served[origin]
-        if not parent.loaded.signed:
-            return self
-        signers = {
-            child: delegation_signers(keys)
-            for child in parent.loaded.cuts & self._served.keys()
-            if (keys := self._served[child].keys) is not None
-        }
-        zone = parent.loaded.with_delegation_signers(signers) if signers else parent.loaded
+        linked: dict[bytes, Node | None] = {}
+        for child in self._served if parent.loaded.signed else ():
+            node = parent.loaded.nodes.get(child)
+            if (made := self._linked_node(child, node, signed=True)) is not node:
+                linked[child] = made
+        zone = parent.loaded.with_nodes(linked) if linked else parent.loaded
         return ZoneSet({**self._served, origin: parent._replace(zone=zone)})
+
+    def _linked_node(self, owner: bytes, node: Node | None, *, signed: bool) -> Node | None:
+        """The node with the DS records of the child that is served and signed here, where it delegates to one."""
+        child = self._served.get(owner)
+        if not signed or node is None or not node.is_cut or child is None or child.keys is None:
+            return node
+        return with_delegation_signers(node, delegation_signers(child.keys), signed=signed)
+
+
+def _same_signers(one: Node, other: Node) -> bool:
+    mine, others = one.rrsets.get(TYPE_DS), other.rrsets.get(TYPE_DS)
+    return (mine and (mine.ttl, mine.canonical)) == (others and (others.ttl, others.canonical))
 
 
 def delegation_signers(keys: ZoneKeys) -> tuple[bytes, ...]:
