@@ -30,6 +30,7 @@ def test_one_spelling_is_kept(given_text: str, kept: str) -> None:
 @pytest.mark.parametrize(
     ("text", "code"),
     [
+        ("", "DomainNameEmpty"),
         ("a..example.com", "DomainLabelEmpty"),
         (".example.com", "DomainLabelEmpty"),
         ("x" * 64 + ".com", "DomainLabelTooLong"),

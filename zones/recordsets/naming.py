@@ -20,8 +20,15 @@ class NameSpellingError(ValueError):
 
 def from_text(text: str) -> bytes:
     """The name that `text` spells, taken as absolute, in wire form and lower case. Raises `NameSpellingError`."""
-    if text in (".", ""):
+    return spelled(text).lower()
+
+
+def spelled(text: str) -> bytes:
+    """As `from_text`, with letters in the case that they have."""
+    if text == ".":
         return names.ROOT
+    if not text:
+        raise _problem("DomainNameEmpty", "Domain name is empty", text)
     wire, label = bytearray(), bytearray()
     for octal, plain, other in _PIECE.findall(text if text.endswith(".") else text + "."):
         if plain == ".":
@@ -36,7 +43,7 @@ def from_text(text: str) -> bytes:
             raise _problem("InvalidEscapeSequence", "Value contains an invalid escape sequence", text)
     if len(wire) + 1 > names.MAXIMUM_NAME:
         raise _problem("DomainNameTooLong", "Domain name is too long", text)
-    return bytes(wire).lower() + names.ROOT
+    return bytes(wire) + names.ROOT
 
 
 def _end_label(wire: bytearray, label: bytearray, text: str) -> None:
