@@ -17,7 +17,7 @@ PURE = {
     "keys": "model windows rrsig keyset lifecycle ring ds events refresh safety zsk names"
     " commands transitions rollover forecast spread",
     "zones": "names bitmap zone build validate lookup denial signing zoneset contents persistent"
-    " recordsets/model recordsets/naming",
+    " recordsets/model recordsets/naming recordsets/values recordsets/check recordsets/batch",
     "server": "wire edns answer compose memo framing hot fresh_denial addresses",
 }
 IMPURE = {"time", "random", "secrets", "socket", "trio", "os", "datetime", "pathlib", "io", "threading", "subprocess"}

@@ -99,7 +99,7 @@ def _normalised(changes: Sequence[Change]) -> list[Change]:
 
 
 def _is_within(name: str, apex: str) -> bool:
-    return name == apex or apex == "." or name.endswith("." + apex)
+    return apex in (name, ".") or name.endswith("." + apex)
 
 
 class _Batch:
