@@ -8,6 +8,7 @@ from keys.keyset import TYPE_DNSKEY, ZoneKeys, dnskey_records
 from server.memo import Memo
 from server.wire import Body, Query, Rcode
 from zones import denial, names
+from zones.choice import Choice
 from zones.lookup import Alias, Found, NoData, NoName, Redirect, Referral, find
 from zones.signing import sign
 from zones.zone import (
@@ -39,7 +40,9 @@ class Composition(NamedTuple):
     size: int
     """Octets of the message without its OPT record."""
     until: int
-    """The second from which an RRSIG in it makes room for the next, in seconds since the epoch."""
+    """The second from which another answer is due: an RRSIG in it makes room for the next, or another RRset is chosen.
+    In seconds since the epoch.
+    """
     exists: bool
     """Whether the queried name is one of the finitely many that the zone holds."""
     required: tuple[int, int]
@@ -124,11 +127,12 @@ class _Composer:
             return False
         match find(self.zone, self.owner, self.qtype):
             case Found(rrset, _, wildcard):
-                self.positive(rrset, wildcard)
+                self.positive(self.chosen(rrset), wildcard)
                 self.finish_positive()
-            case Alias(rrset, target, _, wildcard):
-                self.positive(rrset, wildcard)
-                self.owner = target
+            case Alias(rrset, _, wildcard):
+                alias = self.chosen(rrset)
+                self.positive(alias, wildcard)
+                self.owner = alias.canonical[0]
                 return True
             case Redirect(owner, rrset, target):
                 return self.redirect(owner, rrset, target)
@@ -139,6 +143,13 @@ class _Composer:
             case NoName(encloser):
                 self.no_name(encloser)
         return False
+
+    def chosen(self, rrset: RRset) -> RRset:
+        """The RRset itself, or of several the one of this second."""
+        if isinstance(rrset, Choice):
+            self.until = min(self.until, self.now + 1)
+            return rrset.at(self.zone.origin, self.owner, self.now)
+        return rrset
 
     def positive(self, rrset: RRset, wildcard: bytes | None) -> None:
         """An RRset in the answer section; expanded from a wildcard, it may want a proof in the authority section."""
@@ -188,7 +199,7 @@ class _Composer:
     def no_data(self, node: Node, wildcard: bytes | None) -> None:
         if self.qtype == TYPE_ANY and node.rrsets:
             # One RRset of our choice, the same each time (RFC 8482 §4.1).
-            self.positive(node.rrsets[min(node.rrsets)], wildcard)
+            self.positive(self.chosen(node.rrsets[min(node.rrsets)]), wildcard)
             self.finish_positive()
             return
         if wildcard is not None:
@@ -245,7 +256,7 @@ class _Composer:
     def rrsig(self, node: Node | None, wildcard: bytes | None) -> bool:
         """One RRSIG of our choice: the same RRset's that ANY gives (RFC 8482 §4.1)."""
         if node is not None and node.rrsets:
-            rrset = node.rrsets[min(node.rrsets)]
+            rrset = self.chosen(node.rrsets[min(node.rrsets)])
         else:
             made = denial.nsec_at(self.zone, self.owner, node)
             if made is None:

@@ -16,8 +16,9 @@ LAYERS = ["keys", "zones", "server"]
 PURE = {
     "keys": "model windows rrsig keyset lifecycle ring ds events refresh safety zsk names"
     " commands transitions rollover forecast spread",
-    "zones": "names bitmap zone build validate lookup denial signing zoneset contents persistent"
-    " recordsets/model recordsets/naming recordsets/values recordsets/check recordsets/batch",
+    "zones": "names bitmap zone choice build validate lookup denial signing zoneset contents persistent"
+    " recordsets/model recordsets/naming recordsets/values recordsets/check recordsets/batch"
+    " recordsets/compiled",
     "server": "wire edns answer compose memo framing hot fresh_denial addresses",
 }
 IMPURE = {"time", "random", "secrets", "socket", "trio", "os", "datetime", "pathlib", "io", "threading", "subprocess"}

@@ -24,7 +24,6 @@ class Alias(NamedTuple):
     """The name is an alias: a CNAME that is there."""
 
     rrset: RRset
-    target: bytes
     node: Node
     wildcard: bytes | None
 
@@ -94,7 +93,7 @@ def _at_node(node: Node, owner: bytes, rrtype: int, wildcard: bytes | None, *, s
     alias = node.rrsets.get(TYPE_CNAME)
     # In a signed zone NSEC and RRSIG stand beside a CNAME (RFC 4034 §3, §4), and ANY takes the CNAME itself.
     if alias is not None and not (rrtype == TYPE_ANY or (signed and rrtype in (TYPE_NSEC, TYPE_RRSIG))):
-        return Alias(alias, alias.canonical[0], node, wildcard)
+        return Alias(alias, node, wildcard)
     return NoData(node, wildcard)
 
 

@@ -1,0 +1,201 @@
+"""The record sets of a zone compiled for answering, in a form that changes cheaply.
+
+Each name's record sets become RRsets; those of one name and type with a routing policy become one `Choice`, and an
+alias has what its target has. An alias whose target is gone, or that goes in a circle, has nothing: its name exists all
+the same. TTLs over one week are answered as one week, so that signing can begin at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import dns.rdatatype
+
+from zones.choice import MOST_VALUES, Multivalue, Weighted
+from zones.contents import Contents
+from zones.persistent import changed
+from zones.recordsets.model import RecordSet
+from zones.recordsets.naming import from_text
+from zones.recordsets.values import Rdata, rdata_of
+from zones.zone import TYPE_DS, TYPE_NS, Node, RRset, Zone
+
+
+class Target(NamedTuple):
+    """What an alias has: the RRset of another name, with the same type."""
+
+    name: bytes
+
+
+class Weights(NamedTuple):
+    """Weighted record sets of one name and type."""
+
+    options: tuple[tuple[int, RRset | Target], ...]
+
+
+Source = RRset | Target | Weights
+Sources = Mapping[int, Source]
+"""What a name has, by type, before its aliases are followed."""
+
+Lookup = Callable[[bytes, int], Source | None]
+
+_NOBODY: frozenset[bytes] = frozenset()
+
+
+class Compiled:
+    """The record sets of one zone, an immutable value."""
+
+    __slots__ = ("_aliases", "_sources", "contents")
+
+    def __init__(
+        self, contents: Contents, sources: Mapping[bytes, Sources], aliases: Mapping[bytes, frozenset[bytes]]
+    ) -> None:
+        self.contents = contents
+        self._sources = sources
+        """Of the names that have an alias among their record sets."""
+        self._aliases = aliases
+        """The names that have an alias to a name."""
+
+    @classmethod
+    def of(cls, apex: str, record_sets: Iterable[RecordSet]) -> Compiled:
+        """Compile all record sets of a zone, the SOA and NS at its apex among them."""
+        by_name: dict[str, list[RecordSet]] = {}
+        for record_set in record_sets:
+            by_name.setdefault(record_set.name, []).append(record_set)
+        sources = {from_text(name): sources_of(group) for name, group in by_name.items()}
+        aliases: dict[bytes, frozenset[bytes]] = {}
+        for owner, of_owner in sources.items():
+            for target in _targets(of_owner):
+                aliases[target] = aliases.get(target, _NOBODY) | {owner}
+        lookup = partial(_source, (sources,))
+        resolved = {owner: _resolved(owner, of_owner, lookup) for owner, of_owner in sources.items()}
+        with_aliases = {owner: of_owner for owner, of_owner in sources.items() if _targets(of_owner)}
+        return cls(Contents.of(from_text(apex), resolved), with_aliases, aliases)
+
+    def zone(self) -> Zone:
+        """The snapshot, made from all of it: as it is when it is signed."""
+        return self.contents.zone()
+
+    def changed(self, by_name: Mapping[str, Sequence[RecordSet]]) -> tuple[Compiled, dict[bytes, Node | None]]:
+        """The zone in which each name of `by_name` has these record sets and no others.
+
+        And the nodes that differ, for `Zone.with_nodes`.
+        """
+        wanted = {from_text(name): sources_of(group) if group else None for name, group in by_name.items()}
+        with_aliases = {o: of_owner if of_owner and _targets(of_owner) else None for o, of_owner in wanted.items()}
+        sources = changed(self._sources, with_aliases)
+        aliases = changed(self._aliases, self._changed_aliases(with_aliases))
+        lookup = partial(_source, (wanted, sources, self.contents.rrsets))
+        changes: dict[bytes, Mapping[int, RRset] | None] = {}
+        for owner in _followed(wanted, aliases):
+            of_owner = wanted[owner] if owner in wanted else sources[owner]
+            changes[owner] = None if of_owner is None else _resolved(owner, of_owner, lookup)
+        contents, replaced = self.contents.changed(changes)
+        return Compiled(contents, sources, aliases), replaced
+
+    def _changed_aliases(self, with_aliases: Mapping[bytes, Sources | None]) -> dict[bytes, frozenset[bytes] | None]:
+        found: dict[bytes, frozenset[bytes]] = {}
+        for owner, of_owner in with_aliases.items():
+            old, new = _targets(self._sources.get(owner) or {}), _targets(of_owner or {})
+            for target in old ^ new:
+                owners = found.get(target, self._aliases.get(target, _NOBODY))
+                found[target] = owners | {owner} if target in new else owners - {owner}
+        return {target: owners or None for target, owners in found.items()}
+
+
+def sources_of(record_sets: Sequence[RecordSet]) -> Sources:
+    """What one name has, by type, before its aliases are followed. All of `record_sets` have that name."""
+    by_type: dict[str, list[RecordSet]] = {}
+    for record_set in record_sets:
+        by_type.setdefault(record_set.type, []).append(record_set)
+    return {int(dns.rdatatype.from_text(rrtype)): _source_of(group) for rrtype, group in by_type.items()}
+
+
+def _source_of(group: Sequence[RecordSet]) -> Source:
+    """What the record sets of one name and type come to."""
+    first = group[0]
+    if first.multivalue:
+        rrtype, ttl, values = _values(group)
+        if len(values) > MOST_VALUES:
+            return Multivalue(rrtype, ttl, values)
+        return RRset(rrtype, ttl, [value.wire for value in values], [value.canonical for value in values])
+    if first.weight is None:
+        return _single(first)
+    weighted = [(record_set.weight or 0, _single(record_set)) for record_set in group]
+    if not any(weight for weight, _ in weighted):
+        weighted = [(1, source) for _, source in weighted]  # all of them equally often
+    return Weights(tuple((weight, source) for weight, source in weighted if weight))
+
+
+def _single(record_set: RecordSet) -> RRset | Target:
+    if record_set.alias is not None:
+        return Target(from_text(record_set.alias.dns_name))
+    rrtype, ttl, values = _values([record_set])
+    return RRset(rrtype, ttl, [value.wire for value in values], [value.canonical for value in values])
+
+
+def _values(group: Sequence[RecordSet]) -> tuple[int, int, list[Rdata]]:
+    """Type, TTL, and each different value of record sets of one type."""
+    found: dict[bytes, Rdata] = {}
+    for record_set in group:
+        for value in record_set.values:
+            rdata = rdata_of(record_set.type, value)
+            found.setdefault(rdata.canonical, rdata)
+    return int(dns.rdatatype.from_text(group[0].type)), group[0].ttl or 0, list(found.values())
+
+
+def _source(held: Sequence[Mapping[bytes, Sources | None]], name: bytes, rrtype: int) -> Source | None:
+    """What a name has of a type, in the first of `held` that knows the name."""
+    for mapping in held:
+        if name in mapping:
+            return (mapping[name] or {}).get(rrtype)
+    return None
+
+
+def _resolved(owner: bytes, sources: Sources, lookup: Lookup) -> dict[int, RRset]:
+    """The RRsets that a name is answered with."""
+    found = {}
+    for rrtype, source in sources.items():
+        rrset = _rrset(source, rrtype, lookup, frozenset((owner,)))
+        if rrset is not None:
+            found[rrtype] = rrset
+    if TYPE_DS in found and TYPE_NS not in found:
+        del found[TYPE_DS]  # it says something of a delegation, and there is none (RFC 4035 §2.4)
+    return found
+
+
+def _rrset(source: Source | None, rrtype: int, lookup: Lookup, passed: frozenset[bytes]) -> RRset | None:
+    if isinstance(source, Target):
+        if source.name in passed:
+            return None
+        return _rrset(lookup(source.name, rrtype), rrtype, lookup, passed | {source.name})
+    if not isinstance(source, Weights):
+        return source
+    options = [(weight, _rrset(option, rrtype, lookup, passed)) for weight, option in source.options]
+    there = [(weight, rrset) for weight, rrset in options if rrset is not None]
+    if len(there) > 1:
+        return Weighted(there)
+    return there[0][1] if there else None
+
+
+def _targets(sources: Sources) -> set[bytes]:
+    """The names that a name has aliases to."""
+    found = set()
+    for source in sources.values():
+        for option in (option for _, option in source.options) if isinstance(source, Weights) else (source,):
+            if isinstance(option, Target):
+                found.add(option.name)
+    return found
+
+
+def _followed(changed_names: Iterable[bytes], aliases: Mapping[bytes, frozenset[bytes]]) -> set[bytes]:
+    """The names that change, and those that have an alias to one of them, directly or along other aliases."""
+    found: set[bytes] = set()
+    waiting = list(changed_names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += aliases.get(name, ())
+    return found
