@@ -24,6 +24,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " reason TEXT NOT NULL, request_ids TEXT NOT NULL)",
         "CREATE INDEX event_by_zone ON event (origin, at)",
     ),
+    # 2: zones that are kept here, with their record sets in Route 53's order
+    (
+        "CREATE TABLE kept_zone (id TEXT PRIMARY KEY REFERENCES hosted_zone (id), position TEXT NOT NULL,"
+        " caller_reference TEXT NOT NULL UNIQUE, record_sets INTEGER NOT NULL, document BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE UNIQUE INDEX kept_zone_by_name ON kept_zone (position, id)",
+        "CREATE TABLE record_set (zone TEXT NOT NULL REFERENCES kept_zone (id), position TEXT NOT NULL,"
+        " type TEXT NOT NULL, identifier TEXT NOT NULL, document BLOB NOT NULL,"
+        " PRIMARY KEY (zone, position, type, identifier)) WITHOUT ROWID",
+        "CREATE TABLE zone_tag (zone TEXT NOT NULL REFERENCES kept_zone (id), name TEXT NOT NULL,"
+        " value TEXT NOT NULL, PRIMARY KEY (zone, name)) WITHOUT ROWID",
+        "CREATE TABLE zone_change (id TEXT PRIMARY KEY, submitted INTEGER NOT NULL, comment TEXT NOT NULL)"
+        " WITHOUT ROWID",
+        "CREATE INDEX zone_change_by_time ON zone_change (submitted)",
+    ),
 )
 
 _metadata = MetaData()
@@ -60,6 +74,38 @@ event = Table(
     Column("kind", Text),
     Column("reason", Text),
     Column("request_ids", Text),
+)
+kept_zone = Table(
+    "kept_zone",
+    _metadata,
+    Column("id", Text, primary_key=True),
+    Column("position", Text),
+    Column("caller_reference", Text),
+    Column("record_sets", Integer),
+    Column("document", BLOB),
+)
+record_set = Table(
+    "record_set",
+    _metadata,
+    Column("zone", Text, primary_key=True),
+    Column("position", Text, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("identifier", Text, primary_key=True),
+    Column("document", BLOB),
+)
+zone_tag = Table(
+    "zone_tag",
+    _metadata,
+    Column("zone", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Text),
+)
+zone_change = Table(
+    "zone_change",
+    _metadata,
+    Column("id", Text, primary_key=True),
+    Column("submitted", Integer),
+    Column("comment", Text),
 )
 
 

@@ -1,10 +1,10 @@
-"""The state database: everything durable about keys, behind one small interface.
+"""The state database: everything durable about keys, behind one small interface; and room for what others keep.
 
 SQLite in WAL mode with `synchronous = FULL`: what `save` has returned from survives a loss of power. One process opens
 it, with one connection, and every method holds a lock, so it may be called from any thread. It blocks; whoever runs an
 event loop calls it through `run_blocking`.
 
-    signwright.db   rings, sealed ZSKs, the event log, hosted zone ids      (0600; its schema: `schema`)
+    signwright.db   rings, sealed ZSKs, the event log, hosted zones          (0600; its schema: `schema`)
     state.key       what opens the sealed ZSKs                              (0600; `seal`)
 """
 
@@ -107,7 +107,7 @@ class Store:
 
     def hosted_zone_id(self, origin: bytes, make: Callable[[], str], now: int) -> str:
         """The id of the zone, made and stored when it is first seen."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             table = schema.hosted_zone
             found = connection.scalar(select(table.c.id).where(table.c.origin == origin))
             if found is not None:
@@ -118,14 +118,14 @@ class Store:
 
     def load_rings(self) -> tuple[Ring, ...]:
         """Every zone's ring. Raises `StateDamaged` and `StateTooNew`."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(select(schema.ring.c.document, schema.ring.c.revision)).all()
         return tuple(self._decoded(document, revision) for document, revision in rows)
 
     def load_ring(self, origin: bytes) -> Ring | None:
         """One zone's ring, if it was ever stored. Raises `StateDamaged` and `StateTooNew`."""
         table = schema.ring
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(select(table.c.document, table.c.revision).where(table.c.origin == origin)).first()
         return None if row is None else self._decoded(*row)
 
@@ -136,7 +136,7 @@ class Store:
         """
         stored = msgspec.structs.replace(ring, revision=ring.revision + 1, version=RING_VERSION)
         document = msgspec.json.encode(stored)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             self._store_ring(connection, stored, document)
             for secret in secrets:
                 bound = bound_to(ring.origin, secret.sequence, secret.public_key)
@@ -160,7 +160,7 @@ class Store:
         """A ZSK's private key, PKCS #8 DER. Raises `StateDamaged` where there is none, `StateKeyWrong`."""
         table = schema.zsk_secret
         query = select(table.c.public_key, table.c.sealed).where(table.c.origin == origin, table.c.sequence == sequence)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(query).first()
         if row is None:
             raise StateDamaged(f"{self.path}: the private key of ZSK {sequence} is missing: {_RESTORE}")
@@ -173,7 +173,7 @@ class Store:
         """The zone's event log from `since` on, oldest first."""
         table = schema.event
         query = select(table).where(table.c.origin == origin, table.c.at >= since).order_by(table.c.id)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(query).all()
         return tuple(Entry(row.at, row.kind, row.reason, tuple(row.request_ids.split())) for row in rows)
 
@@ -202,7 +202,11 @@ class Store:
             raise StateUnavailable(f"{to}: no backup was made: {error}") from error
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction, for what else is kept in the database: all or nothing, and durable when it has ended.
+
+        Raises `StateUnavailable` and `StateDamaged`.
+        """
         with self._lock, _translated(self.path), self._connection.begin():
             yield self._connection
 
