@@ -61,7 +61,7 @@ def stage_archive(state: StateDir, source: BinaryIO, now: float) -> str:
             with gzip.GzipFile(fileobj=source) as whole:
                 with tarfile.open(fileobj=whole, mode="r:") as archive:
                     _unpack(archive, partial)
-                whole.read(tarfile.RECORDSIZE)  # to its end, where its checksum is
+                _drain(whole)  # to its end, where its checksum is: a damaged header ends the archive early
         except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
             raise ArchiveError(f"this is no whole backup of Signwright: {error}") from None
         _prove(partial)
@@ -101,6 +101,14 @@ def _unpack(archive: tarfile.TarFile, to: Path) -> None:
         private_directory(path.parent)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
             shutil.copyfileobj(content, file)
+
+
+def _drain(whole: gzip.GzipFile) -> None:
+    total = 0
+    while read := len(whole.read(1 << 16)):
+        total += read
+        if total > LARGEST:
+            raise ArchiveError(f"the backup unpacks to more than {LARGEST} octets")
 
 
 def _prove(partial: Path) -> None:

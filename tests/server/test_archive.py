@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import stat
 import tarfile
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -215,9 +218,16 @@ def test_a_backup_cut_short_is_refused(old: Path, archive: bytes) -> None:
 
 
 def test_a_backup_with_a_flipped_bit_is_refused(old: Path, archive: bytes) -> None:
+    content, refused = gzip.decompress(archive), 0
     for at in range(10, len(archive), 97):
+        flipped = archive[:at] + bytes([archive[at] ^ 1]) + archive[at + 1 :]
+        with suppress(OSError, EOFError, zlib.error):
+            if gzip.decompress(flipped) == content:
+                continue  # where all octets are zero, it does not matter how far back they are copied from
         with pytest.raises(StateError):
-            stage(old, archive[:at] + bytes([archive[at] ^ 1]) + archive[at + 1 :])
+            stage(old, flipped)
+        refused += 1
+    assert refused > 9
     assert mark(old) == {"old"}
 
 
