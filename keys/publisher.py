@@ -52,15 +52,23 @@ class Publisher:
         return True
 
     async def _active(self, ring: Ring) -> tuple[ActiveSigner, ...]:
-        """Who signs, in order. Of a ZSK that was lost, only as long as it has no successor that signs."""
+        """Who signs, in order. A ZSK that was lost signs only as long as it has no successor that signs.
+
+        From then on the successor signs the windows that the lost one had begun, too: left to the ZSK before it, they
+        would be signed by a key that is about to leave.
+        """
         self.problem = None
         active = [zsk for zsk in ring.zsks if zsk.activated is not None and zsk.removed is None]
         signers: list[ActiveSigner] = []
+        inherited: int | None = None
         for zsk in sorted(active, key=lambda zsk: (zsk.activated or 0, zsk.sequence)):
+            since = zsk.activated or 0
+            since, inherited = (since if inherited is None else inherited), None
             if zsk.lost is not None and zsk.retired is not None:
+                inherited = since
                 continue
             try:
-                signers.append(ActiveSigner(zsk.activated or 0, await self._signer(zsk)))
+                signers.append(ActiveSigner(since, await self._signer(zsk)))
             except StateUnavailable:
                 raise
             except StateError as error:

@@ -249,6 +249,27 @@ async def test_an_emergency_rollover_of_a_key_that_can_be_read(world: World, aut
         assert len(world.keys.keyset.rdatas) == 2
 
 
+async def test_an_emergency_rollover_leaves_nothing_to_the_zsk_before_the_lost_one(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with world.life() as custodian:
+        await custodian.observe_ttl(7 * DAY)
+        await trio.sleep(10 * DAY)
+        await custodian.request(StartRollover())
+        await trio.sleep(2 * HOUR)
+        first, second = custodian.ring.zsks
+        assert second.activated is not None
+        await custodian.request(EmergencyRollover())
+        await trio.sleep(2 * HOUR)
+        third = custodian.ring.zsk(3)
+        assert third.activated is not None
+        # What the lost one had begun is its successor's; the first still signs what it began itself, and no more.
+        assert [(since, signer.rdata) for since, signer in world.keys.signers] == [
+            (first.activated, first.rdata),
+            (second.activated, third.rdata),
+        ]
+
+
 async def test_a_zsk_that_can_not_be_read_leads_to_an_emergency_rollover(
     world: World, autojump_clock: MockClock
 ) -> None:
