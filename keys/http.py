@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
+from contextlib import aclosing
 from contextvars import ContextVar
 
 import trio
@@ -17,6 +19,8 @@ from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
 KEEP_ALIVE = 60.0
@@ -27,11 +31,16 @@ _connection: ContextVar[trio.SocketStream] = ContextVar("connection")
 
 
 async def serve_http(
-    app: ASGIApp, sock: socket.socket, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    app: ASGIApp,
+    sock: socket.socket,
+    *,
+    tls: ssl.SSLContext | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` on `sock` (TCP or Unix, bound and listening, owned and closed by this function) until cancelled.
 
-    Lifespan events are not sent: what an application needs is opened by whoever composes it.
+    With `tls` each connection is encrypted, and one that fails to become so is closed. Lifespan events are not sent:
+    what an application needs is opened by whoever composes it.
     """
     config = Config()
     config.errorlog = _log
@@ -42,8 +51,10 @@ async def serve_http(
 
     async def serve_connection(stream: trio.SocketStream) -> None:
         _connection.set(stream)
+        # Hypercorn shakes hands by itself on a stream that can.
+        carried = stream if tls is None else trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
         try:
-            await TCPServer(wrapped, config, context, ConnectionState({}), stream)  # type: ignore[arg-type]
+            await TCPServer(wrapped, config, context, ConnectionState({}), carried)  # type: ignore[arg-type]
         except Exception:
             # What one client provokes must not end the server for all the others.
             _log.exception("a connection ended on an error")
@@ -58,3 +69,22 @@ async def serve_http(
 async def drop_connection() -> None:
     """Close the connection of the request being handled, without another byte; the handler should then return."""
     await trio.aclose_forcefully(_connection.get())
+
+
+class Dropped(Response):
+    """The answer of a server that has gone: the connection is closed without a byte."""
+
+    async def __call__(self, *_: object) -> None:
+        """Close the connection of the request being handled."""
+        await drop_connection()
+
+
+async def read_body(request: Request, maximum: int) -> bytes | None:
+    """The body of a request, `None` where it has more octets than `maximum`. Raises `ClientDisconnect`."""
+    body = bytearray()
+    async with aclosing(request.stream()) as parts:
+        async for part in parts:
+            body += part
+            if len(body) > maximum:
+                return None
+    return bytes(body)

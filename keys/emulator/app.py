@@ -9,7 +9,6 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
 
 import msgspec
 import structlog
@@ -19,14 +18,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from keys.emulator import sigv4
+from keys import sigv4
 from keys.emulator.credentials import Credentials, RandomBytes
 from keys.emulator.errors import AwsError
 from keys.emulator.faults import Fault, FaultKind, Faults
 from keys.emulator.model import Site
 from keys.emulator.policy import Caller
 from keys.emulator.service import Service
-from keys.http import drop_connection
+from keys.http import Dropped, read_body
 
 MAXIMUM_BODY = 256 * 1024
 """Bytes of a request: more than the largest key policy in JSON can need."""
@@ -38,6 +37,7 @@ _REFUSALS: Mapping[sigv4.Refusal, str] = {
     sigv4.Refusal.INCOMPLETE: "IncompleteSignatureException",
     sigv4.Refusal.UNKNOWN_KEY: "UnrecognizedClientException",
     sigv4.Refusal.INVALID: "InvalidSignatureException",
+    sigv4.Refusal.EXPIRED: "InvalidSignatureException",
 }
 _FAULTS: Mapping[FaultKind, AwsError] = {
     FaultKind.THROTTLING: AwsError("ThrottlingException", "Rate exceeded (injected fault)"),
@@ -47,13 +47,6 @@ _FAULTS: Mapping[FaultKind, AwsError] = {
 }
 _Handler = Callable[[Request, bytes, Caller, Mapping[str, str]], Awaitable[Response]]
 _log = structlog.get_logger("signwright.kms")
-
-
-class _Dropped(Response):
-    """The answer of a server that has gone: the connection is closed without a byte."""
-
-    async def __call__(self, *_: object) -> None:
-        await drop_connection()
 
 
 class Edge:
@@ -100,7 +93,7 @@ class Edge:
         except AwsError as error:
             response = _error(error)
         except ClientDisconnect:
-            return _Dropped()
+            return Dropped()
         except Exception:
             _log.exception("a request failed", request_id=request_id)
             response = _error(AwsError("KMSInternalException", "The request failed; the KMS's log says how."))
@@ -138,10 +131,10 @@ class Edge:
             if fault.kind is FaultKind.LATENCY:
                 await trio.sleep(fault.seconds)
             elif fault.kind is FaultKind.REFUSED:
-                return _Dropped()
+                return Dropped()
             elif fault.kind is FaultKind.TIMEOUT:
                 await _until_disconnected(request, fault.seconds)
-                return _Dropped()
+                return Dropped()
             else:
                 raise _FAULTS[fault.kind]
         answer = await self._service.perform(parsed, caller, headers)
@@ -172,13 +165,10 @@ async def _healthy(_: Request) -> Response:
 
 
 async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async with aclosing(request.stream()) as parts:
-        async for part in parts:
-            body += part
-            if len(body) > MAXIMUM_BODY:
-                raise AwsError("RequestEntityTooLargeException", f"A request may have {MAXIMUM_BODY} bytes.")
-    return bytes(body)
+    body = await read_body(request, MAXIMUM_BODY)
+    if body is None:
+        raise AwsError("RequestEntityTooLargeException", f"A request may have {MAXIMUM_BODY} bytes.")
+    return body
 
 
 async def _until_disconnected(request: Request, seconds: float) -> None:

@@ -25,7 +25,7 @@ from botocore.credentials import Credentials
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SKEW = 5 * 60
-"""Seconds by which a request's timestamp may differ from our clock."""
+"""Seconds by which a request's timestamp may differ from our clock, where a service says nothing else."""
 
 _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 _AUTHORIZATION = re.compile(r"(\w+)=([^,\s]+)")
@@ -41,7 +41,9 @@ class Refusal(Enum):
     UNKNOWN_KEY = auto()
     """An access key nobody has, or a session token (none are given out here)."""
     INVALID = auto()
-    """Wrong signature, scope or time."""
+    """Wrong signature or scope."""
+    EXPIRED = auto()
+    """A time too far from ours, in either direction."""
 
 
 class SignatureRefusedError(Exception):
@@ -81,12 +83,19 @@ class _Claim(NamedTuple):
 
 
 def verify(
-    received: Received, *, service: str, region: str, now: float, secret_of: Callable[[str], str | None]
+    received: Received,
+    *,
+    service: str,
+    region: str,
+    now: float,
+    secret_of: Callable[[str], str | None],
+    skew: int = SKEW,
 ) -> Verified:
     """Who signed `received`, as of `now` (seconds since the epoch).
 
     `service` and `region` are those the signature must be made for. `secret_of` gives the secret of an access key id,
-    `None` for one that does not exist. Raises `SignatureRefusedError`.
+    `None` for one that does not exist. `skew` is the number of seconds by which the signature's time may differ from
+    ours. Raises `SignatureRefusedError`.
     """
     headers: dict[str, list[str]] = {}
     for name, value in received.headers:
@@ -95,7 +104,8 @@ def verify(
     secret = None if "x-amz-security-token" in headers else secret_of(claim.access_key_id)
     if secret is None:
         raise SignatureRefusedError(Refusal.UNKNOWN_KEY, "The security token included in the request is invalid.")
-    _check_scope(claim, service, region, now)
+    _check_time(claim, now, skew)
+    _check_scope(claim, service, region)
     _check_coverage(claim, headers, received.body)
     expected = _sign_again(received, claim, {name: headers[name] for name in claim.signed}, secret)
     if not hmac.compare_digest(expected.encode(), claim.signature.encode()):
@@ -132,24 +142,31 @@ def _claim(headers: Mapping[str, list[str]]) -> _Claim:
     return _Claim(access_key_id, date, region, service, signed, fields["Signature"], timestamps[0])
 
 
-def _check_scope(claim: _Claim, service: str, region: str, now: float) -> None:
-    """The signature is for here and for now: else one made for another service or day could be replayed."""
+def _check_time(claim: _Claim, now: float, skew: int) -> None:
+    """The signature is for now: else one could be replayed for ever."""
     try:
         signed_at = datetime.strptime(claim.timestamp, _TIMESTAMP).replace(tzinfo=UTC).timestamp()
     except ValueError as error:
         raise SignatureRefusedError(
             Refusal.INCOMPLETE, "X-Amz-Date must be in the ISO-8601 basic format YYYYMMDD'T'HHMMSS'Z'."
         ) from error
+    if signed_at < now - skew:
+        text = f"Signature expired: {claim.timestamp} is more than {skew} s before {_stamp(now)}."
+    elif signed_at > now + skew:
+        text = f"Signature not yet current: {claim.timestamp} is more than {skew} s after {_stamp(now)}."
+    else:
+        return
+    raise SignatureRefusedError(Refusal.EXPIRED, text)
+
+
+def _check_scope(claim: _Claim, service: str, region: str) -> None:
+    """The signature is for here: else one made for another service could be replayed."""
     if claim.date != claim.timestamp[:8]:
         text = "Date in Credential scope does not match that of X-Amz-Date."
     elif claim.region != region:
         text = f"Credential should be scoped to a valid region, not '{claim.region}'."
     elif claim.service != service:
         text = f"Credential should be scoped to correct service: '{service}'."
-    elif signed_at < now - SKEW:
-        text = f"Signature expired: {claim.timestamp} is more than {SKEW} s before {_stamp(now)}."
-    elif signed_at > now + SKEW:
-        text = f"Signature not yet current: {claim.timestamp} is more than {SKEW} s after {_stamp(now)}."
     else:
         return
     raise SignatureRefusedError(Refusal.INVALID, text)
