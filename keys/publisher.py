@@ -58,14 +58,13 @@ class Publisher:
         would be signed by a key that is about to leave.
         """
         self.problem = None
-        active = [zsk for zsk in ring.zsks if zsk.activated is not None and zsk.removed is None]
+        active = [zsk for zsk in ring.zsks if zsk.activated is not None]
         signers: list[ActiveSigner] = []
         inherited: int | None = None
         for zsk in sorted(active, key=lambda zsk: (zsk.activated or 0, zsk.sequence)):
-            since = zsk.activated or 0
-            since, inherited = (since if inherited is None else inherited), None
-            if zsk.lost is not None and zsk.retired is not None:
-                inherited = since
+            since = inherited if inherited is not None else zsk.activated or 0
+            inherited = since if zsk.lost is not None and zsk.retired is not None else None
+            if inherited is not None or zsk.removed is not None:
                 continue
             try:
                 signers.append(ActiveSigner(since, await self._signer(zsk)))

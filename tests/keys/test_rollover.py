@@ -264,10 +264,13 @@ async def test_an_emergency_rollover_leaves_nothing_to_the_zsk_before_the_lost_o
         third = custodian.ring.zsk(3)
         assert third.activated is not None
         # What the lost one had begun is its successor's; the first still signs what it began itself, and no more.
-        assert [(since, signer.rdata) for since, signer in world.keys.signers] == [
-            (first.activated, first.rdata),
-            (second.activated, third.rdata),
-        ]
+        signers = [(first.activated, first.rdata), (second.activated, third.rdata)]
+        assert [(since, signer.rdata) for since, signer in world.keys.signers] == signers
+        # So it stays when the lost one has left, which is before the first one does.
+        await trio.sleep(7 * DAY)
+        assert custodian.ring.zsk(2).removed is not None
+        assert custodian.ring.zsk(1).removed is None
+        assert [(since, signer.rdata) for since, signer in world.keys.signers] == signers
 
 
 async def test_a_zsk_that_can_not_be_read_leads_to_an_emergency_rollover(
