@@ -19,7 +19,8 @@ PURE = {
     "zones": "names bitmap zone choice build validate lookup denial signing zoneset contents persistent"
     " recordsets/model recordsets/naming recordsets/values recordsets/check recordsets/batch"
     " recordsets/compiled",
-    "server": "wire edns answer compose memo framing hot fresh_denial addresses",
+    "server": "wire edns answer compose memo framing hot fresh_denial addresses"
+    " route53/errors route53/model route53/xml route53/requests route53/constraints route53/throttle",
 }
 IMPURE = {"time", "random", "secrets", "socket", "trio", "os", "datetime", "pathlib", "io", "threading", "subprocess"}
 LONGEST = 400

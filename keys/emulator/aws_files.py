@@ -7,7 +7,8 @@ stands: the default profile is the account's root, `signwright-service` the serv
 from __future__ import annotations
 
 import configparser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from keys.emulator.credentials import AccessKey, Credentials, RandomBytes, gener
 
 ROOT_PROFILE = "default"
 SERVICE_PROFILE = "signwright-service"
+_SERVICES = "services signwright"
 
 
 class CredentialsFileError(Exception):
@@ -45,14 +47,44 @@ def load_credentials(state: Path, random_bytes: RandomBytes) -> Credentials:
     return credentials
 
 
-def write_config(state: Path, region: str, endpoints: Mapping[str, str]) -> None:
-    """Write STATE/aws/config: the region, and the URL of each service by its AWS name (`kms`, `route_53`)."""
+def load_profiles(state: Path, names: Sequence[str], random_bytes: RandomBytes) -> dict[str, AccessKey]:
+    """The access keys of further profiles beside those of the two principals; the ones that are missing are made.
+
+    `load_credentials` was called before. Raises `CredentialsFileError`.
+    """
+    path = credentials_path(state)
+    parser = _parser()
+    parser.read_string(path.read_text(encoding="utf-8"))
+    missing = [name for name in names if not parser.has_section(name)]
+    for name in missing:
+        parser[name] = _section(generate_access_key(random_bytes))
+    if missing:
+        files.write_private(path, _ini({name: parser[name] for name in parser.sections()}))
+    try:
+        return {name: _access_key(parser, name) for name in names}
+    except KeyError as error:
+        raise CredentialsFileError(f"{path}: a profile without {error}; remove the profile to have it made") from None
+
+
+def write_config(state: Path, region: str, endpoints: Mapping[str, str | None], profiles: Sequence[str] = ()) -> None:
+    """Write STATE/aws/config: the region, and the URL of each service by its AWS name (`kms`, `route_53`).
+
+    Services that are not named keep the URL that they have there; those whose URL is `None` lose it. `profiles` are
+    those beside the ones of the two principals.
+    """
+    parser = _parser()
+    with suppress(OSError, configparser.Error, UnicodeDecodeError):  # what can't be read is written anew
+        parser.read_string(config_path(state).read_text(encoding="utf-8"))
+    known = parser[_SERVICES] if parser.has_section(_SERVICES) else {}
+    present = {service: text.rpartition(" = ")[2] for service, text in known.items()}
     profile = {"region": region, "output": "json", "services": "signwright"}
     # A nested section of an AWS configuration file: an empty value, and indented lines below it.
-    services = {service: f"\nendpoint_url = {url}" for service, url in endpoints.items()}
-    sections = {ROOT_PROFILE: profile, f"profile {SERVICE_PROFILE}": profile, "services signwright": services}
+    services = {name: f"\nendpoint_url = {url}" for name, url in {**present, **endpoints}.items() if url is not None}
+    sections = {ROOT_PROFILE: profile}
+    sections |= {name: profile for name in parser.sections() if name.startswith("profile ")}
+    sections |= {f"profile {name}": profile for name in (SERVICE_PROFILE, *profiles)}
     files.private_directory(config_path(state).parent)
-    files.write_private(config_path(state), _ini(sections))
+    files.write_private(config_path(state), _ini({**sections, _SERVICES: services}))
 
 
 def _section(key: AccessKey) -> dict[str, str]:
@@ -60,7 +92,7 @@ def _section(key: AccessKey) -> dict[str, str]:
 
 
 def _ini(sections: Mapping[str, Mapping[str, str]]) -> bytes:
-    parser = configparser.RawConfigParser(default_section="")
+    parser = _parser()
     parser.read_dict(sections)
     text = StringIO()
     parser.write(text)
@@ -68,16 +100,20 @@ def _ini(sections: Mapping[str, Mapping[str, str]]) -> bytes:
 
 
 def _read(path: Path) -> Credentials:
-    parser = configparser.RawConfigParser(default_section="")
+    parser = _parser()
     try:
         parser.read_string(path.read_text(encoding="utf-8"))
-        root, service = (
-            AccessKey(parser[profile]["aws_access_key_id"], parser[profile]["aws_secret_access_key"])
-            for profile in (ROOT_PROFILE, SERVICE_PROFILE)
-        )
+        return Credentials(_access_key(parser, ROOT_PROFILE), _access_key(parser, SERVICE_PROFILE))
     except (configparser.Error, KeyError, UnicodeDecodeError):
         raise CredentialsFileError(
             f"{path}: not a credentials file with the profiles {ROOT_PROFILE} and {SERVICE_PROFILE}; "
             "remove it to have new credentials generated"
         ) from None
-    return Credentials(root, service)
+
+
+def _access_key(parser: configparser.RawConfigParser, profile: str) -> AccessKey:
+    return AccessKey(parser[profile]["aws_access_key_id"], parser[profile]["aws_secret_access_key"])
+
+
+def _parser() -> configparser.RawConfigParser:
+    return configparser.RawConfigParser(default_section="")

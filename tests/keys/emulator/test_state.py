@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import trio
 
-from keys.emulator.aws_files import CredentialsFileError, load_credentials, write_config
+from keys.emulator.aws_files import CredentialsFileError, load_credentials, load_profiles, write_config
 from keys.emulator.files import TEMPORARY, write_private
 from keys.emulator.keystore import Key, Keystore, KeystoreError
 from keys.emulator.material import generate_key
@@ -158,6 +158,33 @@ def test_damaged_credentials_are_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "aws" / "credentials").write_bytes(text.encode("latin-1"))
     with pytest.raises(CredentialsFileError, match="credentials: "):
         load_credentials(tmp_path, os.urandom)
+
+
+def test_further_profiles_are_made_once_and_leave_the_others_alone(tmp_path: Path) -> None:
+    principals = load_credentials(tmp_path, os.urandom)
+    made = load_profiles(tmp_path, ["deploy", "audit"], os.urandom)
+    assert load_profiles(tmp_path, ["audit", "deploy"], os.urandom) == made
+    assert load_credentials(tmp_path, os.urandom) == principals
+    assert len({key.id for key in (*principals, *made.values())}) == 4
+    path = tmp_path / "aws" / "credentials"
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text(path.read_text().replace("aws_secret_access_key", "secret"))
+    path.write_text(path.read_text().replace("secret", "aws_secret_access_key", 2))
+    with pytest.raises(CredentialsFileError, match="aws_secret_access_key"):
+        load_profiles(tmp_path, ["deploy", "audit"], os.urandom)
+
+
+def test_a_service_keeps_its_endpoint_until_it_loses_it(tmp_path: Path) -> None:
+    def written() -> str:
+        return (tmp_path / "aws" / "config").read_text()
+
+    write_config(tmp_path, "us-east-1", {"route_53": "http://127.0.0.1:1"}, ["deploy"])
+    write_config(tmp_path, "us-east-1", {"kms": "http://127.0.0.1:2"})
+    assert "http://127.0.0.1:1" in written() and "http://127.0.0.1:2" in written()
+    assert "[profile deploy]" in written()
+    write_config(tmp_path, "us-east-1", {"kms": "http://127.0.0.1:3", "route_53": None})
+    assert "http://127.0.0.1:1" not in written() and "http://127.0.0.1:2" not in written()
+    assert "http://127.0.0.1:3" in written()
 
 
 ASK = """

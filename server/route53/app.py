@@ -1,0 +1,181 @@
+"""The HTTP edge of the API: who calls, what they may, how often; and the form of every answer.
+
+In this order: a body of bounded size, a signature, a token, an operation that is there, permission, parameters that the
+model allows, and then the handler. Each answer has a request id, and each failure of our own is in the log under it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import NamedTuple
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from keys import sigv4
+from keys.commands import RequestRefusedError
+from keys.http import Dropped, read_body
+from keys.seal import StateError
+from server.route53 import absent, dnssec, records, tags, zones
+from server.route53.call import Ask, Call, Handler
+from server.route53.constraints import check_constraints
+from server.route53.errors import ACCESS_DENIED, INTERNAL, INVALID_ACTION, THROTTLING, ApiError
+from server.route53.model import VERSION, Match, Model, Operation
+from server.route53.requests import parse_request
+from server.route53.responses import CONTENT_TYPE, Rendered, render, render_error
+from server.route53.throttle import TokenBucket
+from server.route53.users import Access, User, Users
+from server.zone_operations import ZoneOperations
+from zones.recordsets.model import ZoneRequestError
+
+MAXIMUM_BODY = 2 << 20
+"""Octets of a request: more than the XML of the largest change batch."""
+SERVICE, REGION = "route53", "us-east-1"
+"""The scope of signatures: Route 53 is in one region, wherever its clients are."""
+SKEW = 15 * 60
+"""Seconds by which the time of a signature may differ from ours."""
+
+HANDLERS: dict[str, Handler] = {**zones.HANDLERS, **tags.HANDLERS, **records.HANDLERS, **dnssec.HANDLERS}
+"""By the name of the operation."""
+
+_FORBIDDEN = 403
+_REFUSALS = {
+    sigv4.Refusal.MISSING: "MissingAuthenticationToken",
+    sigv4.Refusal.INCOMPLETE: "IncompleteSignature",
+    sigv4.Refusal.UNKNOWN_KEY: "InvalidClientTokenId",
+    sigv4.Refusal.INVALID: "SignatureDoesNotMatch",
+    sigv4.Refusal.EXPIRED: "RequestExpired",
+}
+_log = structlog.get_logger("signwright.route53")
+
+
+class Clocks(NamedTuple):
+    """Time, as it is handed in."""
+
+    now: Callable[[], float]
+    """Seconds since the epoch."""
+    monotonic: Callable[[], float]
+
+
+class Route53App:
+    """The API as an ASGI application."""
+
+    def __init__(
+        self,
+        model: Model,
+        operations: ZoneOperations,
+        users: Users,
+        name_servers: tuple[str, ...],
+        ask: Ask,
+        *,
+        rate: int,
+        clocks: Clocks,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        """`rate` is the number of requests a second that each user may make."""
+        self._model = model
+        self._operations = operations
+        self._users = users
+        self._name_servers = name_servers
+        self._ask = ask
+        self._rate = rate
+        self._clocks = clocks
+        self._random_bytes = random_bytes
+        self._buckets: dict[str, TokenBucket] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; what is none of HTTP is not answered."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        request_id = str(uuid.UUID(bytes=self._random_bytes(16), version=4))
+        try:
+            rendered = await self._answered(request, request_id)
+        except ClientDisconnect:
+            await Dropped()(scope, receive, send)
+            return
+        response = Response(rendered.body, rendered.status, dict(rendered.headers), CONTENT_TYPE)
+        response.headers["x-amzn-RequestId"] = request_id
+        await response(scope, receive, send)
+
+    async def _answered(self, request: Request, request_id: str) -> Rendered:
+        """What the operation answers, or the error that was raised."""
+        try:
+            return await self._perform(request)
+        except ApiError as error:
+            code, message = error.code, error.message
+            status = self._model.status(code) if error.status is None else error.status
+        except (RequestRefusedError, ZoneRequestError) as error:
+            code, message, status = error.code, error.message, self._model.status(error.code)
+        except StateError as error:
+            _log.error("the state failed a request", request_id=request_id, reason=str(error))
+            code, message, status = INTERNAL, "The state can't be used now; the server's log says why.", 500
+        except ClientDisconnect:
+            raise
+        except Exception:
+            _log.exception("a request failed", request_id=request_id)
+            code, message, status = INTERNAL, "The request failed; the server's log says how.", 500
+        return render_error(status, code, message, request_id)
+
+    async def _perform(self, request: Request) -> Rendered:
+        body = await read_body(request, MAXIMUM_BODY)
+        if body is None:
+            raise ApiError("RequestEntityTooLarge", f"A request may have {MAXIMUM_BODY} octets.", 413)
+        path = request.scope["raw_path"].decode("latin-1")
+        query = request.scope["query_string"].decode("latin-1")
+        user = self._user(sigv4.Received(request.method, path, query, request.headers.items(), body))
+        self._throttle(user)
+        match = self._model.match(request.method, path)
+        if match is None:
+            raise ApiError(INVALID_ACTION, f"No operation is {request.method} {path[:200]}.", 400)
+        _authorise(user, match.operation)
+        return await self._handled(request, match, query, body)
+
+    async def _handled(self, request: Request, match: Match, query: str, body: bytes) -> Rendered:
+        operation = match.operation
+        handler = HANDLERS.get(operation.name)
+        if handler is None and operation.name in absent.EMPTY:
+            return render(operation, absent.EMPTY[operation.name])
+        params = parse_request(match, query, dict(request.headers), body)
+        if handler is None:
+            raise absent.refusal(operation.name, params)
+        check_constraints(operation.input, params)
+        base = f"{request.url.scheme}://{request.headers['host']}/{VERSION}"
+        call = Call(params, self._operations, self._name_servers, self._ask, base)
+        return render(operation, await handler(call))
+
+    def _user(self, received: sigv4.Received) -> User:
+        """Who signed the request. Raises `ApiError`."""
+        try:
+            verified = sigv4.verify(
+                received,
+                service=SERVICE,
+                region=REGION,
+                now=self._clocks.now(),
+                secret_of=self._users.secret_of,
+                skew=SKEW,
+            )
+        except sigv4.SignatureRefusedError as refused:
+            raise ApiError(_REFUSALS[refused.refusal], refused.message, _FORBIDDEN) from None
+        return self._users.user(verified.access_key_id)
+
+    def _throttle(self, user: User) -> None:
+        now = self._clocks.monotonic()
+        bucket = self._buckets.get(user.arn)
+        if bucket is None:
+            bucket = self._buckets[user.arn] = TokenBucket(self._rate, now)
+        if not bucket.take(now):
+            raise ApiError(THROTTLING, "Rate exceeded", 400)
+
+
+def _authorise(user: User, operation: Operation) -> None:
+    if operation.writes and user.access is not Access.FULL:
+        action = f"route53:{operation.name}"
+        raise ApiError(
+            ACCESS_DENIED,
+            f"User: {user.arn} is not authorized to perform: {action} because its access is {user.access.value}",
+            _FORBIDDEN,
+        )

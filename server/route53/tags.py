@@ -1,0 +1,75 @@
+"""The operations on tags. Hosted zones have them; the other kind of resource that could, a health check, isn't here."""
+
+from __future__ import annotations
+
+from server.route53.call import Call, Handler, Result, bare
+from server.route53.errors import INVALID_INPUT, ApiError
+
+MOST_TAGS = 50
+"""Tags of one hosted zone."""
+_HEALTH_CHECK = "healthcheck"
+
+
+async def change(call: Call) -> Result:
+    """ChangeTagsForResource."""
+    params = call.params
+    _refuse_health_checks(params["ResourceType"], [params["ResourceId"]])
+    if "AddTags" not in params and "RemoveTagKeys" not in params:
+        raise ApiError(INVALID_INPUT, "Neither AddTags nor RemoveTagKeys is given.")
+    put: dict[str, str] = {}
+    for tag in params.get("AddTags", []):
+        key = tag.get("Key", "")
+        if not key:
+            raise ApiError(INVALID_INPUT, "A tag has no key.")
+        if key.lower().startswith("aws:"):
+            raise ApiError(INVALID_INPUT, f"The key of a tag may not begin with aws: as '{key}' does.")
+        if key in put:
+            raise ApiError(INVALID_INPUT, f"The tag key '{key}' is given twice.")
+        put[key] = tag.get("Value", "")
+    removed = params.get("RemoveTagKeys", [])
+    if both := put.keys() & set(removed):
+        raise ApiError(INVALID_INPUT, f"The tag key '{min(both)}' is to be added and to be removed.")
+    zone_id = bare(params["ResourceId"])
+    present = (await call.zones.tags([zone_id]))[zone_id]
+    if len((present.keys() - set(removed)) | put.keys()) > MOST_TAGS:
+        raise ApiError(INVALID_INPUT, f"A resource may have {MOST_TAGS} tags.")
+    await call.zones.change_tags(zone_id, put, removed)
+    return {}
+
+
+async def list_one(call: Call) -> Result:
+    """ListTagsForResource."""
+    params = call.params
+    return {"ResourceTagSet": (await _tag_sets(call, params["ResourceType"], [params["ResourceId"]]))[0]}
+
+
+async def list_several(call: Call) -> Result:
+    """ListTagsForResources."""
+    params = call.params
+    return {"ResourceTagSets": await _tag_sets(call, params["ResourceType"], params["ResourceIds"])}
+
+
+async def _tag_sets(call: Call, resource_type: str, resource_ids: list[str]) -> list[Result]:
+    _refuse_health_checks(resource_type, resource_ids)
+    zone_ids = list(dict.fromkeys(map(bare, resource_ids)))
+    found = await call.zones.tags(zone_ids)
+    return [
+        {
+            "ResourceType": resource_type,
+            "ResourceId": zone_id,
+            "Tags": [{"Key": key, "Value": value} for key, value in sorted(found[zone_id].items())],
+        }
+        for zone_id in zone_ids
+    ]
+
+
+def _refuse_health_checks(resource_type: str, resource_ids: list[str]) -> None:
+    if resource_type == _HEALTH_CHECK:
+        raise ApiError("NoSuchHealthCheck", f"No health check exists with the ID {', '.join(resource_ids)}.")
+
+
+HANDLERS: dict[str, Handler] = {
+    "ChangeTagsForResource": change,
+    "ListTagsForResource": list_one,
+    "ListTagsForResources": list_several,
+}
