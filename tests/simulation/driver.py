@@ -1,0 +1,143 @@
+"""What carries out a plan: each fault at its time, and undone when it is over."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+import trio
+
+from keys import commands
+from keys.model import DAY
+from keys.seal import StateError
+from tests.keys.world import EPOCH
+from tests.simulation.operator import Operator
+from tests.simulation.schedule import (
+    AnyFault,
+    Ask,
+    Asleep,
+    ClockStep,
+    DiskFull,
+    DiskSlow,
+    KeyDisabled,
+    Kill,
+    KillAtChange,
+    KmsFails,
+    KmsSlow,
+    NewPolicy,
+    NewTtl,
+    ParentAway,
+    RollKsk,
+    Unsign,
+)
+from tests.simulation.world import KillAtStep, Killed, World
+
+
+class Driver:
+    """Brings the faults of a plan over a world."""
+
+    def __init__(self, world: World, operator: Operator) -> None:
+        self._world = world
+        self._operator = operator
+
+    async def run(self, nursery: trio.Nursery) -> None:
+        """All of them in turn; those that last go on in `nursery`."""
+        for fault in self._world.plan.faults:
+            await self._world.until(EPOCH + fault.at)
+            nursery.start_soon(self._befall, fault)
+
+    async def _befall(self, fault: AnyFault) -> None:
+        world = self._world
+        match fault:
+            case KmsFails():
+                arns = list(world.kms.keys)
+                arn = arns[fault.key] if fault.key is not None and fault.key < len(arns) else None
+                if fault.key is not None and arn is None:
+                    return
+                ordered = world.kms.lose_answers(arn=arn) if fault.lost else world.kms.fail(fault.code, arn=arn)
+                await self._lasting(fault.seconds)
+                world.kms.heal(ordered)
+            case KeyDisabled():
+                arn = world.key(newest=fault.newest)
+                if arn is not None:
+                    world.kms.disable(arn)
+                    await self._lasting(fault.seconds)
+                    world.kms.enable(arn)
+            case KmsSlow():
+                ordered = world.kms.delay(fault.delay)
+                await self._lasting(fault.seconds)
+                world.kms.heal(ordered)
+            case Kill():
+                world.down = fault.down
+                if fault.at_commit:
+                    world.life.commits_left = fault.number
+                else:
+                    instrument = KillAtStep(world, fault.number)
+                    trio.lowlevel.add_instrument(instrument)
+                    await self._lasting(DAY)
+                    trio.lowlevel.remove_instrument(instrument)
+            case KillAtChange():
+                world.down, world.life.doomed = fault.down, (fault.what, fault.stored)
+            case ClockStep():
+                if world.life.custodian is not None and not world.life.dead:
+                    world.set_clock(fault.by)
+                    await self._lasting(fault.seconds)
+                    world.set_clock(0)
+            case Asleep():
+                world.slept += fault.seconds
+            case DiskSlow():
+                world.disk_delay = fault.delay
+                await self._lasting(fault.seconds)
+                world.disk_delay = 0.0
+            case DiskFull():
+                world.disk_full = True
+                await self._lasting(fault.seconds)
+                world.disk_full = False
+            case ParentAway():
+                world.parent_away = True
+                await self._lasting(fault.seconds)
+                world.parent_away = False
+            case NewTtl():
+                await self._new_ttl(fault.ttl)
+            case NewPolicy():
+                world.policy = msgspec.structs.replace(world.plan.policy, **fault.fields)
+                if world.life.custodian is not None:
+                    world.life.custodian.reconfigure(world.policy, None)
+            case Ask():
+                await self._operator.ask(_command(fault.command))
+            case RollKsk():
+                self._operator.jobs.append(self._operator.roll_ksk)
+            case Unsign():
+                self._operator.jobs.append(partial(self._operator.unsign, fault.seconds))
+
+    async def _lasting(self, seconds: float) -> None:
+        await self._world.until(self._world.true() + seconds)
+
+    async def _new_ttl(self, ttl: int) -> None:
+        """As a reload does: a higher TTL is recorded before it is served, a lower one afterwards."""
+        world, life = self._world, self._world.life
+        lower, custodian = ttl < world.ttl, life.custodian
+        world.ttl = ttl
+        if custodian is None or life.dead:
+            return  # the next process finds it
+        if lower:
+            world.serve_ttl(ttl)
+        try:
+            await custodian.observe_ttl(ttl)
+        except Killed:
+            return
+        except StateError:
+            if not lower:
+                world.ttl = world.history.ttls[-1].value  # refused; the old zone goes on being served
+            return
+        if not life.dead:
+            world.serve_ttl(ttl)
+
+
+def _command(name: str) -> commands.Command:
+    if name == "DeactivateKsk":
+        return commands.DeactivateKsk("ksk_1")
+    if name == "DeleteKsk":
+        return commands.DeleteKsk("ksk_1")
+    command: commands.Command = getattr(commands, name)()
+    return command

@@ -1,0 +1,123 @@
+"""A person who runs the zone by what the status says, and never waits longer than it asks for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from keys.commands import (
+    Command,
+    CreateKsk,
+    DeactivateKsk,
+    DeleteKsk,
+    DisableSigning,
+    EnableSigning,
+    RequestRefusedError,
+)
+from keys.ring import Ksk, KskStatus
+from keys.seal import StateError
+from tests.simulation.world import Killed, World
+
+_POLL = 3600.0
+
+
+class Operator:
+    """Does one thing at a time."""
+
+    def __init__(self, world: World) -> None:
+        self.jobs: list[Callable[[], Awaitable[None]]] = []
+        self._world = world
+        self._names = itertools.count(2)
+
+    async def run(self) -> None:
+        """Keep the DS in order, and do the jobs that come up."""
+        while True:
+            await trio.sleep(6 * _POLL)
+            if self.jobs:
+                await self.jobs.pop(0)()
+            await self._have_ds()
+
+    async def ask(self, command: Command) -> bool:
+        """Whether a command was accepted."""
+        life = self._world.life
+        if life.custodian is None or life.dead:
+            return False
+        try:
+            await life.custodian.request(command)
+        except (RequestRefusedError, StateError):
+            return False
+        except Killed:
+            return False
+        return not life.dead
+
+    async def roll_ksk(self) -> None:
+        """Double-Signature (RFC 6781 §4.1.2): both sign, the DS is changed, the old one goes."""
+        old = [ksk for ksk in self._ksks() if ksk.status in {KskStatus.ACTIVE, KskStatus.ACTION_NEEDED}]
+        if len(old) != 1 or not self._world.named or not self._signing():
+            return
+        name = f"ksk_{next(self._names)}"
+        if not await self._until_accepted(CreateKsk(name)):
+            return
+        new = await self._until_ready(name)
+        if new is None:
+            await self._until_accepted(DeactivateKsk(name))
+            await self._until_accepted(DeleteKsk(name))
+            return
+        self._world.set_ds(self._world.named | {new.rdata})
+        await trio.sleep(_POLL)
+        self._world.set_ds(frozenset({new.rdata}))
+        # As early as it is let go.
+        await self._until_accepted(DeactivateKsk(old[0].name), 24 * 40)
+        await self._until_accepted(DeleteKsk(old[0].name), 24 * 40)
+
+    async def unsign(self, seconds: float) -> None:
+        """Withdraw the DS, have the zone served unsigned as soon as that is let, and sign it again."""
+        if not self._signing():
+            return
+        self._world.set_ds(frozenset())
+        if await self._until_accepted(DisableSigning(), 24 * 20):
+            await trio.sleep(seconds)
+        await self._until_accepted(EnableSigning(), 24 * 40)
+
+    async def _have_ds(self) -> None:
+        """A signed zone with no DS gets one, at the second from which the status says that it may."""
+        if self._world.named or not self._signing():
+            return
+        for ksk in self._ksks():
+            if ksk.ready is None or ksk.status is not KskStatus.ACTIVE:
+                continue
+            await trio.sleep(max(0.0, ksk.ready - self._world.now()))
+            now = [other for other in self._ksks() if other.name == ksk.name]
+            if now and now[0].ready == ksk.ready and self._signing() and not self._world.life.dead:
+                self._world.set_ds(frozenset({ksk.rdata}))
+            return
+
+    async def _until_ready(self, name: str) -> Ksk | None:
+        for _ in range(24 * 20):
+            for ksk in self._ksks():
+                if ksk.name == name and ksk.ready is not None and ksk.ready <= self._world.now():
+                    return ksk
+            await trio.sleep(self._next_look([ksk.ready for ksk in self._ksks() if ksk.name == name]))
+        return None
+
+    async def _until_accepted(self, command: Command, tries: int = 24 * 20) -> bool:
+        for _ in range(tries):
+            if await self.ask(command):
+                return True
+            until = [ksk.ds_until for ksk in self._ksks()]
+            # Also a second before what is said, which must be refused if it matters.
+            await trio.sleep(self._next_look([*until, *[at - 1 for at in until if at is not None]]))
+        return False
+
+    def _next_look(self, times: list[int | None]) -> float:
+        now = self._world.now()
+        return min([_POLL, *[at - now for at in times if at is not None and at > now]])
+
+    def _ksks(self) -> tuple[Ksk, ...]:
+        return self._world.ring.ksks if self._world.ring is not None else ()
+
+    def _signing(self) -> bool:
+        ring = self._world.ring
+        return ring is not None and ring.signing and ring.keyset is not None

@@ -1,0 +1,271 @@
+"""What befalls a zone in one run: drawn from a seed, written as values, and cut down to what a failure needs.
+
+Times are seconds of true time since the beginning. Nothing here knows of custodians: it is what a year does to them.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+
+from keys.model import DAY, HOUR, Policy
+
+QUIET_END = 45
+"""Days at the end of a run in which nothing happens, so that all must be well at the end."""
+_CODES = (
+    "AccessDeniedException",
+    "ThrottlingException",
+    "KMSInternalException",
+    "DependencyTimeoutException",
+    "KMSInvalidStateException",
+)
+
+
+class Fault(msgspec.Struct, frozen=True, tag=True):
+    """Something that happens."""
+
+    at: int
+
+
+class KmsFails(Fault, frozen=True):
+    """The KMS answers with an error for a while; with `lost` it does what was asked, and the answer is lost."""
+
+    seconds: int
+    code: str
+    key: int | None = None
+    """Calls about the n-th key that was made; `None`: all calls."""
+    lost: bool = False
+
+
+class KeyDisabled(Fault, frozen=True):
+    """Somebody disables a KMS key, the newest or the one before it, and enables it again later."""
+
+    seconds: int
+    newest: bool = True
+
+
+class KmsSlow(Fault, frozen=True):
+    """Calls take this much longer for a while."""
+
+    seconds: int
+    delay: float
+
+
+class Kill(Fault, frozen=True):
+    """The process is killed: at the n-th step of any task from now on, or before or after the n-th commit."""
+
+    number: int
+    at_commit: bool
+    down: int
+    """Seconds until it is started again."""
+
+
+class KillAtChange(Fault, frozen=True):
+    """The process is killed when it stores the next change of the DNSKEY RRset, or of the ZSK that signs."""
+
+    what: str
+    """"set" or "signer"."""
+    stored: bool
+    """Just after that was stored; else just before."""
+    down: int
+
+
+class ClockStep(Fault, frozen=True):
+    """The wall clock is set wrong for a while."""
+
+    seconds: int
+    by: int
+
+
+class Asleep(Fault, frozen=True):
+    """The machine sleeps: time passes, and nothing runs."""
+
+    seconds: int
+
+
+class DiskSlow(Fault, frozen=True):
+    """Whatever the store is asked takes this long, for a while."""
+
+    seconds: int
+    delay: float
+
+
+class DiskFull(Fault, frozen=True):
+    """Nothing can be stored for a while."""
+
+    seconds: int
+
+
+class ParentAway(Fault, frozen=True):
+    """The parent can't be asked for its DS for a while."""
+
+    seconds: int
+
+
+class NewTtl(Fault, frozen=True):
+    """A zone file with another largest TTL is loaded."""
+
+    ttl: int
+
+
+class NewPolicy(Fault, frozen=True):
+    """Another policy is configured: fields of `Policy` that differ from the plan's."""
+
+    fields: dict[str, int]
+
+
+class Ask(Fault, frozen=True):
+    """A command without forethought; it may well be refused."""
+
+    command: str
+
+
+class RollKsk(Fault, frozen=True):
+    """A person begins a Double-Signature KSK rollover, and follows what the status says."""
+
+
+class Unsign(Fault, frozen=True):
+    """A person has the zone served unsigned for a while, as the status allows it."""
+
+    seconds: int
+
+
+AnyFault = (
+    KmsFails
+    | KeyDisabled
+    | KmsSlow
+    | Kill
+    | KillAtChange
+    | ClockStep
+    | Asleep
+    | DiskSlow
+    | DiskFull
+    | ParentAway
+    | NewTtl
+    | NewPolicy
+    | Ask
+    | RollKsk
+    | Unsign
+)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One run: the same plan, the same history."""
+
+    seed: int
+    days: int
+    policy: Policy
+    ttl: int
+    """The largest TTL of the zone in the beginning."""
+    ds_ttl: int
+    reread: int
+    """Seconds after which a waiting custodian looks at the clock again."""
+    latency: float
+    """Seconds that each call to the KMS takes."""
+    faults: tuple[AnyFault, ...]
+
+    @property
+    def origin(self) -> bytes:
+        """The zone; the jitter of everything follows from its name."""
+        label = b"zone%d" % self.seed
+        return bytes([len(label)]) + label + b"\x07example\x00"
+
+    def without(self, faults: tuple[AnyFault, ...]) -> Plan:
+        """The same, but for these."""
+        return msgspec.structs.replace(self, faults=tuple(f for f in self.faults if f not in faults))
+
+
+def draw(seed: int, days: int = 365) -> Plan:
+    """The plan that follows from `seed`."""
+    dice = Random(seed)
+    policy = Policy(
+        dnskey_ttl=dice.choice((300, HOUR, HOUR, 12 * HOUR)),
+        propagation=dice.choice((60, 300, 300, 2 * HOUR)),
+        zsk_lifetime=dice.choice((7, 7, 10, 14)) * DAY,
+        zsk_jitter=dice.choice((0, 1, 2)) * DAY,
+        window=dice.choice((HOUR, 8 * HOUR, 8 * HOUR)),
+        parent_check=6 * HOUR,
+    )
+    faults: list[AnyFault] = []
+    for _ in range(dice.randint(0, 1) + days * dice.choice((0, 20, 40)) // 365):
+        faults.append(_fault(dice, dice.randrange(DAY // 2, max(DAY, (days - QUIET_END) * DAY)), policy))
+    return Plan(
+        seed=seed,
+        days=days,
+        policy=policy,
+        ttl=dice.choice((60, HOUR, 2 * HOUR, DAY, 7 * DAY)),
+        ds_ttl=dice.choice((300, HOUR, DAY)),
+        reread=dice.choice((HOUR, 6 * HOUR, 6 * HOUR)),
+        latency=dice.choice((0.0, 0.25, 1.5)),
+        faults=_apart(sorted(faults, key=lambda fault: fault.at)),
+    )
+
+
+def _fault(dice: Random, at: int, policy: Policy) -> AnyFault:
+    short, long = dice.choice((20, 600, 2 * HOUR)), dice.choice((HOUR, DAY, 3 * DAY, 6 * DAY))
+    kind = dice.randrange(100)
+    if kind < 12:
+        return KillAtChange(at, dice.choice(("set", "signer")), dice.random() < 0.7, dice.choice((0, 30, HOUR, DAY)))
+    if kind < 26:
+        number = dice.choice((1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144))
+        return Kill(at, number, dice.random() < 0.4, dice.choice((0, 1, 30, HOUR, DAY)))
+    if kind < 40:
+        lasting = dice.choice((short, short, long))
+        return KmsFails(at, lasting, dice.choice(_CODES), dice.choice((None, None, 0, 1)), dice.random() < 0.3)
+    if kind < 50:
+        return KeyDisabled(at, dice.choice((short, long)), dice.random() < 0.7)
+    if kind < 55:
+        return KmsSlow(at, long, dice.choice((5.0, 60.0)))
+    if kind < 60:
+        return ClockStep(at, dice.choice((short, long)), dice.choice((-1700, -300, -20, 20, 300, 1700)))
+    if kind < 63:
+        return Asleep(at, dice.choice((short, long)))
+    if kind < 66:
+        return DiskSlow(at, long, dice.choice((0.5, 20.0)))
+    if kind < 69:
+        return DiskFull(at, dice.choice((short, HOUR, 8 * HOUR)))
+    if kind < 72:
+        return ParentAway(at, long)
+    if kind < 80:
+        return NewTtl(at, dice.choice((0, 60, HOUR, 5 * HOUR, DAY, 7 * DAY)))
+    if kind < 85:
+        return NewPolicy(at, _other_policy(dice, policy))
+    if kind < 93:
+        commands = (
+            "StartRollover",
+            "StartRollover",
+            "EmergencyRollover",
+            "DeactivateKsk",
+            "DeleteKsk",
+            "EnableSigning",
+        )
+        return Ask(at, dice.choice(commands))
+    if kind < 97:
+        return RollKsk(at)
+    return Unsign(at, long)
+
+
+def _other_policy(dice: Random, policy: Policy) -> dict[str, int]:
+    field = dice.choice(("dnskey_ttl", "window", "zsk_lifetime", "slot", "refresh"))
+    values = {
+        "dnskey_ttl": (60, HOUR, DAY),
+        "window": (HOUR, 8 * HOUR, DAY),
+        "zsk_lifetime": (7 * DAY, 20 * DAY),
+        "slot": (8 * HOUR, 12 * HOUR),
+        "refresh": (DAY, DAY // 2),
+    }
+    return {field: dice.choice([value for value in values[field] if value != getattr(policy, field)])}
+
+
+def _apart(faults: list[AnyFault]) -> tuple[AnyFault, ...]:
+    """The clock is not set while it is wrong already, and no machine sleeps meanwhile."""
+    kept: list[AnyFault] = []
+    clock_free = 0
+    for fault in faults:
+        if isinstance(fault, ClockStep | Asleep):
+            if fault.at < clock_free:
+                continue
+            clock_free = fault.at + fault.seconds + DAY
+        kept.append(fault)
+    return tuple(kept)

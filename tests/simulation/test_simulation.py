@@ -1,0 +1,44 @@
+"""Ten zone-years on each run of the tests, each with its own seed; `scripts/simulate` runs thousands."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.simulation.run import objections, shrink, simulate
+from tests.simulation.schedule import Ask, Kill, NewTtl, Plan, draw
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_year_of_faults_gives_a_resolver_nothing_to_object_to(seed: int) -> None:
+    assert objections(draw(seed)) == []
+
+
+def test_answers_with_real_signatures_validate() -> None:
+    assert objections(draw(2, days=90), real=True) == []
+
+
+def test_the_same_seed_gives_the_same_history() -> None:
+    plan = draw(6, days=80)
+    first, again = simulate(plan), simulate(plan)
+    assert [(p.at, p.keys and p.keys.keyset) for p in first.publications] == [
+        (p.at, p.keys and p.keys.keyset) for p in again.publications
+    ]
+    assert first.foretold == again.foretold
+
+
+def test_a_plan_is_read_back_as_it_is_printed() -> None:
+    plan = draw(3)
+    assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
+
+
+def test_shrinking_leaves_the_faults_that_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(plan: Plan) -> list[str]:
+        kinds = {type(fault) for fault in plan.faults}
+        return ["together they fail"] if {Kill, NewTtl} <= kinds else []
+
+    plan = msgspec.structs.replace(
+        draw(0), faults=(Ask(1, "StartRollover"), Kill(2, 1, False, 0), Ask(3, "StartRollover"), NewTtl(4, 60))
+    )
+    monkeypatch.setattr("tests.simulation.run.objections", fails)
+    assert [type(fault) for fault in shrink(plan).faults] == [Kill, NewTtl]

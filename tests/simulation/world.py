@@ -1,0 +1,368 @@
+"""The world of one run: true time, a clock that can be wrong, a KMS, a disk, a parent, and a process that is killed.
+
+The custodian, its planner and the store are the real ones. Everything else obeys the plan. After the instant at which
+a process is killed it can reach nothing any more: neither the disk nor the KMS, nor whoever answers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from hashlib import sha512
+from math import ceil
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+import trio
+from cryptography.hazmat.primitives import serialization
+
+from keys.custodian import Custodian
+from keys.ds import ds_rdata
+from keys.keyset import ZoneKeys
+from keys.kms.fake import FakeKey, FakeKms, seeded
+from keys.kms.interface import KeyRequest, PublicKey, Signature
+from keys.model import HOUR
+from keys.parent import ParentDs, ParentUnavailable
+from keys.performer import Services
+from keys.ring import Ring
+from keys.status import describe
+from keys.store import StateUnavailable, Store
+from keys.zsk import ZoneSigner, verify
+from tests.keys.world import EPOCH
+from tests.simulation.history import DsSet, Foretold, History, Publication, Step
+from tests.simulation.schedule import Plan
+
+T = TypeVar("T")
+
+
+class Killed(BaseException):
+    """The process is dead: it can do nothing any more."""
+
+
+class Life:
+    """One process, from its start until it is killed."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.dead = False
+        self.over = trio.CancelScope()
+        self.commits_left: int | None = None
+        """Until it is killed: each counts twice, before and after."""
+        self.doomed: tuple[str, bool] | None = None
+        """The change at whose commit it is killed, and whether after it."""
+        self.custodian: Custodian | None = None
+
+    def kill(self) -> None:
+        """It is dead at once; what still runs of it reaches nothing."""
+        self.dead = True
+        trio.lowlevel.current_trio_token().run_sync_soon(self.over.cancel)
+
+    def touch(self) -> None:
+        """Whatever reaches out of the process passes here. Raises `Killed`."""
+        if self.dead:
+            raise Killed
+
+    def commit(self) -> None:
+        """A point before or after a commit."""
+        self.touch()
+        if self.commits_left is not None:
+            self.commits_left -= 1
+            if self.commits_left <= 0 and self.world.is_mortal:
+                self.kill()
+                raise Killed
+
+
+class KillAtStep(trio.abc.Instrument):
+    """Kills a process before the n-th step that any task makes from now on: at every await there is, for some n."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self._world, self._life = world, world.life
+        self._left = number
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._left -= 1
+        if self._left <= 0 and self._world.is_mortal and not self._life.dead:
+            self._life.kill()
+
+
+class CheapSigner(ZoneSigner):
+    """A KMS key with signatures that cost nothing, and that nobody can verify."""
+
+    def sign(self, data: bytes) -> bytes:
+        return sha512(self.public_key + data).digest()
+
+
+class CheapKms(FakeKms):
+    """A KMS whose keys are such."""
+
+    def _make(self, request: KeyRequest) -> str:
+        arn = super()._make(request)
+        self.keys[arn] = FakeKey(CheapSigner(self._private_key(self._made - 1)), request)
+        return arn
+
+
+class SimulatedStore(Store):
+    """The real store, on a disk that may be full, of a process that may be dead."""
+
+    world: World
+    life: Life
+
+    def save(self, ring: Ring, *arguments: Any, **named: Any) -> Ring:
+        self.life.commit()
+        if self.world.disk_full:
+            raise StateUnavailable("the disk is full")
+        doomed = self.life.doomed
+        if doomed and not (self.world.is_mortal and _changes(self.world.ring, ring, doomed[0])):
+            doomed = None
+        if doomed and not doomed[1]:
+            self.life.kill()
+        self.life.touch()
+        stored = super().save(ring, *arguments, **named)
+        self.world.stored(stored)
+        if doomed:
+            self.life.kill()
+        self.life.commit()
+        return stored
+
+    def hosted_zone_id(self, *arguments: Any, **named: Any) -> str:
+        self.life.commit()
+        found = super().hosted_zone_id(*arguments, **named)
+        self.life.commit()
+        return found
+
+    def load_ring(self, origin: bytes) -> Ring | None:
+        self.life.touch()
+        ring = super().load_ring(origin)
+        if ring is not None:
+            self.world.loaded(ring)
+        return ring
+
+
+def _changes(before: Ring | None, after: Ring, what: str) -> bool:
+    if before is None or before.keyset is None or after.keyset is None:
+        return False
+    if what == "set":
+        return before.keyset.rdatas != after.keyset.rdatas
+    return before.active_zsk != after.active_zsk and len(before.zsks) > 1
+
+
+class ReachableKms:
+    """The KMS, to one process."""
+
+    def __init__(self, kms: FakeKms, life: Life, latency: float) -> None:
+        self._kms, self._life, self._latency = kms, life, latency
+
+    async def _arrive(self) -> None:
+        self._life.touch()
+        await trio.sleep(self._latency)
+        self._life.touch()
+
+    async def create_key(self, request: KeyRequest) -> str:
+        await self._arrive()
+        return await self._kms.create_key(request)
+
+    async def find_key(self, tag: str, value: str) -> str | None:
+        await self._arrive()
+        return await self._kms.find_key(tag, value)
+
+    async def get_public_key(self, arn: str, hosted_zone_id: str) -> PublicKey:
+        await self._arrive()
+        return await self._kms.get_public_key(arn, hosted_zone_id)
+
+    async def sign(self, arn: str, hosted_zone_id: str, message: bytes) -> Signature:
+        await self._arrive()
+        return await self._kms.sign(arn, hosted_zone_id, message)
+
+
+class World:
+    """Everything that outlives a process."""
+
+    def __init__(self, plan: Plan, directory: Path, *, real: bool = False) -> None:
+        """`real`: signatures that can be verified, and are."""
+        self.plan = plan
+        self.directory = directory / "state"
+        self.real = real
+        self.kms: FakeKms = (FakeKms if real else CheapKms)(private_key=seeded(b"simulation %d" % plan.seed))
+        self.policy = plan.policy
+        self.ttl = plan.ttl
+        self.slept = 0
+        self._clock_settled = 0.0
+        self.offset = 0
+        self.disk_full = False
+        self.disk_delay = 0.0
+        self.parent_away = False
+        self.down = 0
+        self.life = Life(self)
+        self.ring: Ring | None = None
+        """As it was stored last."""
+        self.named: frozenset[bytes] = frozenset()
+        """The DNSKEY rdata of the KSKs that the parent's DS names."""
+        self.history = History(plan.origin, plan.ds_ttl, plan.policy.propagation)
+        self.history.ttls.append(Step(0, plan.ttl))
+        self.history.offsets.append(Step(0, 0))
+        self._make_key = seeded(b"zsk %d" % plan.seed)
+        self._keys = itertools.count()
+        self._tokens = itertools.count(1)
+        self._entropy = itertools.count(1)
+
+    # --- time
+
+    def true(self) -> float:
+        """True time, in seconds since the epoch."""
+        return EPOCH + trio.current_time() + self.slept
+
+    def now(self) -> float:
+        """What the wall clock says."""
+        return self.true() + self.offset
+
+    async def until(self, at: float) -> None:
+        """Wait until that true time, through whatever the machine sleeps."""
+        while (ahead := at - self.true()) > 0:  # noqa: ASYNC110 - time itself is what is waited for
+            await trio.sleep(min(ahead, HOUR))
+
+    @property
+    def is_mortal(self) -> bool:
+        """Whether the process may be killed: not while its clock is wrong, nor before it has noticed the jump.
+
+        Across a restart there is nothing to hold the clock against.
+        """
+        return self.offset == 0 and self.true() >= self._clock_settled
+
+    def set_clock(self, offset: int) -> None:
+        """Set the clock wrong by `offset`, or right."""
+        self.offset = offset
+        self._clock_settled = self.true() + 2 * self.plan.reread
+        self.history.offsets.append(Step(self.true(), offset))
+
+    # --- what is seen
+
+    def stored(self, ring: Ring) -> None:
+        """A ring was stored: what it foretells holds from now on, and what is suspended stays."""
+        before, self.ring = self.ring, ring
+        status = describe(ring, self.policy, int(self.now()), None, None, False)
+        self.history.foretold.append(Foretold(self.true(), status.valid_until, status.safe_until))
+        if before is None:
+            return
+        if ring.keyset is not None and ring.refreshed != before.refreshed and not ring.needing_action:
+            policy = self.policy
+            if ring.keyset.expiration < ring.newest + (policy.slots - 1) * policy.slot:
+                self.object("a refresh made a stock that is too small")
+        if not before.needing_action or not ring.needing_action:
+            return
+        if [(z.sequence, z.published is None, z.activated, z.removed) for z in before.zsks if z.published] != [
+            (z.sequence, z.published is None, z.activated, z.removed) for z in ring.zsks if z.published
+        ]:
+            self.object("a ZSK changed although rotation is suspended")
+        if before.keyset and ring.keyset and before.is_set_bound and before.keyset.rdatas != ring.keyset.rdatas:
+            self.object("the DNSKEY RRset changed although a KSK in it can't sign")
+
+    def loaded(self, ring: Ring) -> None:
+        """A process has read its ring."""
+        if ring != self.ring:
+            self.object("what was stored is not what is found")
+
+    def publish(self, life: Life, keys: ZoneKeys | None) -> None:
+        life.touch()
+        ring = self.ring
+        if ring is None or (keys is None) == ring.signing or (keys is not None and keys.keyset != ring.keyset):
+            self.object("what is published is not stored")
+        self.history.publications.append(Publication(self.true(), keys))
+
+    def object(self, objection: str) -> None:
+        self.history.objections.append(f"{self.true():.2f}: {objection}")
+
+    def serve_ttl(self, ttl: int) -> None:
+        """From now on the zone's largest TTL is this."""
+        if self.history.ttls[-1].value != ttl:
+            self.history.ttls.append(Step(self.true(), ttl))
+
+    # --- the parent
+
+    def set_ds(self, named: frozenset[bytes]) -> None:
+        self.named = named
+        self.history.ds.append(DsSet(self.true(), named))
+
+    async def look_up(self, origin: bytes) -> ParentDs:
+        """As `Parent.look_up`."""
+        await trio.sleep(self.plan.latency)
+        if self.parent_away:
+            raise ParentUnavailable("the parent is away")
+        rdatas = tuple(ds_rdata(origin, rdata) for rdata in sorted(self.named))
+        return ParentDs(rdatas, self.plan.ds_ttl, ceil(self.now()))
+
+    # --- the process
+
+    async def run_lives(self) -> None:
+        """One process after another."""
+        while True:
+            self.down = 0
+            life = self.life = Life(self)
+            try:
+                await self._live(life)
+            except BaseExceptionGroup as group:
+                _, others = group.split((Killed, trio.Cancelled))
+                if others is not None or not life.dead:
+                    raise
+            except Killed:
+                pass
+            life.dead = True
+            await trio.sleep(self.down)
+
+    async def _live(self, life: Life) -> None:
+        with SimulatedStore.open(self.directory, lambda size: next(self._entropy).to_bytes(size)) as store, life.over:
+            store.world, store.life = self, life
+            custodian = Custodian(
+                self.plan.origin,
+                self.policy,
+                None,
+                self._services(store, life),
+                lambda _origin, keys: self.publish(life, keys),
+                parent=self,
+            )
+            # As a loaded zone file does; one with lower TTLs may have been put there while the process was down.
+            await custodian.observe_ttl(self.ttl)
+            self.serve_ttl(self.ttl)
+            life.custodian = custodian
+            await custodian.run()
+            if not life.dead:
+                self.object(f"frozen: {custodian.status.problem}")
+                await trio.sleep_forever()
+
+    def _services(self, store: Store, life: Life) -> Services:
+        kms = ReachableKms(self.kms, life, self.plan.latency)
+        return Services(
+            provisioning=kms,
+            service=kms,
+            key_policy=None,
+            store=store,
+            run_blocking=self._run_blocking,
+            limit=trio.Semaphore(4),
+            now=self.now,
+            new_token=lambda: f"token{next(self._tokens)}",
+            generate_private_key=self._generate,
+            log=_SILENT,
+            verify=verify if self.real else lambda _key, _signature, _data: True,
+            reread=self.plan.reread,
+        )
+
+    async def _run_blocking(self, function: Callable[[], T]) -> T:
+        if self.disk_delay:
+            await trio.sleep(self.disk_delay)
+        return function()
+
+    def _generate(self) -> bytes:
+        return self._make_key(next(self._keys)).private_bytes(
+            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    def key(self, *, newest: bool) -> str | None:
+        """The ARN of the newest KMS key, or of the one before it."""
+        arns = list(self.kms.keys)
+        number = -1 if newest else -2
+        return arns[number] if len(arns) >= -number else None
+
+
+_SILENT: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+    structlog.ReturnLogger(), processors=[], wrapper_class=structlog.make_filtering_bound_logger(50)
+)
