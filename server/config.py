@@ -46,7 +46,8 @@ class ZoneConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     origin: str
     """The apex as text: lower case, with its last dot."""
-    file: Path
+    file: Path | None
+    """Its master file; `None` for a hosted zone, whose record sets are kept in the state database."""
     signed: bool = True
     denial: Denial = Denial.COMPACT
     ksk_arn: str | None = None
@@ -95,6 +96,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Largest UDP answer in octets."""
     tcp: TcpConfig
     zones: tuple[ZoneConfig, ...]
+    policy: Policy = Policy()
+    """Of the keys of hosted zones."""
     metrics: Address | None = None
     """Where /metrics is, beside the control socket; port 0 for one that is free."""
     hooks: HooksConfig = HooksConfig()
@@ -129,6 +132,7 @@ def load_config(
         udp_size=source.settings.udp.size,
         tcp=TcpConfig(idle=source.settings.tcp.idle, connections=source.settings.tcp.connections),
         zones=tuple(zone_configs),
+        policy=source.settings.policy,
         metrics=source.metrics(),
         hooks=source.hooks(),
     )
@@ -308,7 +312,7 @@ def _arguments_address(text: str) -> Address:
 
 
 def _refuse_twice(zone_configs: Sequence[ZoneConfig]) -> None:
-    seen: dict[str, Path] = {}
+    seen: dict[str, Path | None] = {}
     for zone in zone_configs:
         if zone.origin in seen:
             raise ConfigError(f"zone {zone.origin} is given twice: {seen[zone.origin]} and {zone.file}")

@@ -1,9 +1,11 @@
-"""The zones of this process: loaded from files, replaced whole, each signed one with the custodian of its keys."""
+"""The zones of this process: those of files are loaded here and replaced whole; each signed one has the custodian of
+its keys. Hosted zones, whose record sets are kept in the state database, join them here (`server.hosted`).
+"""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,7 +22,7 @@ from server.config import ZoneConfig
 from server.parent import parent_for
 from zones import names
 from zones.load import ZoneFileError, load_zone
-from zones.zone import Zone
+from zones.zone import Node, Zone
 from zones.zoneset import ZoneSet
 
 _log = structlog.get_logger("signwright.zones")
@@ -83,7 +85,8 @@ class Hosting:
         """Bring the zones into line with `configs`, reading each file anew; one that makes no zone changes nothing."""
         async with self._loading:
             wanted = {names.from_text(config.origin): config for config in configs}
-            results = [self._remove(origin) for origin in list(self.hosted) if origin not in wanted]
+            of_files = [origin for origin, hosted in self.hosted.items() if hosted.config.file is not None]
+            results = [self._remove(origin) for origin in of_files if origin not in wanted]
             for origin, config in wanted.items():
                 results.append(await self._load(origin, config))
             for result in results:
@@ -97,19 +100,46 @@ class Hosting:
         async with trio.open_nursery() as waiting:
             for hosted in self.hosted.values():
                 if hosted.config.signed and hosted.custodian is None and self._is_loaded(hosted):
-                    config = hosted.config
-                    hosted.custodian = Custodian(
-                        hosted.origin,
-                        config.policy,
-                        config.ksk_arn,
-                        self._services,
-                        self._publish,
-                        parent=parent_for(config.parent, lambda: self.zoneset, self._services.now),
-                    )
-                    if hosted.zone is not None:
-                        await hosted.custodian.observe_ttl(hosted.zone.maximum_ttl)
-                    hosted.keeping = trio.CancelScope()
-                    waiting.start_soon(self._nursery.start, self._keep, hosted.custodian, hosted.keeping)
+                    waiting.start_soon(self.start_custodian, hosted)
+
+    async def start_custodian(self, hosted: Hosted) -> Custodian:
+        """Start the custodian of a zone that has none, and wait until it has published keys or failed once."""
+        config = hosted.config
+        custodian = hosted.custodian = Custodian(
+            hosted.origin,
+            config.policy,
+            config.ksk_arn,
+            self._services,
+            self._publish,
+            parent=parent_for(config.parent, lambda: self.zoneset, self._services.now),
+            signing=config.file is not None,
+        )
+        scope = hosted.keeping = trio.CancelScope()
+        if hosted.zone is not None:
+            await custodian.observe_ttl(hosted.zone.maximum_ttl)
+        await self._nursery.start(self._keep, custodian, scope)
+        return custodian
+
+    def host(self, hosted: Hosted) -> None:
+        """Answer for a hosted zone from now on."""
+        assert hosted.zone is not None
+        self.hosted[hosted.origin] = hosted
+        self._replace(self.zoneset.with_zone(_as_served(hosted, hosted.zone)))
+
+    def change(self, hosted: Hosted, zone: Zone, replaced: Mapping[bytes, Node | None]) -> None:
+        """Answer from now on from `zone`, which is the hosted zone as it was with other nodes at some names."""
+        hosted.zone = zone
+        self._replace(self.zoneset.with_nodes(hosted.origin, replaced))
+
+    def dismiss(self, hosted: Hosted) -> None:
+        """Give up the custodian of a zone, if it has one."""
+        hosted.keeping.cancel()
+        hosted.custodian = None
+
+    def unhost(self, hosted: Hosted) -> None:
+        """Answer for a hosted zone no more."""
+        del self.hosted[hosted.origin]
+        self._replace(self.zoneset.without_zone(hosted.origin))
 
     def _is_loaded(self, hosted: Hosted) -> bool:
         return hosted.fingerprint is not None
@@ -138,6 +168,8 @@ class Hosting:
 
     async def _load(self, origin: bytes, config: ZoneConfig) -> ZoneLoad:
         hosted = self.hosted.setdefault(origin, Hosted(config, origin))
+        if hosted.config.file is None:
+            return ZoneLoad(config.origin, Change.REFUSED, f"{config.file}: {config.origin} is a hosted zone already")
         before, hosted.config = hosted.config, config
         try:
             zone, fingerprint = await self._services.run_blocking(lambda: _read(config))
@@ -149,7 +181,7 @@ class Hosting:
         if fingerprint == hosted.fingerprint and config == before:
             return ZoneLoad(config.origin, Change.UNCHANGED)
         try:
-            await self._observe_ttl(hosted, zone, lower=False)
+            await self.observe_ttl(hosted, zone.maximum_ttl, lower=False)
         except StateError as error:
             hosted.problem = str(error)
             return ZoneLoad(config.origin, Change.REFUSED, str(error))
@@ -165,14 +197,17 @@ class Hosting:
                 self._dismiss(hosted)
         self._replace(self.zoneset.with_zone(_as_served(hosted, zone)))
         with suppress(StateError):  # then the longer wait stays in force
-            await self._observe_ttl(hosted, zone, lower=True)
+            await self.observe_ttl(hosted, zone.maximum_ttl, lower=True)
         return ZoneLoad(config.origin, Change.LOADED)
 
-    async def _observe_ttl(self, hosted: Hosted, zone: Zone, *, lower: bool) -> None:
-        """Tell the custodian of the zone's TTLs: of higher ones before they are served, of lower ones afterwards."""
+    async def observe_ttl(self, hosted: Hosted, maximum_ttl: int, *, lower: bool) -> None:
+        """Tell the custodian of the zone's TTLs: of higher ones before they are served, of lower ones afterwards.
+
+        Raises `StateError` where that can't be stored.
+        """
         custodian = hosted.custodian
-        if custodian is not None and (zone.maximum_ttl < custodian.ring.data_ttl) == lower:
-            await custodian.observe_ttl(zone.maximum_ttl)
+        if custodian is not None and (maximum_ttl < custodian.ring.data_ttl) == lower:
+            await custodian.observe_ttl(maximum_ttl)
 
     def _remove(self, origin: bytes) -> ZoneLoad:
         hosted = self.hosted.pop(origin)
@@ -181,8 +216,7 @@ class Hosting:
         return ZoneLoad(hosted.config.origin, Change.REMOVED)
 
     def _dismiss(self, hosted: Hosted) -> None:
-        hosted.keeping.cancel()
-        hosted.custodian = None
+        self.dismiss(hosted)
         hosted.unsigned = False
 
 
@@ -193,6 +227,7 @@ def _as_served(hosted: Hosted, zone: Zone) -> Zone:
 
 def _read(config: ZoneConfig) -> tuple[Zone, bytes]:
     """The zone, and what tells whether its file changed. Raises `ZoneFileError`."""
+    assert config.file is not None
     zone = load_zone(config.file, config.origin, signed=config.signed, denial=config.denial)
     digest = sha256(f"{config.signed} {config.denial}".encode())
     for owner in sorted(zone.nodes):

@@ -42,6 +42,7 @@ def _problems(file: str) -> Iterator[Exception]:
         yield error
         return
     for zone in zones:
+        assert zone.file is not None
         try:
             loaded = load_zone(zone.file, zone.origin, signed=zone.signed, denial=zone.denial)
         except ZoneFileError as error:

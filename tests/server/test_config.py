@@ -115,6 +115,7 @@ def test_no_arguments_are_the_samples_on_the_default_addresses(tmp_path: Path, m
         "insecure.lab.example.": False,
     }
     for zone in config.zones:
+        assert zone.file is not None
         load_zone(zone.file, zone.origin, signed=zone.signed, denial=zone.denial)
 
 

@@ -1,0 +1,90 @@
+r"""The zone of a file as record sets, for listings: it is changed where it comes from.
+
+Records are told as master files have them, with octal escapes (`\052`) in place of decimal ones, as Route 53 does.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Mapping
+from operator import itemgetter
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+
+from zones.recordsets.model import Position, RecordSet
+from zones.recordsets.naming import order, to_text
+from zones.zone import TYPE_NS, RRset, Zone
+
+_DECIMAL = re.compile(r"\\(\d{3})")
+
+
+class _Listing(NamedTuple):
+    positions: list[str]
+    """What each name is sorted by."""
+    rrsets: list[tuple[bytes, Mapping[int, RRset]]]
+    """Each name and what it has, glue among it."""
+
+
+_listings: WeakKeyDictionary[Zone, _Listing] = WeakKeyDictionary()
+"""Made when a zone is first listed, and kept as long as the zone."""
+
+
+def _listing(zone: Zone) -> _Listing:
+    known = _listings.get(zone)
+    if known is None:
+        rrsets: dict[bytes, dict[int, RRset]] = {}
+        for owner, node in zone.nodes.items():
+            for target, rrset in node.glue + node.sibling_glue:
+                rrsets.setdefault(target, {})[rrset.type] = rrset
+            if node.rrsets:
+                rrsets.setdefault(owner, {}).update(node.rrsets)
+        by_position = sorted((order(to_text(owner)), owner) for owner in rrsets)
+        known = _Listing(
+            [position for position, _ in by_position], [(owner, rrsets[owner]) for _, owner in by_position]
+        )
+        _listings[zone] = known
+    return known
+
+
+def count(zone: Zone) -> int:
+    """How many record sets there are."""
+    return sum(len(rrsets) for _, rrsets in _listing(zone).rrsets)
+
+
+def listed(zone: Zone, start: Position | None, limit: int) -> tuple[RecordSet, ...]:
+    """At most `limit` record sets in the order of listings, from `start` on."""
+    listing = _listing(zone)
+    first = (order(start.name), start.type) if start is not None else ("", "")
+    found: list[RecordSet] = []
+    for number in range(bisect_left(listing.positions, first[0]), len(listing.positions)):
+        if len(found) >= limit:
+            break
+        owner, rrsets = listing.rrsets[number]
+        of_owner = sorted(((_mnemonic(t), rrset) for t, rrset in rrsets.items()), key=itemgetter(0))
+        at_first = listing.positions[number] == first[0]
+        found += [_record_set(owner, t, rrset) for t, rrset in of_owner if not at_first or t >= first[1]]
+    return tuple(found[:limit])
+
+
+def _record_set(owner: bytes, mnemonic: str, rrset: RRset) -> RecordSet:
+    return RecordSet(to_text(owner), mnemonic, rrset.ttl, tuple(_value(rrset.type, r) for r in rrset.rdatas()))
+
+
+def _mnemonic(rrtype: int) -> str:
+    return dns.rdatatype.to_text(dns.rdatatype.RdataType.make(rrtype))
+
+
+def _value(rrtype: int, rdata: bytes) -> str:
+    kind = dns.rdatatype.RdataType.make(rrtype)
+    text = dns.rdata.from_wire(dns.rdataclass.IN, kind, rdata, 0, len(rdata)).to_text()
+    return _DECIMAL.sub(lambda escape: f"\\{int(escape.group(1)):03o}", text)
+
+
+def name_servers(zone: Zone) -> tuple[str, ...]:
+    """The names of its name servers, without last dots."""
+    return tuple(to_text(target).removesuffix(".") for target in zone.nodes[zone.origin].rrsets[TYPE_NS].canonical)
