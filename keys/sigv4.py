@@ -86,16 +86,16 @@ def verify(
     received: Received,
     *,
     service: str,
-    region: str,
+    region: str | None,
     now: float,
     secret_of: Callable[[str], str | None],
     skew: int = SKEW,
 ) -> Verified:
     """Who signed `received`, as of `now` (seconds since the epoch).
 
-    `service` and `region` are those the signature must be made for. `secret_of` gives the secret of an access key id,
-    `None` for one that does not exist. `skew` is the number of seconds by which the signature's time may differ from
-    ours. Raises `SignatureRefusedError`.
+    `service` and `region` are those the signature must be made for; with `None`, any region will do. `secret_of` gives
+    the secret of an access key id, `None` for one that does not exist. `skew` is the number of seconds by which the
+    signature's time may differ from ours. Raises `SignatureRefusedError`.
     """
     headers: dict[str, list[str]] = {}
     for name, value in received.headers:
@@ -159,11 +159,11 @@ def _check_time(claim: _Claim, now: float, skew: int) -> None:
     raise SignatureRefusedError(Refusal.EXPIRED, text)
 
 
-def _check_scope(claim: _Claim, service: str, region: str) -> None:
+def _check_scope(claim: _Claim, service: str, region: str | None) -> None:
     """The signature is for here: else one made for another service could be replayed."""
     if claim.date != claim.timestamp[:8]:
         text = "Date in Credential scope does not match that of X-Amz-Date."
-    elif claim.region != region:
+    elif region is not None and claim.region != region:
         text = f"Credential should be scoped to a valid region, not '{claim.region}'."
     elif claim.service != service:
         text = f"Credential should be scoped to correct service: '{service}'."

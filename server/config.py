@@ -6,6 +6,7 @@ A relative path in a configuration file is relative to that file; one on the com
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,9 +17,10 @@ import dns.name
 import msgspec
 
 import zones
+from keys.emulator.aws_files import ROOT_PROFILE, SERVICE_PROFILE
 from keys.model import Policy
 from server.addresses import Address, parse_address
-from server.settings import ConfigError, Settings, ZoneSettings, key_text, line_of, parse_settings
+from server.settings import ConfigError, Route53Settings, Settings, ZoneSettings, key_text, line_of, parse_settings
 from zones.zone import Denial
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "ConfigError",
     "HooksConfig",
     "KmsConfig",
+    "Route53Config",
     "TcpConfig",
     "ZoneConfig",
     "load_config",
@@ -39,6 +42,10 @@ SUFFIX = ".zone"
 LOCAL: Final = "local"
 """A parent zone that is served here."""
 _DNS = 53
+_USER = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
+"""A name of IAM's."""
+_PRINCIPALS = (ROOT_PROFILE, SERVICE_PROFILE)
+"""Whose access keys are there in any case."""
 
 
 class ZoneConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +93,20 @@ class HooksConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that one try may take."""
 
 
+class Route53Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The Route 53 API."""
+
+    listen: Address
+    """Port 0 for one that is free."""
+    tls: tuple[Path, Path] | None = None
+    """The files of the certificate chain and of its key."""
+    name_servers: tuple[str, ...]
+    """Names without last dots."""
+    users: dict[str, str] = {}
+    """Access by name: "full" or "read-only"."""
+    rate: int
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All that a server is started with."""
 
@@ -101,6 +122,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Address | None = None
     """Where /metrics is, beside the control socket; port 0 for one that is free."""
     hooks: HooksConfig = HooksConfig()
+    route53: Route53Config | None = None
 
 
 def load_config(
@@ -135,6 +157,7 @@ def load_config(
         policy=source.settings.policy,
         metrics=source.metrics(),
         hooks=source.hooks(),
+        route53=source.route53(),
     )
 
 
@@ -227,6 +250,39 @@ class _Source:
         if command is not None and "/" in command[0]:
             command = (str(self.path(command[0])), *command[1:])
         return HooksConfig(url=hooks.url, command=command, timeout=hooks.timeout)
+
+    def route53(self) -> Route53Config | None:
+        route53 = self.settings.route53
+        if route53.listen is False:
+            return None
+        if route53.listen is True:
+            raise self.wrong("give an address, or false", "route53", "listen")
+        address = self.address(route53.listen, "route53", "listen")
+        tls = self._tls(route53)
+        if tls is None and not ipaddress.ip_address(address.host).is_loopback:
+            raise self.wrong(
+                "without tls_certificate and tls_key, the API is on a loopback address", "route53", "listen"
+            )
+        if not route53.name_servers:
+            raise self.wrong("a delegation set has at least one name server", "route53", "name_servers")
+        try:
+            servers = tuple(_origin(name).removesuffix(".") for name in route53.name_servers)
+        except ValueError as error:
+            raise self.wrong(str(error), "route53", "name_servers") from None
+        for name in route53.users:
+            if not _USER.fullmatch(name) or name in _PRINCIPALS:
+                raise self.wrong(f"{name!r} can't be the name of a user", "route53", "users")
+        return Route53Config(
+            listen=address, tls=tls, name_servers=servers, users=dict(route53.users), rate=route53.rate
+        )
+
+    def _tls(self, route53: Route53Settings) -> tuple[Path, Path] | None:
+        if route53.tls_certificate is None and route53.tls_key is None:
+            return None
+        if route53.tls_certificate is None or route53.tls_key is None:
+            given = "tls_key" if route53.tls_certificate is None else "tls_certificate"
+            raise self.wrong("tls_certificate and tls_key stand together", "route53", given)
+        return self.path(route53.tls_certificate), self.path(route53.tls_key)
 
     def zones(self) -> Iterator[ZoneConfig]:
         for index, zone in enumerate(self.settings.zones):

@@ -12,7 +12,7 @@ import re
 import tomllib
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -67,6 +67,22 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Connections at one time."""
 
 
+class Route53Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The Route 53 API."""
+
+    listen: str | bool = "127.0.0.1:5380"
+    """Where it listens; `false`: nowhere."""
+    tls_certificate: str | None = None
+    """File with the certificate chain, PEM. Needed beside `tls_key` for an address that is none of loopback."""
+    tls_key: str | None = None
+    name_servers: tuple[str, ...] = ("ns1.signwright.test", "ns2.signwright.test")
+    """The delegation set of hosted zones that are made."""
+    users: dict[str, Literal["full", "read-only"]] = {}
+    """Who may call it beside the account's root, and what they may do."""
+    rate: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
+    """Requests a second that each user may make."""
+
+
 class HooksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who is told of each change of a zone's or a KSK's status."""
 
@@ -108,6 +124,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     udp: UdpSettings = UdpSettings()
     tcp: TcpSettings = TcpSettings()
     hooks: HooksSettings = HooksSettings()
+    route53: Route53Settings = Route53Settings()
     policy: Policy = Policy()
     """For every zone that says nothing else."""
     zones: tuple[ZoneSettings, ...] = ()
@@ -119,6 +136,7 @@ _KNOWN: Mapping[tuple[str, ...], type[msgspec.Struct]] = {
     ("udp",): UdpSettings,
     ("tcp",): TcpSettings,
     ("hooks",): HooksSettings,
+    ("route53",): Route53Settings,
     ("policy",): Policy,
     ("zones",): ZoneSettings,
     ("zones", "policy"): Policy,
@@ -197,7 +215,7 @@ def _syntax_error(message: str, text: str, file: str) -> ConfigError:
 def _tables(raw: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
     """The document and each of its known tables, with their paths."""
     yield (), raw
-    for name in ("kms", "udp", "tcp", "hooks", "policy"):
+    for name in ("kms", "udp", "tcp", "hooks", "route53", "policy"):
         if isinstance(raw.get(name), dict):
             yield (name,), raw[name]
     zones = raw.get("zones")

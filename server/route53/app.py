@@ -33,8 +33,10 @@ from zones.recordsets.model import ZoneRequestError
 
 MAXIMUM_BODY = 2 << 20
 """Octets of a request: more than the XML of the largest change batch."""
-SERVICE, REGION = "route53", "us-east-1"
-"""The scope of signatures: Route 53 is in one region, wherever its clients are."""
+SERVICE = "route53"
+"""What signatures must be made for. Their region is us-east-1 at AWS, but an SDK that is pointed at an endpoint signs
+for the region of its configuration, so any will do here.
+"""
 SKEW = 15 * 60
 """Seconds by which the time of a signature may differ from ours."""
 
@@ -153,7 +155,7 @@ class Route53App:
             verified = sigv4.verify(
                 received,
                 service=SERVICE,
-                region=REGION,
+                region=None,
                 now=self._clocks.now(),
                 secret_of=self._users.secret_of,
                 skew=SKEW,

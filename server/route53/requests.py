@@ -49,7 +49,7 @@ def parse_request(match: Match, query: str, headers: Mapping[str, str], body: by
                 found[name] = _scalar(shape, headers[wire.lower()])
         else:
             in_body[name] = shape
-    if in_body and operation.root is not None:
+    if in_body and body:  # clients send none where no member is given
         root = parse_xml(body, NAMESPACE)
         if root.tag != operation.root:
             raise ApiError(MALFORMED_INPUT, f"{root.tag} is not valid, expected {operation.root}")

@@ -18,7 +18,7 @@ KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 SECRETS = {KEY: SECRET}
 
 
-def check(received: Received, now: float | None = None, service: str = "kms", region: str = "us-east-1") -> Any:
+def check(received: Received, now: float | None = None, service: str = "kms", region: str | None = "us-east-1") -> Any:
     return verify(
         received, service=service, region=region, now=time.time() if now is None else now, secret_of=SECRETS.get
     )
@@ -156,6 +156,7 @@ def test_the_clock_may_differ_by_five_minutes() -> None:
 def test_scoped_to_another_service_or_region_is_refused() -> None:
     assert refusal(signed(), service="route53") is Refusal.INVALID
     assert refusal(signed(), region="eu-west-1") is Refusal.INVALID
+    assert check(signed(), region=None).access_key_id == KEY
 
 
 def test_unknown_keys_and_session_tokens() -> None:

@@ -127,7 +127,7 @@ OUTSIDE = '<!DOCTYPE b [<!ENTITY b SYSTEM "file:///etc/hostname">]>'
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
+        b" ",
         b"no xml",
         b"<a>",
         b"\xff\xfe<",
@@ -144,6 +144,10 @@ OUTSIDE = '<!DOCTYPE b [<!ENTITY b SYSTEM "file:///etc/hostname">]>'
 )
 def test_what_is_no_document_of_ours_is_malformed(body: bytes) -> None:
     assert refused("UpdateHostedZoneComment", body)[0] == "MalformedInput"
+
+
+def test_no_body_has_no_members() -> None:
+    assert sent("UpdateHostedZoneComment", Id="Z1") == parse("UpdateHostedZoneComment", b"") == {"Id": "Z1"}
 
 
 def test_the_root_is_named_where_it_is_wrong() -> None:

@@ -1,0 +1,79 @@
+"""The API put together: its users, its listener with or without TLS, and the file that leads AWS clients to it."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import ssl
+import time
+from pathlib import Path
+
+import trio
+
+from keys.emulator import aws_files
+from keys.emulator.model import Site
+from keys.http import serve_http
+from server.addresses import Address
+from server.config import ConfigError, Route53Config
+from server.route53.app import Clocks, Route53App
+from server.route53.call import Ask
+from server.route53.model import load_model
+from server.route53.users import Access, load_users
+from server.zone_operations import ZoneOperations
+
+KMS, ROUTE_53 = "kms", "route_53"
+"""What AWS's configuration files call the services."""
+
+
+def tls_context(config: Route53Config) -> ssl.SSLContext | None:
+    """What encrypts connections, where they are encrypted. Raises `ConfigError`."""
+    if config.tls is None:
+        return None
+    certificate, key = config.tls
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigError(f"{certificate} and {key} can't be used for TLS: {reason}", key="route53") from None
+    return context
+
+
+def endpoint(config: Route53Config, sock: socket.socket) -> str:
+    """The URL of the API on `sock`."""
+    scheme = "https" if config.tls is not None else "http"
+    return f"{scheme}://{Address(config.listen.host, sock.getsockname()[1])}"
+
+
+def point_clients(state: Path, site: Site, kms: str, config: Route53Config | None, url: str | None) -> None:
+    """Write STATE/aws/config, so that AWS clients find the KMS and, where it listens, the API. Blocks."""
+    users = list(config.users) if config is not None else []
+    aws_files.write_config(state, site.region, {KMS: kms, ROUTE_53: url}, users)
+
+
+async def serve_route53(
+    config: Route53Config,
+    state: Path,
+    site: Site,
+    operations: ZoneOperations,
+    ask: Ask,
+    sock: socket.socket,
+    tls: ssl.SSLContext | None,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve the API on `sock` (bound and listening; closed here) until cancelled. Raises `CredentialsFileError`."""
+    with sock:
+        configured = {name: Access(access) for name, access in config.users.items()}
+        users = await trio.to_thread.run_sync(load_users, state, site, configured, secrets.token_bytes)
+        app = Route53App(
+            await trio.to_thread.run_sync(load_model),
+            operations,
+            users,
+            config.name_servers,
+            ask,
+            rate=config.rate,
+            clocks=Clocks(time.time, time.monotonic),
+            random_bytes=secrets.token_bytes,
+        )
+        await serve_http(app, sock, tls=tls, task_status=task_status)

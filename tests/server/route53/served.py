@@ -1,0 +1,133 @@
+"""The API on a loopback port over real hosted zones, and boto3 as a client that knows nothing of our code."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import trio
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import ClientError
+
+from keys.emulator.credentials import AccessKey, generate_access_key
+from keys.http import serve_http
+from keys.kms.interface import KeyRequest
+from server.answer import Via, respond
+from server.config import ZoneConfig
+from server.edns import DEFAULT_SIZE
+from server.hosted import HostedZones
+from server.hosting import Hosting
+from server.route53.app import Clocks, Route53App
+from server.route53.model import load_model
+from server.route53.users import Access, User, Users
+from tests.keys.world import Fuse, World
+
+NAME_SERVERS = ("ns1.test", "ns2.test")
+ROOT, READER, STRANGER = (generate_access_key(os.urandom) for _ in range(3))
+USERS = Users(
+    {
+        ROOT: User("root", "arn:aws:iam::000000000000:root", Access.FULL),
+        READER: User("audit", "arn:aws:iam::000000000000:user/audit", Access.READ_ONLY),
+    }
+)
+FILE = "@ 300 SOA ns host 7 2 3 4 60\n@ 300 NS ns.elsewhere.test.\nwww 60 A 192.0.2.7\n"
+model = cache(load_model)
+
+
+class Api:
+    """The API, and its parts for tests that reach behind it."""
+
+    def __init__(self, endpoint: str, world: World, hosting: Hosting, zones: HostedZones) -> None:
+        self.endpoint = endpoint
+        self.world = world
+        self.hosting = hosting
+        self.zones = zones
+        self.clients: list[Any] = []
+        self.client = self.connect()
+
+    def connect(self, key: AccessKey = ROOT, *, attempts: int = 1, region: str = "us-east-1", **options: Any) -> Any:
+        """boto3's client of it."""
+        session = boto3.Session(aws_access_key_id=key.id, aws_secret_access_key=key.secret, region_name=region)
+        config = BotoConfig(retries={"total_max_attempts": attempts}, connect_timeout=5, read_timeout=20)
+        self.clients.append(session.client("route53", endpoint_url=self.endpoint, config=config, **options))
+        return self.clients[-1]
+
+    async def __call__(self, operation: str, client: Any = None, **params: Any) -> Any:
+        """The answer of an operation."""
+        return await trio.to_thread.run_sync(partial(getattr(client or self.client, operation), **params))
+
+    async def error(self, operation: str, client: Any = None, **params: Any) -> tuple[str, int, str]:
+        """The code, HTTP status and message with which an operation is refused."""
+        with pytest.raises(ClientError) as caught:
+            await self(operation, client, **params)
+        response = caught.value.response
+        assert response["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
+        return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Message"]
+
+    async def create(self, name: str = "lab.example") -> str:
+        """The id of a new zone."""
+        made = await self("create_hosted_zone", Name=name, CallerReference=f"reference of {name}")
+        return str(made["HostedZone"]["Id"])
+
+    async def key(self) -> str:
+        """The ARN of a new key in the KMS."""
+        return await self.world.kms.create_key(KeyRequest("a KSK", None, {}))
+
+
+@asynccontextmanager
+async def served(
+    folder: Path, *, rate: int = 1_000_000, now: Callable[[], float] | None = None, tls: Any = None
+) -> AsyncIterator[Api]:
+    """The API over a new state in `folder`, with one zone of a file, `file.example`."""
+    file = folder / "file.example.zone"
+    file.write_text(FILE)
+    world = World(folder / "world")
+    with world.open_store() as store, listening() as sock:
+        services = replace(world.services(store, Fuse()), now=time.time, run_blocking=trio.to_thread.run_sync)
+        async with trio.open_nursery() as nursery:
+            hosting = Hosting(services, nursery, lambda: None)
+            zones = HostedZones(hosting, services)
+            await zones.load()
+            await hosting.load([ZoneConfig(origin="file.example.", file=file)])
+            await hosting.sign()
+
+            def ask(wire: bytes) -> bytes | None:
+                return respond(wire, hosting.zoneset, int(time.time()), Via.TCP, None, DEFAULT_SIZE)
+
+            app = Route53App(
+                model(),
+                zones,
+                USERS,
+                NAME_SERVERS,
+                ask,
+                rate=rate,
+                clocks=Clocks(now or time.time, time.monotonic),
+                random_bytes=os.urandom,
+            )
+            scheme, port = "https" if tls else "http", sock.getsockname()[1]
+            await nursery.start(partial(serve_http, app, sock, tls=tls))
+            api = Api(f"{scheme}://127.0.0.1:{port}", world, hosting, zones)
+            try:
+                yield api
+            finally:
+                for client in api.clients:
+                    client.close()
+                nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def listening() -> Iterator[socket.socket]:
+    """A socket that listens on 127.0.0.1."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        yield sock
