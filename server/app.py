@@ -29,6 +29,7 @@ from server.config import Config, ConfigError
 from server.control.app import control_app, watching_app
 from server.control.sockets import bind_control
 from server.hooks import Hooks
+from server.hosted import HostedZones
 from server.hosting import Change, Hosting, ZoneLoad
 from server.hot import Responder
 from server.kms import open_kms
@@ -87,13 +88,14 @@ async def _serve(
     nursery: trio.Nursery,
 ) -> Outcome:
     registry = CollectorRegistry()
-    async with _hosting(config, state, store, registry, nursery) as (hosting, changes, kms):
+    async with _hosting(config, state, store, registry, nursery) as (hosting, hosted, changes, kms):
         port = watched.getsockname()[1] if watched is not None else 0
         watching = config.metrics._replace(port=port) if config.metrics is not None else None
         listeners = [pair.address for pair in pairs]
         running = Running(config, reread, state, store, hosting, listeners, kms, watching)
+        kept = await hosted.load()
         loads = await hosting.load(config.zones)
-        if all(load.change is Change.REFUSED for load in loads):
+        if not kept and all(load.change is Change.REFUSED for load in loads):
             raise NothingToServe(loads)
         memo = Memo()
         responder = Responder(lambda: hosting.zoneset, memo, config.udp_size)
@@ -114,7 +116,7 @@ async def _serve(
 @asynccontextmanager
 async def _hosting(
     config: Config, state: StateDir, store: Store, registry: CollectorRegistry, nursery: trio.Nursery
-) -> AsyncIterator[tuple[Hosting, trio.MemoryReceiveChannel[None], str]]:
+) -> AsyncIterator[tuple[Hosting, HostedZones, trio.MemoryReceiveChannel[None], str]]:
     """The zones with all that their keys need, notice of their changes, and the URL of the KMS."""
     announce, changes = trio.open_memory_channel[None](1)
 
@@ -141,7 +143,8 @@ async def _hosting(
             log=structlog.get_logger("signwright.keys"),
             notify=hooks.notify,
         )
-        yield Hosting(services, nursery, changed), changes, kms.url
+        hosting = Hosting(services, nursery, changed)
+        yield hosting, HostedZones(hosting, services, policy=config.policy), changes, kms.url
 
 
 def _answer(config: Config, pairs: Sequence[Pair], responder: Responder, nursery: trio.Nursery) -> None:
