@@ -8,8 +8,9 @@ from keys.ds import ds_rdata
 from keys.model import FLAG_KSK
 from keys.rrsig import dnskey_rdata
 from tests.lab import NOW, signed, signer, wire_name, zone_keys
+from zones.contents import Contents
 from zones.load import parse_zone
-from zones.zone import TYPE_A, TYPE_DS
+from zones.zone import TYPE_A, TYPE_DS, TYPE_NS, RRset
 from zones.zoneset import ZoneSet
 
 APEX = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns.elsewhere.test.\n"
@@ -90,3 +91,47 @@ def test_keys_of_a_zone_that_is_not_there_or_not_signed_change_nothing() -> None
     before = ZoneSet().with_zone(parse_zone(APEX, "lab.example", signed=False))
     assert before.with_keys(LAB, zone_keys(LAB, NOW)) is before
     assert before.with_keys(CHILD, zone_keys(CHILD, NOW)) is before
+
+
+def changed(
+    zoneset: ZoneSet, contents: Contents, changes: dict[bytes, dict[int, RRset] | None]
+) -> tuple[ZoneSet, Contents]:
+    contents, replaced = contents.changed(changes)
+    return zoneset.with_nodes(LAB, replaced), contents
+
+
+def test_a_parent_that_changes_name_by_name_keeps_and_gets_the_ds_of_its_children() -> None:
+    delegation = {TYPE_NS: RRset(TYPE_NS, 600, (wire_name("ns.elsewhere.test"),))}
+    contents = Contents.of(LAB, {LAB: dict(PARENT.nodes[LAB].rrsets), CHILD: delegation})
+    both = signed(OF_CHILD, others=signed(contents.zone()))
+    assert signers(both) == (EXPECTED,)
+    www = wire_name("www.lab.example")
+    both, contents = changed(both, contents, {www: {TYPE_A: RRset(TYPE_A, 60, (bytes(4),))}})
+    served = both.get(LAB)
+    assert served is not None
+    assert www in served.zone.nodes
+    assert www in served.loaded.nodes
+    assert signers(both) == (EXPECTED,)
+    # Undelegated and delegated again, the parent is as if made at once.
+    both, contents = changed(both, contents, {CHILD: None})
+    served = both.get(LAB)
+    assert served is not None
+    assert CHILD not in served.zone.nodes
+    both, contents = changed(both, contents, {CHILD: delegation})
+    assert signers(both) == (EXPECTED,)
+    # And what the child does is seen in the parent that has changed since.
+    assert signers(both.with_keys(CHILD, None)) == ()
+    gone = both.without_zone(CHILD)
+    assert signers(gone) == ()
+    assert signers(signed(OF_CHILD, others=gone)) == (EXPECTED,)
+    served = gone.get(LAB)
+    assert served is not None
+    assert www in served.zone.nodes
+
+
+def test_a_refresh_that_changes_no_ds_leaves_the_parent_alone() -> None:
+    both = signed(OF_CHILD, others=signed(PARENT))
+    before, again = both.get(LAB), both.with_keys(CHILD, zone_keys(CHILD, NOW)).get(LAB)
+    assert before is not None
+    assert again is not None
+    assert again.zone is before.zone
