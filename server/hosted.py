@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
@@ -89,6 +90,8 @@ class HostedZones:
         self._creating = trio.Lock()
         self._under_way: set[str] = set()
         """The ids of changes that are stored, or will be, and not yet answered from."""
+        self._ids_of_files: dict[bytes, str] = {}
+        """By origin; a zone that is deleted gives up its id, so what moves out of a file and back asks anew."""
 
     async def load(self) -> int:
         """Take up all that is stored, before anything is answered; how many zones there are. Raises `StateError`."""
@@ -191,6 +194,7 @@ class HostedZones:
                     await self._hosting.start_custodian(hosted)
                 raise
             del self._kept[zone_id]
+            self._ids_of_files.pop(hosted.origin, None)
             self._hosting.unhost(hosted)
         _log.info("zone deleted", zone=hosted.config.origin, id=zone_id)
         return change
@@ -313,30 +317,34 @@ class HostedZones:
 
     async def _zones_of_files(self) -> dict[str, HostedZone]:
         """The zones that are loaded from files, by id."""
-        found = {}
-        for origin, hosted in list(self._hosting.hosted.items()):
-            if hosted.config.file is None or hosted.zone is None:
-                continue
-            zone = hosted.zone
-            zone_id, count = await self._blocking(partial(self._told_of_file, origin, zone))
-            found[zone_id] = HostedZone(
-                id=zone_id,
-                name=to_text(origin),
-                caller_reference=f"file:{hosted.config.file}",
-                comment=f"loaded from {hosted.config.file}",
-                created=0,
-                name_servers=file_records.name_servers(zone),
-                record_set_count=count,
-                read_only=True,
-            )
-        return found
+        of_files = [
+            (hosted.config.file, hosted.zone)
+            for hosted in self._hosting.hosted.values()
+            if hosted.config.file is not None and hosted.zone is not None
+        ]
+        if not of_files:
+            return {}
+        told = await self._blocking(lambda: [self._told_of_file(file, zone) for file, zone in of_files])
+        return {zone.id: zone for zone in told}
 
-    def _told_of_file(self, origin: bytes, zone: Zone) -> tuple[str, int]:
+    def _told_of_file(self, file: Path, zone: Zone) -> HostedZone:
         services = self._services
-        zone_id = services.store.hosted_zone_id(
-            origin, lambda: hosted_zone_id(services.new_token()), int(services.now())
+        zone_id = self._ids_of_files.get(zone.origin)
+        if zone_id is None:
+            zone_id = services.store.hosted_zone_id(
+                zone.origin, lambda: hosted_zone_id(services.new_token()), int(services.now())
+            )
+            self._ids_of_files[zone.origin] = zone_id
+        return HostedZone(
+            id=zone_id,
+            name=to_text(zone.origin),
+            caller_reference=f"file:{file}",
+            comment=f"loaded from {file}",
+            created=0,
+            name_servers=file_records.name_servers(zone),
+            record_set_count=file_records.count(zone),
+            read_only=True,
         )
-        return zone_id, file_records.count(zone)
 
     async def _zone_of_file(self, zone_id: str) -> HostedZone:
         found = (await self._zones_of_files()).get(zone_id)
