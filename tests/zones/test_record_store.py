@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from keys.ring import Ring
+from keys.schema import MIGRATIONS
 from keys.seal import StateError
 from keys.store import StateUnavailable, Store
 from tests.lab import wire_name
@@ -267,3 +268,15 @@ def test_a_thousand_zones_are_made_within_seconds(store: Store) -> None:
         records.create(zone(number, f"z{number}.example."), initial(f"z{number}.example."), info(str(number)))
     assert time.perf_counter() - began < 30
     assert len(records.zones("", -1)) == records.zone_count() == 1000
+
+
+def test_a_database_of_before_there_were_hosted_zones_gets_their_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr("keys.schema.MIGRATIONS", MIGRATIONS[:1])
+        with Store.open(tmp_path / "state", bytes) as store:
+            store.hosted_zone_id(wire_name("other.example"), lambda: "ZOTHER", NOW)
+    with Store.open(tmp_path / "state", bytes) as store:
+        assert RecordStore(store).create(zone(), initial(APEX), info("created")) == zone()
+        assert store.hosted_zone_id(wire_name("other.example"), lambda: "new", NOW) == "ZOTHER"
