@@ -15,6 +15,8 @@ import msgspec
 
 from keys.events import (
     ClockTrusted,
+    DsOffered,
+    DsWithdrawn,
     Event,
     KskActivated,
     KskDeactivated,
@@ -63,6 +65,18 @@ class DeleteKsk(Command, frozen=True):
 
     name: str
     force: bool = False
+
+
+class WithdrawDs(Command, frozen=True):
+    """Have a parent that is served here name this KSK in its DS no more: the step before it can be deactivated."""
+
+    name: str
+
+
+class OfferDs(Command, frozen=True):
+    """Take a withdrawal back: a parent that is served here names this KSK as soon as every cache knows it."""
+
+    name: str
 
 
 class StartRollover(Command, frozen=True):
@@ -136,7 +150,9 @@ def leaving(ring: Ring, command: Command) -> tuple[Ksk, ...]:
     return tuple(ksk for ksk in named if ksk.public_key is not None)
 
 
-def decide(ring: Ring, command: Command, now: int, token: str) -> tuple[Event, ...]:
+def decide(  # noqa: PLR0912 - a table of commands
+    ring: Ring, command: Command, now: int, token: str
+) -> tuple[Event, ...]:
     """The events that the command is; none where there is nothing to do. Raises `RequestRefusedError`.
 
     `token` is unpredictable, for a key that is to be made.
@@ -150,6 +166,10 @@ def decide(ring: Ring, command: Command, now: int, token: str) -> tuple[Event, .
             return _deactivate(ring, _named(ring, command.name), now)
         case DeleteKsk():
             return _delete(_named(ring, command.name), now)
+        case WithdrawDs():
+            return (DsWithdrawn(now, command.name),) if _named(ring, command.name).withdrawn is None else ()
+        case OfferDs():
+            return (DsOffered(now, command.name),) if _named(ring, command.name).withdrawn is not None else ()
         case StartRollover():
             return _start_rollover(ring, now)
         case EmergencyRollover():

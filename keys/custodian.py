@@ -119,9 +119,12 @@ class Custodian:
         self._refuse_while_frozen(command)
         decide(self._ring, command, self._now(), "")
         await check_key(self._ring, command, self._services)
-        seen = await check_parent(self._ring, command, self._parent)
+        seen, refusal = await check_parent(self._ring, command, self._parent)
         async with self._changing():
             self._refuse_while_frozen(command)
+            if refusal is not None:
+                await self._apply(seen, "the parent was looked at")
+                raise refusal
             events = [*seen, *decide(self._ring, command, self._now(), self._services.new_token())]
             if isinstance(command, ActivateKsk):
                 self._ring = evolve(self._ring, TriedAgain(self._now()))
@@ -204,8 +207,10 @@ class Custodian:
     async def _wait(self, until: int | None) -> None:
         """Wait until then, or less: until woken, or until it is time to look at the clock again."""
         pause = self._services.reread
-        if until is not None:
-            pause = min(pause, max(0.0, until - self._services.now()))
+        delegation = self._publisher.next_delegation
+        for at in (until, delegation):
+            if at is not None:
+                pause = min(pause, max(0.0, at - self._services.now()))
         woken = False
         with trio.move_on_after(pause):
             await self._woken.wait()
@@ -214,7 +219,8 @@ class Custodian:
             if woken:
                 self._woken = trio.Event()
                 self._ring = evolve(self._ring, TriedAgain(self._now()))
-            if woken or self._publisher.problem is not None:
+            named = delegation is not None and delegation <= self._services.now()
+            if woken or named or self._publisher.problem is not None:
                 await self._show()
             elif any(ksk.trouble is not None for ksk in self._ring.ksks):
                 self._teller.tell_status(self.status)  # an outage may have outlasted the RRSIGs

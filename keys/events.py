@@ -163,6 +163,18 @@ class KskDeleted(Event, frozen=True):
     name: str
 
 
+class DsWithdrawn(Event, frozen=True):
+    """The DS of a parent that is served here is to name this KSK no more."""
+
+    name: str
+
+
+class DsOffered(Event, frozen=True):
+    """The DS of a parent that is served here is to name this KSK again, once every cache knows it."""
+
+    name: str
+
+
 class Published(Event, frozen=True):
     """What is stored is published. What was before it may be served for a propagation from now on."""
 

@@ -6,11 +6,21 @@ A KSK that a DS names, or that a cached DS may name, is what validators look for
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import NamedTuple, Protocol
 
 import trio
 
-from keys.commands import IN_PARENT, WRONG_ARN, ActivateKsk, Command, CreateKsk, RequestRefusedError, leaving
+from keys.commands import (
+    IN_PARENT,
+    WRONG_ARN,
+    ActivateKsk,
+    Command,
+    CreateKsk,
+    RequestRefusedError,
+    WithdrawDs,
+    leaving,
+)
 from keys.ds import ds_rdata
 from keys.events import Event, ParentSeen
 from keys.kms.errors import KmsError
@@ -18,8 +28,11 @@ from keys.model import Policy
 from keys.names import to_text
 from keys.parent import Parent, ParentDs, ParentUnavailable
 from keys.performer import Services
-from keys.ring import Ring
+from keys.ring import Ksk, Ring
 from keys.transitions import evolve
+
+_SOON = 60
+"""Seconds."""
 
 
 class Keeper(Protocol):
@@ -49,40 +62,54 @@ async def check_key(ring: Ring, command: Command, services: Services) -> None:
         raise RequestRefusedError(WRONG_ARN, f"The KMS key {arn} can't be used: {error}") from None
 
 
-async def check_parent(ring: Ring, command: Command, parent: Parent | None) -> list[Event]:
-    """Refuse to take away a KSK that a DS names or may name from a cache; what was seen at the parent, if it is news.
+class Checked(NamedTuple):
+    """What came of asking the parent."""
 
-    Raises `RequestRefusedError`.
+    events: list[Event]
+    """What was seen there, if it is news: it counts, whatever becomes of the command."""
+    refusal: RequestRefusedError | None = None
+
+
+async def check_parent(ring: Ring, command: Command, parent: Parent | None) -> Checked:
+    """Whether a KSK may be taken away: not while a DS names it, nor while one may name it from a cache.
+
+    Raises `RequestRefusedError` where the parent can't be asked.
     """
     ksks = leaving(ring, command)
-    if parent is None or not ksks:
-        return []
+    # What is about to be withdrawn is looked at once more, so that it is known what caches may hold.
+    if parent is None or not (ksks or isinstance(command, WithdrawDs)):
+        return Checked([])
     try:
         answer = await parent.look_up(ring.origin)
     except ParentUnavailable as error:
         raise RequestRefusedError(IN_PARENT, f"The DS record can't be looked up at the parent: {error}") from None
     event = seen(ring, answer)
     after = evolve(ring, event)
-    for ksk in ksks:
-        now = after.ksk(ksk.name)
-        if now.ds_named:
-            raise RequestRefusedError(
-                IN_PARENT, f"The parent's DS record names Key Signing Key with name {ksk.name}: remove it there first."
-            )
-        if now.ds_until is not None and now.ds_until > answer.seen_at:
-            raise RequestRefusedError(
-                IN_PARENT,
-                f"The parent's DS record named Key Signing Key with name {ksk.name}, and caches may hold it until "
-                f"{now.ds_until} (in {now.ds_until - answer.seen_at} s).",
-            )
-    return [event] if is_news(ring, after) else []
+    refusals = (_refusal(after.ksk(ksk.name), answer.seen_at) for ksk in ksks)
+    refusal = next((one for one in refusals if one is not None), None)
+    return Checked([event] if is_news(ring, after) else [], refusal)
+
+
+def _refusal(ksk: Ksk, now: int) -> RequestRefusedError | None:
+    if ksk.ds_named:
+        said = f"The parent's DS record names Key Signing Key with name {ksk.name}: remove it there first."
+    elif ksk.ds_until is not None and ksk.ds_until > now:
+        until = datetime.fromtimestamp(ksk.ds_until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        said = (
+            f"The parent's DS record named Key Signing Key with name {ksk.name}, and caches may hold it until {until} "
+            f"(in {ksk.ds_until - now} s)."
+        )
+    else:
+        return None
+    return RequestRefusedError(IN_PARENT, said)
 
 
 async def watch_parent(keeper: Keeper, parent: Parent | None, services: Services) -> AsyncIterator[ParentSeen]:
     """Look at the parent again and again; what is news of it. A look-up that fails is logged and made again."""
     while parent is not None:
         ring = keeper.ring
-        if any(ksk.published is not None or ksk.ds_until is not None for ksk in ring.ksks):
+        known = any(ksk.published is not None or ksk.ds_until is not None for ksk in ring.ksks)
+        if known:
             try:
                 event = seen(ring, await parent.look_up(ring.origin))
             except ParentUnavailable as error:
@@ -90,7 +117,8 @@ async def watch_parent(keeper: Keeper, parent: Parent | None, services: Services
             else:
                 if is_news(keeper.ring, evolve(keeper.ring, event)) or ring.parent_checked is None:
                     yield event
-        await trio.sleep(keeper.policy.parent_check)
+        # A zone whose first KSK is only just being made is looked at as soon as a DS may name that.
+        await trio.sleep(keeper.policy.parent_check if known else min(_SOON, keeper.policy.parent_check))
 
 
 def seen(ring: Ring, answer: ParentDs) -> ParentSeen:

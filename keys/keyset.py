@@ -101,6 +101,8 @@ class ZoneKeys(NamedTuple):
     signers: tuple[ActiveSigner, ...]
     """Ordered by `since`; the first one signs every window that begins before the second's activation."""
     policy: Policy
+    delegation: tuple[bytes, ...] = ()
+    """DNSKEY rdata of the KSKs that the DS of a parent served here is to name."""
 
     def signer_at(self, start: int) -> ZoneSigner:
         """The ZSK that signs a live window that begins at `start` (RFC 6781 §4.1.1.1)."""

@@ -19,6 +19,8 @@ class Publisher:
     def __init__(self, origin: bytes, services: Services, publish: Callable[[bytes, ZoneKeys | None], None]) -> None:
         self.problem: str | None = None
         """Why a ZSK can't sign, and the way out: nothing is done until its key can be read, or is given up."""
+        self.next_delegation: int | None = None
+        """When a further KSK may be named by the DS of a parent that is served here."""
         self._origin = origin
         self._services = services
         self._publish = publish
@@ -45,7 +47,11 @@ class Publisher:
         signers = await self._active(ring)
         if not signers:
             return self.problem is None and any(zsk.lost is not None for zsk in ring.zsks)
-        keys = ZoneKeys(keyset, signers, policy)
+        now = int(self._services.now())
+        delegation = tuple(ksk.rdata for ksk in ring.delegation(now) if ksk.rdata in keyset.rdatas)
+        waiting = (k.ready for k in ring.ksks if k.ready is not None and k.withdrawn is None)
+        self.next_delegation = min((ready for ready in waiting if ready > now), default=None)
+        keys = ZoneKeys(keyset, signers, policy, delegation)
         if keys != self._published:
             self._publish(self._origin, keys)
             self._published, self._unsigned = keys, False

@@ -18,7 +18,7 @@ from keys.keyset import SignedKeyset
 from keys.model import FLAG_KSK, FLAG_ZSK
 from keys.rrsig import dnskey_rdata, key_tag
 
-RING_VERSION = 2
+RING_VERSION = 3
 """Raised with every change to the classes below that an older program would misread."""
 
 
@@ -81,6 +81,8 @@ class Ksk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Once the parent's DS has named it: when the last cache drops the last DS RRset known to have named it."""
     ds_ttl: int = 0
     """The highest TTL of those DS RRsets."""
+    withdrawn: int | None = None
+    """Since when a parent that is served here is to name it in its DS no more."""
 
     @property
     def rdata(self) -> bytes:
@@ -204,6 +206,20 @@ class Ring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """High-water mark: when the last cache drops what was served before the last time that TTL, live window or
     propagation went down (or the clock was found to have jumped).
     """
+
+    def delegation(self, now: int) -> tuple[Ksk, ...]:
+        """The KSKs that the DS of a parent served here names: those that every cache knows, and that nobody withdrew.
+
+        The zone's very first KSK is named at once: no cache holds anything of the zone from before.
+        """
+        signing_began = next((z.activated for z in self.zsks if z.sequence == 1), None)
+        return tuple(
+            ksk
+            for ksk in self.ksks
+            if ksk.published is not None
+            and ksk.withdrawn is None
+            and (ksk.published == signing_began or (ksk.ready is not None and ksk.ready <= now))
+        )
 
     def ksk(self, name: str) -> Ksk:
         """The KSK called `name`. Raises `KeyError`."""

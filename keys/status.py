@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -266,7 +267,11 @@ def _message(ksk: Ksk, frozen: bool) -> str | None:
     if ksk.trouble is not None:
         trouble = ksk.trouble
         what = "change what it says, then activate it again" if trouble.refused else "the KMS is not available"
-        return f"{trouble.doing}: {trouble.code}: {trouble.message}"[:400] + f" (since {trouble.since}): {what}"
+        return f"{trouble.doing}: {trouble.code}: {trouble.message}"[:400] + f" (since {_moment(trouble.since)}): {what}"
     if frozen and ksk.status is KskStatus.ACTIVE:
         return "the keys of this zone are frozen"
     return None
+
+
+def _moment(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -11,6 +11,8 @@ from msgspec.structs import replace
 from keys.events import (
     ClockJumped,
     ClockTrusted,
+    DsOffered,
+    DsWithdrawn,
     Event,
     KeysetSigned,
     KmsFailed,
@@ -65,6 +67,10 @@ def _after(ring: Ring, event: Event) -> Ring:  # noqa: PLR0912 - a table of tran
             return _with_status(ring, event.name, KskStatus.ACTIVE, event.at)
         case KskDeactivated():
             return _with_status(ring, event.name, KskStatus.INACTIVE, event.at)
+        case DsWithdrawn():
+            return _with_ksk(ring, replace(ring.ksk(event.name), withdrawn=event.at))
+        case DsOffered():
+            return _with_ksk(ring, replace(ring.ksk(event.name), withdrawn=None))
         case KskDeleting():
             return _with_status(ring, event.name, KskStatus.DELETING, event.at)
         case KskDeleted():

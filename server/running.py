@@ -34,7 +34,7 @@ from server.timeline import Timeline, timeline
 from server.trust import ZoneTrust, ds_records, trust_files, write_trust
 from zones import names
 from zones.zone import TYPE_A, TYPE_SOA, Zone
-from zones.zoneset import ServedZone, delegation_signers
+from zones.zoneset import ServedZone, trust_anchors
 
 _RELOADED = {
     Change.LOADED: ReloadOutcome.REPLACED,
@@ -195,7 +195,7 @@ class Running:
 
 def _trust(hosted: Hosted, served: ServedZone | None) -> ZoneTrust:
     keys = served.keys if served is not None else None
-    signers = delegation_signers(keys) if keys is not None else ()
+    signers = trust_anchors(keys) if keys is not None else ()
     return ZoneTrust(hosted.config.origin, signers, hosted.config.signed)
 
 

@@ -64,7 +64,7 @@ def zone_keys(
             signatures.append(
                 SlotSignature(rdata, window.start, window.end, window.inception, window.expiration, rrsig)
             )
-    return ZoneKeys(SignedKeyset(origin, policy.dnskey_ttl, rdatas, tuple(signatures)), active, policy)
+    return ZoneKeys(SignedKeyset(origin, policy.dnskey_ttl, rdatas, tuple(signatures)), active, policy, tuple(holders))
 
 
 def anchor(origin: bytes, keys: ZoneKeys | None = None) -> dns.rrset.RRset:

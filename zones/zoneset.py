@@ -141,6 +141,11 @@ def _same_signers(one: Node, other: Node) -> bool:
 
 
 def delegation_signers(keys: ZoneKeys) -> tuple[bytes, ...]:
-    """The DS rdatas that the parent of a zone with these keys should have: one for each KSK (RFC 4034 §5)."""
+    """The DS rdatas that a parent served here has for the zone with these keys (RFC 4034 §5)."""
+    return tuple(ds_rdata(keys.keyset.owner, rdata) for rdata in keys.delegation)
+
+
+def trust_anchors(keys: ZoneKeys) -> tuple[bytes, ...]:
+    """The DS rdatas of all KSKs in the DNSKEY RRset."""
     owner = keys.keyset.owner
     return tuple(ds_rdata(owner, rdata) for rdata in keys.keyset.rdatas if int.from_bytes(rdata[:2]) == FLAG_KSK)

@@ -18,8 +18,10 @@ from keys.commands import (
     DisableSigning,
     EmergencyRollover,
     EnableSigning,
+    OfferDs,
     StartRollover,
     TrustClock,
+    WithdrawDs,
 )
 from server.cli.options import located, of_running_server
 from server.control.client import ControlClient, ControlError
@@ -196,6 +198,27 @@ def deactivate(zone: str, name: str, force: bool, config: Path | None, state: Pa
 def delete(zone: str, name: str, force: bool, config: Path | None, state: Path | None) -> None:
     """Forget the INACTIVE KSK NAME of ZONE. Its key in the KMS stays."""
     _ask(zone, DeleteKsk(name, force), config, state, name, force=force)
+
+
+@ksk.command("withdraw-ds")
+@_zone
+@click.argument("name")
+@of_running_server
+def withdraw_ds(zone: str, name: str, config: Path | None, state: Path | None) -> None:
+    """Have a parent of ZONE that is served here too drop the KSK NAME from its DS.
+
+    That is the step before the KSK can be deactivated, a DS TTL later. A parent elsewhere is told there.
+    """
+    _ask(zone, WithdrawDs(name), config, state, name)
+
+
+@ksk.command("offer-ds")
+@_zone
+@click.argument("name")
+@of_running_server
+def offer_ds(zone: str, name: str, config: Path | None, state: Path | None) -> None:
+    """Take withdraw-ds back: the DS of a parent served here names the KSK NAME of ZONE again."""
+    _ask(zone, OfferDs(name), config, state, name)
 
 
 @click.group()

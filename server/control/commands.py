@@ -10,8 +10,10 @@ from keys.commands import (
     DisableSigning,
     EmergencyRollover,
     EnableSigning,
+    OfferDs,
     StartRollover,
     TrustClock,
+    WithdrawDs,
 )
 
 COMMAND_TYPES = (
@@ -22,7 +24,9 @@ COMMAND_TYPES = (
     | DisableSigning
     | EmergencyRollover
     | EnableSigning
+    | OfferDs
     | StartRollover
     | TrustClock
+    | WithdrawDs
 )
 """Every command, told apart by its `type`."""

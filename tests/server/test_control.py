@@ -25,9 +25,11 @@ from keys.commands import (
     DisableSigning,
     EmergencyRollover,
     EnableSigning,
+    OfferDs,
     RequestRefusedError,
     StartRollover,
     TrustClock,
+    WithdrawDs,
 )
 from keys.events import Entry
 from keys.http import serve_http
@@ -201,6 +203,8 @@ COMMANDS: list[Command] = [
     EnableSigning(),
     DisableSigning(force=True),
     TrustClock(),
+    WithdrawDs("ksk_1"),
+    OfferDs("ksk_1"),
 ]
 
 

@@ -189,7 +189,11 @@ def draw(seed: int, days: int = 365) -> Plan:
     )
     faults: list[AnyFault] = []
     for _ in range(dice.randint(0, 1) + days * dice.choice((0, 20, 40)) // 365):
-        faults.append(_fault(dice, dice.randrange(DAY // 2, max(DAY, (days - QUIET_END) * DAY)), policy))
+        fault = _fault(dice, dice.randrange(DAY // 2, max(DAY, (days - QUIET_END) * DAY)), policy)
+        faults.append(fault)
+        if isinstance(fault, NewPolicy | NewTtl) and dice.random() < 0.5:
+            # What was served until just now still counts.
+            faults.append(Ask(fault.at + dice.choice((1, 60, HOUR // 2)), "StartRollover"))
     return Plan(
         seed=seed,
         days=days,

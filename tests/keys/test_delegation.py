@@ -1,0 +1,127 @@
+"""The DS of a parent that is served here: it names a KSK when every cache knows that, and drops it when told to."""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from keys.commands import (
+    CreateKsk,
+    DeactivateKsk,
+    DeleteKsk,
+    DisableSigning,
+    EnableSigning,
+    OfferDs,
+    RequestRefusedError,
+    WithdrawDs,
+)
+from keys.custodian import Custodian
+from keys.ds import ds_rdata
+from keys.model import HOUR
+from keys.parent import ParentDs
+from tests.keys.world import World
+
+DS_TTL = 2 * HOUR
+
+
+class OwnParent:
+    """A parent that has the DS records it is given by its child."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def look_up(self, origin: bytes) -> ParentDs:
+        """As `Parent.look_up`."""
+        await trio.lowlevel.checkpoint()
+        rdatas = (
+            tuple(ds_rdata(origin, rdata) for rdata in self._world.keys.delegation) if self._world.published else ()
+        )
+        return ParentDs(rdatas, DS_TTL, ceil(self._world.now()))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.ttl = HOUR
+    world.parent = OwnParent(world)
+    return world
+
+
+def named(world: World, custodian: Custodian) -> list[str]:
+    return [k.name for k in custodian.ring.ksks if k.public_key and k.rdata in world.keys.delegation]
+
+
+async def test_a_second_ksk_is_named_from_the_second_in_which_every_cache_knows_it(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with world.life() as custodian:
+        assert named(world, custodian) == ["ksk_1"]
+        await trio.sleep(HOUR)
+        await custodian.request(CreateKsk("second"))
+        await trio.sleep(1)
+        ready = custodian.ring.ksk("second").ready
+        assert ready is not None
+        await trio.sleep(ready - world.now() - 1)
+        assert named(world, custodian) == ["ksk_1"]
+        await trio.sleep(1.1)
+        assert named(world, custodian) == ["ksk_1", "second"]
+
+
+async def test_a_ksk_goes_in_two_steps(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        await custodian.request(CreateKsk("second"))
+        await trio.sleep(3 * HOUR)
+        with pytest.raises(RequestRefusedError, match="names Key Signing Key with name ksk_1"):
+            await custodian.request(DeactivateKsk("ksk_1"))
+        await custodian.request(WithdrawDs("ksk_1"))
+        assert named(world, custodian) == ["second"]
+        with pytest.raises(RequestRefusedError, match="caches may hold it until"):
+            await custodian.request(DeactivateKsk("ksk_1"))
+        await trio.sleep(DS_TTL + 300)
+        await custodian.request(DeactivateKsk("ksk_1"))
+        await custodian.request(DeleteKsk("ksk_1"))
+        await trio.sleep(1)
+        assert [ksk.name for ksk in custodian.ring.ksks] == ["second"]
+
+
+async def test_a_withdrawal_outlasts_a_restart_and_can_be_taken_back(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        await custodian.request(WithdrawDs("ksk_1"))
+        await custodian.request(WithdrawDs("ksk_1"))
+    async with world.life() as custodian:
+        assert named(world, custodian) == []
+        await custodian.request(OfferDs("ksk_1"))
+        assert named(world, custodian) == ["ksk_1"]
+
+
+async def test_signing_that_is_enabled_again_waits_with_the_ds(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        await trio.sleep(HOUR)
+        await custodian.request(WithdrawDs("ksk_1"))
+        with pytest.raises(RequestRefusedError):
+            await custodian.request(DisableSigning())
+        await trio.sleep(DS_TTL + 300)
+        await custodian.request(DisableSigning())
+        await trio.sleep(HOUR)
+        await custodian.request(OfferDs("ksk_1"))
+        await custodian.request(EnableSigning())
+        await trio.sleep(1)
+        assert not world.unsigned
+        assert named(world, custodian) == []  # caches may hold what was served unsigned
+        ready = custodian.ring.ksk("ksk_1").ready
+        assert ready is not None
+        await trio.sleep(ready - world.now() + 0.1)
+        assert named(world, custodian) == ["ksk_1"]
+
+
+async def test_a_ksk_that_is_not_there_can_be_neither_withdrawn_nor_offered(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with world.life() as custodian:
+        for command in (WithdrawDs("other"), OfferDs("other")):
+            with pytest.raises(RequestRefusedError, match="NoSuchKeySigningKey"):
+                await custodian.request(command)
