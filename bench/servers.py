@@ -192,6 +192,9 @@ state = "{site.directory}/state"
 [kms]
 emulator = "127.0.0.1:0"
 
+[route53]
+listen = false
+
 [[zones]]
 file = "{site.zone.plain}"
 origin = "{ORIGIN}"

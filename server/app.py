@@ -10,21 +10,26 @@ import os
 import secrets
 import signal
 import socket
+import ssl
 import string
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 import trio
 from prometheus_client import CollectorRegistry
 
+from keys.emulator.model import Site
 from keys.http import serve_http
 from keys.performer import Services
 from keys.store import Store
 from keys.zsk import generate_private_key
 from server import metrics
+from server.addresses import Address
+from server.answer import Via, respond
 from server.config import Config, ConfigError
 from server.control.app import control_app, watching_app
 from server.control.sockets import bind_control
@@ -32,10 +37,12 @@ from server.hooks import Hooks
 from server.hosted import HostedZones
 from server.hosting import Change, Hosting, ZoneLoad
 from server.hot import Responder
-from server.kms import open_kms
+from server.kms import KmsAccess, open_kms
 from server.listen import Pair, bind, bind_stream
 from server.memo import Memo
 from server.operations import Outcome
+from server.route53.serving import endpoint as route53_endpoint
+from server.route53.serving import point_clients, serve_route53, tls_context
 from server.running import Running
 from server.statedir import StateDir, open_state
 from server.tcp import Limits, serve_tcp
@@ -60,21 +67,40 @@ class NothingToServe(Exception):  # noqa: N818 - it names what happened
 async def run(config: Config, reread: Callable[[], Config], on_ready: Callable[[Running], None]) -> Outcome:
     """Serve until a signal or the control socket ends it. `reread` gives the configuration anew, for a reload.
 
-    Raises `StateError`, `PortInUse`, `CannotListen`, `KmsError`, `KeystoreError` and `NothingToServe` for what a person
-    must mend.
+    Raises `ConfigError`, `StateError`, `PortInUse`, `CannotListen`, `KmsError`, `KeystoreError`, `CredentialsFileError`
+    and `NothingToServe` for what a person must mend.
     """
     with ExitStack() as held:
         state = held.enter_context(open_state(config.state))
-        pairs = [held.enter_context(_bound(bind(address))) for address in config.listen]
-        watched = None
-        if config.metrics is not None:
-            watched = held.enter_context(bind_stream(config.metrics, "the setting metrics"))
+        sockets = _bind(config, held)
         store = held.enter_context(Store.open(state.path, os.urandom))
         with _single_errors():
             async with trio.open_nursery() as nursery:
-                outcome = await _serve(config, reread, on_ready, state, pairs, watched, store, nursery)
+                outcome = await _serve(config, reread, on_ready, state, sockets, store, nursery)
                 nursery.cancel_scope.cancel()
         return outcome
+
+
+class _Sockets(NamedTuple):
+    """All that is listened on, but for the control socket."""
+
+    pairs: Sequence[Pair]
+    watched: socket.socket | None
+    api: socket.socket | None
+    tls: ssl.SSLContext | None
+    """Of `api`."""
+
+
+def _bind(config: Config, held: ExitStack) -> _Sockets:
+    """Bind what the configuration names; `held` closes it."""
+    pairs = [held.enter_context(_bound(bind(address))) for address in config.listen]
+    watched = api = tls = None
+    if config.metrics is not None:
+        watched = held.enter_context(bind_stream(config.metrics, "the setting metrics"))
+    if config.route53 is not None:
+        tls = tls_context(config.route53)
+        api = held.enter_context(bind_stream(config.route53.listen, "the setting route53.listen"))
+    return _Sockets(pairs, watched, api, tls)
 
 
 async def _serve(
@@ -82,30 +108,30 @@ async def _serve(
     reread: Callable[[], Config],
     on_ready: Callable[[Running], None],
     state: StateDir,
-    pairs: Sequence[Pair],
-    watched: socket.socket | None,
+    sockets: _Sockets,
     store: Store,
     nursery: trio.Nursery,
 ) -> Outcome:
     registry = CollectorRegistry()
-    async with _hosting(config, state, store, registry, nursery) as (hosting, hosted, changes, kms):
-        port = watched.getsockname()[1] if watched is not None else 0
-        watching = config.metrics._replace(port=port) if config.metrics is not None else None
-        listeners = [pair.address for pair in pairs]
-        running = Running(config, reread, state, store, hosting, listeners, kms, watching)
-        kept = await hosted.load()
+    async with _hosting(config, state, store, registry, nursery) as (hosting, zones, changes, kms):
+        watching = _with_port(config.metrics, sockets.watched)
+        listeners = [pair.address for pair in sockets.pairs]
+        api = route53_endpoint(config.route53, sockets.api) if config.route53 and sockets.api else None
+        running = Running(config, reread, state, store, hosting, listeners, kms.url, watching)
+        kept = await zones.load()
         loads = await hosting.load(config.zones)
-        if not kept and all(load.change is Change.REFUSED for load in loads):
+        if not kept and (loads or api is None) and all(load.change is Change.REFUSED for load in loads):
             raise NothingToServe(loads)
         memo = Memo()
         responder = Responder(lambda: hosting.zoneset, memo, config.udp_size)
-        _answer(config, pairs, responder, nursery)
+        _answer(config, sockets.pairs, responder, nursery)
         metrics.register(registry, running.status, responder, memo)
         exposition = partial(metrics.exposition, registry)
-        if watched is not None:
-            await nursery.start(serve_http, watching_app(running, exposition), watched)
+        if sockets.watched is not None:
+            await nursery.start(serve_http, watching_app(running, exposition), sockets.watched)
         await nursery.start(serve_http, control_app(running, exposition), bind_control(state.control_socket))
         await hosting.sign()
+        await _manage(config, state, sockets, hosting, zones, kms, nursery)
         await running.write_trust()
         nursery.start_soon(running.keep_trust_written, changes)
         await nursery.start(_follow_signals, running)
@@ -113,11 +139,38 @@ async def _serve(
         return await running.ended()
 
 
+def _with_port(address: Address | None, sock: socket.socket | None) -> Address | None:
+    return address._replace(port=sock.getsockname()[1]) if address is not None and sock is not None else None
+
+
+async def _manage(
+    config: Config,
+    state: StateDir,
+    sockets: _Sockets,
+    hosting: Hosting,
+    zones: HostedZones,
+    kms: KmsAccess,
+    nursery: trio.Nursery,
+) -> None:
+    """Serve the Route 53 API, where it is wanted, and lead AWS clients to it and to the emulator."""
+    site = Site(account=config.kms.account, region=config.kms.region)
+
+    def ask(wire: bytes) -> bytes | None:
+        return respond(wire, hosting.zoneset, int(time.time()), Via.TCP)
+
+    url = None
+    if config.route53 is not None and sockets.api is not None:
+        url = route53_endpoint(config.route53, sockets.api)
+        await nursery.start(serve_route53, config.route53, state.path, site, zones, ask, sockets.api, sockets.tls)
+    if url is not None or kms.emulator is not None:
+        await trio.to_thread.run_sync(point_clients, state.path, site, kms.url, config.route53, url)
+
+
 @asynccontextmanager
 async def _hosting(
     config: Config, state: StateDir, store: Store, registry: CollectorRegistry, nursery: trio.Nursery
-) -> AsyncIterator[tuple[Hosting, HostedZones, trio.MemoryReceiveChannel[None], str]]:
-    """The zones with all that their keys need, notice of their changes, and the URL of the KMS."""
+) -> AsyncIterator[tuple[Hosting, HostedZones, trio.MemoryReceiveChannel[None], KmsAccess]]:
+    """The zones with all that their keys need, notice of their changes, and the KMS."""
     announce, changes = trio.open_memory_channel[None](1)
 
     def changed() -> None:
@@ -144,7 +197,7 @@ async def _hosting(
             notify=hooks.notify,
         )
         hosting = Hosting(services, nursery, changed)
-        yield hosting, HostedZones(hosting, services, policy=config.policy), changes, kms.url
+        yield hosting, HostedZones(hosting, services, policy=config.policy), changes, kms
 
 
 def _answer(config: Config, pairs: Sequence[Pair], responder: Responder, nursery: trio.Nursery) -> None:

@@ -66,6 +66,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     zones: tuple[ZoneReport, ...]
     metrics: str | None = None
     """URL of the metrics, where they are not on the control socket only."""
+    route53: str | None = None
+    """URL of the Route 53 API, where it is served."""
 
 
 class ReloadOutcome(enum.Enum):
@@ -179,5 +181,6 @@ def zone_level(zone: ZoneReport, now: int) -> Level:
 
 
 def server_level(status: ServerStatus) -> Level:
-    """How much the server wants attention: as its worst zone; one without zones is critical."""
-    return max((zone_level(zone, status.now) for zone in status.zones), default=Level.CRITICAL)
+    """How much the server wants attention: as its worst zone. One without zones that can't be given any is critical."""
+    empty = Level.OK if status.route53 is not None else Level.CRITICAL
+    return max((zone_level(zone, status.now) for zone in status.zones), default=empty)

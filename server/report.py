@@ -48,6 +48,8 @@ def print_banner(console: Console, status: ServerStatus, trust: Path) -> None:
             for line in zone.ds:
                 print_line(console, f"  {line}")
         _print_commands(console, signed[0], status, trust)
+    if status.route53 is not None:
+        _print_api(console, status.route53, Path(status.state) / "aws")
     if status.metrics is not None:
         print_line(console, f"\nMetrics for Prometheus: {status.metrics}", "dim")
     console.print()
@@ -131,6 +133,13 @@ def _print_commands(console: Console, zone: ZoneReport, status: ServerStatus, tr
     for line in (paste.unbound, paste.through_unbound):
         print_line(console, f"  {line}", "cyan")
     print_line(console, f"\nTrust anchors and resolver configuration: {trust}/", "dim")
+
+
+def _print_api(console: Console, url: str, aws: Path) -> None:
+    console.print("\nThe Route 53 API, and a shell whose AWS tools find it:", style="bold")
+    print_line(console, f"  {url}")
+    print_line(console, f"  export AWS_CONFIG_FILE={aws}/config AWS_SHARED_CREDENTIALS_FILE={aws}/credentials", "cyan")
+    print_line(console, "  aws route53 list-hosted-zones", "cyan")
 
 
 def _count(ready: int, total: int) -> str:

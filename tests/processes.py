@@ -72,7 +72,9 @@ def serving(folder: Path, *arguments: object) -> Iterator[Serving]:
     """`signwright serve` on free ports, killed at the end where it still runs."""
     config = folder / "quick.toml"
     if not config.exists():
-        config.write_text('listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n')
+        config.write_text(
+            'listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n[route53]\nlisten = "127.0.0.1:0"\n'
+        )
     command = [sys.executable, "-m", "server.cli", "serve", "--config", str(config), *map(str, arguments)]
     log = folder / "log"
     with (

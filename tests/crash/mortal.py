@@ -55,7 +55,7 @@ def around_save(save: Callable[..., Any]) -> Callable[..., Any]:
 
 def config() -> Config:
     file = state.parent / "mortal.toml"
-    file.write_text('listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n')
+    file.write_text('listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n[route53]\nlisten = "127.0.0.1:0"\n')
     return load_config(file, zone_arguments=[zone_file], state=state)
 
 

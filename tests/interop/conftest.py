@@ -20,7 +20,9 @@ def _lab(folder: Path, denial: str) -> Iterator[Lab]:
             ("insecure.lab.example", "signed = false"),
         ]
     )
-    (folder / "quick.toml").write_text(f'listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n{zones}')
+    (folder / "quick.toml").write_text(
+        f'listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n[route53]\nlisten = "127.0.0.1:0"\n{zones}'
+    )
     with serving(folder) as server:
         yield Lab(folder / "state", server)
 

@@ -149,20 +149,34 @@ def test_a_killed_server_is_followed_by_the_next(folder: Path) -> None:
 def test_how_a_start_fails(folder: Path) -> None:
     (folder / "bad.zone").write_text("@ 300 SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ 300 NS\n")
     (folder / "unknown.toml").write_text('[[zones]]\nfile = "lab.example.zone"\ndenail = "nsec"\n')
-    (folder / "empty.toml").touch()
+    (folder / "empty.toml").write_text("[route53]\nlisten = false\n")
     (folder / "newer").mkdir()
     (folder / "newer" / "version").write_text("signwright state 9\n")
-    (folder / "quick.toml").write_text('listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n')
+    (folder / "quick.toml").write_text(
+        'listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n[route53]\nlisten = "127.0.0.1:0"\n'
+    )
     quick = ["serve", "--config", "quick.toml"]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
+        (folder / "taken.toml").write_text(
+            f'listen = ["127.0.0.1:0"]\n[route53]\nlisten = "127.0.0.1:{port}"\n[[zones]]\nfile = "lab.example.zone"\n'
+        )
+        (folder / "tls.toml").write_text(
+            (folder / "quick.toml").read_text() + 'tls_certificate = "quick.toml"\ntls_key = "quick.toml"\n'
+        )
         cases: list[tuple[list[object], int, str]] = [
             ([*quick, "bad.zone"], 4, f"signwright: {folder}/bad.zone:2: "),
             ([*quick, "none.zone"], 5, "signwright: there is no zone file none.zone"),
             (["serve", "--config", "unknown.toml"], 5, "signwright: unknown.toml:3: zones[0].denail: unknown setting"),
             (["serve", "--config", "empty.toml"], 7, "signwright: no zone is configured: "),
+            (
+                ["serve", "--config", "taken.toml"],
+                3,
+                f"{port} is in use by another process: end it, or listen elsewhere",
+            ),
+            (["serve", "--config", "tls.toml", "--state", "other"], 5, "signwright: route53: "),
             ([*quick, "lab.example.zone", "--state", "newer"], 6, "has state version 9"),
             ([*quick, "lab.example.zone", "--state", "."], 6, "is no state directory: it holds other files"),
             ([*quick, "lab.example.zone", "--listen", f"127.0.0.1:{port}"], 3, f"TCP 127.0.0.1:{port} is in use"),

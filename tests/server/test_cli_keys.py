@@ -27,6 +27,9 @@ listen = ["127.0.0.1:0"]
 metrics = "127.0.0.1:0"
 [kms]
 emulator = "127.0.0.1:0"
+
+[route53]
+listen = "127.0.0.1:0"
 [hooks]
 command = ["./hook"]
 # A rollover in seconds.
