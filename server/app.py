@@ -117,7 +117,7 @@ async def _serve(
         watching = _with_port(config.metrics, sockets.watched)
         listeners = [pair.address for pair in sockets.pairs]
         api = route53_endpoint(config.route53, sockets.api) if config.route53 and sockets.api else None
-        running = Running(config, reread, state, store, hosting, listeners, kms.url, watching)
+        running = Running(config, reread, state, store, hosting, listeners, kms.url, watching, api)
         kept = await zones.load()
         loads = await hosting.load(config.zones)
         if not kept and (loads or api is None) and all(load.change is Change.REFUSED for load in loads):

@@ -57,8 +57,9 @@ class Running:
         listeners: Sequence[Address],
         kms: str,
         watching: Address | None = None,
+        api: str | None = None,
     ) -> None:
-        """`kms` is its URL, `watching` the address of /metrics."""
+        """`kms` is its URL, `watching` the address of /metrics, `api` the URL of the Route 53 API."""
         self.config = config
         self.state = state
         self.listeners = tuple(listeners)
@@ -67,6 +68,7 @@ class Running:
         self._hosting = hosting
         self._kms = kms
         self._watching = watching
+        self._api = api
         self._started = int(time.time())
         self._outcome: Outcome | None = None
         self._over = trio.Event()
@@ -99,6 +101,7 @@ class Running:
             state=str(self.state.path),
             listeners=tuple(str(address) for address in self.listeners),
             kms=self._kms,
+            route53=self._api,
             metrics=f"http://{self._watching}/metrics" if self._watching is not None else None,
             zones=tuple(self._report(hosted) for _, hosted in sorted(self._hosting.hosted.items())),
         )

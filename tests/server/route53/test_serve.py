@@ -74,6 +74,8 @@ def address_of(server: Serving, name: str) -> list[str]:
 
 def test_a_zone_is_made_by_who_may_and_answered(folder: Path) -> None:
     with serving(folder) as server:
+        url = next(line.strip() for line in server.banner if re.fullmatch(r"  http://127\.0\.0\.1:\d+", line))
+        assert url in (folder / "state" / "aws" / "config").read_text()
         assert make(folder, "default", "one.example") == ["ns.hosting.example"]
         assert make(folder, "deploy", "two.example") == ["ns.hosting.example"]
         assert make(folder, "audit", "three.example") == "AccessDenied"
@@ -94,5 +96,6 @@ def test_switched_off_it_is_not_there(folder: Path) -> None:
     (folder / "quick.toml").write_text(text)
     zone = folder / "lab.example.zone"
     zone.write_text("@ 300 SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ 300 NS ns1\nns1 300 A 192.0.2.1\n")
-    with serving(folder, zone):
+    with serving(folder, zone) as server:
+        assert not any("Route 53" in line for line in server.banner)
         assert "route_53" not in (folder / "state" / "aws" / "config").read_text()
