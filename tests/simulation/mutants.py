@@ -120,8 +120,8 @@ MUTANTS = (
     Mutant(
         "signing ends: a DS in caches",
         "keys.gatekeeper",
-        "now.ds_until > answer.seen_at",
-        "now.ds_until - 1 > answer.seen_at",
+        "ksk.ds_until > now:",
+        "ksk.ds_until - 1 > now:",
     ),
     Mutant(
         "DS withdrawn: the parent's servers", "keys.transitions", "event.at + propagation + ttl)", "event.at + ttl)"
