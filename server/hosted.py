@@ -229,9 +229,7 @@ class HostedZones:
             await self._hosting.observe_ttl(hosted, max(_highest_ttl(changes), hosted.zone.maximum_ttl), lower=False)
             self._under_way.add(change.id)
             try:
-                applied = await self._blocking(lambda: self._records.apply(zone_id, changes, change))
-                compiled, replaced, snapshot = await self._blocking(lambda: _changed(kept, applied))
-                kept.compiled = compiled
+                kept.compiled, replaced, snapshot = await self._blocking(lambda: self._apply(kept, changes, change))
                 self._hosting.change(hosted, snapshot, replaced)
             finally:
                 self._under_way.discard(change.id)
@@ -302,6 +300,20 @@ class HostedZones:
         compiled = Compiled.of(zone.name, self._records.all_record_sets(zone.id))
         return compiled, _counted(compiled.zone())
 
+    def _apply(
+        self, kept: _Kept, changes: Sequence[Change], change: ChangeInfo
+    ) -> tuple[Compiled, dict[bytes, Node | None], Zone]:
+        """Store a batch, once it is known how it will be answered; the zone compiled, and what is new in it."""
+        hosted, made = kept.hosted, []
+
+        def prepare(applied: Applied) -> None:
+            assert hosted.zone is not None
+            compiled, replaced = kept.compiled.changed(applied.names)
+            made.append((compiled, replaced, hosted.zone.with_nodes(replaced)))
+
+        self._records.apply(kept.id, changes, change, prepare)
+        return made[0]
+
     @asynccontextmanager
     async def _changing(self, zone_id: str) -> AsyncIterator[_Kept]:
         """Have a zone to oneself, until what is begun has come to its end."""
@@ -367,12 +379,6 @@ class HostedZones:
 
     async def _blocking(self, function: Callable[[], T]) -> T:
         return await self._services.run_blocking(function)
-
-
-def _changed(kept: _Kept, applied: Applied) -> tuple[Compiled, dict[bytes, Node | None], Zone]:
-    assert kept.hosted.zone is not None
-    compiled, replaced = kept.compiled.changed(applied.names)
-    return compiled, replaced, kept.hosted.zone.with_nodes(replaced)
 
 
 def _counted(zone: Zone) -> Zone:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import dns.message
 import dns.name
@@ -36,8 +36,8 @@ from zones.recordsets.model import (
     RecordSet,
     ZoneRequestError,
 )
+from zones.recordsets.store import RecordStore
 
-T = TypeVar("T")
 SERVERS = ("ns1.test", "ns2.test")
 FILE = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns.elsewhere.test.\n"
 
@@ -399,3 +399,45 @@ async def test_a_disk_that_fails_changes_nothing(
         assert process.answer("x.lab.example")[0] == dns.rcode.NXDOMAIN
         await process.zones.change_record_sets(zone.id, [put("x.lab.example", "192.0.2.1")])
         assert process.answer("x.lab.example") == (0, ["192.0.2.1"])
+
+
+async def test_what_can_not_be_answered_is_not_stored(
+    world: World, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(world) as process:
+        zone = await process.create()
+
+        def failing(*_: object) -> None:
+            raise RuntimeError("a bug")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("zones.recordsets.compiled.Compiled.changed", failing)
+            with pytest.raises(RuntimeError):
+                await process.zones.change_record_sets(zone.id, [put("x.lab.example", "192.0.2.1")])
+        assert len(await process.zones.record_sets(zone.id, None, 9)) == 2
+        await process.zones.change_record_sets(zone.id, [put("y.lab.example", "192.0.2.1")])
+        assert process.answer("lab.example", "SOA")[1][0].split()[2] == "2"
+
+
+async def test_the_keys_know_of_a_higher_ttl_before_it_is_stored(
+    world: World, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(world) as process:
+        zone = await process.create()
+        custodian = await process.zones.custodian(zone.id)
+        await custodian.request(CreateKsk("main", await process.key(zone)))
+        await custodian.request(EnableSigning())
+        await trio.sleep(3700)
+        seen: list[int] = []
+        apply = RecordStore.apply
+
+        def watched(*arguments: Any) -> Any:
+            seen.append(custodian.ring.data_ttl)
+            return apply(*arguments)
+
+        monkeypatch.setattr(RecordStore, "apply", watched)
+        await process.zones.change_record_sets(zone.id, [put("x.lab.example", "192.0.2.1", ttl=400_000)])
+        assert (seen.pop(), custodian.ring.data_ttl) == (400_000, 400_000)
+        with pytest.raises(InvalidChangeBatchError):
+            await process.zones.change_record_sets(zone.id, [put("x.test", "192.0.2.1", ttl=2**31 - 1)])
+        assert (seen.pop(), custodian.ring.data_ttl) == (604_800, 400_000)

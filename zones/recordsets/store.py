@@ -6,7 +6,7 @@ table, read page by page. Every method blocks. Each raises `StateError` where th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -178,8 +178,14 @@ class RecordStore:
                 return
             start = Position(*page[-1].key)
 
-    def apply(self, zone_id: str, changes: Sequence[Change], change: ChangeInfo) -> Applied:
-        """Apply a batch and note its change, all or nothing.
+    def apply(
+        self,
+        zone_id: str,
+        changes: Sequence[Change],
+        change: ChangeInfo,
+        prepare: Callable[[Applied], object] | None = None,
+    ) -> Applied:
+        """Apply a batch and note its change, all or nothing. What `prepare` raises leaves nothing stored, too.
 
         Raises `InvalidChangeBatchError` and `ZoneRequestError` (NoSuchHostedZone, InvalidInput).
         """
@@ -194,6 +200,8 @@ class RecordStore:
                 return held[name]
 
             applied = apply_changes(zone_id, zone.name, current, changes)
+            if prepare is not None:
+                prepare(applied)
             for name, rrtype, identifier in applied.removed:
                 connection.execute(
                     delete(table).where(
