@@ -33,6 +33,7 @@ class Publisher:
 
         Raises `StateUnavailable` where private keys can't be read now.
         """
+        self.next_delegation = None
         if not ring.signing:
             self.problem = None
             if not self._unsigned:

@@ -267,7 +267,9 @@ def _message(ksk: Ksk, frozen: bool) -> str | None:
     if ksk.trouble is not None:
         trouble = ksk.trouble
         what = "change what it says, then activate it again" if trouble.refused else "the KMS is not available"
-        return f"{trouble.doing}: {trouble.code}: {trouble.message}"[:400] + f" (since {_moment(trouble.since)}): {what}"
+        return (
+            f"{trouble.doing}: {trouble.code}: {trouble.message}"[:400] + f" (since {_moment(trouble.since)}): {what}"
+        )
     if frozen and ksk.status is KskStatus.ACTIVE:
         return "the keys of this zone are frozen"
     return None

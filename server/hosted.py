@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
@@ -28,6 +27,7 @@ from keys.seal import StateError
 from server import file_records
 from server.addresses import Address
 from server.config import LOCAL, ZoneConfig
+from server.file_zones import ZonesOfFiles
 from server.hosting import Hosted, Hosting
 from zones import names
 from zones.recordsets.batch import Applied
@@ -47,7 +47,7 @@ from zones.recordsets.model import (
     RecordSet,
     ZoneRequestError,
 )
-from zones.recordsets.naming import NameSpellingError, from_text, normalised, order, to_text
+from zones.recordsets.naming import NameSpellingError, from_text, normalised, order
 from zones.recordsets.store import RecordStore
 from zones.zone import Node, Zone
 
@@ -90,8 +90,7 @@ class HostedZones:
         self._creating = trio.Lock()
         self._under_way: set[str] = set()
         """The ids of changes that are stored, or will be, and not yet answered from."""
-        self._ids_of_files: dict[bytes, str] = {}
-        """By origin; a zone that is deleted gives up its id, so what moves out of a file and back asks anew."""
+        self._of_files = ZonesOfFiles(hosting, services)
 
     async def load(self) -> int:
         """Take up all that is stored, before anything is answered; how many zones there are. Raises `StateError`."""
@@ -150,11 +149,11 @@ class HostedZones:
         """As `ZoneOperations.zone`."""
         if zone_id in self._kept:
             return await self._blocking(lambda: self._records.zone(zone_id))
-        return await self._zone_of_file(zone_id)
+        return await self._of_files.zone(zone_id)
 
     async def zones(self, marker: str | None, limit: int) -> tuple[HostedZone, ...]:
         """As `ZoneOperations.zones`."""
-        of_files = await self._zones_of_files()
+        of_files = await self._of_files.all()
         if marker is not None and marker not in of_files and marker not in self._kept:
             raise ZoneRequestError(NO_SUCH_ZONE, f"No hosted zone found with ID: {marker}")
         kept = await self._blocking(lambda: self._records.zones(marker or "", limit))
@@ -169,12 +168,12 @@ class HostedZones:
             raise ZoneRequestError(INVALID_NAME, str(error)) from None
         kept = await self._blocking(lambda: self._records.zones_by_name(first, zone_id or "", limit))
         start = (order(first), zone_id or "") if first is not None else ("", "")
-        others = [z for z in (await self._zones_of_files()).values() if (order(z.name), z.id) >= start]
+        others = [z for z in (await self._of_files.all()).values() if (order(z.name), z.id) >= start]
         return tuple(sorted((*kept, *others), key=lambda zone: (order(zone.name), zone.id))[:limit])
 
     async def zone_count(self) -> int:
         """As `ZoneOperations.zone_count`."""
-        return len(self._kept) + len(await self._zones_of_files())
+        return len(self._kept) + len(await self._of_files.all())
 
     async def delete_zone(self, zone_id: str) -> ChangeInfo:
         """As `ZoneOperations.delete_zone`."""
@@ -194,7 +193,7 @@ class HostedZones:
                     await self._hosting.start_custodian(hosted)
                 raise
             del self._kept[zone_id]
-            self._ids_of_files.pop(hosted.origin, None)
+            self._of_files.forget(hosted.origin)
             self._hosting.unhost(hosted)
         _log.info("zone deleted", zone=hosted.config.origin, id=zone_id)
         return change
@@ -211,7 +210,7 @@ class HostedZones:
 
     async def tags(self, zone_ids: Sequence[str]) -> dict[str, dict[str, str]]:
         """As `ZoneOperations.tags`."""
-        of_files = await self._zones_of_files()
+        of_files = await self._of_files.all()
         kept = [zone_id for zone_id in zone_ids if zone_id not in of_files]
         found = await self._blocking(lambda: self._records.tags(kept))
         return {zone_id: found.get(zone_id, {}) for zone_id in zone_ids}
@@ -246,7 +245,7 @@ class HostedZones:
                 raise ZoneRequestError(INVALID_INPUT, str(error)) from None
         if zone_id in self._kept:
             return await self._blocking(lambda: self._records.record_sets(zone_id, start, limit))
-        zone = self._hosted(await self._zone_of_file(zone_id)).zone
+        zone = self._hosted(await self._of_files.zone(zone_id)).zone
         assert zone is not None
         return await self._blocking(lambda: file_records.listed(zone, start, limit))
 
@@ -268,7 +267,7 @@ class HostedZones:
         """As `ZoneOperations.custodian`. Raises InvalidInput for a zone of a file that is to be served unsigned."""
         kept = self._kept.get(zone_id)
         if kept is None:
-            hosted = self._hosted(await self._zone_of_file(zone_id))
+            hosted = self._hosted(await self._of_files.zone(zone_id))
             if hosted.custodian is None:
                 raise ZoneRequestError(
                     INVALID_INPUT, f"The zone {hosted.config.origin} is served unsigned by its settings."
@@ -327,48 +326,10 @@ class HostedZones:
                     return
         raise ZoneRequestError(NO_SUCH_ZONE, f"No hosted zone found with ID: {zone_id}")
 
-    async def _zones_of_files(self) -> dict[str, HostedZone]:
-        """The zones that are loaded from files, by id."""
-        of_files = [
-            (hosted.config.file, hosted.zone)
-            for hosted in self._hosting.hosted.values()
-            if hosted.config.file is not None and hosted.zone is not None
-        ]
-        if not of_files:
-            return {}
-        told = await self._blocking(lambda: [self._told_of_file(file, zone) for file, zone in of_files])
-        return {zone.id: zone for zone in told}
-
-    def _told_of_file(self, file: Path, zone: Zone) -> HostedZone:
-        services = self._services
-        zone_id = self._ids_of_files.get(zone.origin)
-        if zone_id is None:
-            zone_id = services.store.hosted_zone_id(
-                zone.origin, lambda: hosted_zone_id(services.new_token()), int(services.now())
-            )
-            self._ids_of_files[zone.origin] = zone_id
-        return HostedZone(
-            id=zone_id,
-            name=to_text(zone.origin),
-            caller_reference=f"file:{file}",
-            comment=f"loaded from {file}",
-            created=0,
-            name_servers=file_records.name_servers(zone),
-            record_set_count=file_records.count(zone),
-            read_only=True,
-        )
-
-    async def _zone_of_file(self, zone_id: str) -> HostedZone:
-        found = (await self._zones_of_files()).get(zone_id)
-        if found is None:
-            raise ZoneRequestError(NO_SUCH_ZONE, f"No hosted zone found with ID: {zone_id}")
-        return found
-
     async def _refuse_zone_of_file(self, zone_id: str) -> None:
-        if zone_id in self._kept:
-            return
-        zone = await self._zone_of_file(zone_id)
-        raise ZoneRequestError(INVALID_INPUT, f"The zone {zone.name} is {zone.comment}, and is changed there.")
+        if zone_id not in self._kept:
+            zone = await self._of_files.zone(zone_id)
+            raise ZoneRequestError(INVALID_INPUT, f"The zone {zone.name} is {zone.comment}, and is changed there.")
 
     def _hosted(self, zone: HostedZone) -> Hosted:
         return self._hosting.hosted[from_text(zone.name)]

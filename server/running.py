@@ -112,7 +112,7 @@ class Running:
         loaded = served is not None and hosted.fingerprint is not None
         return ZoneReport(
             origin=hosted.config.origin,
-            file=str(hosted.config.file),
+            file=str(hosted.config.file or "a hosted zone"),
             serial=served.zone.serial if served is not None and loaded else None,
             signed=hosted.config.signed,
             denial=hosted.config.denial.value,
