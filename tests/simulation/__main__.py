@@ -20,28 +20,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tests.simulation.batch import Result, year
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.run import objections, shrink
 from tests.simulation.schedule import Plan, draw
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "build" / "simulation.jsonl"
-REAL_SHARE = 50
-"""One run in so many has signatures that can be verified, and answers judged by the validator of the tests."""
-
-
-class Result(msgspec.Struct):
-    """One zone-year."""
-
-    seed: int
-    days: int
-    faults: int
-    real: bool
-    seconds: float
-    """Of a processor."""
-    objections: list[str]
-    code: str
-    """A digest of the sources of the keys and of the simulation."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -92,13 +77,6 @@ def main(*, years: int, seed: int, jobs: int, days: int, results: Path, replay: 
         console.print(f"[red]seed {result.seed}[/], shrunk to {len(plan.faults)} faults; give this to --replay:")
         console.print(msgspec.json.encode(plan).decode(), soft_wrap=True, highlight=False)
     sys.exit(bool(failed))
-
-
-def year(seed: int, days: int, code: str) -> Result:
-    """One zone-year; what is a share of real ones follows from the seed."""
-    plan, real, started = draw(seed, days), seed % REAL_SHARE == 0, monotonic()
-    found = objections(plan, real=real)
-    return Result(seed, days, len(plan.faults), real, round(monotonic() - started, 2), found, code)
 
 
 def _run(seeds: list[int], days: int, jobs: int, code: str) -> Iterator[Result]:
