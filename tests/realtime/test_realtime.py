@@ -1,0 +1,133 @@
+"""Real time, real parts: rollovers, an outage that is mended, and one that outlasts the runway, seen by resolvers.
+
+Everything is real but the length of the times: processes, sockets, clocks, the KMS's protocol, unbound. Not one answer
+may be bogus before the second that `signwright status --json` foretells, and not one that is not SERVFAIL may be given
+after it, once caches have forgotten.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from keys.ring import KskStatus, ZskPhase
+from keys.status import Condition
+from tests.realtime.stage import TTL, ZONES, Stage, on_stage
+from tests.realtime.watch import Sight, after, ask, before, watch, wrong_after, wrong_before
+
+pytestmark = [pytest.mark.realtime, pytest.mark.timeout(280)]
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "state/aws/config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "state/aws/credentials"))
+    with on_stage(tmp_path) as started:
+        yield started
+
+
+async def until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait until `condition`, which blocks, holds; at most so long."""
+    deadline = trio.current_time() + seconds
+    while trio.current_time() < deadline:
+        if await trio.to_thread.run_sync(condition):
+            return
+        await trio.sleep(0.25)
+    pytest.fail(f"it took longer than {seconds} s: {condition}")
+
+
+def removed(stage: Stage, zone: str) -> int:
+    """How many ZSKs have left the zone's DNSKEY RRset."""
+    return sum(zsk.phase is ZskPhase.REMOVED for zsk in stage.keys(zone).zsks)
+
+
+def all_have(stage: Stage, status: KskStatus) -> bool:
+    return all(ksk.status is status for zone in ZONES for ksk in stage.keys(zone).ksks)
+
+
+def progress(stage: Stage) -> list[object]:
+    """How far the rollovers have come."""
+    zsks = [(zone, zsk) for zone in ZONES for zsk in stage.keys(zone).zsks]
+    return [(zone, z.sequence, z.published, z.activated, z.retired, z.phase is ZskPhase.REMOVED) for zone, z in zsks]
+
+
+async def rollovers(stage: Stage, more: int) -> None:
+    """Wait until `more` whole rollovers have ended in each zone."""
+    already = await trio.to_thread.run_sync(lambda: {zone: removed(stage, zone) for zone in ZONES})
+    await until(lambda: all(removed(stage, zone) >= already[zone] + more for zone in ZONES), 40 * more)
+
+
+async def outage_with_recovery(stage: Stage) -> None:
+    """The KSKs are disabled in the KMS and enabled again: what is served stays, and nothing rolls over meanwhile."""
+    for zone in ZONES:
+        await trio.to_thread.run_sync(stage.disable, zone)
+    await until(partial(all_have, stage, KskStatus.ACTION_NEEDED), 20)
+    suspended = await trio.to_thread.run_sync(progress, stage)
+    await trio.sleep(6)
+    assert await trio.to_thread.run_sync(progress, stage) == suspended
+    assert await trio.to_thread.run_sync(stage.conditions) == {Condition.TROUBLED}
+    for zone in ZONES:
+        await trio.to_thread.run_sync(stage.enable, zone)
+    await until(partial(all_have, stage, KskStatus.ACTIVE), 10)
+
+
+async def outage_past_the_runway(stage: Stage) -> dict[str, int]:
+    """The KMS fails whoever asks, until caches have forgotten too; the seconds that were foretold meanwhile."""
+    await trio.to_thread.run_sync(stage.break_kms)
+    await until(partial(all_have, stage, KskStatus.ACTION_NEEDED), 30)
+    foretold = await trio.to_thread.run_sync(stage.foretold)
+    assert min(foretold.values()) > time.time() + 2, "it was foretold too late to be of use"
+    await trio.sleep(max(foretold.values()) + TTL + 4 - time.time())
+    assert await trio.to_thread.run_sync(stage.foretold) == foretold
+    assert await trio.to_thread.run_sync(stage.conditions) == {Condition.FAILING}
+    return foretold
+
+
+async def recovery(stage: Stage) -> None:
+    """The KMS works again, and so does the zone, to a resolver that has not seen it fail."""
+    await trio.to_thread.run_sync(stage.mend_kms)
+    await until(lambda: stage.conditions() == {Condition.SIGNING}, 10)
+    with stage.another_resolver("later") as later:
+        for question in stage.questions:
+            sight = await ask(later, question, "later")
+            assert sight.is_right, str(sight)
+
+
+def shown(stage: Stage, wrong: list[Sight]) -> str:
+    """The first of what was wrong, with the words of the validators, for whoever reads a failure."""
+    lines = [f"{len(wrong)} answers are wrong", *map(str, wrong[:12])]
+    for watched in stage.resolvers:
+        why = [line for line in watched.resolver.log.read_text().splitlines() if "validation failure" in line]
+        lines += [f"{watched.name}: {len(why)} failures to validate", *why[:6]]
+    return "\n".join([*lines, f"events and queries: {stage.folder}"])
+
+
+async def test_no_answer_is_bogus_before_the_foretold_second_and_all_are_after_it(stage: Stage) -> None:
+    sights: list[Sight] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch, stage.resolvers, stage.questions, sights)
+        await rollovers(stage, 2)
+        await outage_with_recovery(stage)
+        await rollovers(stage, 1)
+        foretold = await outage_past_the_runway(stage)
+        nursery.cancel_scope.cancel()
+    wrong = wrong_before(sights, foretold)
+    assert not wrong, shown(stage, wrong)
+    wrong = wrong_after(sights, foretold, stage.resolvers)
+    assert not wrong, shown(stage, wrong)
+    for watched in stage.resolvers:
+        for question in stage.questions:
+            seen = [sight for sight in sights if (sight.resolver, sight.question) == (watched.name, question)]
+            # Of each kind many were seen, up to the last second before and from the first one after.
+            early, late = before(seen, foretold), after(seen, foretold, stage.resolvers)
+            second = foretold[question.zone]
+            assert len(early) > 200, (watched.name, question, len(early))
+            assert max(sight.sent for sight in early) > second - 1, (watched.name, question)
+            assert len(late) > 8, (watched.name, question, len(late))
+    assert "Traceback" not in stage.server.log
+    await recovery(stage)
