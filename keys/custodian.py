@@ -119,7 +119,7 @@ class Custodian:
         self._refuse_while_frozen(command)
         decide(self._ring, command, self._now(), "")
         await check_key(self._ring, command, self._services)
-        seen, refusal = await check_parent(self._ring, command, self._parent)
+        seen, refusal = await check_parent(self._ring, command, self._parent, self._services.now)
         async with self._changing():
             self._refuse_while_frozen(command)
             if refusal is not None:

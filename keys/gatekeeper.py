@@ -5,7 +5,7 @@ A KSK that a DS names, or that a cached DS may name, is what validators look for
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
@@ -70,10 +70,10 @@ class Checked(NamedTuple):
     refusal: RequestRefusedError | None = None
 
 
-async def check_parent(ring: Ring, command: Command, parent: Parent | None) -> Checked:
+async def check_parent(ring: Ring, command: Command, parent: Parent | None, now: Callable[[], float]) -> Checked:
     """Whether a KSK may be taken away: not while a DS names it, nor while one may name it from a cache.
 
-    Raises `RequestRefusedError` where the parent can't be asked.
+    `now` is the wall clock. Raises `RequestRefusedError` where the parent can't be asked.
     """
     ksks = leaving(ring, command)
     # What is about to be withdrawn is looked at once more, so that it is known what caches may hold.
@@ -85,7 +85,8 @@ async def check_parent(ring: Ring, command: Command, parent: Parent | None) -> C
         raise RequestRefusedError(IN_PARENT, f"The DS record can't be looked up at the parent: {error}") from None
     event = seen(ring, answer)
     after = evolve(ring, event)
-    refusals = (_refusal(after.ksk(ksk.name), answer.seen_at) for ksk in ksks)
+    # `seen_at` is rounded up, for waits that begin with it; whether one has ended is asked of the time rounded down.
+    refusals = (_refusal(after.ksk(ksk.name), int(now())) for ksk in ksks)
     refusal = next((one for one in refusals if one is not None), None)
     return Checked([event] if is_news(ring, after) else [], refusal)
 

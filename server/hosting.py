@@ -156,6 +156,9 @@ class Hosting:
         if refreshed is not None and refreshed != hosted.refreshed:
             hosted.refreshed = refreshed
             hosted.refreshes += refreshed >= self._began  # else by an earlier life
+        if keys is not None and hosted.config.file is None:
+            # The DS of a hosted zone is a record set of its parent's, which people put there and take away.
+            keys = keys._replace(delegation=())
         zoneset = self.zoneset
         if hosted.unsigned != (keys is None):
             hosted.unsigned = keys is None
