@@ -191,9 +191,7 @@ def draw(seed: int, days: int = 365) -> Plan:
     for _ in range(dice.randint(0, 1) + days * dice.choice((0, 20, 40)) // 365):
         fault = _fault(dice, dice.randrange(DAY // 2, max(DAY, (days - QUIET_END) * DAY)), policy)
         faults.append(fault)
-        if isinstance(fault, NewPolicy | NewTtl) and dice.random() < 0.5:
-            # What was served until just now still counts.
-            faults.append(Ask(fault.at + dice.choice((1, 60, HOUR // 2)), "StartRollover"))
+        faults += _together(dice, fault)
     return Plan(
         seed=seed,
         days=days,
@@ -248,6 +246,21 @@ def _fault(dice: Random, at: int, policy: Policy) -> AnyFault:
     if kind < 97:
         return RollKsk(at)
     return Unsign(at, long)
+
+
+def _together(dice: Random, fault: AnyFault) -> list[AnyFault]:
+    """What makes a fault hard: that something else is under way."""
+    if dice.random() < 0.5:
+        return []
+    if isinstance(fault, NewPolicy | NewTtl):
+        # What was served until just now still counts.
+        return [Ask(fault.at + dice.choice((1, 60, HOUR // 2)), "StartRollover")]
+    if isinstance(fault, ClockStep | Asleep | KeyDisabled):
+        return [Ask(max(HOUR, fault.at - dice.choice((60, HOUR // 2, 5 * HOUR))), "StartRollover")]
+    if isinstance(fault, RollKsk):
+        lasting, newest = dice.choice((HOUR, DAY, 6 * DAY)), dice.random() < 0.5
+        return [KeyDisabled(fault.at + dice.choice((HOUR, 8 * HOUR, DAY)), lasting, newest)]
+    return []
 
 
 def _other_policy(dice: Random, policy: Policy) -> dict[str, int]:
