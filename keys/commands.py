@@ -207,7 +207,7 @@ def _create(ring: Ring, command: CreateKsk, now: int, token: str) -> Event:
         raise RequestRefusedError(EXISTS, f"{command.arn} is the key of another Key Signing Key of this zone.")
     if len(ring.ksks) >= MOST_KSKS:
         raise RequestRefusedError(TOO_MANY, f"The hosted zone has {MOST_KSKS} Key Signing Keys already.")
-    return KskIntended(now, name, token, command.arn, command.active)
+    return KskIntended(now, name, token, command.arn, command.active, asked=True)
 
 
 def _activate(ksk: Ksk, now: int) -> tuple[Event, ...]:

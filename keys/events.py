@@ -89,6 +89,8 @@ class KskIntended(Event, frozen=True):
     token: str
     arn: str | None
     active: bool = True
+    asked: bool = False
+    """Whether it was asked for, and not planned: then it is not the configuration that names its ARN."""
 
 
 class KskCreated(Event, frozen=True):

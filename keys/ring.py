@@ -62,7 +62,7 @@ class Ksk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: KskStatus
     intended: int
     brought: bool = False
-    """Whether the configuration named its ARN, so that it was not made by us."""
+    """Whether the configuration named its ARN, so that another one may take its place as long as nothing is signed."""
     arn: str | None = None
     created: int | None = None
     """When its ARN was known."""

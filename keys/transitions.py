@@ -125,7 +125,7 @@ def _ksk_intended(ring: Ring, event: KskIntended) -> Ring:
         event.token,
         KskStatus.ACTIVE if event.active else KskStatus.INACTIVE,
         event.at,
-        brought=event.arn is not None,
+        brought=event.arn is not None and not event.asked,
         arn=event.arn,
         created=event.at if event.arn is not None else None,
         changed=event.at,

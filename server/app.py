@@ -30,7 +30,7 @@ from keys.zsk import generate_private_key
 from server import metrics
 from server.addresses import Address
 from server.answer import Via, respond
-from server.config import Config, ConfigError
+from server.config import LOCAL, Config, ConfigError
 from server.control.app import control_app, watching_app
 from server.control.sockets import bind_control
 from server.hooks import Hooks
@@ -197,7 +197,8 @@ async def _hosting(
             notify=hooks.notify,
         )
         hosting = Hosting(services, nursery, changed)
-        yield hosting, HostedZones(hosting, services, policy=config.policy), changes, kms
+        parent = config.route53.parent if config.route53 is not None else LOCAL
+        yield hosting, HostedZones(hosting, services, policy=config.policy, parent=parent), changes, kms
 
 
 def _answer(config: Config, pairs: Sequence[Pair], responder: Responder, nursery: trio.Nursery) -> None:

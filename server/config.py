@@ -105,6 +105,8 @@ class Route53Config(msgspec.Struct, frozen=True, kw_only=True):
     users: dict[str, str] = {}
     """Access by name: "full" or "read-only"."""
     rate: int
+    parent: Address | Literal["local"] | None = LOCAL
+    """Where the DS of hosted zones is looked up; `None`: nowhere."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,7 +275,12 @@ class _Source:
             if not _USER.fullmatch(name) or name in _PRINCIPALS:
                 raise self.wrong(f"{name!r} can't be the name of a user", "route53", "users")
         return Route53Config(
-            listen=address, tls=tls, name_servers=servers, users=dict(route53.users), rate=route53.rate
+            listen=address,
+            tls=tls,
+            name_servers=servers,
+            users=dict(route53.users),
+            rate=route53.rate,
+            parent=self._parent(route53.parent, "route53", "parent"),
         )
 
     def _tls(self, route53: Route53Settings) -> tuple[Path, Path] | None:
@@ -298,11 +305,11 @@ class _Source:
                 signed=zone.signed,
                 denial=zone.denial,
                 ksk_arn=zone.ksk_arn,
-                parent=self._parent(index, zone.parent),
+                parent=self._parent(zone.parent, "zones", index, "parent"),
                 policy=self._policy(index, zone),
             )
 
-    def _parent(self, index: int, text: str) -> Address | Literal["local"] | None:
+    def _parent(self, text: str, *path: str | int) -> Address | Literal["local"] | None:
         if text == "none":
             return None
         if text == LOCAL:
@@ -314,7 +321,7 @@ class _Source:
         try:
             return parse_address(text)
         except ValueError as error:
-            raise self.wrong(f'{error}; or give "local" or "none"', "zones", index, "parent") from None
+            raise self.wrong(f'{error}; or give "local" or "none"', *path) from None
 
     def _policy(self, index: int, zone: ZoneSettings) -> Policy:
         try:

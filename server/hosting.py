@@ -111,7 +111,10 @@ class Hosting:
             config.ksk_arn,
             self._services,
             self._publish,
-            parent=parent_for(config.parent, lambda: self.zoneset, self._services.now),
+            # Hosted zones share one setting, and not each has its parent here.
+            parent=parent_for(
+                config.parent, lambda: self.zoneset, self._services.now, required=config.file is not None
+            ),
             signing=config.file is not None,
         )
         scope = hosted.keeping = trio.CancelScope()

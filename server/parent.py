@@ -34,12 +34,19 @@ _TCP_SECONDS = 10.0
 
 
 def parent_for(
-    where: Address | Literal["local"] | None, zoneset: Callable[[], ZoneSet], now: Callable[[], float]
+    where: Address | Literal["local"] | None,
+    zoneset: Callable[[], ZoneSet],
+    now: Callable[[], float],
+    *,
+    required: bool = True,
 ) -> Parent | None:
-    """Who looks up the DS as the zone's setting says; `None` where nothing is to be checked."""
+    """Who looks up the DS as the zone's setting says; `None` where nothing is to be checked.
+
+    `required` says whether a parent that should be served here must be, or else has no DS.
+    """
     if where is None:
         return None
-    return LocalParent(zoneset, now) if where == LOCAL else RemoteParent(where, now)
+    return LocalParent(zoneset, now, required=required) if where == LOCAL else RemoteParent(where, now)
 
 
 class RemoteParent:
@@ -101,14 +108,18 @@ class RemoteParent:
 class LocalParent:
     """A parent zone that is served by this process: what it answers now, with the DS records it has by itself."""
 
-    def __init__(self, zoneset: Callable[[], ZoneSet], now: Callable[[], float]) -> None:
+    def __init__(self, zoneset: Callable[[], ZoneSet], now: Callable[[], float], *, required: bool = True) -> None:
+        """Without `required`, a parent that isn't served here has no DS."""
         self._zoneset = zoneset
         self._now = now
+        self._required = required
 
     async def look_up(self, origin: bytes) -> ParentDs:
         """As `Parent.look_up`."""
         served = self._zoneset().find(origin, TYPE_DS)
         if served is None or served.zone.origin == origin:
+            if not self._required:
+                return ParentDs((), 0, ceil(self._now()))
             raise ParentUnavailable(f"no parent zone of {names.to_text(origin)} is served here")
         node = served.zone.nodes.get(origin)
         rrset = node.rrsets.get(TYPE_DS) if node is not None else None

@@ -79,6 +79,10 @@ class Route53Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The delegation set of hosted zones that are made."""
     users: dict[str, Literal["full", "read-only"]] = {}
     """Who may call it beside the account's root, and what they may do."""
+    parent: str = "local"
+    """Where the DS of hosted zones is looked up, as for a zone of a file; "local": in the parent zone that is served
+    here, where there is one.
+    """
     rate: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
     """Requests a second that each user may make."""
 

@@ -28,7 +28,7 @@ EMPTY: dict[str, Result] = {
     "ListTrafficPolicyInstances": {"TrafficPolicyInstances": [], "IsTruncated": False, "MaxItems": 100},
 }
 _MISSING = {
-    "CidrCollectionId": ("NoSuchCidrCollectionException", "CIDR collection"),
+    "CollectionId": ("NoSuchCidrCollectionException", "CIDR collection"),
     "HealthCheckId": ("NoSuchHealthCheck", "health check"),
     "DelegationSet": ("NoSuchDelegationSet", "reusable delegation set"),
     "QueryLoggingConfig": ("NoSuchQueryLoggingConfig", "query logging configuration"),

@@ -110,6 +110,11 @@ def test_a_ksk_of_the_configuration_is_not_made() -> None:
     assert plan(SIGNED, POLICY, EPOCH, "arn:other").action is None
 
 
+def test_a_ksk_that_was_asked_for_is_not_the_configurations_to_replace() -> None:
+    ring = after(OBSERVED, KskIntended(EPOCH, "mine", "token", ARN, asked=True))
+    assert plan(ring, POLICY, EPOCH).action == LearnKsk("the public key of the KSK is not known", "mine")
+
+
 def test_a_zsk_is_made_while_the_ksk_waits() -> None:
     ring = after(OBSERVED, KskIntended(EPOCH, "ksk_1", "token", None), failure(EPOCH))
     assert isinstance(plan(ring, POLICY, EPOCH).action, GenerateZsk)

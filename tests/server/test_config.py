@@ -8,7 +8,7 @@ import pytest
 
 from keys.model import Policy
 from server.addresses import Address, parse_address
-from server.config import ConfigError, HooksConfig, has_ipv6_loopback, load_config
+from server.config import LOCAL, ConfigError, HooksConfig, has_ipv6_loopback, load_config
 from server.settings import Settings, line_of, parse_duration, parse_settings
 from zones.load import load_zone
 from zones.zone import Denial
@@ -178,6 +178,26 @@ def test_who_watches_and_who_is_asked(tmp_path: Path) -> None:
     assert load_config(file).hooks.command == ("logger",)  # found on the PATH
 
 
+def test_the_route53_api(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.touch()
+    usual = load_config(file).route53
+    assert usual is not None
+    assert (str(usual.listen), usual.tls, usual.users, usual.parent) == ("127.0.0.1:5380", None, {}, LOCAL)
+    file.write_text(
+        '[route53]\nlisten = "192.0.2.1:443"\ntls_certificate = "api.pem"\ntls_key = "/keys/api.key"\nparent = "none"\n'
+        'name_servers = ["NS1.Example.", "ns2.example"]\nrate = 5\n[route53.users]\nci = "full"\n"an@b" = "read-only"\n'
+    )
+    route53 = load_config(file).route53
+    assert route53 is not None
+    assert (str(route53.listen), route53.rate, route53.parent) == ("192.0.2.1:443", 5, None)
+    assert route53.tls == (tmp_path / "api.pem", Path("/keys/api.key"))
+    assert route53.name_servers == ("ns1.example", "ns2.example")
+    assert route53.users == {"ci": "full", "an@b": "read-only"}
+    file.write_text("[route53]\nlisten = false\n")
+    assert load_config(file).route53 is None
+
+
 def test_an_empty_file_configures_no_zone(tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
     file.touch()
@@ -195,6 +215,20 @@ def test_an_empty_file_configures_no_zone(tmp_path: Path) -> None:
         ('[[zones]]\nfile = "a.zone"\n[zones.policy]\nslots = 1', ":3: zones[0].policy: 0 slots of 28800 s are less"),
         ('metrics = "192.0.2.1:9153"', ":1: metrics: metrics are served on a loopback address only"),
         ('metrics = "9153"', ":1: metrics: '9153' is no address with a port"),
+        (
+            '[route53]\nlisten = "192.0.2.1:443"',
+            ":2: route53.listen: without tls_certificate and tls_key, the API is on",
+        ),
+        ("[route53]\nlisten = true", ":2: route53.listen: give an address, or false"),
+        ("[route53]\nlisten = 5380", ":2: route53.listen: expected"),
+        ('[route53]\ntls_key = "x"', ":2: route53.tls_key: tls_certificate and tls_key stand together"),
+        ("[route53]\nname_servers = []", ":2: route53.name_servers: a delegation set has at least one name server"),
+        ('[route53]\nname_servers = ["a..b"]', ":2: route53.name_servers: 'a..b' is no domain name"),
+        ('[route53]\nparent = "x"', ":2: route53.parent: 'x' is no address"),
+        ("[route53]\nrate = 0", ":2: route53.rate: expected `int` >= 1"),
+        ('[route53.users]\nci = "some"', ":1: route53.users: invalid enum value 'some'"),
+        ('[route53.users]\ndefault = "full"', ":1: route53.users: 'default' can't be the name of a user"),
+        ('[route53.users]\n"a b" = "full"', ":1: route53.users: 'a b' can't be the name of a user"),
         ("[hooks]\n\ncommand = []", ":3: hooks.command: no program to run"),
         ('[[zones]]\nfile = "a.zone"\nparent = "ns1.example"', ":3: zones[0].parent: 'ns1.example' is no address"),
         (

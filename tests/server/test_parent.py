@@ -180,6 +180,9 @@ async def test_a_parent_that_is_served_here() -> None:
     assert await local.look_up(b"\x04bare" + CHILD[6:]) == ((), 300, 1_767_225_601)
     with pytest.raises(ParentUnavailable, match=r"no parent zone of lab\.example\. is served here"):
         await local.look_up(CHILD[6:])
+    wanted = LocalParent(lambda: zones, lambda: NOW, required=False)
+    assert await wanted.look_up(CHILD[6:]) == ((), 0, 1_767_225_601)
+    assert await wanted.look_up(CHILD) == found
 
 
 def test_the_setting_says_who_is_asked() -> None:

@@ -1,0 +1,285 @@
+"""Who may call: signatures forged, altered, expired; users who may only look; too many requests; TLS."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import trio
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.parsers import create_parser
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from keys.emulator.credentials import AccessKey
+from server.addresses import Address
+from server.config import ConfigError, Route53Config
+from server.route53.app import MAXIMUM_BODY, SKEW
+from server.route53.serving import tls_context
+from server.route53.throttle import TokenBucket
+from tests.server.route53.served import READER, ROOT, STRANGER, Api, served
+
+ZONES = "/2013-04-01/hostedzone"
+CREATE = (
+    b"<CreateHostedZoneRequest><Name>a.example</Name><CallerReference>1</CallerReference></CreateHostedZoneRequest>"
+)
+
+
+class Wire:
+    """Requests written by hand, to a server that boto3 would not send them to."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.host = urlsplit(endpoint).netloc
+
+    def signed(
+        self,
+        method: str = "GET",
+        path: str = ZONES,
+        body: bytes = b"",
+        key: AccessKey = ROOT,
+        service: str = "route53",
+        region: str = "us-east-1",
+    ) -> dict[str, str]:
+        """Headers that sign a request, as botocore makes them."""
+        request = AWSRequest(method, f"http://{self.host}{path}", headers={"Host": self.host}, data=body)
+        SigV4Auth(Credentials(key.id, key.secret), service, region).add_auth(request)
+        return dict(request.headers.items())
+
+    async def send(
+        self, method: str = "GET", path: str = ZONES, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, str]:
+        """The status and, of an error, its code."""
+        return await trio.to_thread.run_sync(partial(self._send, method, path, body, headers or {}))
+
+    def _send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(self.host, timeout=20)
+        try:
+            connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            response = connection.getresponse()
+            text = response.read()
+            assert response.getheader("x-amzn-RequestId")
+        finally:
+            connection.close()
+        if response.status < 300:
+            return response.status, ""
+        parsed = create_parser("rest-xml").parse({"body": text, "status_code": response.status, "headers": {}}, None)
+        return response.status, str(parsed["Error"]["Code"])
+
+
+@pytest.fixture
+def wire(api: Api) -> Wire:
+    return Wire(api.endpoint)
+
+
+async def test_a_request_signed_by_hand_is_answered(wire: Wire) -> None:
+    assert await wire.send(headers=wire.signed()) == (200, "")
+    assert await wire.send("POST", ZONES, CREATE, wire.signed("POST", ZONES, CREATE)) == (201, "")
+
+
+async def test_without_a_signature_nothing_is_told(wire: Wire) -> None:
+    for path in (ZONES, "/", "/2013-04-01/nonsense"):
+        assert await wire.send(path=path) == (403, "MissingAuthenticationToken")
+    assert await wire.send(headers={"Authorization": "Basic YTpi"}) == (403, "IncompleteSignature")
+    assert await wire.send(headers={"Authorization": "AWS4-HMAC-SHA256 nonsense"}) == (403, "IncompleteSignature")
+
+
+async def test_strangers_and_other_services_are_refused(wire: Wire) -> None:
+    unknown, mismatch = (403, "InvalidClientTokenId"), (403, "SignatureDoesNotMatch")
+    assert await wire.send(headers=wire.signed(key=STRANGER)) == unknown
+    assert await wire.send(headers=wire.signed(key=AccessKey(ROOT.id, STRANGER.secret))) == mismatch
+    assert await wire.send(headers=wire.signed(service="kms")) == mismatch
+    token = {**wire.signed(), "X-Amz-Security-Token": "abc"}
+    assert await wire.send(headers=token) == unknown
+
+
+async def test_an_altered_request_is_refused(wire: Wire, api: Api) -> None:
+    mismatch = (403, "SignatureDoesNotMatch")
+    headers = wire.signed("POST", ZONES, CREATE)
+    assert await wire.send("POST", ZONES, CREATE.replace(b"a.example", b"b.example"), headers) == mismatch
+    assert await wire.send("POST", ZONES + "/Z1", CREATE, headers) == mismatch
+    assert await wire.send("DELETE", ZONES, CREATE, headers) == mismatch
+    assert await wire.send("POST", ZONES + "?a=b", CREATE, headers) == mismatch
+    assert await wire.send("POST", ZONES, CREATE, {**headers, "Host": "other:1"}) == mismatch
+    assert await wire.send("POST", ZONES, CREATE, {**headers, "X-Amz-Other": "1"}) == mismatch
+    query = ZONES + "?maxitems=1"
+    assert await wire.send("GET", ZONES + "?maxitems=2", b"", wire.signed(path=query)) == mismatch
+    assert (await api("get_hosted_zone_count"))["HostedZoneCount"] == 1
+
+
+async def test_a_path_that_is_signed_as_another_names_nothing(wire: Wire) -> None:
+    """SigV4 signs a path with its dots resolved; taken as it stands, it could lead elsewhere."""
+    headers = wire.signed()
+    assert await wire.send(path="/2013-04-01/x/../hostedzone", headers=headers) == (400, "InvalidAction")
+
+
+async def test_a_request_has_its_time(tmp_path: Path) -> None:
+    ahead = 0.0
+    async with served(tmp_path, now=lambda: time.time() + ahead) as api:
+        wire = Wire(api.endpoint)
+        headers = wire.signed("POST", ZONES, CREATE)
+        for off, expected in (
+            (SKEW + 60, (403, "RequestExpired")),
+            (-SKEW - 60, (403, "RequestExpired")),
+            (SKEW - 60, (201, "")),
+        ):
+            ahead = off
+            assert await wire.send("POST", ZONES, CREATE, headers) == expected
+
+
+async def test_any_region_will_do(api: Api) -> None:
+    assert (await api("get_hosted_zone_count", api.connect(region="eu-west-1")))["HostedZoneCount"] == 1
+
+
+async def test_who_may_only_look_changes_nothing(api: Api) -> None:
+    zone_id = await api.create()
+    reader = api.connect(READER)
+    assert (await api("get_hosted_zone", reader, Id=zone_id))["HostedZone"]["Name"] == "lab.example."
+    await api("list_resource_record_sets", reader, HostedZoneId=zone_id)
+    await api("list_tags_for_resources", reader, ResourceType="hostedzone", ResourceIds=[zone_id])
+    await api("get_dnssec", reader, HostedZoneId=zone_id)
+    record = {"Name": "a.lab.example", "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": "192.0.2.1"}]}
+    batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
+    for operation, params in (
+        ("create_hosted_zone", {"Name": "b.example", "CallerReference": "2"}),
+        ("delete_hosted_zone", {"Id": zone_id}),
+        ("update_hosted_zone_comment", {"Id": zone_id}),
+        ("change_resource_record_sets", {"HostedZoneId": zone_id, "ChangeBatch": batch}),
+        ("change_tags_for_resource", {"ResourceType": "hostedzone", "ResourceId": zone_id}),
+        ("enable_hosted_zone_dnssec", {"HostedZoneId": zone_id}),
+        ("delete_key_signing_key", {"HostedZoneId": zone_id, "Name": "one"}),
+    ):
+        code, status, message = await api.error(operation, reader, **params)
+        assert (code, status) == ("AccessDenied", 403)
+        assert message.startswith("User: arn:aws:iam::000000000000:user/audit is not authorized to perform: route53:")
+    assert (await api("get_hosted_zone_count"))["HostedZoneCount"] == 2
+
+
+# What is no request
+
+
+async def test_bodies_have_an_end(wire: Wire) -> None:
+    body = CREATE.ljust(MAXIMUM_BODY + 1)
+    assert await wire.send("POST", ZONES, body, wire.signed("POST", ZONES, body)) == (413, "RequestEntityTooLarge")
+    body = CREATE.ljust(MAXIMUM_BODY)
+    assert await wire.send("POST", ZONES, body, wire.signed("POST", ZONES, body)) == (201, "")
+
+
+async def test_entities_are_refused(wire: Wire) -> None:
+    bomb = b'<!DOCTYPE b [<!ENTITY a "%s">]>' % (b"x" * 1000) + CREATE.replace(b"a.example", b"&a;" * 1000)
+    assert await wire.send("POST", ZONES, bomb, wire.signed("POST", ZONES, bomb)) == (400, "MalformedInput")
+
+
+async def test_a_failure_of_our_own_is_told_without_its_reason(
+    api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("a secret of the house")
+
+    monkeypatch.setattr(api.zones, "zone_count", fail)
+    code, status, message = await api.error("get_hosted_zone_count")
+    assert (code, status) == ("InternalFailure", 500)
+    assert "secret" not in message
+    assert "a secret of the house" in capsys.readouterr().out
+
+
+# How often
+
+
+def test_a_bucket_gives_what_it_holds_and_fills_again() -> None:
+    bucket = TokenBucket(2, now=10.0)
+    assert [bucket.take(10.0) for _ in range(3)] == [True, True, False]
+    assert [bucket.take(10.4), bucket.take(10.5), bucket.take(10.5)] == [False, True, False]
+    assert [bucket.take(99.0) for _ in range(3)] == [True, True, False]
+
+
+@pytest.fixture
+async def slow(tmp_path: Path) -> AsyncIterator[Api]:
+    async with served(tmp_path, rate=1) as opened:
+        yield opened
+
+
+async def test_too_many_requests_are_refused_and_made_again(slow: Api) -> None:
+    await slow("get_hosted_zone_count")
+    assert await slow.error("get_hosted_zone_count") == ("Throttling", 400, "Rate exceeded")
+    reader = slow.connect(READER)
+    await slow("get_hosted_zone_count", reader)  # each has tokens of their own
+    patient = slow.connect(attempts=8)
+    told = await slow("get_hosted_zone_count", patient)
+    assert told["ResponseMetadata"]["RetryAttempts"] > 0
+
+
+# TLS
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "api.pem", folder / "api.key"
+    files[0].write_bytes(made.public_bytes(Encoding.PEM))
+    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return files
+
+
+def configured(files: tuple[Path, Path] | None) -> Route53Config:
+    return Route53Config(listen=Address("127.0.0.1", 0), tls=files, name_servers=("ns1.test",), rate=1)
+
+
+async def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
+    files = certificate(tmp_path)
+    async with served(tmp_path, tls=tls_context(configured(files))) as api:
+        assert api.endpoint.startswith("https://")
+        made = await api("create_hosted_zone", api.connect(verify=str(files[0])), Name="a.example", CallerReference="1")
+        assert made["Location"].startswith(api.endpoint)
+        # Who speaks without, or trusts somebody else, gets nowhere; and the others go on.
+        with pytest.raises(OSError):
+            await Wire(api.endpoint.replace("https", "http")).send()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await _shake_hands(api.endpoint)
+        assert (await api("get_hosted_zone_count", api.connect(verify=str(files[0]))))["HostedZoneCount"] == 2
+
+
+async def _shake_hands(endpoint: str) -> Any:
+    parts = urlsplit(endpoint)
+    stream = await trio.open_ssl_over_tcp_stream(parts.hostname or "", parts.port or 0, https_compatible=True)
+    try:
+        await stream.do_handshake()
+    except trio.BrokenResourceError as broken:
+        raise broken.__cause__ or broken from None
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+def test_files_that_are_no_certificate_are_named(tmp_path: Path) -> None:
+    good = certificate(tmp_path)
+    check: Callable[[tuple[Path, Path]], object] = lambda files: tls_context(configured(files))  # noqa: E731
+    assert tls_context(configured(None)) is None
+    for files in ((good[1], good[0]), (tmp_path / "none.pem", good[1]), (tmp_path, good[1])):
+        with pytest.raises(ConfigError, match="can't be used for TLS"):
+            check(files)
