@@ -17,6 +17,7 @@ from keys.commands import (
     ActivateKsk,
     Command,
     CreateKsk,
+    EnableSigning,
     RequestRefusedError,
     WithdrawDs,
     leaving,
@@ -28,7 +29,7 @@ from keys.model import Policy
 from keys.names import to_text
 from keys.parent import Parent, ParentDs, ParentUnavailable
 from keys.performer import Services
-from keys.ring import Ksk, Ring
+from keys.ring import Ksk, KskStatus, Ring
 from keys.transitions import evolve
 
 _SOON = 60
@@ -48,18 +49,22 @@ class Keeper(Protocol):
 
 
 async def check_key(ring: Ring, command: Command, services: Services) -> None:
-    """Refuse a KSK whose key the KMS does not tell. Raises `RequestRefusedError`."""
-    arn = None
-    if isinstance(command, CreateKsk):
-        arn = command.arn
-    elif isinstance(command, ActivateKsk):
-        arn = ring.ksk(command.name).arn
-    if arn is None:
-        return
-    try:
-        await services.service.get_public_key(arn, ring.hosted_zone_id)
-    except KmsError as error:
-        raise RequestRefusedError(WRONG_ARN, f"The KMS key {arn} can't be used: {error}") from None
+    """Refuse a KSK whose key the KMS does not tell, and to enable signing with one. Raises `RequestRefusedError`."""
+    match command:
+        case CreateKsk(arn=arn):
+            arns = [arn]
+        case ActivateKsk(name=name):
+            arns = [ring.ksk(name).arn]
+        case EnableSigning() if not ring.signing:
+            # Without its keys' signatures, a zone that was answered would be SERVFAIL.
+            arns = [ksk.arn for ksk in ring.ksks if ksk.status is KskStatus.ACTIVE]
+        case _:
+            arns = []
+    for arn in filter(None, arns):
+        try:
+            await services.service.get_public_key(arn, ring.hosted_zone_id)
+        except KmsError as error:
+            raise RequestRefusedError(WRONG_ARN, f"The KMS key {arn} can't be used: {error}") from None
 
 
 class Checked(NamedTuple):

@@ -22,7 +22,7 @@ from keys.seal import StateError
 from server.route53 import absent, dnssec, records, tags, zones
 from server.route53.call import Ask, Call, Handler
 from server.route53.constraints import check_constraints
-from server.route53.errors import ACCESS_DENIED, INTERNAL, INVALID_ACTION, THROTTLING, ApiError
+from server.route53.errors import ACCESS_DENIED, INTERNAL, INVALID_ACTION, THROTTLING, THROTTLING_OF_TAGS, ApiError
 from server.route53.model import VERSION, Match, Model, Operation
 from server.route53.requests import parse_request
 from server.route53.responses import CONTENT_TYPE, Rendered, render, render_error
@@ -129,8 +129,8 @@ class Route53App:
         path = request.scope["raw_path"].decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
         user = self._user(sigv4.Received(request.method, path, query, request.headers.items(), body))
-        self._throttle(user)
         match = self._model.match(request.method, path)
+        self._throttle(user, match)
         if match is None:
             raise ApiError(INVALID_ACTION, f"No operation is {request.method} {path[:200]}.", 400)
         _authorise(user, match.operation)
@@ -164,13 +164,14 @@ class Route53App:
             raise ApiError(_REFUSALS[refused.refusal], refused.message, _FORBIDDEN) from None
         return self._users.user(verified.access_key_id)
 
-    def _throttle(self, user: User) -> None:
+    def _throttle(self, user: User, match: Match | None) -> None:
         now = self._clocks.monotonic()
         bucket = self._buckets.get(user.arn)
         if bucket is None:
             bucket = self._buckets[user.arn] = TokenBucket(self._rate, now)
         if not bucket.take(now):
-            raise ApiError(THROTTLING, "Rate exceeded", 400)
+            own = match is not None and THROTTLING_OF_TAGS in match.operation.errors
+            raise ApiError(THROTTLING_OF_TAGS if own else THROTTLING, "Rate exceeded", 400)
 
 
 def _authorise(user: User, operation: Operation) -> None:

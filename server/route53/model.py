@@ -28,6 +28,8 @@ class Operation(NamedTuple):
     """The root element of a request with a body."""
     input: StructureShape
     output: StructureShape
+    errors: frozenset[str]
+    """Names of the errors that are its own; there are those of every operation beside them."""
 
     @property
     def writes(self) -> bool:
@@ -88,7 +90,8 @@ def _operation(model: OperationModel) -> Operation:
     segments = tuple(http["requestUri"].strip("/").split("/"))
     root = shape.serialization.get("name")
     status = int(http.get("responseCode", _ORDINARY))
-    return Operation(model.name, http["method"], segments, status, root, shape, model.output_shape)
+    errors = frozenset(error.name for error in model.error_shapes)
+    return Operation(model.name, http["method"], segments, status, root, shape, model.output_shape, errors)
 
 
 def _labels(wanted: tuple[str, ...], given: tuple[str, ...]) -> Iterator[tuple[str, str]]:

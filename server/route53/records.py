@@ -33,6 +33,7 @@ _UNSUPPORTED = (
 async def change(call: Call) -> Result:
     """ChangeResourceRecordSets."""
     batch = call.params["ChangeBatch"]
+    _refuse_health_checks(batch["Changes"])
     changes = [Change(Action(item["Action"]), _record_set(item["ResourceRecordSet"])) for item in batch["Changes"]]
     zone_id = bare(call.params["HostedZoneId"])
     return {"ChangeInfo": change_info(await call.zones.change_record_sets(zone_id, changes, batch.get("Comment", "")))}
@@ -87,6 +88,13 @@ async def test_answer(call: Call) -> Result:
         "ResponseCode": dns.rcode.to_text(response.rcode()),
         "Protocol": "TCP",
     }
+
+
+def _refuse_health_checks(changes: list[dict[str, Any]]) -> None:
+    for item in changes:
+        given = item["ResourceRecordSet"].get("HealthCheckId")
+        if given is not None and item["Action"] != Action.DELETE.value:
+            raise ApiError("NoSuchHealthCheck", f"No health check exists with the ID {given}: this server has none.")
 
 
 def _record_set(given: Mapping[str, Any]) -> RecordSet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from server.route53.call import Call, Handler, Result, bare, change_info, maximum_items
 from server.route53.errors import INVALID_INPUT, ApiError
-from zones.recordsets.model import HostedZone
+from zones.recordsets.model import NO_SUCH_ZONE, HostedZone, ZoneRequestError
 from zones.recordsets.naming import NameSpellingError, normalised
 
 MOST_ZONES = 100
@@ -47,7 +47,7 @@ async def list_all(call: Call) -> Result:
     if params.get("HostedZoneType"):
         found: tuple[HostedZone, ...] = ()  # the only type that can be asked for is private
     else:
-        found = await call.zones.zones(bare(marker) if marker is not None else None, limit + 1)
+        found = await _from(call, marker, limit + 1)
     return {
         "HostedZones": [hosted_zone(zone) for zone in found[:limit]],
         "Marker": marker,
@@ -105,6 +105,16 @@ def hosted_zone(zone: HostedZone) -> Result:
         "ResourceRecordSetCount": zone.record_set_count,
         "LinkedService": linked if zone.read_only else None,
     }
+
+
+async def _from(call: Call, marker: str | None, limit: int) -> tuple[HostedZone, ...]:
+    try:
+        return await call.zones.zones(bare(marker) if marker is not None else None, limit)
+    except ZoneRequestError as error:
+        if error.code != NO_SUCH_ZONE:
+            raise
+        # The operation has no error for a zone that is not there.
+        raise ApiError(INVALID_INPUT, f"The marker is no hosted zone: {error.message}") from None
 
 
 def _delegation_set(zone: HostedZone) -> Result:

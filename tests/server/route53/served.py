@@ -52,6 +52,8 @@ class Api:
         self.hosting = hosting
         self.zones = zones
         self.clients: list[Any] = []
+        self.set_back = 0.0
+        """Seconds by which the clock of the keys was set back."""
         self.client = self.connect()
 
     def connect(self, key: AccessKey = ROOT, *, attempts: int = 1, region: str = "us-east-1", **options: Any) -> Any:
@@ -92,7 +94,12 @@ async def served(
     file.write_text(FILE)
     world = World(folder / "world")
     with world.open_store() as store, listening() as sock:
-        services = replace(world.services(store, Fuse()), now=time.time, run_blocking=trio.to_thread.run_sync)
+        opened: list[Api] = []
+
+        def clock() -> float:
+            return time.time() - sum(api.set_back for api in opened)
+
+        services = replace(world.services(store, Fuse()), now=clock, run_blocking=trio.to_thread.run_sync)
         async with trio.open_nursery() as nursery:
             hosting = Hosting(services, nursery, lambda: None)
             zones = HostedZones(hosting, services)
@@ -116,6 +123,7 @@ async def served(
             scheme, port = "https" if tls else "http", sock.getsockname()[1]
             await nursery.start(partial(serve_http, app, sock, tls=tls))
             api = Api(f"{scheme}://127.0.0.1:{port}", world, hosting, zones)
+            opened.append(api)
             try:
                 yield api
             finally:

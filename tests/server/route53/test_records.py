@@ -89,7 +89,6 @@ async def test_a_batch_is_refused_whole_with_every_reason(api: Api) -> None:
         {"GeoLocation": {"CountryCode": "NL"}},
         {"GeoProximityLocation": {"Bias": 1}},
         {"CidrRoutingConfig": {"CollectionId": "0" * 8 + "-0000-0000-0000-" + "0" * 12, "LocationName": "*"}},
-        {"HealthCheckId": "1"},
     ],
     ids=lambda policy: next(iter(policy)),
 )
