@@ -27,10 +27,11 @@ from server.answer import (
     variant,
 )
 from server.edns import DEFAULT_SIZE, Edns
-from server.fresh_denial import DenialShape, fresh_denial
+from server.fresh_denial import DenialShape, denial_below_apex, fresh_denial
 from server.memo import Memo, Response
 from server.wire import HEADER_SIZE, Query, Rejected, Unanswerable, read_query
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
+from zones.zone import Denial
 from zones.zoneset import ZoneSet
 
 _QUESTION_TAIL = 5  # octets of a question behind its last label: root, type, class
@@ -122,11 +123,15 @@ class Responder:
             response = known[0]
             return packet[:2] + response[:10] + name + response[10 + len(name) :]
         shape = self._shapes.get(packet[2:HEADER_SIZE] + tail)
-        labels = _count_labels(name)
-        if shape is None or labels < 0:
+        if shape is None:
             return self._unknown_shape(packet, now)
         owner = lowered + b"\x00"
-        answer = self._denied(owner, labels, shape, now)
+        answer = self._denied_below_apex(owner, shape, now)
+        if answer is None:
+            labels = _count_labels(name)
+            if labels < 0:
+                return self._unknown_shape(packet, now)
+            answer = self._denied(owner, labels, shape, now)
         if answer is None:
             query = Query(shape.flags, owner, shape.qtype, shape.qclass, name_end + _QUESTION_TAIL, shape.edns)
             answer, exists = remembered(
@@ -136,6 +141,31 @@ class Responder:
                 self._memo.packets.put(key, (answer.head + lowered + tail[:_QUESTION_TAIL] + answer.body, answer.until))
         self.udp_rcodes[answer.head[1] & 15] += 1
         return b"".join((packet[:2], answer.head, name, tail[:_QUESTION_TAIL], answer.body))
+
+    def _denied_below_apex(self, owner: bytes, shape: _Shape, now: int) -> Response | None:
+        """The response where `owner` lies one label below an apex, and does not exist; None where anything else is due.
+
+        What the gaps of a chain say serves many names, so there only that is remembered.
+        """
+        zoneset, denial, memo = self._zoneset(), shape.denial, self._memo
+        if denial is None or owner[0] > MAXIMUM_LABEL or len(owner) > MAXIMUM_NAME:
+            return None
+        served = zoneset.get(owner[owner[0] + 1 :])
+        if served is None or zoneset.get(owner) is not None or failure_of(served, now) is not None:
+            return None
+        is_compact = served.zone.denial is Denial.COMPACT
+        if is_compact:
+            known = memo.denials.get(owner + shape.variant)
+            if known is not None and now < known.until:
+                return known
+        try:
+            answer = denial_below_apex(owner, served, now, denial, memo)
+        except Exception:
+            _log.exception("cannot deny", qname=owner.hex())
+            return None  # the general way says SERVFAIL
+        if is_compact and answer is not None:
+            memo.denials.put(owner + shape.variant, answer)
+        return answer
 
     def _denied(self, owner: bytes, labels: int, shape: _Shape, now: int) -> Response | None:
         """The response where `owner` does not exist in a zone that is signed; None where anything else is due."""
@@ -181,7 +211,8 @@ class Responder:
         denial = None
         if edns is not None and edns.do and edns.version == 0 and query.qclass == CLASS_IN and is_ordinary(qtype):
             opt = plain_opt(edns.do, edns.co, self._udp_size)
-            denial = DenialShape(query.flags, qtype, edns.co, limit, opt)
+            key = b"%d %d %d" % (query.flags, edns.co, limit)
+            denial = DenialShape(query.flags, qtype, edns.co, limit, opt, key)
         return _Shape(query.flags, qtype, query.qclass, edns, variant(query, limit), limit, denial)
 
 

@@ -99,8 +99,12 @@ class Memo:
         """Signatures by content (`zones.signing`)."""
         self.negatives: dict[bytes, tuple[tuple[bytes, ...], int]] = {}
         """The SOA and RRSIG of denials, and until when, by origin: as many as there are zones."""
-        self.gaps: Generations[tuple[bytes, bytes, int]] = Generations(budget // 4, _gap_octets)
+        self.gaps: Generations[tuple[bytes, bytes, int]] = Generations(budget // 8, _gap_octets)
         """NSEC records of chains with their RRSIGs, and until when, by owner and origin."""
+        self.wildcard_gaps: Generations[tuple[bytes, bytes]] = Generations(budget // 32, lambda gap: len(gap[0]))
+        """The gap in a chain that holds the wildcard below a name, by that name."""
+        self.chain_denials: Generations[Response] = Generations(budget // 16, _octets)
+        """Responses by the gaps that they show, and the length of the name asked for (`server.fresh_denial`)."""
         self._zoneset: ZoneSet | None = None
 
     def for_zoneset(self, zoneset: ZoneSet) -> None:
@@ -116,3 +120,5 @@ class Memo:
         self.denials.clear()
         self.negatives.clear()
         self.gaps.clear()
+        self.wildcard_gaps.clear()
+        self.chain_denials.clear()

@@ -115,6 +115,22 @@ class Zone:
         return f"<Zone {names.to_text(self.origin)} serial {self.serial}, {len(self.nodes)} names>"
 
     @cached_property
+    def apex_key(self) -> bytes:
+        """What the canonical keys of all names of the zone begin with."""
+        return names.canonical_key(self.origin)
+
+    @cached_property
+    def apex_labels(self) -> int:
+        """How many labels the apex has."""
+        return len(names.labels(self.origin))
+
+    @cached_property
+    def is_plain_below_apex(self) -> bool:
+        """Whether no wildcard and no DNAME stands for names one label below the apex that are not there."""
+        apex_has_redirect = TYPE_DNAME in self.nodes[self.origin].rrsets
+        return b"\x01*" + self.origin not in self.nodes and not apex_has_redirect
+
+    @cached_property
     def chain(self) -> SortedMap[bytes, bytes]:
         """The names that own an NSEC record, in canonical order, by `names.canonical_key`."""
         return SortedMap.of({names.canonical_key(owner): owner for owner, node in self.nodes.items() if node.rrsets})
