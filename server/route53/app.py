@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
+import trio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -33,6 +34,8 @@ from zones.recordsets.model import ZoneRequestError
 
 MAXIMUM_BODY = 2 << 20
 """Octets of a request: more than the XML of the largest change batch."""
+MOST_AT_ONCE = 32 << 10
+"""Octets of a body that is read where queries are answered too; a longer one, which takes milliseconds, in a thread."""
 SERVICE = "route53"
 """What signatures must be made for. Their region is us-east-1 at AWS, but an SDK that is pointed at an endpoint signs
 for the region of its configuration, so any will do here.
@@ -141,10 +144,13 @@ class Route53App:
         handler = HANDLERS.get(operation.name)
         if handler is None and operation.name in absent.EMPTY:
             return render(operation, absent.EMPTY[operation.name])
-        params = parse_request(match, query, dict(request.headers), body)
+        headers = dict(request.headers)
+        if len(body) > MOST_AT_ONCE:
+            params = await trio.to_thread.run_sync(_parameters, match, query, headers, body)
+        else:
+            params = _parameters(match, query, headers, body)
         if handler is None:
             raise absent.refusal(operation.name, params)
-        check_constraints(operation.input, params)
         base = f"{request.url.scheme}://{request.headers['host']}/{VERSION}"
         call = Call(params, self._operations, self._name_servers, self._ask, base)
         return render(operation, await handler(call))
@@ -172,6 +178,14 @@ class Route53App:
         if not bucket.take(now):
             own = match is not None and THROTTLING_OF_TAGS in match.operation.errors
             raise ApiError(THROTTLING_OF_TAGS if own else THROTTLING, "Rate exceeded", 400)
+
+
+def _parameters(match: Match, query: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+    """The parameters of a request; of an operation that is carried out, such as the model allows."""
+    params = parse_request(match, query, headers, body)
+    if match.operation.name in HANDLERS:
+        check_constraints(match.operation.input, params)
+    return params
 
 
 def _authorise(user: User, operation: Operation) -> None:
