@@ -28,7 +28,7 @@ from server.answer import (
 )
 from server.edns import DEFAULT_SIZE, Edns
 from server.fresh_denial import DenialShape, denial_below_apex, fresh_denial
-from server.memo import Memo, Response
+from server.memo import Generations, Memo, Response
 from server.wire import HEADER_SIZE, Query, Rejected, Unanswerable, read_query
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
 from zones.zone import Denial
@@ -58,6 +58,19 @@ class _Shape(NamedTuple):
     """Where it wants signatures and asks for ordinary data."""
 
 
+class _Lane:
+    """What is known of the queries of one transport: responses differ in what fits."""
+
+    __slots__ = ("packets", "rcodes", "shapes", "via")
+
+    def __init__(self, via: Via, packets: Generations[tuple[bytes, int]]) -> None:
+        self.via = via
+        self.packets = packets
+        """Whole responses behind the ID, and until when, by the query's octets behind the ID."""
+        self.shapes: dict[bytes, _Shape] = {}
+        self.rcodes = [0] * RCODES
+
+
 class Responder:
     """Answers for one process: the zones as they are now, and the caches."""
 
@@ -65,14 +78,15 @@ class Responder:
         self._zoneset = zoneset
         self._memo = memo
         self._udp_size = udp_size
-        self._shapes: dict[bytes, _Shape] = {}
+        self._udp = _Lane(Via.UDP, memo.packets)
+        self._tcp = _Lane(Via.TCP, memo.stream_packets)
         self._latest = 0
         self.datagrams_seen = 0
         """How many datagrams there were. Those that no other count names were hot: NOERROR from one dictionary."""
-        self.udp_rcodes = [0] * RCODES
+        self.udp_rcodes = self._udp.rcodes
         """Datagrams that were not hot, by the RCODE in the header of the response, and last what got none."""
-        self.tcp_rcodes = [0] * RCODES
-        """The same over TCP."""
+        self.tcp_rcodes = self._tcp.rcodes
+        """All messages over TCP likewise."""
 
     def datagrams(self, packets: Sequence[bytes], now: int) -> list[bytes | None]:
         """The response to each datagram, or None where silence is due. `now` is read once for all of them."""
@@ -88,15 +102,23 @@ class Responder:
             if known is not None and now < known[1]:
                 answered(packet[:2] + known[0])
             else:
-                answered(self._datagram(packet, now))
+                answered(self._respond(packet, now, self._udp))
         return responses
 
-    def message(self, wire: bytes, now: int) -> bytes | None:
-        """The response to a message that came by TCP."""
+    def messages(self, wires: Sequence[bytes], now: int) -> list[bytes | None]:
+        """The response to each message that came by TCP, or None where silence is due."""
+        self._memo.for_zoneset(self._zoneset())
         self._follow_clock(now)
-        response = respond(wire, self._zoneset(), now, Via.TCP, self._memo, self._udp_size)
-        self.tcp_rcodes[_SILENCE if response is None else response[3] & 15] += 1
-        return response
+        remembered = self._tcp.packets.young.get
+        responses: list[bytes | None] = []
+        for wire in wires:
+            known = remembered(wire[2:])
+            if known is not None and now < known[1]:
+                self._tcp.rcodes[0] += 1
+                responses.append(wire[:2] + known[0])
+            else:
+                responses.append(self._respond(wire, now, self._tcp))
+        return responses
 
     def _follow_clock(self, now: int) -> None:
         if now < self._latest - _CLOCK_STEP:
@@ -106,31 +128,33 @@ class Responder:
         elif now > self._latest:
             self._latest = now
 
-    def _datagram(self, packet: bytes, now: int) -> bytes | None:
+    def _respond(self, packet: bytes, now: int, lane: _Lane) -> bytes | None:
         """What is not in the young generation under its own spelling."""
         name_end = packet.find(0, HEADER_SIZE)
         tail = packet[name_end:] if name_end > 0 else b""
         if len(tail) > _QUESTION_TAIL + _OPT_SIZE:
             tail = _without_options(tail)
         if not tail:
-            return self._unknown_shape(packet, now)
+            return self._unknown_shape(packet, now, lane)
         name = packet[HEADER_SIZE:name_end]
         lowered = name.lower()
         # A zero octet within a label ends this "name" early; the key then differs from any stored one, or is right.
         key = b"".join((packet[2:HEADER_SIZE], lowered, tail))
-        known = self._memo.packets.get(key)
+        known = lane.packets.get(key)
         if known is not None and now < known[1]:
             response = known[0]
+            if lane is self._tcp:
+                lane.rcodes[0] += 1
             return packet[:2] + response[:10] + name + response[10 + len(name) :]
-        shape = self._shapes.get(packet[2:HEADER_SIZE] + tail)
+        shape = lane.shapes.get(packet[2:HEADER_SIZE] + tail)
         if shape is None:
-            return self._unknown_shape(packet, now)
+            return self._unknown_shape(packet, now, lane)
         owner = lowered + b"\x00"
         answer = self._denied_below_apex(owner, shape, now)
         if answer is None:
             labels = _count_labels(name)
             if labels < 0:
-                return self._unknown_shape(packet, now)
+                return self._unknown_shape(packet, now, lane)
             answer = self._denied(owner, labels, shape, now)
         if answer is None:
             query = Query(shape.flags, owner, shape.qtype, shape.qclass, name_end + _QUESTION_TAIL, shape.edns)
@@ -138,8 +162,8 @@ class Responder:
                 query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size
             )
             if exists:  # and so it is NOERROR: what is hot needs no counting by RCODE
-                self._memo.packets.put(key, (answer.head + lowered + tail[:_QUESTION_TAIL] + answer.body, answer.until))
-        self.udp_rcodes[answer.head[1] & 15] += 1
+                lane.packets.put(key, (answer.head + lowered + tail[:_QUESTION_TAIL] + answer.body, answer.until))
+        lane.rcodes[answer.head[1] & 15] += 1
         return b"".join((packet[:2], answer.head, name, tail[:_QUESTION_TAIL], answer.body))
 
     def _denied_below_apex(self, owner: bytes, shape: _Shape, now: int) -> Response | None:
@@ -187,11 +211,11 @@ class Responder:
             self._memo.denials.put(key, answer)
         return answer
 
-    def _unknown_shape(self, packet: bytes, now: int) -> bytes | None:
+    def _unknown_shape(self, packet: bytes, now: int, lane: _Lane) -> bytes | None:
         """Read a query octet by octet; where nothing but a question and perhaps an OPT is in it, learn its shape."""
         zoneset = self._zoneset()
-        wire = respond(packet, zoneset, now, Via.UDP, self._memo, self._udp_size)
-        self.udp_rcodes[_SILENCE if wire is None else wire[3] & 15] += 1
+        wire = respond(packet, zoneset, now, lane.via, self._memo, self._udp_size)
+        lane.rcodes[_SILENCE if wire is None else wire[3] & 15] += 1
         try:
             query = read_query(packet)
         except (Unanswerable, Rejected):
@@ -200,14 +224,14 @@ class Responder:
         if len(tail) > _QUESTION_TAIL + _OPT_SIZE:
             tail = _without_options(tail)
         if len(tail) in (_QUESTION_TAIL, _QUESTION_TAIL + _OPT_SIZE):
-            if len(self._shapes) >= _SHAPES:
-                self._shapes.clear()
-            self._shapes[packet[2:HEADER_SIZE] + tail] = self._shape_of(query)
+            if len(lane.shapes) >= _SHAPES:
+                lane.shapes.clear()
+            lane.shapes[packet[2:HEADER_SIZE] + tail] = self._shape_of(query, lane.via)
         return wire
 
-    def _shape_of(self, query: Query) -> _Shape:
+    def _shape_of(self, query: Query, via: Via) -> _Shape:
         edns, qtype = query.edns, query.qtype
-        limit = response_limit(edns, Via.UDP, self._udp_size)
+        limit = response_limit(edns, via, self._udp_size)
         denial = None
         if edns is not None and edns.do and edns.version == 0 and query.qclass == CLASS_IN and is_ordinary(qtype):
             opt = plain_opt(edns.do, edns.co, self._udp_size)

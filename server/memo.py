@@ -93,6 +93,8 @@ class Memo:
         """`budget` in bytes, over all caches."""
         self.packets: Generations[tuple[bytes, int]] = Generations(budget // 4, lambda packet: len(packet[0]))
         """Whole responses behind the ID, and until when, by the query's octets behind the ID (`server.hot`)."""
+        self.stream_packets: Generations[tuple[bytes, int]] = Generations(budget // 16, lambda packet: len(packet[0]))
+        """The same over TCP."""
         self.answers: Generations[Response] = Generations(budget * 3 // 16, _octets)
         self.denials: Generations[Response] = Generations(budget // 16, _octets)
         self.signatures: Generations[bytes] = Generations(budget // 8, len)
@@ -116,6 +118,7 @@ class Memo:
     def forget_answers(self) -> None:
         """Forget all but signatures, which are keyed by the window they are for."""
         self.packets.clear()
+        self.stream_packets.clear()
         self.answers.clear()
         self.denials.clear()
         self.negatives.clear()

@@ -212,7 +212,7 @@ def traffic_metrics(responder: Responder, memo: Memo) -> Iterator[Metric]:
         "signwright_cache_stored", "What was made and stored, since the cache did not have it", labels=("cache",)
     )
     entries = GaugeMetricFamily("signwright_cache_entries", "What the cache holds", labels=("cache",))
-    for name in ("packets", "answers", "denials", "signatures", "gaps"):
+    for name in ("packets", "stream_packets", "answers", "denials", "chain_denials", "signatures", "gaps"):
         cache = getattr(memo, name)
         stored.add_metric((name,), cache.stored)
         entries.add_metric((name,), len(cache))

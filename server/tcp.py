@@ -84,8 +84,7 @@ async def _converse(
     while octets := await stream.receive_some(_READ):
         messages = deframer.feed(octets)
         for start in range(0, len(messages), _RESPONSES_A_WRITE):
-            now = int(clock())
-            answered = [responder.message(m, now) for m in messages[start : start + _RESPONSES_A_WRITE]]
+            answered = responder.messages(messages[start : start + _RESPONSES_A_WRITE], int(clock()))
             written = b"".join(frame(response) for response in answered if response is not None)
             # Only a whole query counts as activity: a client that dribbles octets is idle.
             scope.deadline = trio.current_time() + idle

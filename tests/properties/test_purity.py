@@ -63,7 +63,7 @@ def test_caches_change_nothing(denial: Denial, scenario: tuple[MadeZone, list[Ma
         others = [respelled(wire, number) for number, wire in enumerate(wires)]
         assert responder.datagrams(others, NOW) == [respond(other, zoneset, NOW, Via.UDP) for other in others]
         for wire in wires:
-            assert responder.message(wire, NOW) == respond(wire, zoneset, NOW, Via.TCP)
+            assert responder.messages([wire], NOW) == [respond(wire, zoneset, NOW, Via.TCP)]
 
 
 @given(scenarios(most=2))

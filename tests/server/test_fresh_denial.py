@@ -73,6 +73,7 @@ def test_the_hot_path_says_what_the_general_one_says(
         general = respond(wire, zoneset, NOW, Via.UDP)
         for _ in range(3):
             assert responder.datagrams([wire], NOW) == [general]
+            assert responder.messages([wire], NOW) == [respond(wire, zoneset, NOW, Via.TCP)]
 
 
 @pytest.mark.parametrize("denial", Denial)

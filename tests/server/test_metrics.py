@@ -174,7 +174,7 @@ to 300 CNAME no
     ):
         responder.datagrams(packets, LAB_NOW)
     for message in (www, query("nowhere.lab.example."), b""):
-        responder.message(message, LAB_NOW)
+        responder.messages([message], LAB_NOW)
     found = metrics_of(status_of((), LAB_NOW), responder, memo)
     counted = {tuple(v for _, v in labels): count for labels, count in found["signwright_queries_total"].items()}
     assert counted == {
