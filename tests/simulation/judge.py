@@ -17,7 +17,7 @@ Spans hold true times; the answering code is asked at the ends of each span and 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from math import ceil, floor
@@ -125,7 +125,7 @@ class Verdict:
         """What is answered to DNSKEY queries, piece by piece: the set, and who has signed it."""
         for start, end, offset in _levels(self._history.offsets, state.first, state.last):
             for first, last in _pieces(keys.keyset, start + offset, end + offset):
-                foretold = self._foretold(min(first - offset, state.superseded))
+                foretold = self._foretold(first - offset, state.superseded)
                 # At both ends of the piece, in whole seconds, as the answering code is asked.
                 for now in {floor(first), ceil(last) - 1}:
                     served = keys.keyset.served(now)
@@ -156,9 +156,12 @@ class Verdict:
         if rrsig.expiration < last + ttl + margin:
             self._object(last, f"an RRSIG over the DNSKEY RRset is valid until {rrsig.expiration} only")
 
-    def _foretold(self, at: float) -> Foretold:
-        number = bisect_right(self._history.foretold, at, key=lambda foretold: foretold.at)
-        return self._history.foretold[max(0, number - 1)]
+    def _foretold(self, at: float, superseded: float) -> Foretold:
+        """What was said of a state, last before `at`; what is said of its successor is not meant for it."""
+        foretold = self._history.foretold
+        until = bisect_right(foretold, at, key=lambda one: one.at)
+        successor = bisect_left(foretold, superseded, key=lambda one: one.at)
+        return foretold[max(0, min(until, successor) - 1)]
 
     def _object(self, at: float, objection: str) -> None:
         self.objections.append(f"{at:.2f}: {objection}")

@@ -170,12 +170,6 @@ MUTANTS = (
         "or successor is None or",
     ),
     Mutant(
-        "suspended: no removal",
-        "keys.refresh",
-        "    if suspended(ring):\n        waiting",
-        "    if False:\n        waiting",
-    ),
-    Mutant(
         "suspended: the set stays",
         "keys.refresh",
         "    if ring.keyset is not None and ring.is_set_bound:\n        return ring.keyset.rdatas\n",

@@ -188,6 +188,7 @@ class World:
         self.policy = plan.policy
         self.ttl = plan.ttl
         self.slept = 0
+        self._foretold: tuple[int | None, int | None] = None, None
         self._clock_settled = 0.0
         self.offset = 0
         self.disk_full = False
@@ -242,7 +243,10 @@ class World:
         """A ring was stored: what it foretells holds from now on, and what is suspended stays."""
         before, self.ring = self.ring, ring
         status = describe(ring, self.policy, int(self.now()), None, None, False)
-        self.history.foretold.append(Foretold(self.true(), status.valid_until, status.safe_until))
+        self._foretold = status.valid_until, status.safe_until
+        published = self.history.publications[-1].keys if self.history.publications else None
+        if published is not None and published.keyset == ring.keyset:
+            self._foretell()
         if before is None:
             return
         if ring.keyset is not None and ring.refreshed != before.refreshed and not ring.needing_action:
@@ -269,6 +273,11 @@ class World:
         if ring is None or (keys is None) == ring.signing or (keys is not None and keys.keyset != ring.keyset):
             self.object("what is published is not stored")
         self.history.publications.append(Publication(self.true(), keys))
+        self._foretell()
+
+    def _foretell(self) -> None:
+        """What is said of what is published counts from its publication on."""
+        self.history.foretold.append(Foretold(self.true(), *self._foretold))
 
     def object(self, objection: str) -> None:
         self.history.objections.append(f"{self.true():.2f}: {objection}")
