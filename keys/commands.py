@@ -132,7 +132,6 @@ WRONG_SIGNING = "InvalidSigningStatus"
 NO_ACTIVE = "KeySigningKeyWithActiveStatusNotFound"
 NOT_SIGNING = "DNSSECNotFound"
 BUSY = "ConcurrentModification"
-PARENT_UNKNOWN = "HostedZonePartiallyDelegated"
 
 
 def leaving(ring: Ring, command: Command) -> tuple[Ksk, ...]:

@@ -21,6 +21,7 @@ import trio
 
 from keys.custodian import Custodian
 from keys.model import MAXIMUM_SIGNED_TTL, Policy
+from keys.parent import ParentUnavailable
 from keys.performer import Services
 from keys.ring import hosted_zone_id
 from keys.seal import StateError
@@ -38,6 +39,7 @@ from zones.recordsets.model import (
     NAME_TAKEN,
     NO_SUCH_ZONE,
     NOT_EMPTY,
+    PARTIALLY_DELEGATED,
     Action,
     Change,
     ChangeInfo,
@@ -49,7 +51,7 @@ from zones.recordsets.model import (
 )
 from zones.recordsets.naming import NameSpellingError, from_text, normalised, order
 from zones.recordsets.store import RecordStore
-from zones.zone import Node, Zone
+from zones.zone import TYPE_NS, Node, Zone
 
 NS_TTL, SOA_TTL = 172_800, 900
 SOA_TIMERS = "7200 900 1209600 86400"
@@ -278,6 +280,27 @@ class HostedZones:
                 kept.hosted.config = msgspec.structs.replace(kept.hosted.config, signed=True)
                 return await self._hosting.start_custodian(kept.hosted)
             return kept.hosted.custodian
+
+    async def check_delegation(self, zone_id: str) -> None:
+        """As `ZoneOperations.check_delegation`."""
+        kept = self._kept.get(zone_id)
+        hosted = kept.hosted if kept is not None else self._hosted(await self._of_files.zone(zone_id))
+        parent = self._hosting.parent_of(hosted)
+        if parent is None or hosted.zone is None:
+            return
+        try:
+            above = await parent.delegation(hosted.origin)
+        except ParentUnavailable as error:
+            raise ZoneRequestError(
+                PARTIALLY_DELEGATED, f"The delegation can't be looked up at the parent: {error}"
+            ) from None
+        below = frozenset(hosted.zone.nodes[hosted.origin].rrsets[TYPE_NS].canonical)
+        if above is not None and above != below:
+            told = [", ".join(sorted(map(names.to_text, one))) for one in (above, below)]
+            raise ZoneRequestError(
+                PARTIALLY_DELEGATED,
+                f"The parent delegates {hosted.config.origin} to {told[0]}, and its own name servers are {told[1]}.",
+            )
 
     # --- how
 

@@ -19,7 +19,7 @@ from keys.keyset import ZoneKeys
 from keys.performer import Services
 from keys.seal import StateError
 from server.config import ZoneConfig
-from server.parent import parent_for
+from server.parent import LocalParent, RemoteParent, parent_for
 from zones import names
 from zones.load import ZoneFileError, load_zone
 from zones.zone import Node, Zone
@@ -111,10 +111,7 @@ class Hosting:
             config.ksk_arn,
             self._services,
             self._publish,
-            # Hosted zones share one setting, and not each has its parent here.
-            parent=parent_for(
-                config.parent, lambda: self.zoneset, self._services.now, required=config.file is not None
-            ),
+            parent=self.parent_of(hosted),
             signing=config.file is not None,
         )
         scope = hosted.keeping = trio.CancelScope()
@@ -122,6 +119,13 @@ class Hosting:
             await custodian.observe_ttl(hosted.zone.maximum_ttl)
         await self._nursery.start(self._keep, custodian, scope)
         return custodian
+
+    def parent_of(self, hosted: Hosted) -> RemoteParent | LocalParent | None:
+        """Where a zone's DS and delegation are looked up."""
+        config = hosted.config
+        # Hosted zones share one setting, and not each has its parent here.
+        required = config.file is not None
+        return parent_for(config.parent, lambda: self.zoneset, self._services.now, required=required)
 
     def host(self, hosted: Hosted) -> None:
         """Answer for a hosted zone from now on."""

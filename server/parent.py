@@ -21,12 +21,12 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from keys.parent import Parent, ParentDs, ParentUnavailable
+from keys.parent import ParentDs, ParentUnavailable
 from server.addresses import Address
 from server.config import LOCAL
 from zones import names
-from zones.zone import TYPE_DS
-from zones.zoneset import ZoneSet
+from zones.zone import TYPE_DS, TYPE_NS
+from zones.zoneset import ServedZone, ZoneSet
 
 _UDP_TRIES = 2
 _UDP_SECONDS = 3.0
@@ -39,7 +39,7 @@ def parent_for(
     now: Callable[[], float],
     *,
     required: bool = True,
-) -> Parent | None:
+) -> RemoteParent | LocalParent | None:
     """Who looks up the DS as the zone's setting says; `None` where nothing is to be checked.
 
     `required` says whether a parent that should be served here must be, or else has no DS.
@@ -77,6 +77,20 @@ class RemoteParent:
         except ValueError as error:
             raise self._unavailable(child, str(error)) from None
         return ParentDs(rdatas, ttl, ceil(self._now()))
+
+    async def delegation(self, origin: bytes) -> frozenset[bytes] | None:
+        """The name servers that the parent zone delegates the child to (wire form, lower case); `None`: it doesn't.
+
+        A server that has the child too tells the child's own, and so `None`. Raises `ParentUnavailable`.
+        """
+        child = dns.name.from_wire(origin, 0)[0]
+        response = await self._ask(dns.message.make_query(child, dns.rdatatype.NS))
+        if response.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            raise self._unavailable(child, f"it answered {dns.rcode.to_text(response.rcode())}")
+        found = response.get_rrset(response.authority, child, dns.rdataclass.IN, dns.rdatatype.NS)
+        if found is None:
+            return None
+        return frozenset(rdata.target.canonicalize().to_wire() or b"" for rdata in found)
 
     async def _ask(self, query: dns.message.Message) -> dns.message.Message:
         """The response; dnspython compares ID, question, and where it came from, and waits on for what fits."""
@@ -116,8 +130,8 @@ class LocalParent:
 
     async def look_up(self, origin: bytes) -> ParentDs:
         """As `Parent.look_up`."""
-        served = self._zoneset().find(origin, TYPE_DS)
-        if served is None or served.zone.origin == origin:
+        served = self._served(origin)
+        if served is None:
             if not self._required:
                 return ParentDs((), 0, ceil(self._now()))
             raise ParentUnavailable(f"no parent zone of {names.to_text(origin)} is served here")
@@ -127,6 +141,18 @@ class LocalParent:
         if rrset is None:
             return ParentDs((), served.zone.negative_ttl, seen_at)
         return ParentDs(tuple(rrset.canonical), rrset.ttl, seen_at)
+
+    async def delegation(self, origin: bytes) -> frozenset[bytes] | None:
+        """As `RemoteParent.delegation`; a parent that isn't served here delegates nothing."""
+        served = self._served(origin)
+        node = served.zone.nodes.get(origin) if served is not None else None
+        rrset = node.rrsets.get(TYPE_NS) if node is not None else None
+        return frozenset(rrset.canonical) if rrset is not None else None
+
+    def _served(self, origin: bytes) -> ServedZone | None:
+        """The zone above `origin`."""
+        served = self._zoneset().find(origin, TYPE_DS)
+        return served if served is not None and served.zone.origin != origin else None
 
 
 def read_ds(response: dns.message.Message, child: dns.name.Name) -> tuple[tuple[bytes, ...], int]:

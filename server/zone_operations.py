@@ -80,3 +80,9 @@ class ZoneOperations(Protocol):
     async def custodian(self, zone_id: str) -> Custodian:
         """The custodian of a zone's keys, started if it was not: its `request` takes `keys.commands`."""
         ...
+
+    async def check_delegation(self, zone_id: str) -> None:
+        """That a parent which delegates the zone names the name servers that the zone has itself, as far as its setting
+        says where to ask. Raises `ZoneRequestError` (HostedZonePartiallyDelegated), also where asking fails.
+        """
+        ...

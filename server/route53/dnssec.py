@@ -74,7 +74,9 @@ async def delete(call: Call) -> Result:
 
 async def enable(call: Call) -> Result:
     """EnableHostedZoneDNSSEC."""
-    return await _changed(call, await call.zones.custodian(bare(call.params["HostedZoneId"])), EnableSigning())
+    zone_id = bare(call.params["HostedZoneId"])
+    await call.zones.check_delegation(zone_id)
+    return await _changed(call, await call.zones.custodian(zone_id), EnableSigning())
 
 
 async def disable(call: Call) -> Result:

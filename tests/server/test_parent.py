@@ -185,6 +185,46 @@ async def test_a_parent_that_is_served_here() -> None:
     assert await wanted.look_up(CHILD) == found
 
 
+def referral(*servers: str, aa: bool = False, rcode: int = 0, section: str = "authority") -> Answer:
+    def make(query: dns.message.Message) -> bytes:
+        response = dns.message.make_response(query)
+        response.set_rcode(dns.rcode.Rcode.make(rcode))
+        if aa:
+            response.flags |= dns.flags.AA
+        if servers:
+            rrset = dns.rrset.from_text_list("child.lab.example.", 1800, "IN", "NS", servers)
+            getattr(response, section).append(rrset)
+        return response.to_wire()
+
+    return make
+
+
+async def test_whom_the_parent_delegates_to() -> None:
+    for answer, expected in (
+        (referral("NS1.test.", "ns2.test."), {b"\x03ns1\x04test\x00", b"\x03ns2\x04test\x00"}),
+        (referral(aa=True, rcode=dns.rcode.NXDOMAIN), None),
+        (referral("ns1.test.", aa=True, section="answer"), None),
+    ):
+        async with parent(answer) as (remote, server):
+            assert await remote.delegation(CHILD) == expected
+            assert server.asked == ["udp child.lab.example. IN NS"]
+    async with parent(referral(rcode=dns.rcode.REFUSED)) as (remote, _):
+        with pytest.raises(ParentUnavailable, match="it answered REFUSED"):
+            await remote.delegation(CHILD)
+    async with parent(silent) as (remote, _):
+        with pytest.raises(ParentUnavailable):
+            await remote.delegation(CHILD)
+
+
+async def test_whom_a_parent_that_is_served_here_delegates_to() -> None:
+    text = f"@ 900 SOA {SOA}\n@ 900 NS ns1\nns1 900 A 192.0.2.1\nchild 700 NS NS1\nchild 700 NS ns.elsewhere.test.\n"
+    zones = ZoneSet().with_zone(parse_zone(text, "lab.example"))
+    local = LocalParent(lambda: zones, lambda: NOW)
+    assert await local.delegation(CHILD) == frozenset((b"\x03ns1" + CHILD[6:], b"\x02ns\x09elsewhere\x04test\x00"))
+    assert await local.delegation(b"\x04bare" + CHILD[6:]) is None
+    assert await local.delegation(CHILD[6:]) is None
+
+
 def test_the_setting_says_who_is_asked() -> None:
     assert parent_for(None, ZoneSet, lambda: NOW) is None
     assert isinstance(parent_for("local", ZoneSet, lambda: NOW), LocalParent)
