@@ -34,7 +34,7 @@ async def change(call: Call) -> Result:
     """ChangeResourceRecordSets."""
     batch = call.params["ChangeBatch"]
     _refuse_health_checks(batch["Changes"])
-    changes = [Change(Action(item["Action"]), _record_set(item["ResourceRecordSet"])) for item in batch["Changes"]]
+    changes = [given_change(item) for item in batch["Changes"]]
     zone_id = bare(call.params["HostedZoneId"])
     return {"ChangeInfo": change_info(await call.zones.change_record_sets(zone_id, changes, batch.get("Comment", "")))}
 
@@ -97,9 +97,11 @@ def _refuse_health_checks(changes: list[dict[str, Any]]) -> None:
             raise ApiError("NoSuchHealthCheck", f"No health check exists with the ID {given}: this server has none.")
 
 
-def _record_set(given: Mapping[str, Any]) -> RecordSet:
+def given_change(item: Mapping[str, Any]) -> Change:
+    """One change of a batch, as the model allows it."""
+    given = item["ResourceRecordSet"]
     alias = given.get("AliasTarget")
-    return RecordSet(
+    record_set = RecordSet(
         name=given["Name"],
         type=given["Type"],
         ttl=given.get("TTL"),
@@ -112,6 +114,7 @@ def _record_set(given: Mapping[str, Any]) -> RecordSet:
         else None,
         unsupported=tuple(element for element in _UNSUPPORTED if element in given),
     )
+    return Change(Action(item["Action"]), record_set)
 
 
 def _told(record_set: RecordSet) -> Result:

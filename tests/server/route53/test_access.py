@@ -6,9 +6,7 @@ import http.client
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,11 +17,6 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.parsers import create_parser
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from keys.emulator.credentials import AccessKey
 from server.addresses import Address
@@ -31,7 +24,7 @@ from server.config import ConfigError, Route53Config
 from server.route53.app import MAXIMUM_BODY, SKEW
 from server.route53.serving import tls_context
 from server.route53.throttle import TokenBucket
-from tests.server.route53.served import READER, ROOT, STRANGER, Api, served
+from tests.server.route53.served import READER, ROOT, STRANGER, Api, certificate, served
 
 ZONES = "/2013-04-01/hostedzone"
 CREATE = (
@@ -227,24 +220,6 @@ async def test_too_many_requests_are_refused_and_made_again(slow: Api) -> None:
 
 
 # TLS
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "api.pem", folder / "api.key"
-    files[0].write_bytes(made.public_bytes(Encoding.PEM))
-    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return files
 
 
 def configured(files: tuple[Path, Path] | None) -> Route53Config:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
+from xml.sax.saxutils import escape
 
 import botocore.session
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from server.route53.constraints import check_constraints
 from server.route53.errors import ApiError
 from server.route53.model import NAMESPACE, Model, load_model
+from server.route53.records import given_change
 from server.route53.requests import parse_request
 from server.route53.xml import MAXIMUM_DEPTH, parse_xml
 
@@ -204,6 +206,65 @@ def test_any_bytes_give_a_document_or_the_one_error(body: bytes) -> None:
         parse_xml(body, NAMESPACE)
     except ApiError as error:
         assert error.code == "MalformedInput"
+
+
+TAGS = [
+    "ChangeResourceRecordSetsRequest",
+    "ChangeBatch",
+    "Changes",
+    "Change",
+    "Comment",
+    "Action",
+    "ResourceRecordSet",
+    "Name",
+    "Type",
+    "TTL",
+    "Weight",
+    "SetIdentifier",
+    "MultiValueAnswer",
+    "ResourceRecords",
+    "ResourceRecord",
+    "Value",
+    "AliasTarget",
+    "HostedZoneId",
+    "DNSName",
+    "EvaluateTargetHealth",
+    "GeoProximityLocation",
+    "Bias",
+    "Coordinates",
+    "Latitude",
+    "CidrRoutingConfig",
+    "CollectionId",
+    "HealthCheckId",
+]
+TEXTS = st.sampled_from(["", " ", "CREATE", "A", "a.example", "1", "-1", "99999999999", "true", "x", "é", "\\052"])
+TREES = st.recursive(
+    TEXTS,
+    lambda inner: st.lists(st.tuples(st.sampled_from(TAGS), inner), max_size=6),
+    max_leaves=30,
+)
+
+
+def document(tree: Any) -> str:
+    if isinstance(tree, str):
+        return escape(tree)
+    return "".join(f"<{tag}>{document(inner)}</{tag}>" for tag, inner in tree)
+
+
+@given(TREES)
+def test_any_document_becomes_record_sets_or_the_errors_of_input(tree: Any) -> None:
+    """Around what is drawn stand the elements that a batch begins with, so that some of it goes deep."""
+    record_set = f"<Action>CREATE</Action><ResourceRecordSet>{document(tree)}</ResourceRecordSet>"
+    change = f"<ChangeBatch><Changes><Change>{record_set}</Change></Changes></ChangeBatch>"
+    for inner in (document(tree), change):
+        body = f"<ChangeResourceRecordSetsRequest>{inner}</ChangeResourceRecordSetsRequest>"
+        try:
+            params = parse("ChangeResourceRecordSets", body.encode())
+            check("ChangeResourceRecordSets", **params)
+        except ApiError as error:
+            assert error.code in ("InvalidInput", "MalformedInput")
+        else:
+            assert [given_change(item) for item in params["ChangeBatch"]["Changes"]]
 
 
 # Limits

@@ -15,6 +15,7 @@ import dns.query
 import pytest
 
 from tests.processes import Serving, serving
+from tests.server.route53.served import certificate
 
 CONFIG = """\
 listen = ["127.0.0.1:0"]
@@ -51,13 +52,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(folder: Path, profile: str, zone: str) -> Any:
+def make(folder: Path, profile: str, zone: str, **variables: str) -> Any:
     aws = folder / "state" / "aws"
     assert (aws / "credentials").stat().st_mode & 0o777 == 0o600
     environment = {
         "AWS_CONFIG_FILE": str(aws / "config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(aws / "credentials"),
         "PATH": os.environ["PATH"],
+        **variables,
     }
     run = subprocess.run(
         [sys.executable, "-c", MAKE, profile, zone], env=environment, capture_output=True, text=True, check=False
@@ -87,6 +89,17 @@ def test_a_zone_is_made_by_who_may_and_answered(folder: Path) -> None:
     with serving(folder) as server:
         assert address_of(server, "www.one.example") == ["192.0.2.1"]
         assert make(folder, "deploy", "three.example") == ["ns.hosting.example"]
+
+
+def test_over_tls(folder: Path) -> None:
+    files = certificate(folder)
+    text = CONFIG.replace("[route53]", f'[route53]\ntls_certificate = "{files[0].name}"\ntls_key = "{files[1].name}"')
+    (folder / "quick.toml").write_text(text)
+    with serving(folder) as server:
+        assert any(line.startswith("  https://127.0.0.1:") for line in server.banner)
+        made = make(folder, "deploy", "one.example", AWS_CA_BUNDLE=str(files[0]))
+        assert made == ["ns.hosting.example"]
+        assert address_of(server, "www.one.example") == ["192.0.2.1"]
 
 
 def test_switched_off_it_is_not_there(folder: Path) -> None:
