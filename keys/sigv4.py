@@ -70,6 +70,8 @@ class Verified(NamedTuple):
 
     access_key_id: str
     headers: Mapping[str, str]
+    signature: str
+    """In hexadecimal: no two requests have the same."""
 
 
 class _Claim(NamedTuple):
@@ -114,7 +116,8 @@ def verify(
             "The request signature we calculated does not match the signature you provided. "
             "Check your AWS Secret Access Key and signing method.",
         )
-    return Verified(claim.access_key_id, {name: ",".join(headers[name]) for name in claim.signed})
+    signed = {name: ",".join(headers[name]) for name in claim.signed}
+    return Verified(claim.access_key_id, signed, claim.signature)
 
 
 def _claim(headers: Mapping[str, list[str]]) -> _Claim:

@@ -25,6 +25,7 @@ from server.route53.call import Ask, Call, Handler
 from server.route53.constraints import check_constraints
 from server.route53.errors import ACCESS_DENIED, INTERNAL, INVALID_ACTION, THROTTLING, THROTTLING_OF_TAGS, ApiError
 from server.route53.model import VERSION, Match, Model, Operation
+from server.route53.replays import Replays
 from server.route53.requests import parse_request
 from server.route53.responses import CONTENT_TYPE, Rendered, render, render_error
 from server.route53.throttle import TokenBucket
@@ -90,6 +91,7 @@ class Route53App:
         self._clocks = clocks
         self._random_bytes = random_bytes
         self._buckets: dict[str, TokenBucket] = {}
+        self._replays = Replays(2 * SKEW, clocks.monotonic())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; what is none of HTTP is not answered."""
@@ -131,12 +133,15 @@ class Route53App:
             raise ApiError("RequestEntityTooLarge", f"A request may have {MAXIMUM_BODY} octets.", 413)
         path = request.scope["raw_path"].decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
-        user = self._user(sigv4.Received(request.method, path, query, request.headers.items(), body))
+        user, signature = self._user(sigv4.Received(request.method, path, query, request.headers.items(), body))
         match = self._model.match(request.method, path)
         self._throttle(user, match)
         if match is None:
             raise ApiError(INVALID_ACTION, f"No operation is {request.method} {path[:200]}.", 400)
         _authorise(user, match.operation)
+        if match.operation.writes and not self._replays.is_new(signature, self._clocks.monotonic()):
+            message = "A request with this signature was carried out already: sign it anew."
+            raise ApiError(_REFUSALS[sigv4.Refusal.EXPIRED], message, _FORBIDDEN)
         return await self._handled(request, match, query, body)
 
     async def _handled(self, request: Request, match: Match, query: str, body: bytes) -> Rendered:
@@ -155,8 +160,8 @@ class Route53App:
         call = Call(params, self._operations, self._name_servers, self._ask, base)
         return render(operation, await handler(call))
 
-    def _user(self, received: sigv4.Received) -> User:
-        """Who signed the request. Raises `ApiError`."""
+    def _user(self, received: sigv4.Received) -> tuple[User, str]:
+        """Who signed the request, and the signature. Raises `ApiError`."""
         try:
             verified = sigv4.verify(
                 received,
@@ -168,7 +173,7 @@ class Route53App:
             )
         except sigv4.SignatureRefusedError as refused:
             raise ApiError(_REFUSALS[refused.refusal], refused.message, _FORBIDDEN) from None
-        return self._users.user(verified.access_key_id)
+        return self._users.user(verified.access_key_id), verified.signature
 
     def _throttle(self, user: User, match: Match | None) -> None:
         now = self._clocks.monotonic()
