@@ -139,7 +139,7 @@ class Route53App:
         if match is None:
             raise ApiError(INVALID_ACTION, f"No operation is {request.method} {path[:200]}.", 400)
         _authorise(user, match.operation)
-        if match.operation.writes and not self._replays.is_new(signature, self._clocks.monotonic()):
+        if match.operation.writes and not self._replays.is_fresh(signature, self._clocks.monotonic()):
             message = "A request with this signature was carried out already: sign it anew."
             raise ApiError(_REFUSALS[sigv4.Refusal.EXPIRED], message, _FORBIDDEN)
         return await self._handled(request, match, query, body)

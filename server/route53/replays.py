@@ -1,31 +1,37 @@
-"""Requests that were carried out already: a signature that was overheard changes nothing a second time.
+"""Requests that were overheard: a signature is good for a quarter of an hour, but changes something only for seconds.
 
-SDKs sign a random id with each call, and sign each new try of it anew, so no two requests that are meant have the same
-signature. Only changes are remembered: to read twice does no harm, and simple clients may well do it in one second.
+Two changes with the same signature may both be meant: an SDK that makes the same call twice within a second signs the
+same, since it signs the time in seconds and no random id. What comes later under the same signature is a replay, as
+every new try is signed anew. To read twice does no harm, so only changes are remembered.
 """
 
 from __future__ import annotations
 
+GRACE = 5.0
+"""Seconds after which no client sends what it signed within the same second."""
 MOST = 100_000
 """Signatures remembered of each generation; while there are as many, changes are refused."""
 
 
 class Replays:
-    """The signatures of the changes of a while, in two generations of `lasting` seconds each."""
+    """The signatures of the changes of a while, with the times they first came, in two generations."""
 
     def __init__(self, lasting: float, now: float) -> None:
-        """`lasting` is how long a signature is accepted, from the earliest moment to the last. `now` is monotonic."""
+        """`lasting` is how long a signature is accepted, in seconds from the earliest moment. `now` is monotonic."""
         self._lasting = lasting
         self._began = now
-        self._young: set[str] = set()
-        self._old: set[str] = set()
+        self._young: dict[str, float] = {}
+        self._old: dict[str, float] = {}
 
-    def is_new(self, signature: str, now: float) -> bool:
-        """Whether `signature` was not seen while it was accepted; it is remembered. `False` also where too many are."""
+    def is_fresh(self, signature: str, now: float) -> bool:
+        """Whether `signature` comes for the first time, or just after it; `False` also where there is no room."""
         if now >= self._began + self._lasting:
-            self._old = self._young if now < self._began + 2 * self._lasting else set()
-            self._young, self._began = set(), now
-        if signature in self._young or signature in self._old or len(self._young) >= MOST:
+            self._old = self._young if now < self._began + 2 * self._lasting else {}
+            self._young, self._began = {}, now
+        first = self._young.get(signature, self._old.get(signature))
+        if first is not None:
+            return now <= first + GRACE
+        if len(self._young) >= MOST:
             return False
-        self._young.add(signature)
+        self._young[signature] = now
         return True

@@ -94,7 +94,12 @@ class Api:
 
 @asynccontextmanager
 async def served(
-    folder: Path, *, rate: int = 1_000_000, now: Callable[[], float] | None = None, tls: Any = None
+    folder: Path,
+    *,
+    rate: int = 1_000_000,
+    now: Callable[[], float] | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+    tls: Any = None,
 ) -> AsyncIterator[Api]:
     """The API over a new state in `folder`, with one zone of a file, `file.example`."""
     file = folder / "file.example.zone"
@@ -124,7 +129,7 @@ async def served(
                 NAME_SERVERS,
                 ask,
                 rate=rate,
-                clocks=Clocks(now or time.time, time.monotonic),
+                clocks=Clocks(now or time.time, monotonic),
                 random_bytes=os.urandom,
             )
             scheme, port = "https" if tls else "http", sock.getsockname()[1]

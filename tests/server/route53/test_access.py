@@ -22,7 +22,7 @@ from keys.emulator.credentials import AccessKey
 from server.addresses import Address
 from server.config import ConfigError, Route53Config
 from server.route53.app import MAXIMUM_BODY, SKEW
-from server.route53.replays import Replays
+from server.route53.replays import GRACE, Replays
 from server.route53.serving import tls_context
 from server.route53.throttle import TokenBucket
 from tests.server.route53.served import READER, ROOT, STRANGER, Api, certificate, served
@@ -118,35 +118,40 @@ async def test_an_altered_request_is_refused(wire: Wire, api: Api) -> None:
     assert (await api("get_hosted_zone_count"))["HostedZoneCount"] == 1
 
 
-async def test_a_change_that_was_carried_out_is_not_carried_out_again(wire: Wire, api: Api) -> None:
-    headers = wire.signed("POST", ZONES, CREATE)
-    assert await wire.send("POST", ZONES, CREATE, headers) == (201, "")
-    assert await wire.send("POST", ZONES, CREATE, headers) == (403, "RequestExpired")
-    # The same signature, spelled another way.
-    spaced = {**headers, "Authorization": headers["Authorization"].replace(", ", ",  ")}
-    assert await wire.send("POST", ZONES, CREATE, spaced) == (403, "RequestExpired")
-    headers = wire.signed()
-    for _ in range(2):
-        assert await wire.send(headers=headers) == (200, "")  # to look twice does no harm
-    assert (await api("get_hosted_zone_count"))["HostedZoneCount"] == 2
+async def test_a_change_that_was_overheard_is_not_carried_out_later(tmp_path: Path) -> None:
+    ahead = 0.0
+    async with served(tmp_path, monotonic=lambda: time.monotonic() + ahead) as api:
+        wire = Wire(api.endpoint)
+        headers, reading = wire.signed("POST", ZONES, CREATE), wire.signed()
+        assert await wire.send("POST", ZONES, CREATE, headers) == (201, "")
+        # An SDK that makes the same call twice within a second signs it the same.
+        assert await wire.send("POST", ZONES, CREATE, headers) == (409, "HostedZoneAlreadyExists")
+        assert await wire.send(headers=reading) == (200, "")
+        ahead = GRACE + 1
+        assert await wire.send("POST", ZONES, CREATE, headers) == (403, "RequestExpired")
+        spaced = {**headers, "Authorization": headers["Authorization"].replace(", ", ",  ")}
+        assert await wire.send("POST", ZONES, CREATE, spaced) == (403, "RequestExpired")
+        assert await wire.send(headers=reading) == (200, "")  # to look twice does no harm
 
 
 def test_a_signature_is_remembered_as_long_as_it_would_be_accepted() -> None:
     replays = Replays(30, now=0)
-    assert replays.is_new("a", 0)
-    assert replays.is_new("b", 29)
-    assert not replays.is_new("a", 30)
-    assert not replays.is_new("b", 59)
-    assert replays.is_new("c", 61)
-    assert not replays.is_new("c", 90)
-    assert replays.is_new("c", 1000)
+    assert replays.is_fresh("a", 0)
+    assert replays.is_fresh("a", GRACE)
+    assert not replays.is_fresh("a", GRACE + 0.1)
+    assert replays.is_fresh("b", 29)
+    assert not replays.is_fresh("a", 30)
+    assert not replays.is_fresh("b", 59)
+    assert replays.is_fresh("c", 61)
+    assert not replays.is_fresh("c", 90)
+    assert replays.is_fresh("c", 1000)
 
 
 def test_no_more_signatures_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.route53.replays.MOST", 2)
     replays = Replays(30, now=0)
-    assert [replays.is_new(name, 1) for name in "abc"] == [True, True, False]
-    assert replays.is_new("c", 31)
+    assert [replays.is_fresh(name, 1) for name in "abca"] == [True, True, False, True]
+    assert replays.is_fresh("c", 31)
 
 
 async def test_a_path_that_is_signed_as_another_names_nothing(wire: Wire) -> None:
