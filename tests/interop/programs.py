@@ -71,10 +71,12 @@ class Lab(NamedTuple):
     def trust(self) -> Path:
         return self.state / "trust"
 
-    def delv(self, owner: str, rrtype: str, *options: str, anchors: Path | None = None) -> str:
+    def delv(
+        self, owner: str, rrtype: str, *options: str, anchors: Path | None = None, root: str = "lab.example"
+    ) -> str:
         address = self.server.address
         at = [f"@{address.host}", "-p", str(address.port), "-a", str(anchors or self.trust / "anchors.delv")]
-        return _run(["delv", *at, "+root=lab.example", *options, name(owner), rrtype])
+        return _run(["delv", *at, f"+root={root}", *options, name(owner), rrtype])
 
     def dig(self, owner: str, rrtype: str, *options: str) -> str:
         address = self.server.address

@@ -30,7 +30,8 @@ _BLOCK = re.compile(r'(?:<!-- checked: "([^"]+)" -->\n)?```sh\n(.*?)```', re.DOT
 
 def script() -> tuple[str, list[str]]:
     """The commands of the tutorial as one script, which marks the output that is said to show something."""
-    lines, shown = ["set -eu -o pipefail"], []
+    lines: list[str] = ["set -eu -o pipefail"]
+    shown: list[str] = []
     for expected, block in _BLOCK.findall(TUTORIAL.read_text(encoding="utf-8")):
         lines += [f"echo '=== {len(shown)}'", block] if expected else [block]
         shown += [expected] if expected else []
