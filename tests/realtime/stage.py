@@ -1,8 +1,8 @@
-"""What plays: the real server with its emulator, and unbound twice, with weeks scaled down to seconds.
+"""What plays: the real server with its emulator, and unbound, with weeks scaled down to seconds.
 
-One unbound asks the server and caches as resolvers do. The other one validates afresh whatever it is asked, and asks a
-third, which validates nothing and caches all: so signatures as old as a cache may keep them meet keys as new as can be,
-and the other way round. In none of them anything hides a mistake: no slack for clocks, no second try to validate.
+One unbound asks the server and caches as resolvers do. Two more validate afresh whatever they are asked; one of them
+has its keys from the server and its data from a cache that validates nothing, the other one the other way round
+(`parting`). In none of them anything hides a mistake: no slack for clocks, no second try to validate.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from keys.status import Condition, ZoneStatus
+from server.addresses import Address
 from server.control.client import ControlClient
 from server.statedir import StateDir
 from tests.interop.programs import unbound
 from tests.processes import Serving, run, serving
+from tests.realtime.parting import Place, Relay
 from tests.realtime.watch import NOERROR, NXDOMAIN, Question, Watched, questions
 
-TTL = 4
+TTL = 6
 """The highest TTL of the zones."""
 ZONE = f"""\
 @ {TTL} SOA ns1 hostmaster 1 7200 3600 1209600 {TTL}
@@ -41,9 +43,9 @@ POLICY = """\
 dnskey_ttl = 3
 slot = 2
 refresh = 10
-window = 4
+window = 6
 margin = 1
-zsk_lifetime = 16
+zsk_lifetime = 18
 zsk_jitter = 2
 propagation = 1
 retry = 1
@@ -51,7 +53,7 @@ retry_most = 2
 patience = 4
 probe = 2
 """
-"""A rollover takes 13 seconds and begins 16 to 18 after the one before; a refresh lasts for half a minute."""
+"""A rollover takes 18 seconds and begins 18 to 20 after the one before; a refresh lasts for half a minute."""
 
 STRICT = ("val-sig-skew-min: 0", "val-sig-skew-max: 0", "val-bogus-ttl: 0", "val-max-restart: 0", "val-log-level: 2")
 
@@ -63,6 +65,7 @@ class Stage(NamedTuple):
     server: Serving
     resolvers: tuple[Watched, ...]
     questions: tuple[Question, ...]
+    relays: tuple[Relay, ...]
     aws: boto3.Session
 
     def keys(self, zone: str) -> ZoneStatus:
@@ -129,16 +132,23 @@ def on_stage(folder: Path) -> Iterator[Stage]:
     (folder / "quick.toml").write_text(config)
     with ExitStack() as stack:
         server = stack.enter_context(serving(folder))
-        trust = folder / "state" / "trust"
-        conf, fragment = (trust / "resolver.conf").read_text(), (trust / "unbound.conf").read_text()
+        conf = (folder / "state/trust/resolver.conf").read_text()
         cache = stack.enter_context(unbound(folder / "cache", conf, 'module-config: "iterator"'))
-        direct = stack.enter_context(unbound(folder / "direct", conf, *STRICT))
-        behind = folder / "behind.conf"
-        ours = f"stub-addr: {server.address.host}@{server.address.port}"
-        assert fragment.count(ours) == len(ZONES)
-        fragment = fragment.replace(ours, f"forward-addr: 127.0.0.1@{cache.port}")
-        behind.write_text(fragment.replace("stub-zone:", "forward-zone:"))
-        conf = conf.replace(str(trust / "unbound.conf"), str(behind))
-        fresh = stack.enter_context(unbound(folder / "behind", conf, *STRICT, "cache-max-ttl: 0"))
-        resolvers = Watched("direct", direct, TTL), Watched("behind a cache", fresh, 0)
-        yield Stage(folder, server, resolvers, tuple(asked), boto3.Session())
+        direct = Watched("direct", stack.enter_context(unbound(folder / "direct", conf, *STRICT)), TTL)
+        fresh, old = Place(server.address, is_cache=False), Place(Address("127.0.0.1", cache.port), is_cache=True)
+        relays = Relay(keys=fresh, data=old), Relay(keys=old, data=fresh)
+        resolvers = [direct]
+        for relay, name in zip(relays, ("new keys, old data", "old keys, new data"), strict=True):
+            stack.callback(relay.close)
+            own = unbound(folder / name, _through(folder, server.address, relay.port), *STRICT, "cache-max-ttl: 0")
+            resolvers.append(Watched(name, stack.enter_context(own), 0))
+        yield Stage(folder, server, tuple(resolvers), tuple(asked), relays, boto3.Session())
+
+
+def _through(folder: Path, server: Address, port: int) -> str:
+    """The resolver's configuration as the server writes it, with a relay on 127.0.0.1 in the server's place."""
+    trust, redirected = folder / "state/trust", folder / f"{port}.conf"
+    fragment, ours = (trust / "unbound.conf").read_text(), f"stub-addr: {server.host}@{server.port}"
+    assert fragment.count(ours) == len(ZONES)
+    redirected.write_text(fragment.replace(ours, f"stub-addr: 127.0.0.1@{port}"))
+    return (trust / "resolver.conf").read_text().replace(str(trust / "unbound.conf"), str(redirected))
