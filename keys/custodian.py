@@ -71,9 +71,7 @@ class Custodian:
         self._jumps = JumpWatch(services.now, services.monotonic)
         self._zone_ttl: int | None = None
         self._problem: str | None = None
-        self._clock_wrong = False
-        self._frozen = False
-        self._loaded = False
+        self._clock_wrong = self._frozen = self._loaded = False
         self._stuck: StateError | None = None
         """The disk's trouble, while the loop waits for its end."""
         self._changing_lock = trio.Lock()
@@ -207,8 +205,7 @@ class Custodian:
     async def _wait(self, until: int | None) -> None:
         """Wait until then, or less: until woken, or until it is time to look at the clock again."""
         pause = self._services.reread
-        delegation = self._publisher.next_delegation
-        for at in (until, delegation):
+        for at in (until, self._publisher.next_delegation):
             if at is not None:
                 pause = min(pause, max(0.0, at - self._services.now()))
         woken = False
@@ -219,8 +216,7 @@ class Custodian:
             if woken:
                 self._woken = trio.Event()
                 self._ring = evolve(self._ring, TriedAgain(self._now()))
-            named = delegation is not None and delegation <= self._services.now()
-            if woken or named or self._publisher.problem is not None:
+            if woken or self._publisher.is_due(self._now()):
                 await self._show()
             elif any(ksk.trouble is not None for ksk in self._ring.ksks):
                 self._teller.tell_status(self.status)  # an outage may have outlasted the RRSIGs
@@ -231,11 +227,8 @@ class Custodian:
         wrong = behind > self._policy.clock_tolerance
         if wrong != self._clock_wrong:
             self._clock_wrong = wrong
-            self._problem = (
-                f"the clock is wrong: it lies {behind} s before what was stored at {self._ring.newest}"
-                if wrong
-                else None
-            )
+            said = f"the clock is wrong: it lies {behind} s before what was stored at {self._ring.newest}"
+            self._problem = said if wrong else None
             self._teller.clock(self._problem)
             self._teller.tell_status(self.status)
         held = wrong or self._publisher.problem is not None
@@ -251,12 +244,7 @@ class Custodian:
         event = ClockJumped(self._now(), by)
         self._teller.jumped(by, self._policy)
         moved = evolve(self._ring, event)
-        if (moved.cached_until, moved.data_cached_until, moved.ksks, moved.zsks) == (
-            self._ring.cached_until,
-            self._ring.data_cached_until,
-            self._ring.ksks,
-            self._ring.zsks,
-        ):
+        if moved.waits == self._ring.waits:
             return False
         async with self._changing_lock:
             moved = evolve(self._ring, event)
@@ -304,15 +292,17 @@ class Custodian:
         ring, ttl = self._ring, self._zone_ttl
         if ttl is None or ttl == ring.data_ttl:
             return []
-        at = ceil(self._services.now())
-        return [Observed(at, ttl, ring.window, ring.propagation, settled=ttl < ring.data_ttl)]
+        return [Observed(ceil(self._services.now()), ttl, ring.window, ring.propagation, settled=ttl < ring.data_ttl)]
 
     async def _watch_parent(self) -> None:
         async for event in watch_parent(self, self._parent, self._services):
             if self._frozen or self._clock_wrong or self._stuck is not None:
                 continue
-            async with self._changing():
-                await self._apply([event], "the parent was looked at")
+            try:
+                async with self._changing():
+                    await self._apply([event], "the parent was looked at")
+            except StateUnavailable as error:
+                self._teller.disk(error, 1)  # the parent is looked at again
 
     # --- state
 
@@ -379,7 +369,16 @@ class Custodian:
         return await self._services.run_blocking(function)
 
     async def _show(self) -> None:
-        if await self._publisher.show(self._ring, self._policy):
+        """Publish what is stored; nothing else is done until that has succeeded."""
+        attempts, shown = 0, None
+        while shown is None:
+            try:
+                shown = await self._publisher.show(self._ring, self._policy)
+            except StateUnavailable as error:
+                attempts += 1
+                await self._state_failed(error, attempts)
+                self._problem = None
+        if shown:
             self._started()
         self._teller.tell_status(self.status)
 

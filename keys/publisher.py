@@ -28,6 +28,10 @@ class Publisher:
         self._published: ZoneKeys | None = None
         self._unsigned = False
 
+    def is_due(self, now: int) -> bool:
+        """Whether to show once more what was shown: for another try, or since a further KSK may be delegated to."""
+        return self.problem is not None or (self.next_delegation is not None and self.next_delegation <= now)
+
     async def show(self, ring: Ring, policy: Policy) -> bool:
         """Publish the keys as they are stored, if they are new and valid; whether what is published now is good.
 

@@ -207,6 +207,11 @@ class Ring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     propagation went down (or the clock was found to have jumped).
     """
 
+    @property
+    def waits(self) -> tuple[object, ...]:
+        """Whatever holds a time that is waited for."""
+        return self.cached_until, self.data_cached_until, self.ksks, self.zsks
+
     def delegation(self, now: int) -> tuple[Ksk, ...]:
         """The KSKs that the DS of a parent served here names: those that every cache knows, and that nobody withdrew.
 

@@ -221,10 +221,11 @@ def _keyset_signed(ring: Ring, event: KeysetSigned) -> Ring:
         # Signing starts: there is no older key whose signatures a cache could hold.
         first = next(i for i, z in enumerate(zsks) if z.published is not None)
         zsks[first] = replace(zsks[first], activated=event.at)
-    unconfirmed = ring.unconfirmed
+    unconfirmed, cached_until = ring.unconfirmed, ring.cached_until
     if old is None:
         # A zone that was served unsigned before: its data without RRSIGs, and its denial of a DNSKEY RRset.
         unconfirmed = max(unconfirmed or 0, ring.data_ttl)
+        cached_until = max(cached_until, ring.data_cached_until)  # perhaps with a higher TTL than now
     elif (old.rdatas, old.ttl) != (new.rdatas, new.ttl):
         unconfirmed = max(unconfirmed or 0, old.ttl)
     gone = [z for z in zsks if z.removed is not None]
@@ -236,6 +237,7 @@ def _keyset_signed(ring: Ring, event: KeysetSigned) -> Ring:
         refreshed=event.at,
         refresh_wanted=False,
         unconfirmed=unconfirmed,
+        cached_until=cached_until,
     )
 
 

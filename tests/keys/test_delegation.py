@@ -21,9 +21,11 @@ from keys.commands import (
 )
 from keys.custodian import Custodian
 from keys.ds import ds_rdata
-from keys.model import HOUR
+from keys.model import DAY, HOUR
 from keys.parent import ParentDs
-from tests.keys.world import World
+from keys.status import Condition
+from keys.store import StateUnavailable
+from tests.keys.world import KillableStore, World
 
 DS_TTL = 2 * HOUR
 
@@ -33,6 +35,7 @@ class OwnParent:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.ttl = DS_TTL
 
     async def look_up(self, origin: bytes) -> ParentDs:
         """As `Parent.look_up`."""
@@ -40,7 +43,7 @@ class OwnParent:
         rdatas = (
             tuple(ds_rdata(origin, rdata) for rdata in self._world.keys.delegation) if self._world.published else ()
         )
-        return ParentDs(rdatas, DS_TTL, ceil(self._world.now()))
+        return ParentDs(rdatas, self.ttl, ceil(self._world.now()))
 
 
 @pytest.fixture
@@ -116,6 +119,46 @@ async def test_signing_that_is_enabled_again_waits_with_the_ds(world: World, aut
         assert ready is not None
         await trio.sleep(ready - world.now() + 0.1)
         assert named(world, custodian) == ["ksk_1"]
+
+
+async def test_a_ds_waits_for_the_highest_ttl_that_was_served_unsigned(world: World, autojump_clock: MockClock) -> None:
+    world.parent = None
+    async with world.life() as custodian:
+        await custodian.observe_ttl(7 * DAY)
+        await custodian.request(DisableSigning())
+        await trio.sleep(HOUR)
+        lowered = world.now()
+        await custodian.observe_ttl(60)
+        await trio.sleep(DAY)
+        await custodian.request(EnableSigning())
+        await trio.sleep(1)
+        ready = custodian.ring.ksk("ksk_1").ready
+        assert ready is not None
+        assert ready >= lowered + 7 * DAY
+
+
+async def test_a_full_disk_when_the_parent_is_looked_at_is_no_reason_to_freeze(
+    world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.life() as custodian:
+        await trio.sleep(2 * HOUR)
+
+        def full(*_arguments: object, **_named: object) -> object:
+            raise StateUnavailable("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(KillableStore, "save", full)
+            await custodian_sees_another_ds(world)
+            assert custodian.status.condition is Condition.SIGNING
+        await trio.sleep(HOUR)
+        assert custodian.ring.ksk("ksk_1").ds_ttl == 2 * DS_TTL
+
+
+async def custodian_sees_another_ds(world: World) -> None:
+    """The parent has the DS with another TTL, which is news, from now on."""
+    assert isinstance(world.parent, OwnParent)
+    world.parent.ttl = 2 * DS_TTL
+    await trio.sleep(HOUR)
 
 
 async def test_a_ksk_that_is_not_there_can_be_neither_withdrawn_nor_offered(

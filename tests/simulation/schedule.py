@@ -192,15 +192,16 @@ def draw(seed: int, days: int = 365) -> Plan:
         fault = _fault(dice, dice.randrange(DAY // 2, max(DAY, (days - QUIET_END) * DAY)), policy)
         faults.append(fault)
         faults += _together(dice, fault)
+    reread = dice.choice((HOUR, 6 * HOUR, 6 * HOUR))
     return Plan(
         seed=seed,
         days=days,
         policy=policy,
         ttl=dice.choice((60, HOUR, 2 * HOUR, DAY, 7 * DAY)),
         ds_ttl=dice.choice((300, HOUR, DAY)),
-        reread=dice.choice((HOUR, 6 * HOUR, 6 * HOUR)),
+        reread=reread,
         latency=dice.choice((0.0, 0.25, 1.5)),
-        faults=_apart(sorted(faults, key=lambda fault: fault.at)),
+        faults=_apart(sorted(faults, key=lambda fault: fault.at), reread),
     )
 
 
@@ -275,14 +276,19 @@ def _other_policy(dice: Random, policy: Policy) -> dict[str, int]:
     return {field: dice.choice([value for value in values[field] if value != getattr(policy, field)])}
 
 
-def _apart(faults: list[AnyFault]) -> tuple[AnyFault, ...]:
-    """The clock is not set while it is wrong already, and no machine sleeps meanwhile."""
+def _apart(faults: list[AnyFault], reread: int) -> tuple[AnyFault, ...]:
+    """The clock is not set while it is wrong already, and no machine sleeps meanwhile.
+
+    It stays wrong for longer than a custodian waits before it looks again (a minute, but for the sake of speed hours
+    here): what is set right before that is not noticed.
+    """
     kept: list[AnyFault] = []
     clock_free = 0
     for fault in faults:
         if isinstance(fault, ClockStep | Asleep):
             if fault.at < clock_free:
                 continue
+            fault = msgspec.structs.replace(fault, seconds=max(fault.seconds, 2 * reread))  # noqa: PLW2901
             clock_free = fault.at + fault.seconds + DAY
         kept.append(fault)
     return tuple(kept)
