@@ -24,6 +24,8 @@ class Foretold(NamedTuple):
     """The second from which all is SERVFAIL if no KMS signs again, by the server's clock."""
     safe_until: int | None
     """The second from which no KSK that the DS is known to name has a valid RRSIG."""
+    publication: int = 0
+    """The number of the publication that it was said of, from 0."""
 
 
 class Step(NamedTuple):

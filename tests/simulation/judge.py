@@ -42,8 +42,8 @@ class State(NamedTuple):
     first: float
     last: float
     """The end, not in it, as of every time in which something is served."""
-    superseded: float
-    """When the next one was published."""
+    number: int
+    """Of the publication."""
     keys: ZoneKeys | None
 
 
@@ -125,7 +125,7 @@ class Verdict:
         """What is answered to DNSKEY queries, piece by piece: the set, and who has signed it."""
         for start, end, offset in _levels(self._history.offsets, state.first, state.last):
             for first, last in _pieces(keys.keyset, start + offset, end + offset):
-                foretold = self._foretold(first - offset, state.superseded)
+                foretold = self._foretold(first - offset, state.number)
                 # At both ends of the piece, in whole seconds, as the answering code is asked.
                 for now in {floor(first), ceil(last) - 1}:
                     served = keys.keyset.served(now)
@@ -156,12 +156,13 @@ class Verdict:
         if rrsig.expiration < last + ttl + margin:
             self._object(last, f"an RRSIG over the DNSKEY RRset is valid until {rrsig.expiration} only")
 
-    def _foretold(self, at: float, superseded: float) -> Foretold:
+    def _foretold(self, at: float, publication: int) -> Foretold:
         """What was said of a state, last before `at`; what is said of its successor is not meant for it."""
         foretold = self._history.foretold
-        until = bisect_right(foretold, at, key=lambda one: one.at)
-        successor = bisect_left(foretold, superseded, key=lambda one: one.at)
-        return foretold[max(0, min(until, successor) - 1)]
+        start = bisect_left(foretold, publication, key=lambda one: one.publication)
+        end = bisect_right(foretold, publication, key=lambda one: one.publication)
+        until = bisect_right(foretold, at, start, end, key=lambda one: one.at)
+        return foretold[max(start, until - 1)]
 
     def _object(self, at: float, objection: str) -> None:
         self.objections.append(f"{at:.2f}: {objection}")
@@ -171,11 +172,11 @@ def states(history: History) -> list[State]:
     """The publications, each until the slowest server has the next one."""
     found = []
     followed = [*history.publications[1:], Publication(history.end, None)]
-    for publication, successor in zip(history.publications, followed, strict=True):
+    for number, (publication, successor) in enumerate(zip(history.publications, followed, strict=True)):
         policies = [p.keys.policy for p in (publication, successor) if p.keys is not None]
         lag = max((policy.propagation for policy in policies), default=0)
         last = min(successor.at + lag, history.end)
-        found.append(State(publication.at, last, successor.at, publication.keys))
+        found.append(State(publication.at, last, number, publication.keys))
     return found
 
 

@@ -46,7 +46,9 @@ def rollover(*, activated: int = ACTIVE, removed: int = REMOVED) -> History:
         Publication(activated, keys((OLD.rdata, NEW.rdata), (EPOCH, 2), (activated, 3))),
         Publication(removed, keys((NEW.rdata,), (activated, 3))),
     ]
-    history.foretold.append(Foretold(EPOCH, history.publications[0].keys.keyset.expiration, None))  # type: ignore[union-attr]
+    for number, publication in enumerate(history.publications):
+        assert publication.keys is not None
+        history.foretold.append(Foretold(publication.at, publication.keys.keyset.expiration, None, number))
     history.end = EPOCH + 3 * 24 * HOUR
     return history
 
@@ -90,12 +92,12 @@ def _clock_wrong(history: History) -> None:
 
 
 def _foretold_too_soon(history: History) -> None:
-    history.foretold.append(Foretold(EPOCH + HOUR, EPOCH + 2 * HOUR, None))
+    history.foretold[0] = Foretold(EPOCH, EPOCH + 2 * HOUR, None, 0)
 
 
 def _runs_out(history: History) -> None:
     history.end = EPOCH + 7 * 24 * HOUR
-    history.foretold.append(Foretold(EPOCH + HOUR, None, None))
+    history.foretold[-1] = Foretold(EPOCH + HOUR, None, None, len(history.publications) - 1)
 
 
 @pytest.mark.parametrize(

@@ -277,7 +277,8 @@ class World:
 
     def _foretell(self) -> None:
         """What is said of what is published counts from its publication on."""
-        self.history.foretold.append(Foretold(self.true(), *self._foretold))
+        number = len(self.history.publications) - 1
+        self.history.foretold.append(Foretold(self.true(), *self._foretold, number))
 
     def object(self, objection: str) -> None:
         self.history.objections.append(f"{self.true():.2f}: {objection}")
