@@ -172,26 +172,27 @@ class Custodian:
         in_a_row = 0
         while not self._frozen:
             await trio.lowlevel.checkpoint()
-            if self._is_held() or await self._clock_jumped():
+            if self._is_held():
                 await self._wait(None)
                 continue
+            await self._mind_jumps()
             step = plan(self._ring, self._policy, self._now(), self._ksk_arn)
             if step.action is None:
                 in_a_row = 0
                 await self._wait(step.wake_at)
                 continue
-            in_a_row += 1
-            if in_a_row > _MOST_ACTIONS:
+            if in_a_row >= _MOST_ACTIONS:
                 raise RuntimeError(f"the plan goes in circles at {step.action}")
-            await self._do(step.action)
+            in_a_row += await self._do(step.action)
 
-    async def _do(self, action: Action) -> None:
+    async def _do(self, action: Action) -> bool:
+        """Perform an action and take in what came of it; whether it was not given up for a request."""
         async with self._changing_lock:
             with trio.CancelScope() as self._performing:
                 done = await self._performer.perform(action, self._ring, self._policy)
-            if self._performing.cancelled_caught:
-                return
-            self._performing = None
+            interrupted, self._performing = self._performing.cancelled_caught, None
+            if interrupted:
+                return False
             earlier = ring = self._ring
             for event in done.events:
                 before, ring = ring, evolve(ring, event)
@@ -201,6 +202,7 @@ class Custodian:
                 await self._show()
                 if any(isinstance(event, KmsFailed) for event in done.events):
                     self._started()
+        return True
 
     async def _wait(self, until: int | None) -> None:
         """Wait until then, or less: until woken, or until it is time to look at the clock again."""
@@ -236,22 +238,17 @@ class Custodian:
             self._started()
         return held
 
-    async def _clock_jumped(self) -> bool:
-        """Whether to look at everything again, since the waits were moved for a jump of the clock."""
-        by = self._jumps.jumped()
-        if not by:
-            return False
-        event = ClockJumped(self._now(), by)
+    async def _mind_jumps(self) -> None:
+        """Move the waits for a jump of the clock."""
+        if not (by := self._jumps.jumped()):
+            return
         self._teller.jumped(by, self._policy)
-        moved = evolve(self._ring, event)
-        if moved.waits == self._ring.waits:
-            return False
+        event, why = ClockJumped(self._now(), by), "no wait counts the time in between"
         async with self._changing_lock:
             moved = evolve(self._ring, event)
-            assert_safe(self._ring, moved)
-            why = "no wait counts the time in between"
-            await self._save(moved, entries((event,), why, self._ring, moved), ())
-        return False
+            if moved.waits != self._ring.waits:
+                assert_safe(self._ring, moved)
+                await self._save(moved, entries((event,), why, self._ring, moved), ())
 
     # --- changes from outside
 
@@ -284,7 +281,11 @@ class Custodian:
         if not events:
             return
         told = entries(events, why, earlier, ring)
-        self._ring = await self._blocking(lambda: self._services.store.save(ring, told))
+        try:
+            self._ring = await self._blocking(lambda: self._services.store.save(ring, told))
+        except StateOvertaken:
+            await self._load()
+            raise
         self._teller.tell(events, why, earlier, self._ring)
         await self._show()
 
@@ -301,8 +302,8 @@ class Custodian:
             try:
                 async with self._changing():
                     await self._apply([event], "the parent was looked at")
-            except StateUnavailable as error:
-                self._teller.disk(error, 1)  # the parent is looked at again
+            except (StateOvertaken, StateUnavailable) as error:
+                self._teller.disk(error, 1)  # it is news still, when the parent is looked at again
 
     # --- state
 

@@ -18,7 +18,7 @@ class Publisher:
 
     def __init__(self, origin: bytes, services: Services, publish: Callable[[bytes, ZoneKeys | None], None]) -> None:
         self.problem: str | None = None
-        """Why a ZSK can't sign, and the way out: nothing is done until its key can be read, or is given up."""
+        """Why a ZSK can't sign: nothing is done until its key can be read, or is given up."""
         self.next_delegation: int | None = None
         """When a further KSK may be named by the DS of a parent that is served here."""
         self._origin = origin
@@ -33,10 +33,7 @@ class Publisher:
         return self.problem is not None or (self.next_delegation is not None and self.next_delegation <= now)
 
     async def show(self, ring: Ring, policy: Policy) -> bool:
-        """Publish the keys as they are stored, if they are new and valid; whether what is published now is good.
-
-        Raises `StateUnavailable` where private keys can't be read now.
-        """
+        """Publish the keys as they are stored, if they are new and valid; whether what is published now is good."""
         self.next_delegation = None
         if not ring.signing:
             self.problem = None
@@ -71,6 +68,8 @@ class Publisher:
         self.problem = None
         active = [zsk for zsk in ring.zsks if zsk.activated is not None]
         signers: list[ActiveSigner] = []
+        kept = {zsk.sequence for zsk in active if zsk.removed is None}
+        self._signers = {sequence: signer for sequence, signer in self._signers.items() if sequence in kept}
         inherited: int | None = None
         for zsk in sorted(active, key=lambda zsk: (zsk.activated or 0, zsk.sequence)):
             since = inherited if inherited is not None else zsk.activated or 0
@@ -79,8 +78,9 @@ class Publisher:
                 continue
             try:
                 signers.append(ActiveSigner(since, await self._signer(zsk)))
-            except StateUnavailable:
-                raise
+            except StateUnavailable as error:
+                self.problem = str(error)  # another try may succeed, so that is no reason to give a key up
+                return ()
             except StateError as error:
                 if zsk.lost is None:
                     self.problem = f"{error}; or give that key up with an emergency rollover"
