@@ -19,7 +19,7 @@ import trio
 from keys.clock import JumpWatch
 from keys.commands import WRONG_SIGNING, ActivateKsk, Command, RequestRefusedError, TrustClock, decide
 from keys.events import Action, ClockJumped, Entry, Event, KmsFailed, Observed, TriedAgain
-from keys.gatekeeper import check_key, check_parent, watch_parent
+from keys.gatekeeper import ask, check_parent, watch_parent
 from keys.keyset import ZoneKeys
 from keys.lifecycle import evolve, plan, retry_delay
 from keys.model import Policy
@@ -116,10 +116,10 @@ class Custodian:
         """
         self._refuse_while_frozen(command)
         decide(self._ring, command, self._now(), "")
-        await check_key(self._ring, command, self._services)
-        seen, refusal = await check_parent(self._ring, command, self._parent, self._services.now)
+        answer = await ask(self._ring, command, self._services, self._parent)
         async with self._changing():
             self._refuse_while_frozen(command)
+            seen, refusal = check_parent(self._ring, command, answer, self._services.now())
             if refusal is not None:
                 await self._apply(seen, "the parent was looked at")
                 raise refusal

@@ -5,7 +5,7 @@ A KSK that a DS names, or that a cached DS may name, is what validators look for
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
@@ -48,7 +48,22 @@ class Keeper(Protocol):
         """The policy in force."""
 
 
-async def check_key(ring: Ring, command: Command, services: Services) -> None:
+async def ask(ring: Ring, command: Command, services: Services, parent: Parent | None) -> ParentDs | None:
+    """Ask the KMS and the parent what a command depends on; the parent's DS, if it depends on that.
+
+    Raises `RequestRefusedError` where the KMS does not tell a key, or the parent can't be asked.
+    """
+    await _ask_kms(ring, command, services)
+    # What is about to be withdrawn is looked at once more, so that it is known what caches may hold.
+    if parent is None or not (leaving(ring, command) or isinstance(command, WithdrawDs)):
+        return None
+    try:
+        return await parent.look_up(ring.origin)
+    except ParentUnavailable as error:
+        raise RequestRefusedError(IN_PARENT, f"The DS record can't be looked up at the parent: {error}") from None
+
+
+async def _ask_kms(ring: Ring, command: Command, services: Services) -> None:
     """Refuse a KSK whose key the KMS does not tell, and to enable signing with one. Raises `RequestRefusedError`."""
     match command:
         case CreateKsk(arn=arn):
@@ -75,23 +90,18 @@ class Checked(NamedTuple):
     refusal: RequestRefusedError | None = None
 
 
-async def check_parent(ring: Ring, command: Command, parent: Parent | None, now: Callable[[], float]) -> Checked:
+def check_parent(ring: Ring, command: Command, answer: ParentDs | None, now: float) -> Checked:
     """Whether a KSK may be taken away: not while a DS names it, nor while one may name it from a cache.
 
-    `now` is the wall clock. Raises `RequestRefusedError` where the parent can't be asked.
+    `ring` is as it is now: while the parent was asked, somebody else may have seen a DS that is gone since. `now` is
+    the wall clock.
     """
-    ksks = leaving(ring, command)
-    # What is about to be withdrawn is looked at once more, so that it is known what caches may hold.
-    if parent is None or not (ksks or isinstance(command, WithdrawDs)):
+    if answer is None:
         return Checked([])
-    try:
-        answer = await parent.look_up(ring.origin)
-    except ParentUnavailable as error:
-        raise RequestRefusedError(IN_PARENT, f"The DS record can't be looked up at the parent: {error}") from None
     event = seen(ring, answer)
     after = evolve(ring, event)
     # `seen_at` is rounded up, for waits that begin with it; whether one has ended is asked of the time rounded down.
-    refusals = (_refusal(after.ksk(ksk.name), int(now())) for ksk in ksks)
+    refusals = (_refusal(after.ksk(ksk.name), int(now)) for ksk in leaving(ring, command))
     refusal = next((one for one in refusals if one is not None), None)
     return Checked([event] if is_news(ring, after) else [], refusal)
 
@@ -111,10 +121,17 @@ def _refusal(ksk: Ksk, now: int) -> RequestRefusedError | None:
 
 
 async def watch_parent(keeper: Keeper, parent: Parent | None, services: Services) -> AsyncIterator[ParentSeen]:
-    """Look at the parent again and again; what is news of it. A look-up that fails is logged and made again."""
+    """Look at the parent again and again, and when its DS has changed; what is news of it.
+
+    A look-up that fails is logged and made again.
+    """
+    told = False
     while parent is not None:
         ring = keeper.ring
-        known = any(ksk.published is not None or ksk.ds_until is not None for ksk in ring.ksks)
+        known = any(
+            ksk.published is not None or ksk.ds_until is not None or (told and ksk.public_key is not None)
+            for ksk in ring.ksks
+        )
         if known:
             try:
                 event = seen(ring, await parent.look_up(ring.origin))
@@ -124,7 +141,11 @@ async def watch_parent(keeper: Keeper, parent: Parent | None, services: Services
                 if is_news(keeper.ring, evolve(keeper.ring, event)) or ring.parent_checked is None:
                     yield event
         # A zone whose first KSK is only just being made is looked at as soon as a DS may name that.
-        await trio.sleep(keeper.policy.parent_check if known else min(_SOON, keeper.policy.parent_check))
+        pause = keeper.policy.parent_check if known else min(_SOON, keeper.policy.parent_check)
+        told = False
+        with trio.move_on_after(pause):
+            await parent.changed()
+            told = True
 
 
 def seen(ring: Ring, answer: ParentDs) -> ParentSeen:

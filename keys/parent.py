@@ -29,3 +29,7 @@ class Parent(Protocol):
     async def look_up(self, origin: bytes) -> ParentDs:
         """The DS RRset of `origin` (wire form, lower case), from the parent itself. Raises `ParentUnavailable`."""
         ...
+
+    async def changed(self) -> None:
+        """Wait until the DS RRset may have changed since this returned last; for ever, where nobody can know."""
+        ...

@@ -5,7 +5,7 @@ its keys. Hosted zones, whose record sets are kept in the state database, join t
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -61,6 +61,8 @@ class Hosted:
     unsigned: bool = False
     """Whether its custodian says that signing is disabled."""
     custodian: Custodian | None = None
+    parent: RemoteParent | LocalParent | None = None
+    """Whom the custodian asks for the DS."""
     refreshed: int | None = None
     """When what is published was signed."""
     refreshes: int = 0
@@ -93,6 +95,7 @@ class Hosting:
                 if result.change is not Change.UNCHANGED:
                     level = _log.error if result.change is Change.REFUSED else _log.info
                     level(f"zone {result.change.value}", zone=result.origin, reason=result.reason)
+            self._tell_children(self.hosted)
             return results
 
     async def sign(self) -> None:
@@ -105,13 +108,14 @@ class Hosting:
     async def start_custodian(self, hosted: Hosted) -> Custodian:
         """Start the custodian of a zone that has none, and wait until it has published keys or failed once."""
         config = hosted.config
+        hosted.parent = self.parent_of(hosted)
         custodian = hosted.custodian = Custodian(
             hosted.origin,
             config.policy,
             config.ksk_arn,
             self._services,
             self._publish,
-            parent=self.parent_of(hosted),
+            parent=hosted.parent,
             signing=config.file is not None,
         )
         scope = hosted.keeping = trio.CancelScope()
@@ -137,6 +141,7 @@ class Hosting:
         """Answer from now on from `zone`, which is the hosted zone as it was with other nodes at some names."""
         hosted.zone = zone
         self._replace(self.zoneset.with_nodes(hosted.origin, replaced))
+        self._tell_children(owner for owner in replaced if owner != hosted.origin)
 
     def dismiss(self, hosted: Hosted) -> None:
         """Give up the custodian of a zone, if it has one."""
@@ -147,6 +152,13 @@ class Hosting:
         """Answer for a hosted zone no more."""
         del self.hosted[hosted.origin]
         self._replace(self.zoneset.without_zone(hosted.origin))
+
+    def _tell_children(self, owners: Iterable[bytes]) -> None:
+        """Have the zones of these look at their DS: one that came and goes again is in caches for as long as it was."""
+        for owner in owners:
+            child = self.hosted.get(owner)
+            if child is not None and isinstance(child.parent, LocalParent):
+                child.parent.tell_changed()
 
     def _is_loaded(self, hosted: Hosted) -> bool:
         return hosted.fingerprint is not None

@@ -20,6 +20,7 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
+import trio
 
 from keys.parent import ParentDs, ParentUnavailable
 from server.addresses import Address
@@ -78,6 +79,10 @@ class RemoteParent:
             raise self._unavailable(child, str(error)) from None
         return ParentDs(rdatas, ttl, ceil(self._now()))
 
+    async def changed(self) -> None:
+        """As `Parent.changed`: nobody can know."""
+        await trio.sleep_forever()
+
     async def delegation(self, origin: bytes) -> frozenset[bytes] | None:
         """The name servers that the parent zone delegates the child to (wire form, lower case); `None`: it doesn't.
 
@@ -127,6 +132,7 @@ class LocalParent:
         self._zoneset = zoneset
         self._now = now
         self._required = required
+        self._changed = trio.Event()
 
     async def look_up(self, origin: bytes) -> ParentDs:
         """As `Parent.look_up`."""
@@ -141,6 +147,15 @@ class LocalParent:
         if rrset is None:
             return ParentDs((), served.zone.negative_ttl, seen_at)
         return ParentDs(tuple(rrset.canonical), rrset.ttl, seen_at)
+
+    async def changed(self) -> None:
+        """As `Parent.changed`, for one who waits."""
+        await self._changed.wait()
+        self._changed = trio.Event()
+
+    def tell_changed(self) -> None:
+        """To be told after the zone above was replaced."""
+        self._changed.set()
 
     async def delegation(self, origin: bytes) -> frozenset[bytes] | None:
         """As `RemoteParent.delegation`; a parent that isn't served here delegates nothing."""

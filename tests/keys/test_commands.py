@@ -44,13 +44,25 @@ class FakeParent:
         self.world = world
         self.rdatas: tuple[bytes, ...] = ()
         self.away = False
+        self.told = trio.Event()
+        self.latency = 0.0
+        """Seconds from a look to its answer."""
 
     async def look_up(self, origin: bytes) -> ParentDs:
         assert origin == LAB
         await trio.lowlevel.checkpoint()
         if self.away:
             raise ParentUnavailable("127.0.0.1:53 does not answer")
-        return ParentDs(self.rdatas, DS_TTL, int(self.world.now()))
+        answer = ParentDs(self.rdatas, DS_TTL, int(self.world.now()))
+        await trio.sleep(self.latency)
+        return answer
+
+    async def changed(self) -> None:
+        await self.told.wait()
+        self.told = trio.Event()
+
+    def tell(self) -> None:
+        self.told.set()
 
 
 @pytest.fixture
@@ -220,6 +232,39 @@ async def test_a_ksk_that_the_ds_names_or_may_name_stays(
         parent.away = False
         await custodian.request(DeactivateKsk("ksk_1"))
         assert statuses(custodian)["ksk_1"] is KskStatus.INACTIVE
+
+
+async def test_a_ds_that_changes_is_seen_at_once(world: World, parent: FakeParent, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        for named in (True, False):
+            parent.rdatas = (ds_rdata(LAB, custodian.ring.ksks[0].rdata),) if named else ()
+            parent.tell()
+            await trio.sleep(0.1)
+            assert custodian.status.ksks[0].ds_named == named
+        refusal = await refused(custodian, DisableSigning())
+        assert (refusal.code, "caches may hold it until" in refusal.message) == (commands.IN_PARENT, True)
+
+
+async def test_a_ds_seen_while_the_parent_is_asked_counts(
+    world: World, parent: FakeParent, autojump_clock: MockClock
+) -> None:
+    async with world.life() as custodian, trio.open_nursery() as nursery:
+        await trio.sleep(1)
+        refusals: list[RequestRefusedError] = []
+
+        async def ask() -> None:
+            refusals.append(await refused(custodian, DisableSigning()))
+
+        parent.latency = 10.0  # of what was read before the DS was there
+        nursery.start_soon(ask)
+        await trio.sleep(1)
+        parent.latency = 0.0
+        parent.rdatas = (ds_rdata(LAB, custodian.ring.ksks[0].rdata),)
+        parent.tell()
+        await trio.sleep(1)
+        assert custodian.status.ksks[0].ds_named
+        await trio.sleep(10)
+        assert [refusal.code for refusal in refusals] == [commands.IN_PARENT]
 
 
 async def test_force_passes_over_the_parent(world: World, parent: FakeParent, autojump_clock: MockClock) -> None:

@@ -45,6 +45,10 @@ class OwnParent:
         )
         return ParentDs(rdatas, self.ttl, ceil(self._world.now()))
 
+    async def changed(self) -> None:
+        """As `Parent.changed`."""
+        await trio.sleep_forever()
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:

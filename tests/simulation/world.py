@@ -302,6 +302,10 @@ class World:
         rdatas = tuple(ds_rdata(origin, rdata) for rdata in sorted(self.named))
         return ParentDs(rdatas, self.plan.ds_ttl, ceil(self.now()))
 
+    async def changed(self) -> None:
+        """As `Parent.changed`."""
+        await trio.sleep_forever()
+
     # --- the process
 
     async def run_lives(self) -> None:

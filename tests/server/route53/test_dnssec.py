@@ -177,6 +177,40 @@ async def test_a_key_that_the_parent_names_stays(api: Api) -> None:
     assert (code, "caches may hold it until" in message) == ("KeySigningKeyInParentDSRecord", True)
 
 
+async def test_a_ds_that_came_and_went_is_in_caches_still(api: Api) -> None:
+    """Nobody asked for anything while it was there, and no look at the parent was due."""
+    parent_id, zone_id = await api.create("example"), await api.create()
+
+    async def record(action: str, rrtype: str, value: str) -> None:
+        told = {"Name": "lab.example", "Type": rrtype, "TTL": 300, "ResourceRecords": [{"Value": value}]}
+        batch = {"Changes": [{"Action": action, "ResourceRecordSet": told}]}
+        await api("change_resource_record_sets", HostedZoneId=parent_id, ChangeBatch=batch)
+
+    made = await create_ksk(api, zone_id)
+    await api("enable_hosted_zone_dnssec", HostedZoneId=zone_id)
+    await signed(api, "lab.example")
+    await record("CREATE", "NS", "ns1.test")
+    await record("CREATE", "DS", made["KeySigningKey"]["DSRecord"])
+    await record("DELETE", "DS", made["KeySigningKey"]["DSRecord"])
+    code, _, message = await api.error("disable_hosted_zone_dnssec", HostedZoneId=zone_id)
+    assert (code, "caches may hold it until" in message) == ("KeySigningKeyInParentDSRecord", True)
+
+
+async def test_a_ds_that_came_and_went_in_a_file_is_in_caches_still(api: Api) -> None:
+    zone_id = await api.create("lab.file.example")
+    made = await create_ksk(api, zone_id)
+    await api("enable_hosted_zone_dnssec", HostedZoneId=zone_id)
+    await signed(api, "lab.file.example")
+    config = api.hosting.hosted[wire_name("file.example")].config
+    assert config.file is not None
+    without = config.file.read_text()
+    for text in (f"{without}lab 300 NS ns1.test.\nlab 300 DS {made['KeySigningKey']['DSRecord']}\n", without):
+        config.file.write_text(text)
+        assert [load.reason for load in await api.hosting.load([config])] == [None]
+    code, _, message = await api.error("disable_hosted_zone_dnssec", HostedZoneId=zone_id)
+    assert (code, "caches may hold it until" in message) == ("KeySigningKeyInParentDSRecord", True)
+
+
 async def test_a_key_that_the_kms_refuses_needs_action(api: Api) -> None:
     zone_id = await api.create()
     arn = await api.key()
