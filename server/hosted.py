@@ -51,6 +51,7 @@ from zones.recordsets.model import (
 )
 from zones.recordsets.naming import NameSpellingError, from_text, normalised, order
 from zones.recordsets.store import RecordStore
+from zones.recordsets.values import ValueRefusedError
 from zones.zone import TYPE_NS, Node, Zone
 
 NS_TTL, SOA_TTL = 172_800, 900
@@ -127,14 +128,18 @@ class HostedZones:
             record_set_count=2,
         )
         initial = _initial_record_sets(apex, name_servers)
+        try:
+            compiled = Compiled.of(apex, initial)
+        except ValueRefusedError as error:
+            raise ZoneRequestError(INVALID_NAME, f"No SOA record can be made for {apex}: {error}") from None
         with trio.CancelScope(shield=True):
             async with self._creating:
                 served = self._hosting.hosted.get(from_text(apex))
                 if served is not None and served.config.file is not None:
                     raise ZoneRequestError(NAME_TAKEN, f"The zone {apex} is loaded from {served.config.file}.")
-                zone = await self._blocking(lambda: self._records.create(zone, initial, change))
+                # What can fail comes first: a zone that is stored is answered.
                 ring = await self._blocking(lambda: self._services.store.load_ring(from_text(apex)))
-                compiled = Compiled.of(apex, initial)
+                zone = await self._blocking(lambda: self._records.create(zone, initial, change))
                 kept = self._host(
                     zone,
                     compiled,
