@@ -23,6 +23,8 @@ def parse_xml(body: bytes, namespace: str) -> Element:
     except expat.ExpatError as error:
         where = f"lineNumber: {error.lineno}; columnNumber: {error.offset + 1}"
         raise _malformed(f"{where}; {expat.ErrorString(error.code)}") from None
+    except (LookupError, ValueError):
+        raise _malformed("its encoding is not supported") from None
     return reader.builder.close()
 
 
