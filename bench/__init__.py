@@ -6,7 +6,7 @@
     workloads  what is asked: a table, one row each
     servers    how each server is configured and started: a table, one row each
     process    children on one core, their CPU time, their end
-    load       the generator (`load.c`) and what it reports
+    load       the generator (`generator/`, in C) and what it reports
     check      are the answers right: rcode, RRSIGs, denial
     limit      signatures a second in a bare loop
     rounds     the measurement

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -41,6 +41,10 @@ class LoadResult:
     p99_us: float
     slowest_us: float
     rcodes: dict[str, int]
+    intervals: list[int] = field(default_factory=list)
+    """Answers in each whole interval of the measured time, where intervals were asked for."""
+    beside: LoadResult | None = None
+    """The flow beside it, where there was one."""
 
     @property
     def per_second(self) -> float:
@@ -59,7 +63,10 @@ class LoadResult:
 
 def parse_result(line: str) -> LoadResult:
     """The generator's last line. Raises `ValueError` or `TypeError` where it is something else."""
-    return LoadResult(**json.loads(line))
+    values = json.loads(line)
+    if beside := values.pop("beside", None):
+        return LoadResult(**values, beside=LoadResult(**beside))
+    return LoadResult(**values)
 
 
 def run_load(

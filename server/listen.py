@@ -38,6 +38,7 @@ def bind(address: Address) -> Pair:
     udp, tcp = _bound_to_free_port(address) if address.port == 0 else _bound_pair(address)
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         udp.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+    tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its connections inherit it
     tcp.listen(512)
     return Pair(Address(address.host, udp.getsockname()[1]), udp, tcp)
 

@@ -1,10 +1,13 @@
-"""DNS over TCP (RFC 7766): over real loopback sockets, and over streams in memory where time is virtual."""
+"""DNS over TCP (RFC 7766): over loopback sockets, and over local ones where time is virtual."""
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from pathlib import Path
 
 import dns.message
 import pytest
@@ -16,7 +19,7 @@ from server.answer import Via, respond
 from server.framing import Deframer, frame
 from server.hot import Responder
 from server.memo import Memo
-from server.tcp import Limits, _connection, serve_tcp
+from server.tcp import Limits, serve_tcp
 from tests.lab import NOW, query, served
 
 _ZONE = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\n" + "".join(
@@ -59,6 +62,9 @@ class Server:
 
     async def connect(self) -> trio.SocketStream:
         return await trio.open_tcp_stream(*self._address[:2])
+
+    async def connect_with(self, sock: trio.socket.SocketType) -> None:
+        await sock.connect(self._address)
 
 
 @pytest.fixture
@@ -142,57 +148,113 @@ async def test_one_connection_too_many_waits_for_a_place(server: Server) -> None
         assert await read(third, 1) == [expected(wire)]
 
 
-# Time, which is virtual here
-
-
-async def hold(stream: Stream) -> float:
-    """Serve one connection to its end; how many seconds that took."""
-    places, place = trio.CapacityLimiter(1), object()
-    await places.acquire_on_behalf_of(place)
-    started = trio.current_time()
-    await _connection(stream, responder(), clock, _IDLE, places, place)  # type: ignore[arg-type]
-    assert places.borrowed_tokens == 0
-    return trio.current_time() - started
-
-
-async def test_a_client_that_says_nothing_is_let_go(autojump_clock: trio.testing.MockClock) -> None:
-    ours, theirs = trio.testing.memory_stream_pair()
-    assert await hold(ours) == _IDLE
-    assert await theirs.receive_some() == b""
-
-
-async def test_a_client_that_dribbles_is_idle(autojump_clock: trio.testing.MockClock) -> None:
-    ours, theirs = trio.testing.memory_stream_pair()
-
-    async def dribble() -> None:
-        with pytest.raises(trio.BrokenResourceError):
-            for octet in frame(query("www.lab.example", "A")):
-                await theirs.send_all(bytes([octet]))
-                await trio.sleep(1)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(dribble)
-        assert await hold(ours) == _IDLE
-
-
-async def test_each_query_renews_the_time(autojump_clock: trio.testing.MockClock) -> None:
-    ours, theirs = trio.testing.memory_stream_pair()
+async def test_without_sockets_left_it_tries_again(server: Server) -> None:
     wire = query("www.lab.example", "A")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with trio.socket.socket() as client:
+        async with await server.connect() as stream:
+            await stream.send_all(frame(wire))
+            await read(stream, 1)  # so the server is up, and needs nothing more than a socket for a client
+            await stream.send_eof()
+            assert await stream.receive_some() == b""
+        lowest_free = os.dup(client.fileno())
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+        try:
+            await server.connect_with(client)
+            await client.send(frame(wire))
+            with trio.move_on_after(0.05) as waited:
+                await client.recv(1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert waited.cancelled_caught
+        assert await read(trio.SocketStream(client), 1) == [expected(wire)]
 
-    async def ask() -> None:
+
+async def test_a_client_that_takes_no_answers_holds_up_nobody(server: Server) -> None:
+    wire = query("big.lab.example", "TXT")
+    async with await server.connect() as greedy, await server.connect() as other:
+        await greedy.send_all(frame(wire) * 400)
+        await other.send_all(frame(wire))
+        assert await read(other, 1) == [expected(wire)]
+        assert await read(greedy, 400) == [expected(wire)] * 400
+
+
+async def test_its_end_is_the_end_of_all_connections() -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        sock.listen()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_tcp, sock, responder(), clock, Limits())
+            stream = await Server(sock).connect()
+            await stream.send_all(frame(query("www.lab.example", "A")))
+            await read(stream, 1)
+            nursery.cancel_scope.cancel()
+        async with stream:
+            assert await stream.receive_some() == b""
+
+
+# Time, which is virtual here. Local sockets move octets at once, so that time never jumps while some are under way.
+
+
+Connect = Callable[[], Awaitable[trio.SocketStream]]
+
+
+@pytest.fixture
+async def local(nursery: trio.Nursery, tmp_path: Path) -> AsyncIterator[Connect]:
+    """A server for one client at a time: how to connect to it."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "socket"))
+        sock.setblocking(False)
+        sock.listen()
+        nursery.start_soon(serve_tcp, sock, responder(), clock, Limits(connections=1, idle=_IDLE))
+        yield partial(trio.open_unix_socket, tmp_path / "socket")
+        nursery.cancel_scope.cancel()
+
+
+async def until_closed(stream: trio.SocketStream) -> float:
+    """The time at which the server closes."""
+    assert await stream.receive_some() == b""
+    return trio.current_time()
+
+
+async def test_a_client_that_says_nothing_is_let_go(local: Connect, autojump_clock: trio.testing.MockClock) -> None:
+    started = trio.current_time()
+    async with await local() as stream:
+        assert await until_closed(stream) == started + _IDLE
+
+
+async def test_a_client_that_dribbles_is_idle(local: Connect, autojump_clock: trio.testing.MockClock) -> None:
+    started = trio.current_time()
+    async with await local() as stream, trio.open_nursery() as nursery:
+
+        async def dribble() -> None:
+            with pytest.raises(trio.BrokenResourceError):
+                for octet in frame(query("www.lab.example", "A")):
+                    await stream.send_all(bytes([octet]))
+                    await trio.sleep(3)
+
+        nursery.start_soon(dribble)
+        assert await until_closed(stream) == started + _IDLE
+
+
+async def test_each_query_renews_the_time(local: Connect, autojump_clock: trio.testing.MockClock) -> None:
+    started = trio.current_time()
+    wire = query("www.lab.example", "A")
+    async with await local() as stream:
         for _ in range(3):
             await trio.sleep(_IDLE - 1)
-            await theirs.send_all(frame(wire))
-            assert await read(theirs, 1) == [expected(wire)]
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ask)
-        assert await hold(ours) == 3 * (_IDLE - 1) + _IDLE
+            await stream.send_all(frame(wire))
+            assert await read(stream, 1) == [expected(wire)]
+        assert await until_closed(stream) == started + 3 * (_IDLE - 1) + _IDLE
 
 
-async def test_a_client_that_takes_no_answers_is_let_go(autojump_clock: trio.testing.MockClock) -> None:
-    ours, theirs = trio.testing.lockstep_stream_pair()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(theirs.send_all, frame(query("www.lab.example", "A")) * 100))
-        assert await hold(ours) == _IDLE
-        nursery.cancel_scope.cancel()
+async def test_a_client_that_takes_no_answers_is_let_go(local: Connect, autojump_clock: trio.testing.MockClock) -> None:
+    started = trio.current_time()
+    wire = query("big.lab.example", "TXT")
+    async with await local() as greedy, await local() as next_one:
+        await greedy.send_all(frame(wire) * 100)
+        await next_one.send_all(frame(wire))
+        assert await read(next_one, 1) == [expected(wire)]
+        assert trio.current_time() == started + _IDLE
