@@ -20,8 +20,11 @@ class Choice(RRset):
 
     __slots__ = ()
 
-    def at(self, origin: bytes, owner: bytes, now: int) -> RRset:
-        """The RRset that is answered at `now` (seconds since the epoch)."""
+    def at(self, origin: bytes, owner: bytes, now: int, path: bytes = b"") -> RRset:
+        """The RRset that is answered at `now` (seconds since the epoch).
+
+        `path` tells a choice that is the option of another one from that one: each is drawn by itself.
+        """
         raise NotImplementedError
 
 
@@ -38,13 +41,14 @@ class Weighted(Choice):
         super().__init__(rrsets[0].type, max(rrset.ttl for rrset in rrsets), list(rdatas), canonical)
         self.options = tuple(options)
 
-    def at(self, origin: bytes, owner: bytes, now: int) -> RRset:
+    def at(self, origin: bytes, owner: bytes, now: int, path: bytes = b"") -> RRset:
         """As `Choice.at`."""
-        drawn = _hash(self, origin, owner, now) % sum(weight for weight, _ in self.options)
-        for weight, rrset in self.options:
+        drawn = _hash(self, origin, owner, now, path) % sum(weight for weight, _ in self.options)
+        for number, (weight, rrset) in enumerate(self.options):
             drawn -= weight
             if drawn < 0:
-                return rrset.at(origin, owner, now) if isinstance(rrset, Choice) else rrset
+                further = path + number.to_bytes(2)
+                return rrset.at(origin, owner, now, further) if isinstance(rrset, Choice) else rrset
         raise AssertionError("the weights' sum is over each drawn number")
 
     def with_ttl(self, ttl: int) -> RRset:
@@ -62,10 +66,10 @@ class Multivalue(Choice):
         super().__init__(rrtype, ttl, [rdata for rdata, _ in values], [canonical for _, canonical in values])
         self.values = tuple(values)
 
-    def at(self, origin: bytes, owner: bytes, now: int) -> RRset:
+    def at(self, origin: bytes, owner: bytes, now: int, path: bytes = b"") -> RRset:
         """As `Choice.at`."""
         # A record's rank depends on what it says, not on where it stands.
-        ranked = sorted(self.values, key=lambda value: _hash(self, origin, owner, now, value[1]))[:MOST_VALUES]
+        ranked = sorted(self.values, key=lambda value: _hash(self, origin, owner, now, path + value[1]))[:MOST_VALUES]
         return RRset(self.type, self.ttl, [rdata for rdata, _ in ranked], [canonical for _, canonical in ranked])
 
     def with_ttl(self, ttl: int) -> RRset:
@@ -73,6 +77,6 @@ class Multivalue(Choice):
         return Multivalue(self.type, ttl, self.values)
 
 
-def _hash(choice: Choice, origin: bytes, owner: bytes, now: int, rdata: bytes = b"") -> int:
-    seed = b"".join((origin, owner, choice.type.to_bytes(2), now.to_bytes(8), rdata))
+def _hash(choice: Choice, origin: bytes, owner: bytes, now: int, what: bytes) -> int:
+    seed = b"".join((origin, owner, choice.type.to_bytes(2), now.to_bytes(8), what))
     return int.from_bytes(blake2b(seed, digest_size=8).digest())

@@ -8,6 +8,7 @@ import pytest
 
 from zones.recordsets.batch import Applied, apply_changes, moved_serial, touched_names
 from zones.recordsets.model import (
+    MOST_ALIASES_IN_A_ROW,
     Action,
     AliasTarget,
     Change,
@@ -278,6 +279,15 @@ def test_an_alias_may_target_an_alias_but_not_in_a_circle() -> None:
         apply(*circle)
     made_with_its_target = [alias("x.lab.example", "y.lab.example"), create("y.lab.example", "A", "192.0.2.1")]
     assert apply(*made_with_its_target).added == 2
+
+
+def test_aliases_lead_on_to_a_limit() -> None:
+    chain = [create("a0.lab.example", "A", "192.0.2.1")]
+    chain += [alias(f"a{n + 1}.lab.example", f"a{n}.lab.example") for n in range(900)]
+    assert apply(*chain[: MOST_ALIASES_IN_A_ROW + 1]).added == MOST_ALIASES_IN_A_ROW + 1
+    with pytest.raises(InvalidChangeBatchError) as refused:
+        apply(*chain)
+    assert len(refused.value.messages) == 900 - MOST_ALIASES_IN_A_ROW
 
 
 def where(action: str = "CREATE", identifier: str = "null", rrtype: str = "A") -> str:

@@ -19,7 +19,7 @@ from tests.lab import NOW, anchor, ask, query, signed, wire_name
 from tests.validator import judge
 from tests.zones.test_contents import compare
 from zones.recordsets.compiled import Compiled
-from zones.recordsets.model import AliasTarget, RecordSet
+from zones.recordsets.model import MOST_ALIASES_IN_A_ROW, AliasTarget, RecordSet
 from zones.zoneset import ZoneSet
 
 APEX = "lab.example."
@@ -201,3 +201,42 @@ def test_changed_name_by_name_it_is_as_compiled_from_scratch(made: list[dict[str
         zone = zone.with_nodes(replaced)
         stored.update(batch)
         compare(zone, Compiled.of(APEX, [r for group in stored.values() for r in group]).zone())
+
+
+def lead_on(name: str, target: str, identifier: str) -> RecordSet:
+    return RecordSet(name, "A", set_identifier=identifier, weight=1, alias=AliasTarget("Z", target))
+
+
+def test_a_choice_within_a_choice_is_drawn_by_itself() -> None:
+    values = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]
+    held = [SOA, NS, *(weighted(f"{n // 2}.lab.example.", value, 1) for n, value in enumerate(values))]
+    held += [lead_on("x.lab.example.", f"{n}.lab.example.", str(n)) for n in range(2)]
+    seen = over_time(signed(Compiled.of(APEX, held).zone()), "x.lab.example.", 400)
+    assert set(seen) == {one(value) for value in values}
+    assert min(seen.values()) > 60
+
+
+def test_weighted_aliases_that_lead_on_without_end_cost_no_more_than_a_limit() -> None:
+    held = [SOA, NS, RecordSet("0.lab.example.", "A", 60, ("192.0.2.1",))]
+    held += [
+        lead_on(f"{n + 1}.lab.example.", f"{n}.lab.example.", str(option)) for n in range(30) for option in range(3)
+    ]
+    zone = Compiled.of(APEX, held).zone()  # 3 ** 30 ways
+    assert answered(signed(zone), "1.lab.example.", NOW) == one("192.0.2.1")
+    assert answered(signed(zone), "30.lab.example.", NOW) == one("192.0.2.1")
+
+
+def test_aliases_beyond_the_limit_have_nothing() -> None:
+    held = [SOA, NS, RecordSet("0.lab.example.", "A", 60, ("192.0.2.1",))]
+    held += [alias(f"{n + 1}.lab.example.", f"{n}.lab.example.") for n in range(2000)]
+    zoneset = signed(Compiled.of(APEX, held).zone())
+    assert answered(zoneset, f"{MOST_ALIASES_IN_A_ROW}.lab.example.", NOW) == one("192.0.2.1")
+    assert answered(zoneset, f"{MOST_ALIASES_IN_A_ROW + 1}.lab.example.", NOW) == one()
+
+
+def test_what_is_drawn_does_not_depend_on_the_order_in_which_it_was_stored() -> None:
+    ways = [weighted("w.lab.example.", f"192.0.2.{n}", 1) for n in range(4)]
+    one_way, other_way = (signed(Compiled.of(APEX, [SOA, NS, *group]).zone()) for group in (ways, ways[::-1]))
+    for second in range(20):
+        now = NOW + second
+        assert answered(one_way, "w.lab.example.", now) == answered(other_way, "w.lab.example.", now)

@@ -13,6 +13,7 @@ import msgspec
 
 from zones.recordsets.check import check_input, is_same, normalised_change, value_problems
 from zones.recordsets.model import (
+    MOST_ALIASES_IN_A_ROW,
     MOST_CHANGES,
     MOST_CHARACTERS,
     MOST_WITH_ONE_NAME,
@@ -229,18 +230,21 @@ class _Batch:
         if alias.hosted_zone_id != self.zone_id or not _is_within(alias.dns_name, self.apex):
             yield f"{targets}, but the alias target name does not lie within the target zone"
             yield f"{targets}, but that target was not found"
-        elif not self._leads_somewhere(alias.dns_name, made.type, {made.name}):
+        elif not self._leads_somewhere(made):
             yield f"{targets}, but that target was not found"
 
-    def _leads_somewhere(self, name: str, rrtype: str, passed: set[str]) -> bool:
-        """Whether records of the type are found at the name, or along its own aliases, without going in a circle."""
-        if name in passed:
-            return False
-        group = [record_set for record_set in self._held(name).values() if record_set.type == rrtype]
-        return any(
-            record_set.alias is None or self._leads_somewhere(record_set.alias.dns_name, rrtype, passed | {name})
-            for record_set in group
-        )
+    def _leads_somewhere(self, made: RecordSet) -> bool:
+        """Whether records of its type are found along aliases, few enough of them, without going in a circle."""
+        passed = {made.name}
+        group = [made]
+        for _ in range(MOST_ALIASES_IN_A_ROW):
+            targets = {record_set.alias.dns_name for record_set in group if record_set.alias is not None} - passed
+            passed |= targets
+            found = [one for name in sorted(targets) for one in self._held(name).values() if one.type == made.type]
+            if any(record_set.alias is None for record_set in found):
+                return True
+            group = found
+        return False
 
     def outcome(self) -> Applied:
         """What it comes to, with the SOA's serial moved."""

@@ -1,14 +1,15 @@
 """The record sets of a zone compiled for answering, in a form that changes cheaply.
 
 Each name's record sets become RRsets; those of one name and type with a routing policy become one `Choice`, and an
-alias has what its target has. An alias whose target is gone, or that goes in a circle, has nothing: its name exists all
-the same. TTLs over one week are answered as one week, so that signing can begin at any time.
+alias has what its target has. An alias whose target is gone, or that goes in a circle or too far, has nothing: its name
+exists all the same. TTLs over one week are answered as one week, so that signing can begin at any time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
 from typing import NamedTuple
 
 import dns.rdatatype
@@ -16,7 +17,7 @@ import dns.rdatatype
 from zones.choice import MOST_VALUES, Multivalue, Weighted
 from zones.contents import Contents
 from zones.persistent import changed
-from zones.recordsets.model import RecordSet
+from zones.recordsets.model import MOST_ALIASES_IN_A_ROW, MOST_FOLLOWED, RecordSet
 from zones.recordsets.naming import from_text
 from zones.recordsets.values import Rdata, rdata_of
 from zones.zone import TYPE_DS, TYPE_NS, Node, RRset, Zone
@@ -114,6 +115,8 @@ def sources_of(record_sets: Sequence[RecordSet]) -> Sources:
 
 def _source_of(group: Sequence[RecordSet]) -> Source:
     """What the record sets of one name and type come to."""
+    # In an order that does not depend on how they came here: which one is drawn goes by it.
+    group = sorted(group, key=lambda record_set: record_set.set_identifier or "")
     first = group[0]
     if first.multivalue:
         rrtype, ttl, values = _values(group)
@@ -157,7 +160,7 @@ def _resolved(owner: bytes, sources: Sources, lookup: Lookup) -> dict[int, RRset
     """The RRsets that a name is answered with."""
     found = {}
     for rrtype, source in sources.items():
-        rrset = _rrset(source, rrtype, lookup, frozenset((owner,)))
+        rrset = _rrset(source, rrtype, lookup, frozenset((owner,)), count(1))
         if rrset is not None:
             found[rrtype] = rrset
     if TYPE_DS in found and TYPE_NS not in found:
@@ -165,14 +168,17 @@ def _resolved(owner: bytes, sources: Sources, lookup: Lookup) -> dict[int, RRset
     return found
 
 
-def _rrset(source: Source | None, rrtype: int, lookup: Lookup, passed: frozenset[bytes]) -> RRset | None:
+def _rrset(
+    source: Source | None, rrtype: int, lookup: Lookup, passed: frozenset[bytes], followed: Iterator[int]
+) -> RRset | None:
+    """What a source is answered with. `followed` counts the aliases, over all that is answered in its place."""
     if isinstance(source, Target):
-        if source.name in passed:
+        if source.name in passed or len(passed) > MOST_ALIASES_IN_A_ROW or next(followed) > MOST_FOLLOWED:
             return None
-        return _rrset(lookup(source.name, rrtype), rrtype, lookup, passed | {source.name})
+        return _rrset(lookup(source.name, rrtype), rrtype, lookup, passed | {source.name}, followed)
     if not isinstance(source, Weights):
         return source
-    options = [(weight, _rrset(option, rrtype, lookup, passed)) for weight, option in source.options]
+    options = [(weight, _rrset(option, rrtype, lookup, passed, followed)) for weight, option in source.options]
     there = [(weight, rrset) for weight, rrset in options if rrset is not None]
     if len(there) > 1:
         return Weighted(there)

@@ -20,6 +20,12 @@ MOST_IN_A_SET = 400
 """Values in one record set."""
 MOST_WITH_ONE_NAME = 100
 """Record sets of one name and type, each with its set identifier."""
+MOST_ALIASES_IN_A_ROW = 32
+"""Aliases from a name to the records that it is answered with."""
+MOST_FOLLOWED = 1000
+"""Aliases that are followed for one name and type, where weighted ones lead on to weighted ones; further ones have
+nothing.
+"""
 MOST_MULTIVALUE = 8
 """Record sets that one multivalue answer holds."""
 MAXIMUM_TTL = 0x7FFFFFFF
