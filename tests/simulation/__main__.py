@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,9 @@ def main(*, years: int, seed: int, jobs: int, days: int, results: Path, replay: 
     with 1 if there was any.
     """
     console = Console(width=None if sys.stdout.isatty() else 120)
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # so that the processes of the pool end too
     if replay is not None:
         found = objections(msgspec.json.decode(replay.read(), type=Plan))
         console.print("\n".join(found) or "nothing to object to")
