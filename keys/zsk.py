@@ -24,16 +24,21 @@ _ORDINARY = ec.ECDSA(hashes.SHA256())
 class ZoneSigner:
     """One ZSK, able to sign. Its repr names the key tag and nothing of the private key."""
 
-    __slots__ = ("_sign", "key_tag", "public_key", "rdata")
+    __slots__ = ("_private_key", "_sign", "key_tag", "public_key", "rdata")
 
     def __init__(self, private_key: ec.EllipticCurvePrivateKey) -> None:
         self.public_key = raw_public_key(private_key.public_key())
         self.rdata = dnskey_rdata(FLAG_ZSK, self.public_key)
         self.key_tag = key_tag(self.rdata)
+        self._private_key = private_key
         self._sign = private_key.sign
 
     def __repr__(self) -> str:
         return f"<ZoneSigner key tag {self.key_tag}>"
+
+    def private_key(self) -> bytes:
+        """Its private key as PKCS #8 DER: for who answers with it in another process, and nobody else."""
+        return _as_der(self._private_key)
 
     def sign(self, data: bytes) -> bytes:
         """The signature over `data` as r‖s, 64 bytes (RFC 6605 §4)."""
@@ -46,7 +51,11 @@ class ZoneSigner:
 
 def generate_private_key() -> bytes:
     """A new P-256 private key as PKCS #8 DER. Handed in where keys are made, so that a test can hand in another."""
-    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+    return _as_der(ec.generate_private_key(ec.SECP256R1()))
+
+
+def _as_der(private_key: ec.EllipticCurvePrivateKey) -> bytes:
+    return private_key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 

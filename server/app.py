@@ -46,6 +46,7 @@ from server.route53.serving import point_clients, serve_route53, tls_context
 from server.running import Running
 from server.statedir import StateDir, open_state
 from server.tcp import Limits, serve_tcp
+from server.traffic import Traffic
 from server.udp import serve_udp
 
 CONCURRENT_SIGNATURES = 32
@@ -125,7 +126,7 @@ async def _serve(
         memo = Memo()
         responder = Responder(lambda: hosting.zoneset, memo, config.udp_size)
         _answer(config, sockets.pairs, responder, nursery)
-        metrics.register(registry, running.status, responder, memo)
+        metrics.register(registry, running.status, partial(Traffic.of, responder, memo))
         exposition = partial(metrics.exposition, registry)
         if sockets.watched is not None:
             await nursery.start(serve_http, watching_app(running, exposition), sockets.watched)

@@ -17,9 +17,8 @@ from prometheus_client.registry import Collector
 
 from keys.ring import KskStatus, ZskPhase
 from keys.status import Condition, ZoneStatus
-from server.hot import Responder
-from server.memo import Memo
 from server.operations import ServerStatus, server_level, zone_level
+from server.traffic import Traffic
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -66,19 +65,18 @@ class ServerCollector(Collector):
 class TrafficCollector(Collector):
     """What was answered, and what the caches did for it."""
 
-    def __init__(self, responder: Responder, memo: Memo) -> None:
-        self._responder = responder
-        self._memo = memo
+    def __init__(self, traffic: Callable[[], Traffic]) -> None:
+        self._traffic = traffic
 
     def collect(self) -> Iterator[Metric]:
         """As prometheus_client asks."""
-        return traffic_metrics(self._responder, self._memo)
+        return traffic_metrics(self._traffic())
 
 
-def register(registry: CollectorRegistry, status: Callable[[], ServerStatus], responder: Responder, memo: Memo) -> None:
+def register(registry: CollectorRegistry, status: Callable[[], ServerStatus], traffic: Callable[[], Traffic]) -> None:
     """Have the registry ask for everything but KMS calls (`KmsMeter`), the process's own metrics with them."""
     registry.register(ServerCollector(status))
-    registry.register(TrafficCollector(responder, memo))
+    registry.register(TrafficCollector(traffic))
     ProcessCollector(registry=registry)
 
 
@@ -188,16 +186,14 @@ def _key_metrics(zones: list[ZoneStatus], now: int) -> Iterator[Metric]:
     yield phases
 
 
-def traffic_metrics(responder: Responder, memo: Memo) -> Iterator[Metric]:
+def traffic_metrics(traffic: Traffic) -> Iterator[Metric]:
     """Queries by what came of them, and the caches."""
     queries = CounterMetricFamily(
         "signwright_queries",
         'Queries by transport and by the RCODE in the header of the response; "none" got no response',
         labels=("transport", "rcode"),
     )
-    hot = responder.datagrams_seen - sum(responder.udp_rcodes)
-    udp = [responder.udp_rcodes[0] + hot, *responder.udp_rcodes[1:]]
-    for transport, counts in (("udp", udp), ("tcp", responder.tcp_rcodes)):
+    for transport, counts in (("udp", traffic.udp), ("tcp", traffic.tcp)):
         for rcode, count in enumerate(counts[:-1]):
             if count or rcode == dns.rcode.NOERROR:
                 queries.add_metric((transport, dns.rcode.to_text(dns.rcode.Rcode.make(rcode))), count)
@@ -206,16 +202,16 @@ def traffic_metrics(responder: Responder, memo: Memo) -> Iterator[Metric]:
     hits = CounterMetricFamily(
         "signwright_hot_queries", "Queries over UDP that were answered NOERROR from the cache of whole responses"
     )
-    hits.add_metric((), hot)
+    hits.add_metric((), traffic.hot)
     yield hits
     stored = CounterMetricFamily(
         "signwright_cache_stored", "What was made and stored, since the cache did not have it", labels=("cache",)
     )
     entries = GaugeMetricFamily("signwright_cache_entries", "What the cache holds", labels=("cache",))
-    for name in ("packets", "stream_packets", "answers", "denials", "chain_denials", "signatures", "gaps"):
-        cache = getattr(memo, name)
-        stored.add_metric((name,), cache.stored)
-        entries.add_metric((name,), len(cache))
+    for name, count in traffic.stored.items():
+        stored.add_metric((name,), count)
+    for name, count in traffic.entries.items():
+        entries.add_metric((name,), count)
     yield stored
     yield entries
 

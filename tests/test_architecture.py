@@ -20,6 +20,7 @@ PURE = {
     " recordsets/model recordsets/naming recordsets/values recordsets/check recordsets/batch"
     " recordsets/compiled",
     "server": "wire edns answer compose memo framing hot fresh_denial addresses"
+    " traffic worker/messages worker/values worker/updates"
     " route53/errors route53/model route53/xml route53/requests route53/constraints route53/throttle",
 }
 IMPURE = {"time", "random", "secrets", "socket", "trio", "os", "datetime", "pathlib", "io", "threading", "subprocess"}

@@ -101,6 +101,27 @@ def changed(mapping: Mapping[bytes, V], changes: Mapping[bytes, V | None]) -> Ma
     return small
 
 
+def differing(one: Mapping[bytes, V], other: Mapping[bytes, V]) -> Iterator[tuple[bytes, V | None, V | None]]:
+    """Each key that has another value in `other` than in `one`, with both, None where there is none.
+
+    Values are compared by identity, and so are the parts that a mapping shares with what it was made from.
+    """
+    if one is other:
+        return
+    if isinstance(one, Buckets) and isinstance(other, Buckets):
+        for mine, theirs in zip(one._buckets, other._buckets, strict=True):
+            if mine is not theirs:
+                yield from differing(mine, theirs)
+        return
+    for key, value in one.items():
+        if key not in other:
+            yield key, value, None
+    for key, value in other.items():
+        before = one.get(key)
+        if before is not value:
+            yield key, before, value
+
+
 class SortedMap(Generic[K, V]):
     """A mapping in the order of its keys, cut into blocks."""
 

@@ -87,6 +87,15 @@ class Node:
         self.bitmap = type_bitmap({*rrsets, *extra_types})
         """The type bitmap of its NSEC record, NSEC and RRSIG not forgotten where the zone is signed."""
 
+    @classmethod
+    def of_bitmap(
+        cls, rrsets: Mapping[int, RRset], bitmap: bytes, *, is_cut: bool, glue: Glue, sibling_glue: Glue
+    ) -> Node:
+        """The node whose bitmap is known already."""
+        made = cls.__new__(cls)
+        made.rrsets, made.bitmap, made.is_cut, made.glue, made.sibling_glue = rrsets, bitmap, is_cut, glue, sibling_glue
+        return made
+
 
 class Zone:
     """One zone. Made by `zones.load` or `zones.build`."""

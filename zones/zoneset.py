@@ -26,6 +26,14 @@ class ServedZone(NamedTuple):
     """The seconds since the epoch from and until which its DNSKEY RRset has a valid RRSIG; until 0: never."""
 
 
+def signed_with(served: ServedZone, keys: ZoneKeys | None) -> ServedZone:
+    """The zone with these keys."""
+    signatures = keys.keyset.signatures if keys is not None else ()
+    valid_from = min((s.inception for s in signatures), default=0)
+    valid_until = max((s.expiration for s in signatures), default=0)
+    return served._replace(keys=keys, valid_from=valid_from, valid_until=valid_until)
+
+
 class ZoneSet:
     """The zones by origin. Every change gives a new set; what it does not touch is shared."""
 
@@ -84,10 +92,7 @@ class ZoneSet:
         current = self._served.get(origin)
         if current is None or not current.zone.signed:
             return self
-        signatures = keys.keyset.signatures if keys is not None else ()
-        valid_from = min((s.inception for s in signatures), default=0)
-        valid_until = max((s.expiration for s in signatures), default=0)
-        return self._with(origin, current._replace(keys=keys, valid_from=valid_from, valid_until=valid_until))
+        return self._with(origin, signed_with(current, keys))
 
     def _with(self, origin: bytes, served: ServedZone) -> ZoneSet:
         return ZoneSet({**self._served, origin: served})._linked(origin)._relinked(origin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import dns.message
@@ -20,6 +21,7 @@ from server.hot import Responder
 from server.memo import Memo
 from server.metrics import KmsMeter, exposition, register
 from server.operations import ServerStatus, ZoneReport
+from server.traffic import Traffic
 from tests.lab import NOW as LAB_NOW
 from tests.lab import signed
 from tests.server.key_history import DAY, START, history
@@ -72,7 +74,7 @@ def metrics_of(status: ServerStatus, responder: Responder | None = None, memo: M
     registry = CollectorRegistry()
     KmsMeter(registry)("Sign", "ok", 0.004)
     memo = memo or Memo()
-    register(registry, lambda: status, responder or Responder(ZoneSet, memo), memo)
+    register(registry, lambda: status, partial(Traffic.of, responder or Responder(ZoneSet, memo), memo))
     return read(exposition(registry))
 
 
@@ -231,3 +233,22 @@ def test_the_alert_rules_ask_for_metrics_and_labels_that_there_are() -> None:
         used = set(re.findall(r"\$labels\.(\w+)", alert)) - {"instance"}  # Prometheus adds that one
         for name in re.findall(r"\b(?:signwright|dnssec)_\w+", alert.partition("annotations:")[0]):
             assert used <= labels[name], alert
+
+
+def test_the_traffic_of_several_processes_is_their_sum() -> None:
+    zoneset = signed(parse_zone("@ 1 SOA ns h 1 2 3 4 5\n@ 1 NS ns.elsewhere.test.\n", "lab.example."))
+    each = []
+    for count in (1, 3):
+        memo = Memo()
+        responder = Responder(lambda: zoneset, memo)
+        for _ in range(count):
+            responder.datagrams([dns.message.make_query("lab.example.", "SOA").to_wire(), b""], LAB_NOW)
+            responder.messages([b""], LAB_NOW)
+        each.append(Traffic.of(responder, memo))
+    total = each[0] + each[1] + Traffic()
+    assert (total.udp[0], total.udp[-1], total.tcp[-1]) == (4, 4, 4)
+    assert total.hot == sum(one.hot for one in each) >= 1
+    assert total.stored == {name: each[0].stored[name] + each[1].stored[name] for name in each[0].stored}
+    assert total.entries == {name: each[0].entries[name] + each[1].entries[name] for name in each[0].entries}
+    assert total.entries["answers"] == 2
+    assert (total.past().stored, total.past().entries) == (total.stored, {})

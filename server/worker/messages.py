@@ -1,0 +1,154 @@
+"""What crosses the stream between the control process and a worker, as msgpack (msgspec); each message is one value.
+
+To a worker: `Hello`, then again and again what makes the next set of zones out of the present one, and `Commit`, at
+which all of it takes effect at once. From a worker: `Acknowledged`, and every second `Counted`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from keys.keyset import SignedKeyset
+from keys.model import Policy
+from server.traffic import Traffic
+
+PROTOCOL = 1
+"""Raised with every change to the classes below that an older program would misread."""
+
+
+class PlainRRset(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=0):
+    """An RRset (`zones.zone.RRset`)."""
+
+    rrtype: int
+    ttl: int
+    rdatas: tuple[bytes, ...]
+    """As they are answered."""
+    canonical: tuple[bytes, ...] | None
+    """As they are signed; `None` where that is `rdatas` in canonical order."""
+
+
+class WeightedRRset(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
+    """As `zones.choice.Weighted`."""
+
+    options: tuple[tuple[int, PlainRRset | WeightedRRset | MultivalueRRset], ...]
+
+
+class MultivalueRRset(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
+    """As `zones.choice.Multivalue`."""
+
+    rrtype: int
+    ttl: int
+    values: tuple[tuple[bytes, bytes], ...]
+
+
+AnyRRset = PlainRRset | WeightedRRset | MultivalueRRset
+Addresses = tuple[tuple[bytes, AnyRRset], ...]
+"""As `zones.zone.Glue`."""
+
+
+class NodeValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is at one name (`zones.zone.Node`)."""
+
+    owner: bytes
+    bitmap: bytes
+    rrsets: tuple[AnyRRset, ...]
+    is_cut: bool = False
+    glue: Addresses = ()
+    sibling_glue: Addresses = ()
+
+
+class KeysValue(msgspec.Struct, frozen=True, array_like=True):
+    """As `keys.keyset.ZoneKeys`. Its repr says nothing of the private keys."""
+
+    keyset: SignedKeyset
+    signers: tuple[tuple[int, bytes], ...]
+    """Since when each ZSK signs, and its private key (PKCS #8 DER)."""
+    policy: Policy
+    delegation: tuple[bytes, ...]
+
+    def __repr__(self) -> str:
+        return f"<KeysValue of {self.keyset.owner!r}, {len(self.signers)} ZSKs>"
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """The first message to a worker: how it is to answer."""
+
+    protocol: int
+    udp_size: int
+    connections: int
+    idle: float
+
+
+class ZoneBegun(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """`Nodes` that follow are of this zone, up to the next `ZoneBegun` or `Commit`."""
+
+    origin: bytes
+    signed: bool
+    denial: str
+    fresh: bool
+    """Whether it begins without nodes, and without keys; else with those that it has."""
+
+
+class Nodes(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
+    """Names of the zone that was begun which have other nodes from now on, and names that are gone."""
+
+    nodes: tuple[NodeValue, ...]
+    gone: tuple[bytes, ...] = ()
+
+
+class ZoneGone(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """The zone is answered no more."""
+
+    origin: bytes
+
+
+class KeysReplaced(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """What signs a zone from now on."""
+
+    origin: bytes
+    keys: KeysValue | None
+
+
+class Commit(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """All that came since the last one takes effect."""
+
+    version: int
+
+
+ToWorker = Hello | ZoneBegun | Nodes | ZoneGone | KeysReplaced | Commit
+
+
+class Acknowledged(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """Every answer from now on is of this version, or of a later one."""
+
+    version: int
+
+
+class Counted(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """What the worker has done since it was started."""
+
+    traffic: Traffic
+    cpu: float
+    """Seconds of processor time."""
+
+
+FromWorker = Acknowledged | Counted
+
+_encoder = msgspec.msgpack.Encoder()
+_to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
+
+
+def encode(message: ToWorker | FromWorker) -> bytes:
+    """The message as octets."""
+    return _encoder.encode(message)
+
+
+def decode_to_worker(octets: bytes) -> ToWorker:
+    """A message to a worker. Raises `msgspec.DecodeError` (a `ValidationError` among them)."""
+    return _to_worker.decode(octets)
+
+
+def decode_from_worker(octets: bytes) -> FromWorker:
+    """A message from a worker. Raises likewise."""
+    return _from_worker.decode(octets)

@@ -1,0 +1,158 @@
+"""From one set of zones to the next: as messages, and back.
+
+Two sets that follow each other share what has not changed, down to the nodes of a zone (`zones.persistent`), so most of
+the difference is found by identity, and whoever replaces a set of zones needn't say what is new in it. A zone that was
+loaded again shares nothing: there, nodes are compared by what they hold. So a small change to a large zone is a small
+update, whatever way it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from server.worker.messages import (
+    Commit,
+    Hello,
+    KeysReplaced,
+    Nodes,
+    NodeValue,
+    ToWorker,
+    ZoneBegun,
+    ZoneGone,
+)
+from server.worker.values import keys_of, keys_value, node_of, node_value
+from zones.choice import Choice
+from zones.persistent import differing, persistent
+from zones.zone import Denial, Node, RRset, Zone
+from zones.zoneset import ServedZone, ZoneSet, signed_with
+
+NODES_A_MESSAGE = 512
+"""So that neither side is busy for long with one message."""
+
+
+def updates(before: ZoneSet, after: ZoneSet) -> Iterator[ToWorker]:
+    """What makes `after` out of `before`, but for the `Commit`."""
+    for origin in before:
+        if after.get(origin) is None:
+            yield ZoneGone(origin)
+    for origin in after:
+        old, new = before.get(origin), after.get(origin)
+        if new is None or new is old:
+            continue
+        yield from _zone_updates(old.zone if old is not None else None, new.zone)
+        if new.keys is not (old.keys if old is not None else None):
+            yield KeysReplaced(origin, keys_value(new.keys) if new.keys is not None else None)
+
+
+def _zone_updates(before: Zone | None, after: Zone) -> Iterator[ToWorker]:
+    if before is after:
+        return
+    yield ZoneBegun(after.origin, after.signed, after.denial.value, fresh=before is None)
+    nodes: list[NodeValue] = []
+    gone: list[bytes] = []
+    for owner, old, new in differing(before.nodes if before is not None else {}, after.nodes):
+        if new is None:
+            gone.append(owner)
+        elif old is None or not _alike(old, new):
+            nodes.append(node_value(owner, new))
+        if len(nodes) + len(gone) >= NODES_A_MESSAGE:
+            yield Nodes(tuple(nodes), tuple(gone))
+            nodes, gone = [], []
+    if nodes or gone:
+        yield Nodes(tuple(nodes), tuple(gone))
+
+
+def _alike(one: Node, other: Node) -> bool:
+    return (
+        one.bitmap == other.bitmap
+        and one.is_cut == other.is_cut
+        and one.rrsets.keys() == other.rrsets.keys()
+        and all(_same(rrset, other.rrsets[rrtype]) for rrtype, rrset in one.rrsets.items())
+        and _same_addresses(one.glue, other.glue)
+        and _same_addresses(one.sibling_glue, other.sibling_glue)
+    )
+
+
+def _same(one: RRset, other: RRset) -> bool:
+    if one is other:
+        return True
+    if isinstance(one, Choice) or isinstance(other, Choice):
+        return False  # the same choice made again: to send it once more does no harm
+    return one.ttl == other.ttl and one.records == other.records and one.canonical == other.canonical
+
+
+def _same_addresses(one: tuple[tuple[bytes, RRset], ...], other: tuple[tuple[bytes, RRset], ...]) -> bool:
+    return len(one) == len(other) and all(
+        mine == theirs and _same(rrset, another) for (mine, rrset), (theirs, another) in zip(one, other, strict=True)
+    )
+
+
+class Follower:
+    """Makes sets of zones out of messages."""
+
+    def __init__(self) -> None:
+        self.zoneset = ZoneSet()
+        """As it was committed last."""
+        self._served: dict[bytes, ServedZone] = {}
+        self._begun: ZoneBegun | None = None
+        self._nodes: dict[bytes, Node] = {}
+        """Of a zone that begins fresh."""
+
+    def follow(self, message: ToWorker) -> int | None:
+        """Take a message; the version that `zoneset` is now, where it was a `Commit`.
+
+        Raises `ValueError` for what can't follow what came before.
+        """
+        match message:
+            case Nodes():
+                self._take_nodes({value.owner: node_of(value) for value in message.nodes}, message.gone)
+                return None
+            case Hello():
+                raise ValueError("a second greeting")
+        self._end_zone()
+        match message:
+            case ZoneBegun():
+                self._begin_zone(message)
+            case ZoneGone(origin):
+                self._served.pop(origin, None)
+            case KeysReplaced(origin, keys):
+                if origin not in self._served:
+                    raise ValueError("keys of a zone that is not there")
+                self._served[origin] = signed_with(self._served[origin], keys_of(keys) if keys is not None else None)
+            case Commit(version):
+                self.zoneset = ZoneSet(self._served)
+                return version
+        return None
+
+    def _begin_zone(self, begun: ZoneBegun) -> None:
+        self._begun, self._nodes = begun, {}
+        served = self._served.get(begun.origin)
+        if begun.fresh:
+            return
+        if served is None:
+            raise ValueError("a change to a zone that is not there")
+        zone = served.zone
+        if (zone.signed, zone.denial.value) != (begun.signed, begun.denial):
+            zone = Zone(zone.origin, zone.nodes, signed=begun.signed, denial=Denial(begun.denial))
+            self._served[begun.origin] = served._replace(zone=zone, loaded=zone)
+
+    def _take_nodes(self, nodes: Mapping[bytes, Node], gone: tuple[bytes, ...]) -> None:
+        begun = self._begun
+        if begun is None:
+            raise ValueError("nodes of no zone")
+        if begun.fresh:
+            self._nodes.update(nodes)
+            return
+        served = self._served[begun.origin]
+        zone = served.zone.with_nodes({**nodes, **dict.fromkeys(gone)})
+        self._served[begun.origin] = served._replace(zone=zone, loaded=zone)
+
+    def _end_zone(self) -> None:
+        begun, self._begun = self._begun, None
+        if begun is None or not begun.fresh:
+            return
+        if begun.origin not in self._nodes:
+            raise ValueError("a zone without an apex")
+        zone = Zone(begun.origin, persistent(self._nodes), signed=begun.signed, denial=Denial(begun.denial))
+        self._served[begun.origin] = ServedZone(zone, None, zone)
+        self._nodes = {}
