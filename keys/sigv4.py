@@ -206,6 +206,9 @@ class _Resigner(SigV4Auth):  # type: ignore[misc]  # botocore has no types
 
 
 def _sign_again(received: Received, claim: _Claim, signed: Mapping[str, list[str]], secret: str) -> str:
+    if not received.path.startswith("/"):
+        # Anything else would run into the host of the URL below.
+        raise SignatureRefusedError(Refusal.INVALID, "The request target is not a path and a query.")
     target = received.path + ("?" + received.query if received.query else "")
     # Any host will do in this URL: the one signed is the Host header.
     request = AWSRequest(received.method, "http://host" + target, data=received.body)

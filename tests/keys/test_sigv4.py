@@ -190,3 +190,8 @@ def test_an_authorization_header_that_cannot_be_read(authorization: str) -> None
 @pytest.mark.parametrize("date", [None, "yesterday", "2015-08-30T12:36:00Z", ""])
 def test_a_timestamp_that_cannot_be_read(date: str | None) -> None:
     assert refusal(edited(signed(), x_amz_date=date)) is Refusal.INCOMPLETE
+
+
+@pytest.mark.parametrize("path", ["@[", "*", "http://other/[", "#", ""])
+def test_a_request_target_that_is_no_path(path: str) -> None:
+    assert refusal(signed()._replace(path=path)) is Refusal.INVALID
