@@ -187,16 +187,20 @@ class HostedZones:
         change = self._new_change("")
         async with self._changing(zone_id) as kept:
             hosted, custodian = kept.hosted, kept.hosted.custodian
-            if custodian is not None and (custodian.ring.ksks or custodian.ring.signing):
+            # What is stored counts: a custodian that has yet to read it knows of nothing.
+            ring = await self._blocking(lambda: self._services.store.load_ring(hosted.origin))
+            if ring is not None and (ring.ksks or ring.signing):
                 raise ZoneRequestError(
                     NOT_EMPTY, "The specified hosted zone contains DNSSEC Key Signing Keys and so cannot be deleted."
                 )
-            # Its custodian must not store anything for a zone that is gone.
+            # Its custodian must not store anything for a zone that is gone, nor may a reload start another one.
             self._hosting.dismiss(hosted)
+            hosted.config = msgspec.structs.replace(hosted.config, signed=False)
             try:
                 await self._blocking(lambda: self._records.delete(zone_id, change))
             except (ZoneRequestError, StateError):
                 if custodian is not None:
+                    hosted.config = msgspec.structs.replace(hosted.config, signed=True)
                     await self._hosting.start_custodian(hosted)
                 raise
             del self._kept[zone_id]

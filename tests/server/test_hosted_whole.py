@@ -6,10 +6,13 @@ from pathlib import Path
 
 import dns.rcode
 import pytest
+import trio
 from trio.testing import MockClock
 
+from keys.commands import CreateKsk
 from keys.store import StateUnavailable
 from tests.keys.world import KillableStore, World
+from tests.lab import wire_name
 from tests.server.test_hosted import running
 from zones.recordsets.model import ZoneRequestError
 
@@ -54,3 +57,39 @@ async def test_a_zone_that_can_not_be_answered_now_is_not_stored(
         assert await process.zones.zones(None, 5) == ()
         zone = await process.create()
         assert (await process.zones.zone(zone.id)).name == "lab.example."
+
+
+async def test_a_zone_whose_keys_are_not_read_yet_is_not_deleted(
+    world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(world) as process:
+        zone = await process.create()
+        custodian = await process.zones.custodian(zone.id)
+        await custodian.request(CreateKsk("main", await process.key(zone)))
+        await trio.sleep(60)
+
+    def fail(*_: object) -> None:
+        raise StateUnavailable("the disk is failing")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(KillableStore, "load_ring", fail)
+        async with running(world) as process:
+            failing.undo()
+            assert not (await process.zones.custodian(zone.id)).ring.ksks
+            with pytest.raises(ZoneRequestError, match="contains DNSSEC Key Signing Keys"):
+                await process.zones.delete_zone(zone.id)
+
+
+async def test_a_reload_while_a_zone_is_deleted_gives_it_no_custodian(world: World, autojump_clock: MockClock) -> None:
+    async with running(world) as process:
+        zone = await process.create()
+        await process.zones.custodian(zone.id)
+        hosted = process.hosting.hosted[wire_name("lab.example")]
+        world.slow = 1.0  # whatever blocks takes a second
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(process.zones.delete_zone, zone.id)
+            for _ in range(30):
+                await trio.sleep(0.1)
+                await process.hosting.sign()
+        assert not process.hosting.hosted
+        assert hosted.custodian is None
