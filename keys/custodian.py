@@ -256,9 +256,8 @@ class Custodian:
         # Only a person can say that the clock is right, and only where it seems not to be.
         unsure = self._clock_wrong != isinstance(command, TrustClock)
         if self._frozen or unsure or not self._loaded:
-            raise RequestRefusedError(
-                WRONG_SIGNING, f"The keys can't be changed now: {self._problem or 'there is no reason to'}."
-            )
+            reason = self._problem or ("nothing is wrong with the clock" if self._loaded else "they are not read yet")
+            raise RequestRefusedError(WRONG_SIGNING, f"The keys can't be changed now: {reason}.")
         if self._stuck is not None:
             raise self._stuck
 

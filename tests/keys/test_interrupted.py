@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from keys.commands import ActivateKsk, StartRollover
+from keys.commands import ActivateKsk, RequestRefusedError, StartRollover, TrustClock
 from keys.model import HOUR, Policy
 from keys.ring import Ring
 from keys.status import Condition
@@ -97,3 +97,9 @@ async def test_a_request_that_was_overtaken_is_refused_and_the_next_one_is_not(
         mark = custodian.ring.revision
         await custodian.observe_ttl(77)
         assert custodian.ring.revision == mark + 1
+
+
+async def test_a_clock_that_is_right_needs_no_trust(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        with pytest.raises(RequestRefusedError, match=r"now: nothing is wrong with the clock\.$"):
+            await custodian.request(TrustClock())
