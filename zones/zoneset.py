@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from keys.ds import ds_rdata
@@ -152,5 +153,9 @@ def delegation_signers(keys: ZoneKeys) -> tuple[bytes, ...]:
 
 def trust_anchors(keys: ZoneKeys) -> tuple[bytes, ...]:
     """The DS rdatas of all KSKs in the DNSKEY RRset."""
-    owner = keys.keyset.owner
-    return tuple(ds_rdata(owner, rdata) for rdata in keys.keyset.rdatas if int.from_bytes(rdata[:2]) == FLAG_KSK)
+    return _trust_anchors(keys.keyset.owner, keys.keyset.rdatas)
+
+
+@lru_cache(maxsize=1 << 14)  # asked for all zones whenever one has changed
+def _trust_anchors(owner: bytes, rdatas: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return tuple(ds_rdata(owner, rdata) for rdata in rdatas if int.from_bytes(rdata[:2]) == FLAG_KSK)
