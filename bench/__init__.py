@@ -11,4 +11,5 @@
     limit      signatures a second in a bare loop
     rounds     the measurement
     report     medians, ratios, the table, the JSON file
+    api/       the Route 53 API: changes under load, listings, many zones (`scripts/api-speed`)
 """

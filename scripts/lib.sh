@@ -42,3 +42,12 @@ environment() {
     fi
     printf '%s\n' "$stamp" >"$dir/.stamp"
 }
+
+# load_generator: build build/bench/load, where something in bench/generator is newer.
+load_generator() {
+    load=build/bench/load
+    if [ ! -x $load ] || [ -n "$(find bench/generator -newer $load)" ]; then
+        mkdir -p build/bench
+        gcc -std=gnu11 -O2 -Wall -Wextra -o $load.new bench/generator/*.c && mv $load.new $load
+    fi
+}

@@ -26,6 +26,7 @@
 
 enum { PATIENCE = 256, /* idle rounds before the generator sleeps */ BESIDE_LANES = 1, BESIDE_WINDOW = 256 };
 static const uint64_t TAIL = 50000000;
+static const long NAP = 20000; /* nanoseconds, which the kernel makes 50 µs longer */
 
 static struct {
     double warm, seconds;
@@ -63,6 +64,9 @@ static void doze(void) {
     poll(polls, flow.lane_count, 1);
 }
 
+/* At a rate, the core is left to others between two queries. */
+static void nap(void) { clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = NAP}, NULL); }
+
 static bool is_over(void) { return flow.one_pass && flow.sent_in_all == flow.queries.count && !waiting(&flow); }
 
 static void load_until(uint64_t until) {
@@ -81,7 +85,8 @@ static void load_until(uint64_t until) {
         if (!moved) flow.counts.idle += now - before;
         before = now;
         idle = moved ? 0 : idle + 1;
-        if (idle >= PATIENCE && flow.rate <= 0 && !options.beside) doze();
+        if (flow.rate > 0 && !options.beside && idle) nap();
+        else if (idle >= PATIENCE && flow.rate <= 0 && !options.beside) doze();
     }
 }
 

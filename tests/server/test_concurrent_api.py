@@ -207,7 +207,7 @@ def test_sigkill_loses_no_answered_change_and_leaves_no_half(folder: Path, answe
                 attempted.add(batch)
                 try:
                     write(client, zone, batch)
-                except BotoCoreError:  # the connection broke, or nobody listens any more
+                except (BotoCoreError, KeyError):  # nobody listens any more, or an answer ended behind its headers
                     return
                 answered.add(batch)
 
