@@ -10,6 +10,10 @@
     check      are the answers right: rcode, RRSIGs, denial
     limit      signatures a second in a bare loop
     rounds     the measurement
-    report     medians, ratios, the table, the JSON file
+    run        all rounds of all workloads
+    report     medians, ratios, the tables, the JSON file
+    targets    what is to be reached: a table, one row each
+    plot       the targets as a picture
+    documents  tables and picture in docs/
     api/       the Route 53 API: changes under load, listings, many zones (`scripts/api-speed`)
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +17,6 @@ class LoadOptions:
     seconds: float = 3.0
     window: int = 192
     """Queries outstanding at most. So many small packets fit into a socket's buffer of the kernel's default size."""
-    rate: float = 0.0
-    """Queries a second; 0: as many as are answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,11 @@ class LoadResult:
         return self.bytes / self.answers if self.answers else 0.0
 
     @property
+    def evenness(self) -> float:
+        """The least of the intervals over their mean; 0 where there are none."""
+        return min(self.intervals) * len(self.intervals) / max(sum(self.intervals), 1) if self.intervals else 0.0
+
+    @property
     def loss(self) -> float:
         """Share of the queries that had no answer in time."""
         return self.lost / self.sent if self.sent else 0.0
@@ -74,16 +77,14 @@ def run_load(
     core: int,
     port: int,
     queries: Path,
-    varying: list[str],
-    options: LoadOptions,
+    options: Sequence[str],
     at_edge: Callable[[], None],
 ) -> LoadResult:
     """Load 127.0.0.1:`port`; call `at_edge` as the measured time begins and again as it ends, under load both times.
 
     Raises `RuntimeError` with the generator's words when it fails.
     """
-    command = ["taskset", "-c", str(core), str(generator), "-b", str(options.warm), "-s", str(options.seconds)]
-    command += ["-w", str(options.window), "-r", str(options.rate), *varying, "127.0.0.1", str(port), str(queries)]
+    command = ["taskset", "-c", str(core), str(generator), *options, "127.0.0.1", str(port), str(queries)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stderr
         try:

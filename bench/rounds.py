@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,16 @@ from bench.check import Checked, WrongAnswerError, check_answers
 from bench.load import LoadOptions, LoadResult, run_load
 from bench.process import TICKS, Child, core_times
 from bench.servers import Server, Site
-from bench.workloads import Workload, framed, query
+from bench.workloads import WORKLOADS, Load, Workload, framed, query
 from bench.zone import ORIGIN, ZoneFiles
 
 SERVER_CORE = 0
 LOAD_CORE = 1
 READY_WITHIN = 120.0
+STEADY_SECONDS = 6.0
+"""Least time of a round in which every signature rolls."""
+BESIDE_RATE = 1000
+"""Hot queries a second beside a first pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Round:
     """Share in which the host ran something else on the server's core."""
     foreign: float
     """Share in which other processes worked on the server's core."""
+    rate: float = 0.0
+    """Queries a second where they came at a rate, 0 where as many came as were answered."""
 
     @property
     def cpu_us(self) -> float:
@@ -76,7 +83,7 @@ class Bench:
     seed: int
 
     @contextmanager
-    def start(self, servers: Sequence[Server], told: Callable[[str], None]) -> Iterator[list[Running]]:
+    def start(self, servers: Iterable[Server], told: Callable[[str], None]) -> Iterator[list[Running]]:
         """Start servers one after another, each until it answers; all are ended at the end.
 
         Raises `RuntimeError` with its last words where one does not come up.
@@ -85,8 +92,8 @@ class Bench:
             running = []
             for server in servers:
                 told(server.title)
-                site = Site(self.directory / server.name, _free_port(), self.zone)
-                site.directory.mkdir()
+                directory = Path(tempfile.mkdtemp(dir=self.directory, prefix=f"{server.name}-"))
+                site = Site(directory, _free_port(), self.zone)
                 command = server.set_up(site)
                 log = site.directory / "log"
                 child = stack.enter_context(Child(command, core=SERVER_CORE, cwd=Path.cwd(), log=log))
@@ -94,10 +101,11 @@ class Bench:
                 running.append(Running(server, child, site.port))
             yield running
 
-    def write_queries(self, workload: Workload) -> Path:
+    def queries(self, workload: Workload) -> Path:
         """The generator's input for a workload."""
         path = self.directory / f"{workload.name}.queries"
-        path.write_bytes(framed(workload.messages(self.zone.names, self.seed)))
+        if not path.exists():
+            path.write_bytes(framed(workload.messages(self.zone.names, self.seed)))
         return path
 
     def check(self, running: Running, workload: Workload, count: int) -> Checked:
@@ -107,8 +115,20 @@ class Bench:
         except WrongAnswerError as error:
             raise WrongAnswerError(f"{running.server.title}, {workload.title}: {error}") from None
 
-    def round(self, running: Running, workload: Workload, number: int, queries: Path) -> Round:
+    def round(self, running: Running, workload: Workload, number: int, rate: float = 0.0) -> Round:
         """Measure one round. Raises `RuntimeError` where the server died or the generator failed."""
+        if workload.load is Load.FIRST:
+            with self.start([running.server], lambda _: None) as (fresh,):
+                beside = self.queries(WORKLOADS["hot"])
+                hot = WORKLOADS["hot"].generator_options(self.options.window)
+                self._load(fresh, beside, ["-b", "0", "-s", "10", *hot, "-p"], lambda: None)
+                timing = ["-b", "0", "-s", str(READY_WITHIN), "-B", str(beside), "-R", str(BESIDE_RATE)]
+                return self._round(fresh, workload, number, timing, 0.0)
+        seconds = max(self.options.seconds, STEADY_SECONDS) if workload.load is Load.STEADY else self.options.seconds
+        timing = ["-b", str(self.options.warm), "-s", str(seconds), "-r", str(rate)]
+        return self._round(running, workload, number, timing, rate)
+
+    def _round(self, running: Running, workload: Workload, number: int, timing: Sequence[str], rate: float) -> Round:
         pids = running.child.pids()
         edges: list[tuple[float, float, int, int, int, int]] = []
 
@@ -117,11 +137,8 @@ class Bench:
             used = running.child.cpu_seconds(pids)
             edges.append((time.monotonic(), used, core.work, core.interrupts, core.steal, core.idle))
 
-        load = run_load(
-            self.generator, LOAD_CORE, running.port, queries, workload.generator_options(), self.options, at_edge
-        )
-        if not running.child.alive:
-            raise RuntimeError(f"{running.server.title} died: {running.child.last_words()}")
+        options = [*timing, *workload.generator_options(self.options.window)]
+        load = self._load(running, self.queries(workload), options, at_edge)
         elapsed, used, work, interrupts, steal, idle = (after - before for before, after in zip(*edges, strict=True))
         total = max(work + interrupts + steal + idle, 1)
         return Round(
@@ -130,7 +147,14 @@ class Bench:
             busy=(work + interrupts) / max(total - steal, 1),
             steal=steal / total,
             foreign=max(0.0, (work / TICKS - used) / elapsed),
+            rate=rate,
         )  # fmt: skip
+
+    def _load(self, running: Running, queries: Path, options: Sequence[str], at_edge: Callable[[], None]) -> LoadResult:
+        result = run_load(self.generator, LOAD_CORE, running.port, queries, options, at_edge)
+        if not running.child.alive:
+            raise RuntimeError(f"{running.server.title} died: {running.child.last_words()}")
+        return result
 
 
 def wait_until_ready(server: Server, child: Child, port: int) -> None:

@@ -1,7 +1,8 @@
 """How each server is configured and started: each is a row of `SERVERS`.
 
 All are alike in what matters: one thread that answers UDP (the core is one), no additional or authority data that was
-not asked for, no rate limits, no logging of queries, and otherwise the defaults of Debian's packages.
+not asked for, no rate limits, room for 200 TCP connections, no logging of queries, and otherwise the defaults of
+Debian's packages.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def nsd(site: Site) -> list[str]:
 server:
     ip-address: 127.0.0.1@{site.port}
     server-count: 1
+    tcp-count: 200
     username: ""
     database: ""
     zonesdir: "{site.directory}"
@@ -127,6 +129,7 @@ options {{
     listen-on port {site.port} {{ 127.0.0.1; }};
     listen-on-v6 {{ none; }};
     recursion no;
+    tcp-clients 200;
     minimal-responses yes;
     notify no;
     dnssec-validation no;
@@ -159,6 +162,7 @@ local-port={site.port}
 socket-dir={site.directory}
 receiver-threads=1
 distributor-threads=1
+max-tcp-connections=200
 signing-threads=1
 daemon=no
 guardian=no
@@ -182,7 +186,17 @@ def signwright_nsec(site: Site) -> list[str]:
     return _signwright(site, "nsec")
 
 
-def _signwright(site: Site, denial: str) -> list[str]:
+def signwright_windows(site: Site) -> list[str]:
+    policy = """
+[policy]
+window = "4s"
+slot = "2s"
+refresh = "2s"
+"""
+    return _signwright(site, "compact", policy)
+
+
+def _signwright(site: Site, denial: str, extra: str = "") -> list[str]:
     config = site.write(
         "signwright.toml",
         f"""
@@ -194,7 +208,7 @@ emulator = "127.0.0.1:0"
 
 [route53]
 listen = false
-
+{extra}
 [[zones]]
 file = "{site.zone.plain}"
 origin = "{ORIGIN}"
@@ -241,6 +255,7 @@ SERVERS = {
     for server in (
         Server("signwright", "Signwright, compact", signwright, _own_version, live=True),
         Server("signwright-nsec", "Signwright, NSEC", signwright_nsec, _own_version, live=True),
+        Server("signwright-windows", "Signwright, windows of 4 s", signwright_windows, _own_version, live=True),
         Server("nsd", "NSD, pre-signed", nsd, _asked("nsd", "-v")),
         Server("knot", "Knot, pre-signed", knot, _asked("knotd", "-V")),
         Server("knot-onlinesign", "Knot, onlinesign", knot_onlinesign, _asked("knotd", "-V"), live=True),

@@ -23,6 +23,11 @@ UNIQUE_LABEL = "a" * 12
 UNIQUE_LABEL_AT = 13
 """Its offset in the message: behind the header and the label's length."""
 UDP_SIZE = 1232
+ONCE_CONNECTIONS = 16
+"""Connections at one time, each for one query: fewer than any server's default limit."""
+FIRST_WINDOW = 64
+"""Queries outstanding while every answer is new: those beside them wait for so many answers in the socket's buffer."""
+INTERVAL_MS = 100
 
 
 class Expect(Enum):
@@ -41,6 +46,29 @@ class Edns(Enum):
     UNKNOWN = "DO and an unknown option"
 
 
+class Transport(Enum):
+    """How queries travel: the generator's name for it."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    """Eight connections that stay, with queries pipelined."""
+    ONCE = "once"
+    """A connection for each query."""
+
+
+class Load(Enum):
+    """How hard they come."""
+
+    PEAK = "peak"
+    """As many as are answered."""
+    PACED = "paced"
+    """At one rate for all servers: half of what the slowest answers."""
+    FIRST = "first"
+    """Each once, to a server that was just started, while hot queries come at a low rate beside them."""
+    STEADY = "steady"
+    """As `PEAK`, for longer, with the answers counted for every tenth of a second."""
+
+
 Question = tuple[str, str]
 
 
@@ -56,6 +84,10 @@ class Workload:
     edns: Edns = Edns.DO
     spell: bool = False
     """Whether the names' case varies at random (draft-vixie-dnsext-dns0x20)."""
+    transport: Transport = Transport.UDP
+    load: Load = Load.PEAK
+    servers: Sequence[str] = ("signwright", "nsd")
+    """The servers for which there is a target, or that one compares with."""
 
     @property
     def fresh(self) -> bool:
@@ -71,10 +103,18 @@ class Workload:
         """The queries for a zone of so many names; the same ones for the same seed."""
         return [query(owner, rdtype, self.edns) for owner, rdtype in self.questions(names, Random(seed))]
 
-    def generator_options(self) -> list[str]:
-        """Options of the load generator."""
-        options = ["-u", str(UNIQUE_LABEL_AT)] if self.fresh else []
-        return options + (["-c"] if self.spell else [])
+    def generator_options(self, window: int) -> list[str]:
+        """Options of the load generator; `window` is how many queries are outstanding at most, over UDP and TCP."""
+        sockets = {Transport.UDP: 4, Transport.TCP: 8, Transport.ONCE: ONCE_CONNECTIONS}[self.transport]
+        if self.transport is Transport.ONCE:
+            window = sockets
+        elif self.load is Load.FIRST:
+            window = min(window, FIRST_WINDOW)
+        options = ["-m", self.transport.value, "-n", str(sockets), "-w", str(window - window % sockets)]
+        options += ["-u", str(UNIQUE_LABEL_AT)] if self.fresh else []
+        options += ["-c"] if self.spell else []
+        options += ["-p"] if self.load is Load.FIRST else []
+        return options + (["-i", str(INTERVAL_MS)] if self.load is Load.STEADY else [])
 
 
 def query(owner: str, rdtype: str, edns: Edns = Edns.DO) -> dns.message.QueryMessage:
@@ -115,21 +155,48 @@ def all_questions(names: int, dice: Random) -> list[Question]:
     return questions
 
 
+def first_questions(names: int, dice: Random) -> list[Question]:
+    """A question for every RRset of the zone but those that are hot (of the same dice), shuffled."""
+    hot = set(hot_questions(names, dice))
+    return [question for question in all_questions(names, dice) if question not in hot]
+
+
 def missing_questions(names: int, dice: Random) -> list[Question]:
     """One question, whose first label the generator replaces."""
     del names, dice
     return [(f"{UNIQUE_LABEL}.{ORIGIN}", "A")]
 
 
+_ALL = ("signwright", "nsd", "knot", "knot-onlinesign", "bind", "powerdns")
+_PEERS = ("signwright", "nsd", "knot", "bind", "powerdns")
+_DENIERS = ("signwright", "signwright-nsec", "nsd", "knot-onlinesign", "powerdns", "powerdns-narrow")
+
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload("hot", "hot set of 1,000 names, DO", hot_questions),
-        Workload("nxdomain", "random names that do not exist, each once, DO", missing_questions, Expect.NO_NAME),
+        Workload("hot", "hot set of 1,000 names, DO", hot_questions, servers=_ALL),
+        Workload(
+            "nxdomain", "random names that do not exist, each once, DO", missing_questions, Expect.NO_NAME,
+            servers=_DENIERS,
+        ),
+        Workload("first", "every RRset once, to a server just started, DO", first_questions, load=Load.FIRST,
+                 servers=("signwright",)),
         Workload("uniform", "every RRset of the zone in turn, shuffled, DO", all_questions),
         Workload("0x20", "hot set, upper and lower case at random, DO", hot_questions, spell=True),
         Workload("cookie", "hot set, DO and a client cookie", hot_questions, edns=Edns.COOKIE),
         Workload("options", "hot set, DO and an unknown EDNS option", hot_questions, edns=Edns.UNKNOWN),
         Workload("no-edns", "hot set without EDNS", hot_questions, edns=Edns.NONE),
+        Workload("latency", "hot set at half of the lower peak, DO", hot_questions, load=Load.PACED),
+        Workload(
+            "windows", "hot set while every signature rolls, DO", hot_questions, load=Load.STEADY,
+            servers=("signwright-windows", "nsd"),
+        ),
+        Workload(
+            "tcp", "hot set over TCP, pipelined, DO", hot_questions, transport=Transport.TCP, servers=_PEERS
+        ),
+        Workload(
+            "tcp-once", "hot set over TCP, a connection for each query, DO", hot_questions, transport=Transport.ONCE,
+            servers=_PEERS,
+        ),
     )
-}
+}  # fmt: skip

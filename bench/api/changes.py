@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from bench.api.served import PER_BATCH, Site, address, create_signed, udp_socket, upsert, validate_keys
-from bench.load import LoadOptions, LoadResult, run_load
+from bench.load import LoadResult, run_load
 from bench.rounds import LOAD_CORE
 from bench.workloads import framed, query
 
@@ -127,8 +127,8 @@ def measure(
 
 
 def _load(generator: Path, site: Site, queries: Path, rate: int, seconds: float, edge: Callable[[], Any]) -> LoadResult:
-    options = LoadOptions(warm=2.0, seconds=seconds, window=1024, rate=rate)
-    return run_load(generator, LOAD_CORE, site.port, queries, [], options, edge)
+    options = ["-b", "2", "-s", str(seconds), "-w", "1024", "-r", str(rate), "-z"]
+    return run_load(generator, LOAD_CORE, site.port, queries, options, edge)
 
 
 def _until_seen(sock: Any, name: str, value: str, since: float) -> int:

@@ -26,11 +26,12 @@
 
 enum { PATIENCE = 256, /* idle rounds before the generator sleeps */ BESIDE_LANES = 1, BESIDE_WINDOW = 256 };
 static const uint64_t TAIL = 50000000;
-static const long NAP = 20000; /* nanoseconds, which the kernel makes 50 µs longer */
+static const long NAP = 20000; /* nanoseconds, which the kernel makes 50 µs longer: too long to measure latencies */
 
 static struct {
     double warm, seconds;
     unsigned timeout_ms;
+    bool naps;
     const char *beside;
 } options = {.warm = 0.5, .seconds = 3, .timeout_ms = 500};
 
@@ -64,7 +65,7 @@ static void doze(void) {
     poll(polls, flow.lane_count, 1);
 }
 
-/* At a rate, the core is left to others between two queries. */
+/* The core is left to others while nothing is due. */
 static void nap(void) { clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = NAP}, NULL); }
 
 static bool is_over(void) { return flow.one_pass && flow.sent_in_all == flow.queries.count && !waiting(&flow); }
@@ -85,7 +86,7 @@ static void load_until(uint64_t until) {
         if (!moved) flow.counts.idle += now - before;
         before = now;
         idle = moved ? 0 : idle + 1;
-        if (flow.rate > 0 && !options.beside && idle) nap();
+        if (options.naps && idle) nap();
         else if (idle >= PATIENCE && flow.rate <= 0 && !options.beside) doze();
     }
 }
@@ -98,7 +99,7 @@ static const struct transport *transport_named(const char *name) {
 }
 
 static void read_options(int count, char **values) {
-    for (int option; (option = getopt(count, values, "m:b:s:r:w:n:t:u:cpi:B:R:")) != -1;) switch (option) {
+    for (int option; (option = getopt(count, values, "m:b:s:r:w:n:t:u:cpzi:B:R:")) != -1;) switch (option) {
         case 'm': flow.transport = transport_named(optarg); break;
         case 'b': options.warm = atof(optarg); break;
         case 's': options.seconds = atof(optarg); break;
@@ -109,6 +110,7 @@ static void read_options(int count, char **values) {
         case 'u': flow.queries.unique_at = (unsigned)atoi(optarg); break;
         case 'c': flow.queries.spell = true; break;
         case 'p': flow.one_pass = true; break;
+        case 'z': options.naps = true; break;
         case 'i': interval_length = (uint64_t)atoi(optarg) * 1000000; break;
         case 'B': options.beside = optarg; break;
         case 'R': beside.rate = atof(optarg); break;
@@ -116,7 +118,7 @@ static void read_options(int count, char **values) {
         }
     if (optind != count - 3)
         die("usage: load [-m udp|tcp|once] [-b warm-up s] [-s s] [-r queries/s] [-w window] [-n sockets] [-t time-out ms]"
-            " [-u offset of a unique label] [-c: case at random] [-p: each query once] [-i interval ms]"
+            " [-u offset of a unique label] [-c: case at random] [-p: each query once] [-z: naps] [-i interval ms]"
             " [-B queries beside] [-R their rate] ADDRESS PORT QUERIES");
     if (flow.lane_count < 1 || flow.lane_count > LANES || flow.window % flow.lane_count ||
         flow.window / flow.lane_count < 1 || flow.window / flow.lane_count > LANE_WINDOW)

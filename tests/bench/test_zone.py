@@ -8,7 +8,7 @@ import dns.message
 import dns.zone
 import pytest
 
-from bench.workloads import UNIQUE_LABEL, UNIQUE_LABEL_AT, WORKLOADS, Expect, Workload, framed
+from bench.workloads import UNIQUE_LABEL, UNIQUE_LABEL_AT, WORKLOADS, Expect, Transport, Workload, framed
 from bench.zone import ORIGIN, rrsets, zone_text
 
 NAMES = 300
@@ -56,6 +56,21 @@ def test_the_generator_writes_where_the_label_is() -> None:
     (message,) = WORKLOADS["nxdomain"].messages(NAMES, seed=1)
     wire = message.to_wire()
     assert wire[UNIQUE_LABEL_AT : UNIQUE_LABEL_AT + len(UNIQUE_LABEL)] == UNIQUE_LABEL.encode()
+
+
+@pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
+def test_a_window_is_divided_among_the_sockets(workload: Workload) -> None:
+    options = workload.generator_options(190)
+    sockets, window = (int(options[options.index(name) + 1]) for name in ("-n", "-w"))
+    assert 0 < window <= 190
+    assert window % sockets == 0
+    assert (window == sockets) == (workload.transport is Transport.ONCE)
+
+
+def test_first_queries_are_all_but_the_hot_ones() -> None:
+    hot, first, every = (WORKLOADS[name].questions(NAMES, Random(1)) for name in ("hot", "first", "uniform"))
+    assert not set(hot) & set(first)
+    assert set(hot) | set(first) == set(every)
 
 
 def test_the_same_seed_asks_the_same() -> None:
