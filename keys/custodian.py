@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from math import ceil
-from typing import TypeVar
 
 import trio
 
@@ -35,8 +34,6 @@ from keys.telling import Teller, entries
 
 Publish = Callable[[bytes, ZoneKeys | None], None]
 """Takes an origin and its keys to whoever answers; `None`: signing is disabled, and the zone is served unsigned."""
-
-T = TypeVar("T")
 
 _MOST_ACTIONS = 100
 """Actions in a row without a wait: more are a plan that goes in circles."""
@@ -63,6 +60,7 @@ class Custodian:
         self._policy = policy
         self._ksk_arn = ksk_arn
         self._services = services
+        self._blocking = services.run_blocking
         self._parent = parent
         self._performer = Performer(origin, services)
         self._ring = Ring(origin, "", signing=signing)
@@ -73,7 +71,7 @@ class Custodian:
         self._problem: str | None = None
         self._clock_wrong = self._frozen = self._loaded = False
         self._stuck: StateError | None = None
-        """The disk's trouble, while the loop waits for its end."""
+        """The disk's trouble, until it has ended."""
         self._changing_lock = trio.Lock()
         """Whoever holds it may change the ring."""
         self._performing: trio.CancelScope | None = None
@@ -264,12 +262,19 @@ class Custodian:
     @asynccontextmanager
     async def _changing(self) -> AsyncIterator[None]:
         """Have the ring to oneself. What asks the KMS gives way; what waits for the disk does not."""
-        if self._stuck is not None:
-            raise self._stuck
-        if self._performing is not None:
-            self._performing.cancel()
-        async with self._changing_lock:
+        acquired = False
+        while not acquired:
+            if self._stuck is not None:
+                raise self._stuck
+            if self._performing is not None:
+                self._performing.cancel()
+            with trio.move_on_after(1):  # then look again whether it is the disk that is waited for
+                await self._changing_lock.acquire()
+                acquired = True
+        try:
             yield
+        finally:
+            self._changing_lock.release()
 
     async def _apply(self, events: list[Event], why: str) -> None:
         """Evolve, save once, publish. Raises `StateError` and `UnsafeTransitionError`; then nothing changed."""
@@ -331,7 +336,7 @@ class Custodian:
                 attempts += 1
                 await self._state_failed(error, attempts)
             else:
-                self._problem = None
+                self._problem = self._stuck = None
                 return
 
     async def _save(self, ring: Ring, told: list[Entry], secrets: tuple[Secret, ...]) -> bool:
@@ -350,7 +355,7 @@ class Custodian:
                 attempts += 1
                 await self._state_failed(error, attempts)
             else:
-                self._problem = None
+                self._problem = self._stuck = None
                 return True
 
     async def _state_failed(self, error: StateError, attempts: int) -> None:
@@ -358,15 +363,9 @@ class Custodian:
         self._teller.disk(error, attempts)
         self._teller.tell_status(self.status)
         self._started()
-        try:
-            with trio.move_on_after(retry_delay(self.origin, attempts, self._policy)):
-                await self._woken.wait()
-                self._woken = trio.Event()
-        finally:
-            self._stuck = None
-
-    async def _blocking(self, function: Callable[[], T]) -> T:
-        return await self._services.run_blocking(function)
+        with trio.move_on_after(retry_delay(self.origin, attempts, self._policy)):
+            await self._woken.wait()
+            self._woken = trio.Event()
 
     async def _show(self) -> None:
         """Publish what is stored; nothing else is done until that has succeeded."""
@@ -377,7 +376,8 @@ class Custodian:
             except StateUnavailable as error:
                 attempts += 1
                 await self._state_failed(error, attempts)
-                self._problem = None
+        if attempts:
+            self._problem = self._stuck = None
         if shown:
             self._started()
         self._teller.tell_status(self.status)

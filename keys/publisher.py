@@ -33,7 +33,10 @@ class Publisher:
         return self.problem is not None or (self.next_delegation is not None and self.next_delegation <= now)
 
     async def show(self, ring: Ring, policy: Policy) -> bool:
-        """Publish the keys as they are stored, if they are new and valid; whether what is published now is good."""
+        """Publish the keys as they are stored, if they are new and valid; whether what is published now is good.
+
+        Raises `StateUnavailable` where private keys can't be read now.
+        """
         self.next_delegation = None
         if not ring.signing:
             self.problem = None
@@ -78,9 +81,8 @@ class Publisher:
                 continue
             try:
                 signers.append(ActiveSigner(since, await self._signer(zsk)))
-            except StateUnavailable as error:
-                self.problem = str(error)  # another try may succeed, so that is no reason to give a key up
-                return ()
+            except StateUnavailable:
+                raise
             except StateError as error:
                 if zsk.lost is None:
                     self.problem = f"{error}; or give that key up with an emergency rollover"

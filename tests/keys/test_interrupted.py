@@ -103,3 +103,20 @@ async def test_a_clock_that_is_right_needs_no_trust(world: World, autojump_clock
     async with world.life() as custodian:
         with pytest.raises(RequestRefusedError, match=r"now: nothing is wrong with the clock\.$"):
             await custodian.request(TrustClock())
+
+
+async def test_a_request_never_waits_for_a_disk_that_fails_slowly(
+    world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.life() as custodian:
+        world.slow = 5.0  # each try takes as long
+        mend = failing(monkeypatch, "save")
+        custodian.reconfigure(Policy(dnskey_ttl=1800), None)
+        for _ in range(60):
+            await trio.sleep(1.3)
+            with pytest.raises(StateUnavailable), trio.fail_after(10):
+                await custodian.request(StartRollover())
+        mend()
+        world.slow = 0.0
+        await trio.sleep(HOUR)
+        await custodian.request(StartRollover())
