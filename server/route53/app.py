@@ -140,6 +140,8 @@ class Route53App:
             raise ApiError(INVALID_ACTION, f"No operation is {request.method} {path[:200]}.", 400)
         _authorise(user, match.operation)
         if match.operation.writes and not self._replays.is_fresh(signature, self._clocks.monotonic()):
+            if self._replays.is_full:
+                raise self._throttling(match)
             message = "A request with this signature was carried out already: sign it anew."
             raise ApiError(_REFUSALS[sigv4.Refusal.EXPIRED], message, _FORBIDDEN)
         return await self._handled(request, match, query, body)
@@ -181,8 +183,12 @@ class Route53App:
         if bucket is None:
             bucket = self._buckets[user.arn] = TokenBucket(self._rate, now)
         if not bucket.take(now):
-            own = match is not None and THROTTLING_OF_TAGS in match.operation.errors
-            raise ApiError(THROTTLING_OF_TAGS if own else THROTTLING, "Rate exceeded", 400)
+            raise self._throttling(match)
+
+    @staticmethod
+    def _throttling(match: Match | None) -> ApiError:
+        own = match is not None and THROTTLING_OF_TAGS in match.operation.errors
+        return ApiError(THROTTLING_OF_TAGS if own else THROTTLING, "Rate exceeded", 400)
 
 
 def _parameters(match: Match, query: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:

@@ -23,6 +23,11 @@ class Replays:
         self._young: dict[str, float] = {}
         self._old: dict[str, float] = {}
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for a further signature now."""
+        return len(self._young) >= MOST
+
     def is_fresh(self, signature: str, now: float) -> bool:
         """Whether `signature` comes for the first time, or just after it; `False` also where there is no room."""
         if now >= self._began + self._lasting:
@@ -31,7 +36,7 @@ class Replays:
         first = self._young.get(signature, self._old.get(signature))
         if first is not None:
             return now <= first + GRACE
-        if len(self._young) >= MOST:
+        if self.is_full:
             return False
         self._young[signature] = now
         return True

@@ -154,6 +154,16 @@ def test_no_more_signatures_are_remembered_than_there_is_room_for(monkeypatch: p
     assert replays.is_fresh("c", 31)
 
 
+async def test_changes_for_which_there_is_no_room_come_too_often(
+    wire: Wire, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.route53.replays.MOST", 1)
+    assert await wire.send("POST", ZONES, CREATE, wire.signed("POST", ZONES, CREATE)) == (201, "")
+    other = CREATE.replace(b"a.example", b"b.example")
+    assert await wire.send("POST", ZONES, other, wire.signed("POST", ZONES, other)) == (400, "Throttling")
+    assert (await api("get_hosted_zone_count"))["HostedZoneCount"] == 2
+
+
 async def test_a_path_that_is_signed_as_another_names_nothing(wire: Wire) -> None:
     """SigV4 signs a path with its dots resolved; taken as it stands, it could lead elsewhere."""
     headers = wire.signed()
