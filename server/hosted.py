@@ -102,7 +102,8 @@ class HostedZones:
         for zone in await self._blocking(self._records.zones):
             compiled, snapshot = await self._blocking(partial(self._compiled, zone))
             origin = snapshot.origin
-            self._host(zone, compiled, snapshot, with_keys=origin in signing, signing=signing.get(origin, False))
+            self._keep(zone, compiled, snapshot, with_keys=origin in signing, signing=signing.get(origin, False))
+        self._hosting.host([kept.hosted for kept in self._kept.values()])
         return len(self._kept)
 
     # --- zones
@@ -140,13 +141,14 @@ class HostedZones:
                 # What can fail comes first: a zone that is stored is answered.
                 ring = await self._blocking(lambda: self._services.store.load_ring(from_text(apex)))
                 zone = await self._blocking(lambda: self._records.create(zone, initial, change))
-                kept = self._host(
+                kept = self._keep(
                     zone,
                     compiled,
                     _counted(compiled.zone()),
                     with_keys=ring is not None,
                     signing=ring is not None and ring.signing,
                 )
+                self._hosting.host([kept.hosted])
                 if ring is not None:
                     await self._hosting.start_custodian(kept.hosted)
         _log.info("zone created", zone=apex, id=zone.id)
@@ -313,7 +315,7 @@ class HostedZones:
 
     # --- how
 
-    def _host(self, zone: HostedZone, compiled: Compiled, snapshot: Zone, *, with_keys: bool, signing: bool) -> _Kept:
+    def _keep(self, zone: HostedZone, compiled: Compiled, snapshot: Zone, *, with_keys: bool, signing: bool) -> _Kept:
         config = ZoneConfig(
             origin=names.to_text(snapshot.origin),
             file=None,
@@ -324,7 +326,6 @@ class HostedZones:
         # What should be signed answers SERVFAIL until its keys are there, and is never answered unsigned.
         hosted = Hosted(config, snapshot.origin, fingerprint=b"", zone=snapshot, unsigned=not signing)
         kept = self._kept[zone.id] = _Kept(zone.id, hosted, compiled)
-        self._hosting.host(hosted)
         return kept
 
     def _compiled(self, zone: HostedZone) -> tuple[Compiled, Zone]:

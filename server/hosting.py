@@ -131,11 +131,10 @@ class Hosting:
         required = config.file is not None
         return parent_for(config.parent, lambda: self.zoneset, self._services.now, required=required)
 
-    def host(self, hosted: Hosted) -> None:
-        """Answer for a hosted zone from now on."""
-        assert hosted.zone is not None
-        self.hosted[hosted.origin] = hosted
-        self._replace(self.zoneset.with_zone(_as_served(hosted, hosted.zone)))
+    def host(self, new: Sequence[Hosted]) -> None:
+        """Answer for these hosted zones from now on."""
+        self.hosted |= {hosted.origin: hosted for hosted in new}
+        self._replace(self.zoneset.with_new(_as_served(one, one.zone) for one in new if one.zone is not None))
 
     def change(self, hosted: Hosted, zone: Zone, replaced: Mapping[bytes, Node | None]) -> None:
         """Answer from now on from `zone`, which is the hosted zone as it was with other nodes at some names."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -72,6 +72,15 @@ class ZoneSet:
         if current is not None and zone.signed:
             return self._with(zone.origin, current._replace(zone=zone, loaded=zone))
         return self._with(zone.origin, ServedZone(zone, None, zone))
+
+    def with_new(self, zones: Iterable[Zone]) -> ZoneSet:
+        """A set that many zones join, none of which is there yet, at the cost of one."""
+        new = {zone.origin: ServedZone(zone, None, zone) for zone in zones}
+        made = ZoneSet({**self._served, **new})
+        if any(served.keys is not None for served in self._served.values()):
+            for origin in new:  # one of them may be the parent of a zone that is signed
+                made = made._linked(origin)
+        return made
 
     def with_unloaded(self, origin: bytes) -> ZoneSet:
         """A set in which the zone `origin`, whose data could not be loaded, answers SERVFAIL: it is ours all the same.

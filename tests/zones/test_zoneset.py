@@ -135,3 +135,19 @@ def test_a_refresh_that_changes_no_ds_leaves_the_parent_alone() -> None:
     assert before is not None
     assert again is not None
     assert again.zone is before.zone
+
+
+def test_many_zones_join_as_one_after_the_other() -> None:
+    zones = [parse_zone(APEX, f"z{n}.example") for n in range(5)]
+    many, one_by_one = signed(OF_CHILD).with_new([*zones, PARENT]), signed(OF_CHILD)
+    for zone in (*zones, PARENT):
+        one_by_one = one_by_one.with_zone(zone)
+    assert signers(many) == signers(one_by_one) == (EXPECTED,)
+    assert set(many) == set(one_by_one)
+    assert [many.get(zone.origin) for zone in zones] == [one_by_one.get(zone.origin) for zone in zones]
+
+
+def test_many_zones_that_join_are_linked_to_no_zone_without_keys() -> None:
+    both = ZoneSet().with_new([PARENT, OF_CHILD])
+    assert signers(both) == ()
+    assert signers(both.with_keys(CHILD, zone_keys(CHILD))) == (EXPECTED,)
