@@ -27,12 +27,13 @@ from server.answer import (
     variant,
 )
 from server.edns import DEFAULT_SIZE, Edns
+from server.fresh_answer import fresh_answer
 from server.fresh_denial import DenialShape, denial_below_apex, fresh_denial
 from server.memo import Generations, Memo, Response
 from server.wire import HEADER_SIZE, Query, Rejected, Unanswerable, read_query
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
 from zones.zone import Denial
-from zones.zoneset import ZoneSet
+from zones.zoneset import ServedZone, ZoneSet
 
 _QUESTION_TAIL = 5  # octets of a question behind its last label: root, type, class
 _OPT_SIZE = 11  # octets of an OPT record without options
@@ -56,6 +57,10 @@ class _Shape(NamedTuple):
     limit: int
     denial: DenialShape | None
     """Where it wants signatures and asks for ordinary data."""
+
+
+_Made = tuple[Response, bool]
+"""A response, and whether it is of a name that exists."""
 
 
 class _Lane:
@@ -150,66 +155,80 @@ class Responder:
         if shape is None:
             return self._unknown_shape(packet, now, lane)
         owner = lowered + b"\x00"
-        answer = self._denied_below_apex(owner, shape, now)
-        if answer is None:
+        made = self._below_apex(owner, shape, now)
+        if made is None:
             labels = _count_labels(name)
             if labels < 0:
                 return self._unknown_shape(packet, now, lane)
-            answer = self._denied(owner, labels, shape, now)
-        if answer is None:
+            made = self._elsewhere(owner, labels, shape, now)
+        if made is None:
             query = Query(shape.flags, owner, shape.qtype, shape.qclass, name_end + _QUESTION_TAIL, shape.edns)
-            answer, exists = remembered(
-                query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size
-            )
-            if exists:  # and so it is NOERROR: what is hot needs no counting by RCODE
-                lane.packets.put(key, (answer.head + lowered + tail[:_QUESTION_TAIL] + answer.body, answer.until))
+            made = remembered(query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size)
+        answer, exists = made
+        if exists:  # and so it is NOERROR: what is hot needs no counting by RCODE
+            lane.packets.put(key, (answer.head + lowered + tail[:_QUESTION_TAIL] + answer.body, answer.until))
         lane.rcodes[answer.head[1] & 15] += 1
         return b"".join((packet[:2], answer.head, name, tail[:_QUESTION_TAIL], answer.body))
 
-    def _denied_below_apex(self, owner: bytes, shape: _Shape, now: int) -> Response | None:
-        """The response where `owner` lies one label below an apex, and does not exist; None where anything else is due.
+    def _below_apex(self, owner: bytes, shape: _Shape, now: int) -> _Made | None:
+        """The response where `owner` lies one label below an apex, and has what is asked for or does not exist.
 
-        What the gaps of a chain say serves many names, so there only that is remembered.
+        None where anything else is due. What the gaps of a chain say serves many names: there only that is remembered.
         """
-        zoneset, denial, memo = self._zoneset(), shape.denial, self._memo
-        if denial is None or owner[0] > MAXIMUM_LABEL or len(owner) > MAXIMUM_NAME:
+        zoneset, plain, memo = self._zoneset(), shape.denial, self._memo
+        if plain is None or owner[0] > MAXIMUM_LABEL or len(owner) > MAXIMUM_NAME:
             return None
         served = zoneset.get(owner[owner[0] + 1 :])
         if served is None or zoneset.get(owner) is not None or failure_of(served, now) is not None:
             return None
+        if owner in served.zone.nodes:
+            return self._existing(owner, served, plain, now)
         is_compact = served.zone.denial is Denial.COMPACT
         if is_compact:
             known = memo.denials.get(owner + shape.variant)
             if known is not None and now < known.until:
-                return known
+                return known, False
         try:
-            answer = denial_below_apex(owner, served, now, denial, memo)
+            answer = denial_below_apex(owner, served, now, plain, memo)
         except Exception:
             _log.exception("cannot deny", qname=owner.hex())
             return None  # the general way says SERVFAIL
-        if is_compact and answer is not None:
+        if answer is None:
+            return None
+        if is_compact:
             memo.denials.put(owner + shape.variant, answer)
-        return answer
+        return answer, False
 
-    def _denied(self, owner: bytes, labels: int, shape: _Shape, now: int) -> Response | None:
-        """The response where `owner` does not exist in a zone that is signed; None where anything else is due."""
+    def _elsewhere(self, owner: bytes, labels: int, shape: _Shape, now: int) -> _Made | None:
+        """The same wherever `owner` lies in a zone that is signed."""
         if shape.denial is None:
             return None
         served = self._zoneset().find(owner, shape.qtype)
-        if served is None or owner in served.zone.nodes or failure_of(served, now) is not None:
+        if served is None or failure_of(served, now) is not None:
             return None
+        if owner in served.zone.nodes:
+            return self._existing(owner, served, shape.denial, now)
         key = owner + shape.variant
         known = self._memo.denials.get(key)
         if known is not None and now < known.until:
-            return known
+            return known, False
         try:
             answer = fresh_denial(owner, labels, served, now, shape.denial, self._memo)
         except Exception:
             _log.exception("cannot deny", qname=owner.hex())
             return None  # the general way says SERVFAIL
-        if answer is not None:
-            self._memo.denials.put(key, answer)
-        return answer
+        if answer is None:
+            return None
+        self._memo.denials.put(key, answer)
+        return answer, False
+
+    def _existing(self, owner: bytes, served: ServedZone, plain: DenialShape, now: int) -> _Made | None:
+        try:
+            answer = fresh_answer(owner, served, now, plain, self._memo)
+        except Exception:
+            _log.exception("cannot answer", qname=owner.hex())
+            return None  # the general way says SERVFAIL
+        return None if answer is None else (answer, True)
 
     def _unknown_shape(self, packet: bytes, now: int, lane: _Lane) -> bytes | None:
         """Read a query octet by octet; where nothing but a question and perhaps an OPT is in it, learn its shape."""
