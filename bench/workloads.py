@@ -25,7 +25,7 @@ UNIQUE_LABEL_AT = 13
 UDP_SIZE = 1232
 ONCE_CONNECTIONS = 16
 """Connections at one time, each for one query: fewer than any server's default limit."""
-FIRST_WINDOW = 64
+FIRST_WINDOW = 32
 """Queries outstanding while every answer is new: those beside them wait for so many answers in the socket's buffer."""
 INTERVAL_MS = 100
 

@@ -49,12 +49,10 @@ async def serve_tcp(sock: socket.socket, responder: Responder, clock: Callable[[
     try:
         while True:
             with trio.CancelScope(deadline=connections.next_deadline()):
-                await trio.lowlevel.wait_readable(connections.fileno())
+                await trio.lowlevel.wait_readable(connections.fileno())  # lets others run, even where it need not wait
             for _ in range(_ROUNDS_A_TURN):
                 if not connections.serve(trio.current_time()):
                     break
-            else:
-                await trio.lowlevel.checkpoint()
     finally:
         connections.close()
 
