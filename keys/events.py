@@ -119,6 +119,8 @@ class KeysetSigned(Event, frozen=True):
 
     keyset: SignedKeyset
     request_ids: tuple[str, ...] = ()
+    asked: int | None = None
+    """When its slots were chosen, which a slow KMS or a machine that slept can put long before `at`."""
 
 
 class KmsFailed(Event, frozen=True):

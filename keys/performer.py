@@ -177,7 +177,8 @@ class Performer:
         return Done((KskLearned(self._now(), name, key.point),))
 
     async def _sign_keyset(self, ring: Ring, policy: Policy) -> Done:
-        request = keyset_request(ring, policy, self._now())
+        asked = self._now()
+        request = keyset_request(ring, policy, asked)
         made: dict[tuple[str, bytes], tuple[SlotSignature, str]] = {}
         failed: dict[str, KmsFailed] = {}
 
@@ -207,7 +208,7 @@ class Performer:
         answers = [made[slot.arn, slot.message] for slot in request.slots]
         keyset = request.signed(tuple(signature for signature, _ in answers))
         request_ids = tuple(request_id for _, request_id in answers)
-        return Done((KeysetSigned(self._now(), keyset, request_ids),))
+        return Done((KeysetSigned(self._now(), keyset, request_ids, asked),))
 
     async def _sign_slot(self, slot: SlotRequest, hosted_zone_id: str) -> tuple[bytes, str]:
         signature = await self._services.service.sign(slot.arn, hosted_zone_id, slot.message)

@@ -173,7 +173,7 @@ class Ring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many ZSKs were ever made."""
     keyset: SignedKeyset | None = None
     refreshed: int | None = None
-    """When the slots of the keyset were last signed."""
+    """When the slots that the keyset is signed for were last chosen."""
     refresh_wanted: bool = False
     """Whether something about the KSKs has changed since."""
     signing: bool = True

@@ -234,7 +234,7 @@ def _keyset_signed(ring: Ring, event: KeysetSigned) -> Ring:
         ksks=tuple(ksk_after(ksk) for ksk in ring.ksks),
         zsks=tuple(z for z in zsks if z not in gone[:-_REMEMBERED]),
         keyset=new,
-        refreshed=event.at,
+        refreshed=event.at if event.asked is None else event.asked,
         refresh_wanted=False,
         unconfirmed=unconfirmed,
         cached_until=cached_until,

@@ -10,8 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from keys.commands import ActivateKsk, RequestRefusedError, StartRollover, TrustClock
-from keys.model import HOUR, Policy
+from keys.commands import ActivateKsk, CreateKsk, RequestRefusedError, StartRollover, TrustClock
+from keys.model import DAY, HOUR, Policy
 from keys.ring import Ring
 from keys.status import Condition
 from keys.store import StateOvertaken, StateUnavailable
@@ -120,3 +120,17 @@ async def test_a_request_never_waits_for_a_disk_that_fails_slowly(
         world.slow = 0.0
         await trio.sleep(HOUR)
         await custodian.request(StartRollover())
+
+
+async def test_a_refresh_counts_from_when_its_slots_were_chosen(world: World, autojump_clock: MockClock) -> None:
+    """Else a KMS that takes hours, or a machine that slept meanwhile, would leave a stock shorter than it seems."""
+    async with world.life() as custodian:
+        await trio.sleep(HOUR)
+        asked = world.now()
+        world.kms.delay(HOUR, method="sign")
+        await custodian.request(CreateKsk("second"))
+        await trio.sleep(DAY)
+        refreshed = custodian.ring.refreshed
+        assert refreshed is not None
+        assert refreshed <= asked + 2 * HOUR
+        assert custodian.ring.ksk("second").published is not None

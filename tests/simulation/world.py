@@ -249,9 +249,9 @@ class World:
             self._foretell()
         if before is None:
             return
-        if ring.keyset is not None and ring.refreshed != before.refreshed and not ring.needing_action:
+        if ring.keyset is not None and ring.refreshed not in {before.refreshed, None} and not ring.needing_action:
             policy = self.policy
-            if ring.keyset.expiration < ring.newest + (policy.slots - 1) * policy.slot:
+            if ring.keyset.expiration < ring.refreshed + (policy.slots - 1) * policy.slot:
                 self.object("a refresh made a stock that is too small")
         if not before.needing_action or not ring.needing_action:
             return
