@@ -1,8 +1,8 @@
 """The UDP loop: wait until there are datagrams, then take and answer batches until there are none.
 
 Waiting costs a trip through the scheduler (25 µs); looking once more does not (1 µs). So a batch that was not full is
-no reason to wait: at half of the highest rate, the next queries have come meanwhile (median latency 17 µs instead of 32).
-A bound on one turn lets other tasks run.
+no reason to wait: at half of the highest rate, the next queries have come meanwhile (median latency 17 µs, not 32). A
+bound on one turn lets other tasks run.
 """
 
 from __future__ import annotations
