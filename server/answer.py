@@ -64,7 +64,7 @@ def respond(
         return error_response(wire, rejected)
     end = query.question_end
     limit = response_limit(query.edns, via, udp_size)
-    response, _ = remembered(query, variant(query, limit), zoneset, now, limit, memo, udp_size)
+    response, _, _ = remembered(query, variant(query, limit), zoneset, now, limit, memo, udp_size)
     return b"".join((wire[:2], response.head, wire[HEADER_SIZE:end], response.body))
 
 
@@ -77,8 +77,9 @@ def variant(query: Query, limit: int) -> bytes:
 
 def remembered(
     query: Query, differing: bytes, zoneset: ZoneSet, now: int, limit: int, memo: Memo | None, udp_size: int
-) -> tuple[Response, bool]:
-    """The response, and whether it is of a name that exists: those are few, and worth keeping.
+) -> tuple[Response, bool, bool]:
+    """The response; whether it is of a name that exists: those are few, and worth keeping; and whether it then follows
+    from that name's node and the zone's keys alone.
 
     `differing` is the query's `variant`. Never raises: what fails is SERVFAIL, and a line in the log.
     """
@@ -88,14 +89,16 @@ def remembered(
     key = query.qname + differing
     response = memo.answers.get(key)
     if response is not None and now < response.until:
-        return response, True
+        return response, True, memo.answers.is_alone(key)
     response = memo.denials.get(key)
     if response is not None and now < response.until:
-        return response, False
-    response, exists = _answer(query, zoneset, now, limit, memo, udp_size)
-    if response.until:
-        (memo.answers if exists else memo.denials).put(key, response)
-    return response, exists
+        return response, False, False
+    response, exists, alone = _answer(query, zoneset, now, limit, memo, udp_size)
+    if response.until and exists:
+        memo.answers.keep(b"", query.qname, differing, response, alone=alone)
+    elif response.until:
+        memo.denials.put(key, response)
+    return response, exists, alone
 
 
 def response_limit(edns: Edns | None, via: Via, udp_size: int) -> int:
@@ -107,33 +110,33 @@ def response_limit(edns: Edns | None, via: Via, udp_size: int) -> int:
 
 def _answer(
     query: Query, zoneset: ZoneSet, now: int, limit: int, memo: Memo | None, udp_size: int
-) -> tuple[Response, bool]:
+) -> tuple[Response, bool, bool]:
     try:
         return _answer_or_raise(query, zoneset, now, limit, memo, udp_size)
     except Exception:
         _log.exception("cannot answer", qname=query.qname.hex(), qtype=query.qtype)
-        return _bare(query, Rcode.SERVFAIL, udp_size, ExtendedError.OTHER)._replace(until=0), False
+        return _bare(query, Rcode.SERVFAIL, udp_size, ExtendedError.OTHER)._replace(until=0), False, False
 
 
 def _answer_or_raise(
     query: Query, zoneset: ZoneSet, now: int, limit: int, memo: Memo | None, udp_size: int
-) -> tuple[Response, bool]:
+) -> tuple[Response, bool, bool]:
     edns, qtype = query.edns, query.qtype
     if edns is not None and edns.version != 0:
-        return _bare(query, Rcode.BADVERS, udp_size), False
+        return _bare(query, Rcode.BADVERS, udp_size), False, False
     if qtype in _NO_QUESTION:
-        return _bare(query, Rcode.FORMERR, udp_size, ExtendedError.INVALID_QUERY_TYPE), False
+        return _bare(query, Rcode.FORMERR, udp_size, ExtendedError.INVALID_QUERY_TYPE), False, False
     if qtype in (TYPE_AXFR, TYPE_IXFR):
-        return _bare(query, Rcode.REFUSED, udp_size, ExtendedError.PROHIBITED), False
+        return _bare(query, Rcode.REFUSED, udp_size, ExtendedError.PROHIBITED), False, False
     served = zoneset.find(query.qname, qtype) if query.qclass == CLASS_IN else None
     if served is None:
-        return _bare(query, Rcode.REFUSED, udp_size, ExtendedError.NOT_AUTHORITATIVE), False
+        return _bare(query, Rcode.REFUSED, udp_size, ExtendedError.NOT_AUTHORITATIVE), False, False
     failure = failure_of(served, now)
     if failure is not None:
         # Whether this zone can be served is asked again each second.
-        return _bare(query, Rcode.SERVFAIL, udp_size, failure)._replace(until=now + 1), False
+        return _bare(query, Rcode.SERVFAIL, udp_size, failure)._replace(until=now + 1), False, False
     composition = compose(query, served, now, memo)
-    return _fitted(query, composition, limit, udp_size), composition.exists
+    return _fitted(query, composition, limit, udp_size), composition.exists, composition.alone
 
 
 @lru_cache(maxsize=8)

@@ -45,6 +45,8 @@ class Composition(NamedTuple):
     """
     exists: bool
     """Whether the queried name is one of the finitely many that the zone holds."""
+    alone: bool
+    """Whether all of it follows from the node at the queried name and the zone's keys."""
     required: tuple[int, int]
     """Octets of the message, and additional records, without the sibling glue that may be left out."""
 
@@ -93,6 +95,7 @@ class _Composer:
         self.rcode = Rcode.NOERROR
         self.authoritative = True
         self.exists = True
+        self.alone = True
         self.required: tuple[int, int] | None = None
         self.until = served.valid_until if self.keys is not None else FOREVER
 
@@ -106,6 +109,7 @@ class _Composer:
             self.body.size,
             self.until,
             self.exists,
+            self.alone and self.exists,
             self.required or (self.body.size, additionals),
         )
 
@@ -114,6 +118,7 @@ class _Composer:
     def resolve(self) -> None:
         seen: set[bytes] = set()
         while self.owner not in seen and len(seen) < CHAIN_LIMIT:
+            self.alone = not seen
             seen.add(self.owner)
             if not self.step():
                 return
@@ -178,6 +183,7 @@ class _Composer:
 
     def referral(self, cut: bytes, node: Node) -> None:
         """What the parent knows of a delegation: NS, DS or the proof that there is none, glue (RFC 4035 §3.1.4)."""
+        self.alone = False  # its glue and the proof that it has no DS are from elsewhere
         if not self.counts[0]:
             self.authoritative = False
         self.finish_positive()
@@ -244,6 +250,7 @@ class _Composer:
 
     def nsec(self, node: Node | None, wildcard: bytes | None) -> bool:
         self.exists = self.exists and node is not None and wildcard is None
+        self.alone = False
         if self.zone.denial is Denial.COMPACT:
             wildcard = None
         rrset = denial.nsec_at(self.zone, self.owner if wildcard is None else wildcard, node)
@@ -262,6 +269,7 @@ class _Composer:
             if made is None:
                 return False
             rrset = made
+        self.alone = False
         signed_as = wildcard if wildcard is not None and self.zone.denial is Denial.NSEC else self.owner
         self.exists = self.exists and node is not None and wildcard is None
         self.counts[0] += self.body.add(self.owner, (self.signature(signed_as, rrset),))
@@ -293,6 +301,7 @@ class _Composer:
 
     def negative(self, proofs: list[denial.Proof]) -> None:
         """The authority section of a denial: proofs, and the SOA with its TTL cut to the negative TTL (RFC 2308 §3)."""
+        self.alone = False
         self.section = 1
         self.counts[1] += self.body.add(self.zone.origin, self.negative_soa())
         seen = {proof.owner for proof in proofs}

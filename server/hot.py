@@ -29,7 +29,7 @@ from server.answer import (
 from server.edns import DEFAULT_SIZE, Edns
 from server.fresh_answer import fresh_answer
 from server.fresh_denial import DenialShape, denial_below_apex, fresh_denial
-from server.memo import Generations, Memo, Response
+from server.memo import Answers, Memo, Response
 from server.wire import HEADER_SIZE, Query, Rejected, Unanswerable, read_query
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
 from zones.zone import Denial
@@ -59,8 +59,8 @@ class _Shape(NamedTuple):
     """Where it wants signatures and asks for ordinary data."""
 
 
-_Made = tuple[Response, bool]
-"""A response, and whether it is of a name that exists."""
+_Made = tuple[Response, bool, bool]
+"""A response, whether it is of a name that exists, and whether it follows from that name's node and the zone's keys."""
 
 
 class _Lane:
@@ -68,7 +68,7 @@ class _Lane:
 
     __slots__ = ("packets", "rcodes", "shapes", "via")
 
-    def __init__(self, via: Via, packets: Generations[tuple[bytes, int]]) -> None:
+    def __init__(self, via: Via, packets: Answers[tuple[bytes, int]]) -> None:
         self.via = via
         self.packets = packets
         """Whole responses behind the ID, and until when, by the query's octets behind the ID."""
@@ -164,9 +164,10 @@ class Responder:
         if made is None:
             query = Query(shape.flags, owner, shape.qtype, shape.qclass, name_end + _QUESTION_TAIL, shape.edns)
             made = remembered(query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size)
-        answer, exists = made
+        answer, exists, alone = made
         if exists:  # and so it is NOERROR: what is hot needs no counting by RCODE
-            lane.packets.put(key, (answer.head + lowered + tail[:_QUESTION_TAIL] + answer.body, answer.until))
+            whole = answer.head + lowered + tail[:_QUESTION_TAIL] + answer.body, answer.until
+            lane.packets.keep(packet[2:HEADER_SIZE], owner, tail[1:], whole, alone=alone)
         lane.rcodes[answer.head[1] & 15] += 1
         return b"".join((packet[:2], answer.head, name, tail[:_QUESTION_TAIL], answer.body))
 
@@ -187,7 +188,7 @@ class Responder:
         if is_compact:
             known = memo.denials.get(owner + shape.variant)
             if known is not None and now < known.until:
-                return known, False
+                return known, False, False
         try:
             answer = denial_below_apex(owner, served, now, plain, memo)
         except Exception:
@@ -197,7 +198,7 @@ class Responder:
             return None
         if is_compact:
             memo.denials.put(owner + shape.variant, answer)
-        return answer, False
+        return answer, False, False
 
     def _elsewhere(self, owner: bytes, labels: int, shape: _Shape, now: int) -> _Made | None:
         """The same wherever `owner` lies in a zone that is signed."""
@@ -211,7 +212,7 @@ class Responder:
         key = owner + shape.variant
         known = self._memo.denials.get(key)
         if known is not None and now < known.until:
-            return known, False
+            return known, False, False
         try:
             answer = fresh_denial(owner, labels, served, now, shape.denial, self._memo)
         except Exception:
@@ -220,7 +221,7 @@ class Responder:
         if answer is None:
             return None
         self._memo.denials.put(key, answer)
-        return answer, False
+        return answer, False, False
 
     def _existing(self, owner: bytes, served: ServedZone, plain: DenialShape, now: int) -> _Made | None:
         try:
@@ -228,7 +229,7 @@ class Responder:
         except Exception:
             _log.exception("cannot answer", qname=owner.hex())
             return None  # the general way says SERVFAIL
-        return None if answer is None else (answer, True)
+        return None if answer is None else (answer, True, True)
 
     def _unknown_shape(self, packet: bytes, now: int, lane: _Lane) -> bytes | None:
         """Read a query octet by octet; where nothing but a question and perhaps an OPT is in it, learn its shape."""

@@ -2,16 +2,24 @@
 
 Eviction is by generations: when the young one is full it becomes the old one, and the old one is dropped whole. What is
 asked for again moves up. So an insertion costs the same whether or not something has to go.
+
+When a name changes, what was composed for others stays: composing costs hundreds of times what remembering does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Generic, NamedTuple, TypeVar
 
-from zones.zoneset import ZoneSet
+from zones.zoneset import ZoneSet, changed_names
 
 _ENTRY_OVERHEAD = 250  # bytes: a dict slot, two bytes objects, a tuple (sys.getsizeof on CPython 3.11)
+_MOST_CHANGED = 2000
+"""Names by which two sets of zones may differ, and answers of others stay."""
+_MOST_FORMS = 1000
+"""Forms of queries that are told apart: ordinary traffic has dozens."""
+_MOST_TRIED = 20_000
+"""Keys that are tried to find the answers of changed names: beyond, it is cheaper to forget all."""
 
 V = TypeVar("V")
 
@@ -81,21 +89,88 @@ class Generations(Generic[V]):
         """Forget all."""
         self.young, self._old, self._used = {}, {}, 0
 
+    def pop(self, key: bytes) -> None:
+        """Forget what is stored under `key`, if anything is."""
+        value = self.young.pop(key, None)
+        if value is not None:
+            self._used -= len(key) + self._weigh(value) + _ENTRY_OVERHEAD
+        self._old.pop(key, None)
+
+
+class Answers(Generations[V]):
+    """Answers of names that exist, which outlive the changes of other names.
+
+    A key is a name within what else tells queries apart, its form. Forms are few, so the answers of a name are found by
+    trying each. Where there are too many, any change forgets all. Answers that depend on more than their name's node
+    are entangled: they go with any change.
+    """
+
+    __slots__ = ("_entangled", "_entangled_before", "_forms")
+
+    def __init__(self, budget: int, weigh: Callable[[V], int]) -> None:
+        super().__init__(budget, weigh)
+        self._forms: set[tuple[bytes, bytes]] = set()
+        self._entangled: set[bytes] = set()
+        self._entangled_before: set[bytes] = set()
+        """Of the old generation; those of the young may be among them."""
+
+    def keep(self, before: bytes, name: bytes, behind: bytes, value: V, *, alone: bool) -> None:
+        """Store `value` under the three parts of a key.
+
+        `alone` says that it follows from the node at `name` and the zone's keys.
+        """
+        key = b"".join((before, name, behind))
+        if len(self._forms) < _MOST_FORMS:
+            self._forms.add((before, behind))
+        if not alone:
+            self._entangled.add(key)
+        self.put(key, value)
+
+    def is_alone(self, key: bytes) -> bool:
+        """Whether what is stored under `key` follows from one node and the zone's keys."""
+        return key not in self._entangled and key not in self._entangled_before
+
+    def forget_names(self, changed: Collection[bytes]) -> None:
+        """Forget what other nodes at these names may alter."""
+        if len(self._forms) == _MOST_FORMS or len(self._forms) * len(changed) > _MOST_TRIED:
+            self.clear()
+            return
+        for key in self._entangled | self._entangled_before:
+            self.pop(key)
+        self._entangled, self._entangled_before = set(), set()
+        for before, behind in self._forms:
+            for name in changed:
+                self.pop(b"".join((before, name, behind)))
+
+    def clear(self) -> None:
+        """Forget all."""
+        super().clear()
+        self._forms, self._entangled, self._entangled_before = set(), set(), set()
+
+    def _put(self, key: bytes, value: V) -> None:
+        young = self.young
+        if key in self._entangled_before:
+            self._entangled.add(key)
+        super()._put(key, value)
+        if self.young is not young:
+            self._entangled, self._entangled_before = self._entangled & self.young.keys(), self._entangled
+
 
 class Memo:
     """The caches of one process that answers.
 
-    Answers are good for one set of zones and are dropped with it; signatures are keyed by content and stay. Answers of
-    names that do not exist are kept apart: random names must not evict what is asked for.
+    Answers are good for one set of zones. Where the next set differs in nodes alone, answers of other names stay, and
+    else they are dropped; signatures are keyed by content and always stay. Answers of names that do not exist are kept
+    apart: random names must not evict what is asked for.
     """
 
     def __init__(self, budget: int = 128 << 20) -> None:
         """`budget` in bytes, over all caches."""
-        self.packets: Generations[tuple[bytes, int]] = Generations(budget // 4, lambda packet: len(packet[0]))
+        self.packets: Answers[tuple[bytes, int]] = Answers(budget // 4, lambda packet: len(packet[0]))
         """Whole responses behind the ID, and until when, by the query's octets behind the ID (`server.hot`)."""
-        self.stream_packets: Generations[tuple[bytes, int]] = Generations(budget // 16, lambda packet: len(packet[0]))
+        self.stream_packets: Answers[tuple[bytes, int]] = Answers(budget // 16, lambda packet: len(packet[0]))
         """The same over TCP."""
-        self.answers: Generations[Response] = Generations(budget * 3 // 16, _octets)
+        self.answers: Answers[Response] = Answers(budget * 3 // 16, _octets)
         self.denials: Generations[Response] = Generations(budget // 16, _octets)
         self.signatures: Generations[bytes] = Generations(budget // 8, len)
         """Signatures by content (`zones.signing`)."""
@@ -110,16 +185,26 @@ class Memo:
         self._zoneset: ZoneSet | None = None
 
     def for_zoneset(self, zoneset: ZoneSet) -> None:
-        """Forget the answers of any other set of zones."""
+        """Forget what is not so in this set of zones."""
         if zoneset is not self._zoneset:
-            self.forget_answers()
+            changed = changed_names(self._zoneset, zoneset, _MOST_CHANGED) if self._zoneset is not None else None
             self._zoneset = zoneset
+            if changed is None:
+                self.forget_answers()
+                return
+            for answers in (self.packets, self.stream_packets, self.answers):
+                answers.forget_names(changed)
+            self._forget_denials()
 
     def forget_answers(self) -> None:
         """Forget all but signatures, which are keyed by the window they are for."""
         self.packets.clear()
         self.stream_packets.clear()
         self.answers.clear()
+        self._forget_denials()
+
+    def _forget_denials(self) -> None:
+        # Each shows the SOA, whose serial moves with every change.
         self.denials.clear()
         self.negatives.clear()
         self.gaps.clear()

@@ -10,6 +10,7 @@ from keys.ds import ds_rdata
 from keys.keyset import ZoneKeys
 from keys.model import FLAG_KSK
 from zones import names
+from zones.persistent import differing
 from zones.zone import TYPE_DS, TYPE_SOA, Node, RRset, Zone, with_delegation_signers
 
 
@@ -148,6 +149,29 @@ class ZoneSet:
         if not signed or node is None or not node.is_cut or child is None or child.keys is None:
             return node
         return with_delegation_signers(node, delegation_signers(child.keys), signed=signed)
+
+
+def changed_names(before: ZoneSet, after: ZoneSet, most: int) -> set[bytes] | None:
+    """The names at which two sets have other nodes; None where they differ in more than that, or in over `most` names.
+
+    Cheap for sets that share what they have in common, as those do that were made from each other.
+    """
+    if len(before) != len(after):
+        return None
+    found: set[bytes] = set()
+    for origin in after:
+        old, new = before.get(origin), after.get(origin)
+        if new is old:
+            continue
+        if old is None or new is None or old.keys is not new.keys:
+            return None
+        if (old.zone.signed, old.zone.denial) != (new.zone.signed, new.zone.denial):
+            return None
+        for owner, _, _ in differing(old.zone.nodes, new.zone.nodes):
+            found.add(owner)
+            if len(found) > most:
+                return None
+    return found
 
 
 def _same_signers(one: Node, other: Node) -> bool:

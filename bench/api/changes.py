@@ -41,6 +41,9 @@ class Changes:
     """The load before the changes."""
     load: LoadResult
     """The load while changes were made."""
+    cpu: float
+    """CPU time of the server for each second meanwhile: 1 is a whole core."""
+    undisturbed_cpu: float
     waited: float
     """Seconds in which the server's threads had to wait for a core, a second."""
 
@@ -83,7 +86,9 @@ def measure(
     step: Callable[[], None],
 ) -> Changes:
     """Change names for so many seconds while `rate` queries a second are answered."""
-    undisturbed = _load(generator, site, queries, rate, min(seconds, 5), lambda: None)
+    edges: list[float] = []
+    undisturbed = _load(generator, site, queries, rate, min(seconds, 5), lambda: edges.append(site.cpu()))
+    undisturbed_cpu = (edges[1] - edges[0]) / undisturbed.seconds
     results: list[LoadResult] = []
     going, over = threading.Event(), threading.Event()
 
@@ -102,7 +107,7 @@ def measure(
     asked_again = 0
     route53, dice = site.client("route53"), Random(2)
     going.wait()
-    began, before = time.monotonic(), site.waited()
+    began, before, used = time.monotonic(), site.waited(), site.cpu()
     with closing(udp_socket(site.port)) as sock:
         while not over.is_set():
             number = len(calls)
@@ -119,11 +124,12 @@ def measure(
             asked_again += old
             step()
             time.sleep(max(0.0, began + len(calls) * INTERVAL - time.monotonic()))
-    waited = (site.waited() - before) / (time.monotonic() - began)
+    taken = time.monotonic() - began
+    waited, cpu = (site.waited() - before) / taken, (site.cpu() - used) / taken
     loading.join()
     if not results:
         raise RuntimeError("the load generator ended early")
-    return Changes(visible, calls, asked_again, undisturbed, results[0], waited)
+    return Changes(visible, calls, asked_again, undisturbed, results[0], cpu, undisturbed_cpu, waited)
 
 
 def _load(generator: Path, site: Site, queries: Path, rate: int, seconds: float, edge: Callable[[], Any]) -> LoadResult:

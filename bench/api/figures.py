@@ -57,6 +57,9 @@ def of_changes(measured: Changes) -> list[Figure]:
         Figure("queries answered meanwhile", f"{load.per_second:,.0f}/s, {load.lost:,} of {load.sent:,} lost"),
         Figure("their latency", _latency(load)),
         Figure("  without changes", _latency(calm)),
+        Figure(
+            "the server's CPU time", f"{measured.cpu:.0%} of a core; {measured.undisturbed_cpu:.0%} without changes"
+        ),
         Figure("the server waited for a core", f"{measured.waited:.0%} of the time"),
     ]
 

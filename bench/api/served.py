@@ -70,6 +70,10 @@ class Site:
         """Let `resident(highest=True)` begin anew."""
         (PROC / str(self.pid) / "clear_refs").write_text("5")
 
+    def cpu(self) -> float:
+        """Seconds of CPU time that it has used."""
+        return self.child.cpu_seconds([self.pid])
+
     def waited(self) -> float:
         """Seconds in which its threads could have run and had no core (/proc/PID/task/TID/schedstat)."""
         stats = [path.read_text().split() for path in (PROC / str(self.pid) / "task").glob("*/schedstat")]

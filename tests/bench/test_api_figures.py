@@ -14,7 +14,7 @@ from bench.api.many import Many
 from bench.load import LoadResult
 
 LOAD = LoadResult(30.0, 300_000, 299_990, 10, 0, 0, 1, 0.5, 100, 200, 100.0, 200.0, 5000.0, 30_000.0, {"0": 299_990})
-CHANGES = Changes([0.001] * 198 + [0.049, 0.2], [0.02] * 200, 0, LOAD, LOAD, 0.1)
+CHANGES = Changes([0.001] * 198 + [0.049, 0.2], [0.02] * 200, 0, LOAD, LOAD, 0.4, 0.1, 0.1)
 LISTING = Listing([0.02] * 100 + [0.025] * 100, 60_000, 200 << 20, 201 << 20)
 MANY = Many(1000, 119.0, [0.5] * 1000, 20)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from server.memo import Generations, Memo
+from server.memo import Answers, Generations, Memo, Response
+from tests.lab import served, wire_name
+from zones.zone import Denial, Node
 from zones.zoneset import ZoneSet
 
 
@@ -49,13 +51,80 @@ def test_a_clear_forgets_both_generations() -> None:
     assert all(kept.get(number(n)) is None for n in range(20))
 
 
-def test_answers_are_those_of_one_set_of_zones_and_signatures_of_all() -> None:
-    memo, first = Memo(), ZoneSet()
+def test_an_answer_goes_with_its_name_and_an_entangled_one_with_any() -> None:
+    kept: Answers[bytes] = Answers(100_000, len)
+    for name in (b"one", b"two"):
+        for form in (b"A", b"MX"):
+            kept.keep(b"?", name, form, b"answer", alone=form == b"A")
+    assert [kept.is_alone(key) for key in (b"?oneA", b"?oneMX")] == [True, False]
+    kept.forget_names({b"three"})
+    assert [kept.get(key) for key in (b"?oneA", b"?twoA", b"?oneMX", b"?twoMX")] == [b"answer", b"answer", None, None]
+    kept.forget_names({b"two"})
+    assert [kept.get(key) for key in (b"?oneA", b"?twoA")] == [b"answer", None]
+
+
+def test_what_is_entangled_is_known_in_both_generations_and_when_it_moves_up() -> None:
+    kept: Answers[bytes] = Answers(20_000, len)
+    kept.keep(b"", b"hot", b"", b"", alone=False)
+    for n in range(1000):
+        kept.keep(b"", number(n), b"", b"", alone=True)
+        assert kept.get(b"hot") is not None
+        assert not kept.is_alone(b"hot")
+    kept.forget_names({b"other"})
+    assert kept.get(b"hot") is None
+    assert kept.get(number(999)) is not None
+
+
+def test_what_is_forgotten_leaves_its_room() -> None:
+    kept: Answers[bytes] = Answers(20_000, len)
+    kept.keep(b"", b"stays", b"", b"", alone=True)
+    for _ in range(1000):
+        kept.keep(b"", b"changes", b"", bytes(100), alone=True)
+        kept.forget_names({b"changes"})
+    assert b"stays" in kept.young
+
+
+def test_too_many_forms_or_names_forget_all() -> None:
+    kept: Answers[bytes] = Answers(10_000_000, len)
+    for n in range(999):
+        kept.keep(b"", b"name", number(n), b"", alone=True)
+    kept.forget_names({b"other"})
+    assert len(kept) == 999
+    kept.forget_names({number(n) for n in range(21)})
+    assert len(kept) == 0
+    for n in range(2000):
+        kept.keep(b"", b"name", number(n), b"", alone=True)
+    kept.forget_names({b"other"})
+    assert len(kept) == 0
+
+
+def test_answers_are_those_of_the_zones_as_they_are_and_signatures_of_all() -> None:
+    text = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\nmx 60 A 192.0.2.1\n"
+    memo, first = Memo(), served(text, "lab.example")
+    origin, owner = wire_name("lab.example"), wire_name("www.lab.example")
     memo.for_zoneset(first)
-    memo.packets.put(b"q", (b"r", 5))
-    memo.signatures.put(b"content", b"signature")
+
+    def keep() -> None:
+        memo.packets.keep(b"", owner, b"", (b"r", 5), alone=True)
+        memo.denials.put(b"d", Response(b"", b"", 5))
+        memo.signatures.put(b"content", b"signature")
+
+    def kept() -> list[bool]:
+        return [memo.packets.get(owner) is not None, memo.denials.get(b"d") is not None]
+
+    keep()
     memo.for_zoneset(first)
-    assert memo.packets.get(b"q") == (b"r", 5)
-    memo.for_zoneset(ZoneSet())
-    assert memo.packets.get(b"q") is None
+    assert kept() == [True, True]
+    zone = first.get(origin)
+    assert zone is not None
+    changed = first.with_nodes(origin, {wire_name("mx.lab.example"): None})
+    memo.for_zoneset(changed)
+    assert kept() == [True, False]
+    changed = changed.with_nodes(origin, {owner: Node({})})
+    memo.for_zoneset(changed)
+    assert kept() == [False, False]
+    for other in (changed.with_keys(origin, None), ZoneSet(), first, served(text, "lab.example", denial=Denial.NSEC)):
+        keep()
+        memo.for_zoneset(other)
+        assert kept() == [False, False]
     assert memo.signatures.get(b"content") == b"signature"
