@@ -17,6 +17,7 @@ from keys.commands import (
     ActivateKsk,
     Command,
     CreateKsk,
+    DisableSigning,
     EnableSigning,
     RequestRefusedError,
     WithdrawDs,
@@ -101,19 +102,31 @@ def check_parent(ring: Ring, command: Command, answer: ParentDs | None, now: flo
     event = seen(ring, answer)
     after = evolve(ring, event)
     # `seen_at` is rounded up, for waits that begin with it; whether one has ended is asked of the time rounded down.
-    refusals = (_refusal(after.ksk(ksk.name), int(now)) for ksk in leaving(ring, command))
+    keys_too = isinstance(command, DisableSigning)
+    refusals = (_refusal(ring, after.ksk(ksk.name), int(now), keys_too) for ksk in leaving(ring, command))
     refusal = next((one for one in refusals if one is not None), None)
     return Checked([event] if is_news(ring, after) else [], refusal)
 
 
-def _refusal(ksk: Ksk, now: int) -> RequestRefusedError | None:
+def _refusal(ring: Ring, ksk: Ksk, now: int, keys_too: bool) -> RequestRefusedError | None:
+    """`keys_too` is whether a DNSKEY RRset that was validated with the DS matters beside the DS itself.
+
+    A validator may validate one with the last second of a DS, and takes the zone as signed as long as it holds that
+    (RFC 4035 §5.3.3 bounds its TTL by its own and its RRSIGs'). What is unsigned then is bogus, and another KSK's RRSIG
+    is not.
+    """
+    until = ksk.ds_until
+    what = "it"
+    if until is not None and keys_too and ring.keyset is not None:
+        until += max(ring.keyset_ttl, ring.keyset.ttl)
+        what = "it, or DNSKEY records that it led to,"
     if ksk.ds_named:
         said = f"The parent's DS record names Key Signing Key with name {ksk.name}: remove it there first."
-    elif ksk.ds_until is not None and ksk.ds_until > now:
-        until = datetime.fromtimestamp(ksk.ds_until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    elif until is not None and until > now:
+        moment = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         said = (
-            f"The parent's DS record named Key Signing Key with name {ksk.name}, and caches may hold it until {until} "
-            f"(in {ksk.ds_until - now} s)."
+            f"The parent's DS record named Key Signing Key with name {ksk.name}, and caches may hold {what} until "
+            f"{moment} (in {until - now} s)."
         )
     else:
         return None

@@ -196,6 +196,8 @@ class Ring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     It grows with each RRset that is replaced, by the TTL that that one was served with, so that lowering a TTL never
     shortens a wait that a higher one began (RFC 7583 §3.2.1).
     """
+    keyset_ttl: int = 0
+    """The largest TTL of any signed DNSKEY RRset that a cache may hold, the present one included."""
     data_ttl: int = 0
     """The largest TTL of any signed RRset that is served, negative answers included."""
     window: int = 0

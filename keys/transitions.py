@@ -228,6 +228,8 @@ def _keyset_signed(ring: Ring, event: KeysetSigned) -> Ring:
         cached_until = max(cached_until, ring.data_cached_until)  # perhaps with a higher TTL than now
     elif (old.rdatas, old.ttl) != (new.rdatas, new.ttl):
         unconfirmed = max(unconfirmed or 0, old.ttl)
+    # No earlier one is left in caches once a refresh finds the present one older than any of those can be.
+    alone = unconfirmed is None and cached_until <= event.at
     gone = [z for z in zsks if z.removed is not None]
     return replace(
         ring,
@@ -238,6 +240,7 @@ def _keyset_signed(ring: Ring, event: KeysetSigned) -> Ring:
         refresh_wanted=False,
         unconfirmed=unconfirmed,
         cached_until=cached_until,
+        keyset_ttl=new.ttl if alone else max(ring.keyset_ttl, old.ttl if old is not None else 0, new.ttl),
     )
 
 

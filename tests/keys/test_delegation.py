@@ -21,7 +21,7 @@ from keys.commands import (
 )
 from keys.custodian import Custodian
 from keys.ds import ds_rdata
-from keys.model import DAY, HOUR
+from keys.model import DAY, HOUR, Policy
 from keys.parent import ParentDs
 from keys.status import Condition
 from keys.store import StateUnavailable
@@ -95,6 +95,26 @@ async def test_a_ksk_goes_in_two_steps(world: World, autojump_clock: MockClock) 
         assert [ksk.name for ksk in custodian.ring.ksks] == ["second"]
 
 
+async def test_signing_stays_for_dnskeys_that_were_served_with_a_higher_ttl(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with world.life() as custodian:
+        await trio.sleep(DAY)
+        custodian.reconfigure(Policy(dnskey_ttl=300), None)
+        await trio.sleep(1)
+        assert custodian.ring.keyset is not None and custodian.ring.keyset.ttl == 300
+        await custodian.request(WithdrawDs("ksk_1"))
+        await trio.sleep(HOUR)
+        gone = custodian.ring.ksk("ksk_1").ds_until
+        assert gone is not None
+        await trio.sleep(gone + HOUR - 2 - world.now())
+        with pytest.raises(RequestRefusedError, match=r"\(in [12] s\)"):
+            await custodian.request(DisableSigning())
+        # A refresh knows when none of those is left.
+        await trio.sleep(2 * DAY)
+        assert custodian.ring.keyset_ttl == 300
+
+
 async def test_a_withdrawal_outlasts_a_restart_and_can_be_taken_back(world: World, autojump_clock: MockClock) -> None:
     async with world.life() as custodian:
         await custodian.request(WithdrawDs("ksk_1"))
@@ -112,6 +132,10 @@ async def test_signing_that_is_enabled_again_waits_with_the_ds(world: World, aut
         with pytest.raises(RequestRefusedError):
             await custodian.request(DisableSigning())
         await trio.sleep(DS_TTL + 300)
+        # Whoever validated the DNSKEY RRset with the last second of the DS holds that for its own TTL.
+        with pytest.raises(RequestRefusedError, match="caches may hold it, or DNSKEY records"):
+            await custodian.request(DisableSigning())
+        await trio.sleep(HOUR)
         await custodian.request(DisableSigning())
         await trio.sleep(HOUR)
         await custodian.request(OfferDs("ksk_1"))
