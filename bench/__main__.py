@@ -21,6 +21,7 @@ from rich.console import Console
 from bench.check import WrongAnswerError
 from bench.documents import targets_table, write_documents
 from bench.load import LoadOptions
+from bench.process import prefer
 from bench.report import as_json, rows, table
 from bench.rounds import LOAD_CORE, Bench
 from bench.run import Amount, Plan, measure
@@ -73,6 +74,7 @@ class Names(click.ParamType[list[str]]):
 @click.option(
     "--quick", is_flag=True, help="All in about two minutes: 2 rounds of 0.5 seconds, where not told otherwise."
 )
+@click.option("--prefer", "preferred", is_flag=True, help="Put servers and load before all other programs (root).")
 @click.option("--names", type=click.IntRange(1, 100_000), default=10_000, help="Names in the zone.", show_default=True)
 @click.option("--window", type=click.IntRange(4, 1024), default=192, help="Outstanding queries.", show_default=True)
 @click.option("--seed", type=int, default=1, help="Chooses the names that are asked for.", show_default=True)
@@ -89,6 +91,7 @@ def main(
     seconds: float | None,
     warm: float | None,
     quick: bool,
+    preferred: bool,
     names: int,
     window: int,
     seed: int,
@@ -102,6 +105,11 @@ def main(
         raise click.ClickException("This needs two cores: one for the server, one for the load.")
     os.sched_setaffinity(0, {LOAD_CORE})
     signal.signal(signal.SIGTERM, _interrupt)
+    if preferred:
+        try:
+            prefer()
+        except OSError as error:
+            raise click.ClickException(f"--prefer needs root, and a kernel with autogroups: {error}") from None
     usual = QUICK if quick else THOROUGH
     rounds = rounds or usual.rounds
     options = LoadOptions(usual.warm if warm is None else warm, seconds or usual.seconds, window)
@@ -110,7 +118,7 @@ def main(
     started = datetime.now(UTC)
     try:
         with tempfile.TemporaryDirectory(dir=BUILD, prefix="run-") as directory:
-            bench = Bench(Path(directory), BUILD / "load", write_zone(Path(directory), names), options, seed)
+            bench = Bench(Path(directory), BUILD / "load", write_zone(Path(directory), names), options, seed, preferred)
             measured = measure(bench, plan, Amount(rounds, SAMPLE), console)
     except (RuntimeError, WrongAnswerError) as error:
         raise click.ClickException(str(error)) from None
@@ -118,7 +126,7 @@ def main(
         of_workload = [row for row in rows(measured.rounds) if row.workload == workload.name]
         console.print(table(workload.name, of_workload, measured.limits))
     console.print(targets_table(reached(measured.rounds, measured.limits)))
-    about = _about(started, plan, options, names, seed) | {"rounds": rounds}
+    about = _about(started, plan, options, names, seed) | {"rounds": rounds, "preferred": preferred}
     if json_file:
         json_file.write_text(json.dumps(as_json(about, measured.rounds, measured.limits), indent=1) + "\n")
     if svg_file:

@@ -52,13 +52,27 @@ def parse_stat(text: str) -> tuple[int, int]:
     return int(fields[1]), int(fields[11]) + int(fields[12])
 
 
+def prefer(pid: int | str = "self") -> None:
+    """Put a process's session before all other programs (sched(7), autogroup). Raises `OSError` where we may not."""
+    (PROC / str(pid) / "autogroup").write_text("-19")
+
+
 class Child:
     """A program pinned to one core, with all that it starts; what it prints goes to a file.
 
     It is in a session of its own, so that Ctrl-C reaches it only through `close`; the kernel ends it when we die.
     """
 
-    def __init__(self, command: Sequence[str], *, core: int, cwd: Path, log: Path, patience: float = 5.0) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        core: int,
+        cwd: Path,
+        log: Path,
+        patience: float = 5.0,
+        preferred: bool = False,
+    ) -> None:
         self.log = log
         self.patience = patience
         with log.open("wb") as output:
@@ -70,6 +84,8 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        if preferred:
+            prefer(self._process.pid)
 
     def __enter__(self) -> Self:
         return self

@@ -12,13 +12,12 @@ from rich.table import Table
 
 from bench.rounds import Round
 from bench.servers import SERVERS
-from bench.workloads import WORKLOADS, Expect, Load, Transport
+from bench.workloads import WORKLOADS, Expect, Load
 
 LEAST_BUSY = 0.95
 """A round counts only where the server's core was busy in this share of the time: else the load was measured.
 
-Not where queries come at a rate; nor with a connection for each, which costs the generator as much as the server: there
-the CPU time of an answer is what tells.
+Not where queries come at a rate.
 """
 MOST_STEAL = 0.03
 MOST_FOREIGN = 0.05
@@ -64,7 +63,6 @@ class Row:
 def faults(measured: Round) -> list[str]:
     """Why a round does not count; nothing where it does."""
     load, workload = measured.load, WORKLOADS[measured.workload]
-    to_be_busy = not measured.rate and workload.transport is not Transport.ONCE
     right = {"0"} if workload.expect is Expect.ANSWER else {"0", "3"}
     found = [
         (load.answers == 0, "no answers"),
@@ -74,7 +72,7 @@ def faults(measured: Round) -> list[str]:
         (measured.steal > MOST_STEAL, f"steal over {MOST_STEAL:.0%}"),
         (measured.foreign > MOST_FOREIGN, f"others on its core over {MOST_FOREIGN:.0%}"),
         (load.per_second < LEAST_OF_RATE * measured.rate, f"below {LEAST_OF_RATE:.0%} of the rate"),
-        (to_be_busy and measured.busy < LEAST_BUSY, f"core below {LEAST_BUSY:.0%} busy"),
+        (not measured.rate and measured.busy < LEAST_BUSY, f"core below {LEAST_BUSY:.0%} busy"),
     ]
     return [reason for is_so, reason in found if is_so]
 

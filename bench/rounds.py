@@ -81,6 +81,8 @@ class Bench:
     zone: ZoneFiles
     options: LoadOptions
     seed: int
+    preferred: bool = False
+    """Whether servers go before all other programs."""
 
     @contextmanager
     def start(self, servers: Iterable[Server], told: Callable[[str], None]) -> Iterator[list[Running]]:
@@ -96,7 +98,8 @@ class Bench:
                 site = Site(directory, _free_port(), self.zone)
                 command = server.set_up(site)
                 log = site.directory / "log"
-                child = stack.enter_context(Child(command, core=SERVER_CORE, cwd=Path.cwd(), log=log))
+                child = Child(command, core=SERVER_CORE, cwd=Path.cwd(), log=log, preferred=self.preferred)
+                stack.enter_context(child)
                 wait_until_ready(server, child, site.port)
                 running.append(Running(server, child, site.port))
             yield running

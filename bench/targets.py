@@ -29,9 +29,6 @@ class Measure:
 
 
 RATE = Measure("answers/s", lambda measured: measured.load.per_second, "/s")
-PER_CPU_SECOND = Measure(
-    "answers a CPU-second", lambda measured: 1e6 / measured.cpu_us if measured.cpu_us else 0.0, "/s"
-)
 P50 = Measure("median latency", lambda measured: measured.load.p50_us, " µs")
 P99 = Measure("99 % latency", lambda measured: measured.load.p99_us, " µs")
 BESIDE_P99 = Measure(
@@ -103,8 +100,7 @@ TARGETS = [
     Target("Latency at half peak, median", "NSD", _LATENCY, ("latency", "nsd"), 1.5, P50, at_most=True),
     Target("Latency at half peak, 99 %", "NSD", _LATENCY, ("latency", "nsd"), 1.5, P99, at_most=True),
     *_over("TCP, pipelined", "tcp", {"nsd": 0.5}),
-    Target("TCP, a connection for each query, by CPU time", "NSD", ("tcp-once", "signwright"), ("tcp-once", "nsd"), 0.5,
-           PER_CPU_SECOND),
+    *_over("TCP, a connection for each query", "tcp-once", {"nsd": 0.5}),
     Target("Every signature rolls: least tenth of a second", "mean", ("windows", "signwright-windows"), None, 0.8,
            EVENNESS),
 ]  # fmt: skip

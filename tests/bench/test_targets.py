@@ -73,11 +73,6 @@ def test_less_is_better_for_latencies() -> None:
     assert only([own, other], "Latency at half peak, 99 %", "NSD").is_reached
 
 
-def test_a_connection_for_each_query_is_held_against_cpu_time() -> None:
-    own, other = round_of("tcp-once", "signwright", 1000, busy=0.9), round_of("tcp-once", "nsd", 1000, cpu=0.5)
-    assert only([own, other], "TCP, a connection for each query, by CPU time", "NSD").value == 0.5
-
-
 def test_the_least_interval_and_what_went_beside_are_read() -> None:
     values = {**{name: getattr(LOAD, name) for name in LOAD.__slots__}, "intervals": [50, 100, 150]}
     values["beside"] = {**values, "p99_us": 7.0, "beside": None}
