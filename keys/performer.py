@@ -70,6 +70,10 @@ class RunBlocking(Protocol):
         ...
 
 
+async def at_once() -> None:
+    """For those who are told of what is published where they answer."""
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything that acts, handed in: one value for all custodians."""
@@ -95,6 +99,8 @@ class Services:
     """Whether a signature, the second argument, is the public key's over the third."""
     notify: Callable[[str, StatusChange], None] = ignore
     """Told of each change of a zone's status (text of the origin, the change); must neither block nor raise."""
+    published: Callable[[], Awaitable[None]] = at_once
+    """Returns once every answer is of what was published before: the waits that begin with it count from then on."""
     monotonic: Callable[[], float] = trio.current_time
     """A clock that nobody sets, in seconds; with it, jumps of the wall clock are told from time that has passed."""
     reread: float = 60
@@ -135,8 +141,10 @@ class Performer:
             case ActivateZsk():
                 return Done((ZskActivated(self._now(), action.sequence),))
             case ConfirmPublished():
+                await self._services.published()
                 return Done((Published(self._now_or_later()),))
             case ObservePolicy():
+                await self._services.published()  # what is lower than before is recorded once it is in force
                 return Done((self._observed(ring, action),))
             case GenerateZsk():
                 private_key = self._services.generate_private_key()

@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import structlog
@@ -30,6 +31,7 @@ from keys.zsk import generate_private_key
 from server import metrics
 from server.addresses import Address
 from server.answer import Via, respond
+from server.answering import Answering, Here
 from server.config import LOCAL, Config, ConfigError
 from server.control.app import control_app, watching_app
 from server.control.sockets import bind_control
@@ -38,9 +40,9 @@ from server.hosted import HostedZones
 from server.hosting import Change, Hosting, ZoneLoad
 from server.hot import Responder
 from server.kms import KmsAccess, open_kms
-from server.listen import Pair, bind, bind_stream
+from server.listen import Pair, bind, bind_shared, bind_stream
 from server.memo import Memo
-from server.operations import Outcome
+from server.operations import Outcome, WorkerReport
 from server.route53.serving import endpoint as route53_endpoint
 from server.route53.serving import point_clients, serve_route53, tls_context
 from server.running import Running
@@ -48,6 +50,7 @@ from server.statedir import StateDir, open_state
 from server.tcp import Limits, serve_tcp
 from server.traffic import Traffic
 from server.udp import serve_udp
+from server.worker.pool import Pool
 
 CONCURRENT_SIGNATURES = 32
 """KMS Sign calls in flight, over all zones."""
@@ -65,11 +68,14 @@ class NothingToServe(Exception):  # noqa: N818 - it names what happened
         self.loads = loads
 
 
-async def run(config: Config, reread: Callable[[], Config], on_ready: Callable[[Running], None]) -> Outcome:
-    """Serve until a signal or the control socket ends it. `reread` gives the configuration anew, for a reload.
+async def run(
+    config: Config, reread: Callable[[], Config], on_ready: Callable[[Running], None], log: str = "auto"
+) -> Outcome:
+    """Serve until a signal or the control socket ends it. `reread` gives the configuration anew, for a reload; `log`
+    says how the log of workers looks.
 
-    Raises `ConfigError`, `StateError`, `PortInUse`, `CannotListen`, `KmsError`, `KeystoreError`, `CredentialsFileError`
-    and `NothingToServe` for what a person must mend.
+    Raises `ConfigError`, `StateError`, `PortInUse`, `CannotListen`, `KmsError`, `KeystoreError`,
+    `CredentialsFileError`, `WorkerFailed` and `NothingToServe` for what a person must mend.
     """
     with ExitStack() as held:
         state = held.enter_context(open_state(config.state))
@@ -77,7 +83,7 @@ async def run(config: Config, reread: Callable[[], Config], on_ready: Callable[[
         store = held.enter_context(Store.open(state.path, os.urandom))
         with _single_errors():
             async with trio.open_nursery() as nursery:
-                outcome = await _serve(config, reread, on_ready, state, sockets, store, nursery)
+                outcome = await _serve(config, reread, on_ready, log, state, sockets, store, nursery)
                 nursery.cancel_scope.cancel()
         return outcome
 
@@ -85,7 +91,8 @@ async def run(config: Config, reread: Callable[[], Config], on_ready: Callable[[
 class _Sockets(NamedTuple):
     """All that is listened on, but for the control socket."""
 
-    pairs: Sequence[Pair]
+    listened: Sequence[Sequence[Pair]]
+    """By address: one pair, or one for each worker."""
     watched: socket.socket | None
     api: socket.socket | None
     tls: ssl.SSLContext | None
@@ -94,39 +101,44 @@ class _Sockets(NamedTuple):
 
 def _bind(config: Config, held: ExitStack) -> _Sockets:
     """Bind what the configuration names; `held` closes it."""
-    pairs = [held.enter_context(_bound(bind(address))) for address in config.listen]
+    listened: list[Sequence[Pair]] = []
+    for address in config.listen:
+        pairs = bind_shared(address, config.workers) if config.workers else (bind(address),)
+        listened.append([held.enter_context(_bound(pair)) for pair in pairs])
     watched = api = tls = None
     if config.metrics is not None:
         watched = held.enter_context(bind_stream(config.metrics, "the setting metrics"))
     if config.route53 is not None:
         tls = tls_context(config.route53)
         api = held.enter_context(bind_stream(config.route53.listen, "the setting route53.listen"))
-    return _Sockets(pairs, watched, api, tls)
+    return _Sockets(listened, watched, api, tls)
 
 
 async def _serve(
     config: Config,
     reread: Callable[[], Config],
     on_ready: Callable[[Running], None],
+    log: str,
     state: StateDir,
     sockets: _Sockets,
     store: Store,
     nursery: trio.Nursery,
 ) -> Outcome:
     registry = CollectorRegistry()
-    async with _hosting(config, state, store, registry, nursery) as (hosting, zones, changes, kms):
-        watching = _with_port(config.metrics, sockets.watched)
-        listeners = [pair.address for pair in sockets.pairs]
-        api = route53_endpoint(config.route53, sockets.api) if config.route53 and sockets.api else None
-        running = Running(config, reread, state, store, hosting, listeners, kms.url, watching, api)
+    limits = Limits(config.tcp.connections, config.tcp.idle)
+    pool = Pool([*zip(*sockets.listened, strict=True)], config.udp_size, limits, log) if config.workers else None
+    async with _hosting(config, state, store, registry, pool or Here(), nursery) as (hosting, zones, changes, kms):
+        running = _running(config, reread, state, sockets, store, hosting, kms, pool)
         kept = await zones.load()
         loads = await hosting.load(config.zones)
-        if not kept and (loads or api is None) and all(load.change is Change.REFUSED for load in loads):
+        if not kept and (loads or config.route53 is None) and all(load.change is Change.REFUSED for load in loads):
             raise NothingToServe(loads)
-        memo = Memo()
-        responder = Responder(lambda: hosting.zoneset, memo, config.udp_size)
-        _answer(config, sockets.pairs, responder, nursery)
-        metrics.register(registry, running.status, partial(Traffic.of, responder, memo))
+        if pool is not None:
+            await nursery.start(pool.run)
+            traffic = pool.traffic
+        else:
+            traffic = _answer(config, sockets, limits, hosting, nursery)
+        metrics.register(registry, running.status, traffic)
         exposition = partial(metrics.exposition, registry)
         if sockets.watched is not None:
             await nursery.start(serve_http, watching_app(running, exposition), sockets.watched)
@@ -136,8 +148,26 @@ async def _serve(
         await running.write_trust()
         nursery.start_soon(running.keep_trust_written, changes)
         await nursery.start(_follow_signals, running)
+        await hosting.answering.reached()
         on_ready(running)
         return await running.ended()
+
+
+def _running(
+    config: Config,
+    reread: Callable[[], Config],
+    state: StateDir,
+    sockets: _Sockets,
+    store: Store,
+    hosting: Hosting,
+    kms: KmsAccess,
+    pool: Pool | None,
+) -> Running:
+    watching = _with_port(config.metrics, sockets.watched)
+    listeners = [pairs[0].address for pairs in sockets.listened]
+    api = route53_endpoint(config.route53, sockets.api) if config.route53 and sockets.api else None
+    workers: Callable[[], tuple[WorkerReport, ...]] = pool.reports if pool is not None else tuple
+    return Running(config, reread, state, store, hosting, listeners, kms.url, watching, api, workers)
 
 
 def _with_port(address: Address | None, sock: socket.socket | None) -> Address | None:
@@ -169,7 +199,12 @@ async def _manage(
 
 @asynccontextmanager
 async def _hosting(
-    config: Config, state: StateDir, store: Store, registry: CollectorRegistry, nursery: trio.Nursery
+    config: Config,
+    state: StateDir,
+    store: Store,
+    registry: CollectorRegistry,
+    answering: Answering,
+    nursery: trio.Nursery,
 ) -> AsyncIterator[tuple[Hosting, HostedZones, trio.MemoryReceiveChannel[None], KmsAccess]]:
     """The zones with all that their keys need, notice of their changes, and the KMS."""
     announce, changes = trio.open_memory_channel[None](1)
@@ -196,17 +231,23 @@ async def _hosting(
             generate_private_key=generate_private_key,
             log=structlog.get_logger("signwright.keys"),
             notify=hooks.notify,
+            published=answering.reached,
         )
-        hosting = Hosting(services, nursery, changed)
+        hosting = Hosting(services, nursery, changed, answering)
         parent = config.route53.parent if config.route53 is not None else LOCAL
         yield hosting, HostedZones(hosting, services, policy=config.policy, parent=parent), changes, kms
 
 
-def _answer(config: Config, pairs: Sequence[Pair], responder: Responder, nursery: trio.Nursery) -> None:
-    limits = Limits(config.tcp.connections, config.tcp.idle)
-    for pair in pairs:
+def _answer(
+    config: Config, sockets: _Sockets, limits: Limits, hosting: Hosting, nursery: trio.Nursery
+) -> Callable[[], Traffic]:
+    """Answer in this process; what tells how much was answered."""
+    memo = Memo()
+    responder = Responder(lambda: hosting.zoneset, memo, config.udp_size)
+    for pair in chain.from_iterable(sockets.listened):
         nursery.start_soon(serve_udp, pair.udp, responder, time.time)
         nursery.start_soon(serve_tcp, pair.tcp, responder, time.time, limits)
+    return partial(Traffic.of, responder, memo)
 
 
 async def _follow_signals(running: Running, *, task_status: trio.TaskStatus[None]) -> None:

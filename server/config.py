@@ -121,6 +121,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     zones: tuple[ZoneConfig, ...]
     policy: Policy = Policy()
     """Of the keys of hosted zones."""
+    workers: int = 0
+    """Programs that answer; 0: the control process itself."""
     metrics: Address | None = None
     """Where /metrics is, beside the control socket; port 0 for one that is free."""
     hooks: HooksConfig = HooksConfig()
@@ -134,6 +136,7 @@ def load_config(
     state: Path | None = None,
     listen: Sequence[str] = (),
     kms_endpoint: str | None = None,
+    workers: int | None = None,
 ) -> Config:
     """The configuration from a file (or the defaults) and what the command line says beside it.
 
@@ -157,6 +160,7 @@ def load_config(
         tcp=TcpConfig(idle=source.settings.tcp.idle, connections=source.settings.tcp.connections),
         zones=tuple(zone_configs),
         policy=source.settings.policy,
+        workers=source.settings.workers if workers is None else workers,
         metrics=source.metrics(),
         hooks=source.hooks(),
         route53=source.route53(),

@@ -27,6 +27,7 @@ from keys.ring import hosted_zone_id
 from keys.seal import StateError
 from server import file_records
 from server.addresses import Address
+from server.answering import Reaching
 from server.config import LOCAL, ZoneConfig
 from server.file_zones import ZonesOfFiles
 from server.hosting import Hosted, Hosting
@@ -91,8 +92,7 @@ class HostedZones:
         self._parent = parent
         self._kept: dict[str, _Kept] = {}
         self._creating = trio.Lock()
-        self._under_way: set[str] = set()
-        """The ids of changes that are stored, or will be, and not yet answered from."""
+        self._under_way = Reaching(hosting.answering)
         self._of_files = ZonesOfFiles(hosting, services)
 
     async def load(self) -> int:
@@ -149,6 +149,7 @@ class HostedZones:
                     signing=ring is not None and ring.signing,
                 )
                 self._hosting.host([kept.hosted])
+                self._under_way.made(change.id, self._hosting.version)
                 if ring is not None:
                     await self._hosting.start_custodian(kept.hosted)
         _log.info("zone created", zone=apex, id=zone.id)
@@ -208,6 +209,7 @@ class HostedZones:
             del self._kept[zone_id]
             self._of_files.forget(hosted.origin)
             self._hosting.unhost(hosted)
+            self._under_way.made(change.id, self._hosting.version)
         _log.info("zone deleted", zone=hosted.config.origin, id=zone_id)
         return change
 
@@ -239,12 +241,12 @@ class HostedZones:
             assert hosted.zone is not None
             # A higher TTL is known to the keys' waits before it is stored; what proves too high is taken back below.
             await self._hosting.observe_ttl(hosted, max(_highest_ttl(changes), hosted.zone.maximum_ttl), lower=False)
-            self._under_way.add(change.id)
             try:
-                kept.compiled, replaced, snapshot = await self._blocking(lambda: self._apply(kept, changes, change))
-                self._hosting.change(hosted, snapshot, replaced)
+                with self._under_way.making(change.id):
+                    kept.compiled, replaced, snapshot = await self._blocking(lambda: self._apply(kept, changes, change))
+                    self._hosting.change(hosted, snapshot, replaced)
+                    self._under_way.made(change.id, self._hosting.version)
             finally:
-                self._under_way.discard(change.id)
                 with suppress(StateError):  # then the longer wait stays in force
                     await self._hosting.observe_ttl(hosted, hosted.zone.maximum_ttl, lower=True)
         return change
@@ -271,6 +273,7 @@ class HostedZones:
     async def note_change(self, comment: str = "") -> ChangeInfo:
         """As `ZoneOperations.note_change`."""
         change = self._new_change(comment)
+        self._under_way.made(change.id, self._hosting.version)
         await self._blocking(lambda: self._records.note_change(change))
         return change
 

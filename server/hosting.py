@@ -18,6 +18,7 @@ from keys.custodian import Custodian
 from keys.keyset import ZoneKeys
 from keys.performer import Services
 from keys.seal import StateError
+from server.answering import Answering, Here
 from server.config import ZoneConfig
 from server.parent import LocalParent, RemoteParent, parent_for
 from zones import names
@@ -73,9 +74,21 @@ class Hosted:
 class Hosting:
     """Loads, replaces and removes zones. `zoneset` is what is answered from: one assignment replaces it."""
 
-    def __init__(self, services: Services, nursery: trio.Nursery, changed: Callable[[], None]) -> None:
-        """Custodians run in `nursery`. `changed` is called after each replacement of `zoneset`; it must not block."""
+    def __init__(
+        self,
+        services: Services,
+        nursery: trio.Nursery,
+        changed: Callable[[], None],
+        answering: Answering | None = None,
+    ) -> None:
+        """Custodians run in `nursery`. `changed` is called after each replacement of `zoneset`; it must not block.
+
+        `answering` are those who answer, if it is not this process.
+        """
         self.zoneset = ZoneSet()
+        self.answering: Answering = answering or Here()
+        self.version = 0
+        """Of `zoneset`, as `answering` counts."""
         self.hosted: dict[bytes, Hosted] = {}
         self._services = services
         self._nursery = nursery
@@ -185,6 +198,7 @@ class Hosting:
 
     def _replace(self, zoneset: ZoneSet) -> None:
         self.zoneset = zoneset
+        self.version = self.answering.follow(zoneset)
         self._changed()
 
     async def _load(self, origin: bytes, config: ZoneConfig) -> ZoneLoad:
@@ -228,6 +242,8 @@ class Hosting:
         """
         custodian = hosted.custodian
         if custodian is not None and (maximum_ttl < custodian.ring.data_ttl) == lower:
+            if lower:
+                await self.answering.reached()
             await custodian.observe_ttl(maximum_ttl)
 
     def _remove(self, origin: bytes) -> ZoneLoad:

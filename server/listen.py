@@ -1,4 +1,4 @@
-"""Sockets to listen on: bound once, plainly, so that a port in use is an error and never shared in silence."""
+"""Sockets to listen on: bound plainly at first, so that a port in use is an error and never shared in silence."""
 
 from __future__ import annotations
 
@@ -35,7 +35,29 @@ def bind(address: Address) -> Pair:
     Raises `PortInUse` and `CannotListen`. SO_REUSEPORT is not set: with it, the kernel would share the port
     with another process of the same user without a word.
     """
-    udp, tcp = _bound_to_free_port(address) if address.port == 0 else _bound_pair(address)
+    return _ready(address, *_bound_anywhere(address))
+
+
+def bind_shared(address: Address, count: int) -> tuple[Pair, ...]:
+    """As many sockets for UDP and TCP on one address, each for another process: the kernel spreads what comes.
+
+    Raises as `bind`, by which it is tried first that nobody else is there: SO_REUSEPORT would share with them too.
+    """
+    udp, tcp = _bound_anywhere(address)
+    address = Address(address.host, udp.getsockname()[1])
+    udp.close()
+    tcp.close()
+    pairs: list[Pair] = []
+    with contextlib.ExitStack() as undone:
+        for _ in range(count):
+            udp = undone.enter_context(_bound(address, socket.SOCK_DGRAM, shared=True))
+            tcp = undone.enter_context(_bound(address, socket.SOCK_STREAM, shared=True))
+            pairs.append(_ready(address, udp, tcp))
+        undone.pop_all()
+    return tuple(pairs)
+
+
+def _ready(address: Address, udp: socket.socket, tcp: socket.socket) -> Pair:
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         udp.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
     tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its connections inherit it
@@ -48,6 +70,10 @@ def bind_stream(address: Address, where: str = "--listen") -> socket.socket:
     sock = _bound(address, socket.SOCK_STREAM, where)
     sock.listen(128)
     return sock
+
+
+def _bound_anywhere(address: Address) -> tuple[socket.socket, socket.socket]:
+    return _bound_to_free_port(address) if address.port == 0 else _bound_pair(address)
 
 
 def _bound_to_free_port(address: Address, tries: int = 32) -> tuple[socket.socket, socket.socket]:
@@ -67,7 +93,7 @@ def _bound_pair(address: Address) -> tuple[socket.socket, socket.socket]:
         raise
 
 
-def _bound(address: Address, kind: int, where: str = "--listen") -> socket.socket:
+def _bound(address: Address, kind: int, where: str = "--listen", *, shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     sock = socket.socket(family, kind)
     try:
@@ -78,6 +104,8 @@ def _bound(address: Address, kind: int, where: str = "--listen") -> socket.socke
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
             ask_for_local_address(sock, address.host)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setblocking(False)
         sock.bind((address.host, address.port))
     except OSError as error:

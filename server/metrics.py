@@ -108,6 +108,14 @@ def server_metrics(status: ServerStatus) -> Iterator[Metric]:
     signed = [(zone.keys, zone.refreshes) for zone in status.zones if zone.keys is not None]
     yield from _route53_metrics([keys for keys, _ in signed], status.now)
     yield from _key_metrics([keys for keys, _ in signed], status.now)
+    if status.workers:
+        answering = sum(worker.version is not None for worker in status.workers)
+        yield GaugeMetricFamily("signwright_workers", "Workers that answer", answering)
+        yield CounterMetricFamily(
+            "signwright_worker_restarts",
+            "How often a worker was replaced",
+            sum(worker.restarts for worker in status.workers),
+        )
     refreshes = CounterMetricFamily("signwright_refreshes", "DNSKEY RRsets newly signed by the KMS", labels=_ZONE)
     for keys, count in signed:
         refreshes.add_metric(_labels(keys), count)

@@ -50,6 +50,21 @@ class ZoneReport(msgspec.Struct, frozen=True, kw_only=True):
     """How often the DNSKEY RRset was signed anew since the server was started."""
 
 
+class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the programs that answer."""
+
+    number: int
+    pid: int | None
+    """`None` where it has died, and the next one is not started yet."""
+    started: int
+    version: int | None
+    """Of the set of zones that it answers from; `None` where it does not answer yet."""
+    is_behind: bool
+    """Whether there is a newer one."""
+    restarts: int
+    """How often it had to be replaced since the server was started."""
+
+
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The server at one moment."""
 
@@ -68,6 +83,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """URL of the metrics, where they are not on the control socket only."""
     route53: str | None = None
     """URL of the Route 53 API, where it is served."""
+    workers: tuple[WorkerReport, ...] = ()
+    """None where the server answers in one process."""
 
 
 class ReloadOutcome(enum.Enum):
@@ -183,4 +200,12 @@ def zone_level(zone: ZoneReport, now: int) -> Level:
 def server_level(status: ServerStatus) -> Level:
     """How much the server wants attention: as its worst zone. One without zones that can't be given any is critical."""
     empty = Level.OK if status.route53 is not None else Level.CRITICAL
-    return max((zone_level(zone, status.now) for zone in status.zones), default=empty)
+    zones = max((zone_level(zone, status.now) for zone in status.zones), default=empty)
+    return max(zones, _workers_level(status.workers))
+
+
+def _workers_level(workers: tuple[WorkerReport, ...]) -> Level:
+    answering = sum(worker.version is not None for worker in workers)
+    if answering == len(workers):
+        return Level.OK
+    return Level.WARNING if answering else Level.CRITICAL

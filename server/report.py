@@ -54,10 +54,11 @@ def print_banner(console: Console, status: ServerStatus, trust: Path) -> None:
         print_line(console, f"\nMetrics for Prometheus: {status.metrics}", "dim")
     console.print()
     ready = sum(zone_level(zone, status.now) is not Level.CRITICAL for zone in status.zones)
+    by = f" by {_workers(len(status.workers))}" if status.workers else ""
     print_line(
         console,
-        f"Ready: {_count(ready, len(status.zones))} on {', '.join(status.listeners)} (UDP and TCP), KMS {status.kms}, "
-        f"state {status.state}",
+        f"Ready: {_count(ready, len(status.zones))} on {', '.join(status.listeners)} (UDP and TCP){by}, "
+        f"KMS {status.kms}, state {status.state}",
         COLOURS[server_level(status)],
     )
 
@@ -79,6 +80,9 @@ def print_status(console: Console, status: ServerStatus) -> None:
         console.print(keys_table(signed, status.now))
     for zone in signed:
         print_key_lines(console, zone, status.now)
+    if status.workers:
+        console.print()
+        console.print(_workers_table(status))
 
 
 def print_reload(console: Console, report: ReloadReport) -> None:
@@ -101,6 +105,27 @@ def _zones(status: ServerStatus) -> Table:
             zone.denial if zone.signed else "-",
             Text(_condition(zone), style=COLOURS[zone_level(zone, status.now)]),
             moment(until, status.now) if until is not None else "-",
+        )
+    return table
+
+
+def _workers_table(status: ServerStatus) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("WORKER", "PID", "STATE", "VERSION", "UP", "RESTARTS"):
+        table.add_column(column)
+    for worker in status.workers:
+        state, style = "answers", "green"
+        if worker.version is None:
+            state, style = "starting", COLOURS[Level.WARNING]
+        elif worker.is_behind:
+            state = "takes up a change"
+        table.add_row(
+            str(worker.number),
+            "-" if worker.pid is None else str(worker.pid),
+            Text(state, style=style),
+            "-" if worker.version is None else str(worker.version),
+            "-" if worker.pid is None else span(status.now - worker.started),
+            str(worker.restarts),
         )
     return table
 
@@ -140,6 +165,10 @@ def _print_api(console: Console, url: str, aws: Path) -> None:
     print_line(console, f"  {url}")
     print_line(console, f"  export AWS_CONFIG_FILE={aws}/config AWS_SHARED_CREDENTIALS_FILE={aws}/credentials", "cyan")
     print_line(console, "  aws route53 list-hosted-zones", "cyan")
+
+
+def _workers(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers"
 
 
 def _count(ready: int, total: int) -> str:

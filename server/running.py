@@ -26,6 +26,7 @@ from server.operations import (
     ReloadOutcome,
     ReloadReport,
     ServerStatus,
+    WorkerReport,
     ZoneReload,
     ZoneReport,
 )
@@ -60,6 +61,7 @@ class Running:
         kms: str,
         watching: Address | None = None,
         api: str | None = None,
+        workers: Callable[[], tuple[WorkerReport, ...]] = tuple,
     ) -> None:
         """`kms` is its URL, `watching` the address of /metrics, `api` the URL of the Route 53 API."""
         self.config = config
@@ -71,6 +73,7 @@ class Running:
         self._kms = kms
         self._watching = watching
         self._api = api
+        self._workers = workers
         self._started = int(time.time())
         self._trusts: list[ZoneTrust] | None = None
         """As they are written."""
@@ -108,6 +111,7 @@ class Running:
             route53=self._api,
             metrics=f"http://{self._watching}/metrics" if self._watching is not None else None,
             zones=tuple(self._report(hosted) for _, hosted in sorted(self._hosting.hosted.items())),
+            workers=self._workers(),
         )
 
     def _report(self, hosted: Hosted) -> ZoneReport:
@@ -166,6 +170,7 @@ class Running:
         config = await trio.to_thread.run_sync(self._reread)
         loads = await self._hosting.load(config.zones)
         await self._hosting.sign()
+        await self._hosting.answering.reached()
         return ReloadReport(tuple(self._reload(load) for load in loads))
 
     def _reload(self, load: ZoneLoad) -> ZoneReload:

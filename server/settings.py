@@ -122,6 +122,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     listen: tuple[str, ...] = ("127.0.0.1:5300", "[::1]:5300")
     """Addresses for UDP and TCP. As long as it is the default, [::1] is left out on hosts without IPv6."""
     state: str = "./state"
+    workers: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
+    """Programs that answer; 0: this one."""
     metrics: str | None = None
     """A loopback address for /metrics and /healthz; both are on the control socket in any case."""
     kms: KmsSettings = KmsSettings()

@@ -16,6 +16,7 @@ from server.app import NothingToServe
 from server.config import ConfigError
 from server.control.client import ControlError
 from server.listen import CannotListen, PortInUse
+from server.worker.pool import WorkerFailed
 from zones.load import ZoneFileError
 
 
@@ -44,6 +45,7 @@ _EXITS: tuple[tuple[type[Exception], Exit], ...] = (
     (CredentialsFileError, Exit.STATE),
     (KmsError, Exit.KMS),
     (ControlError, Exit.FAILED),
+    (WorkerFailed, Exit.FAILED),
     (OSError, Exit.FAILED),
 )
 

@@ -33,6 +33,12 @@ from server.statedir import StateDir, prepare_state
     "--listen", multiple=True, metavar="ADDR:PORT", help="Address for UDP and TCP, such as 127.0.0.1:5300; repeatable."
 )
 @click.option("--kms-endpoint", metavar="URL", help="A KMS to use in place of the embedded emulator.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 1024),
+    metavar="N",
+    help="Programs that answer, each on a core of its own; 0, the default, answers in one program with all else.",
+)
 @log_option
 def serve(
     zones: tuple[str, ...],
@@ -40,6 +46,7 @@ def serve(
     state: Path | None,
     listen: tuple[str, ...],
     kms_endpoint: str | None,
+    workers: int | None,
     log: str,
 ) -> None:
     """Serve zones, signing as they are asked for.
@@ -51,8 +58,16 @@ def serve(
     "signwright reload", reads the zone files again; SIGTERM and SIGINT stop the server.
     """
     configure_logs(log)
-    read = partial(load_config, config, zone_arguments=zones, state=state, listen=listen, kms_endpoint=kms_endpoint)
-    while trio.run(app.run, read(), read, _print_ready) is Outcome.RESTART:
+    read = partial(
+        load_config,
+        config,
+        zone_arguments=zones,
+        state=state,
+        listen=listen,
+        kms_endpoint=kms_endpoint,
+        workers=workers,
+    )
+    while trio.run(app.run, read(), read, _print_ready, log) is Outcome.RESTART:
         pass  # a restored state waits: run on it
 
 

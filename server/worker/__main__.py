@@ -1,0 +1,114 @@
+"""`python -m server.worker`: one worker. The control process starts it, with sockets that are open already.
+
+It answers once it has all zones, and until the stream from the control process ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import signal
+import socket
+import time
+from collections.abc import Sequence
+
+import structlog
+import trio
+
+from server.hot import Responder
+from server.logs import FORMATS, configure_logs
+from server.memo import Memo
+from server.tcp import Limits, serve_tcp
+from server.traffic import Traffic
+from server.udp import serve_udp
+from server.worker.channel import Channel
+from server.worker.messages import PROTOCOL, Acknowledged, Counted, Hello, Nodes, decode_to_worker, encode
+from server.worker.updates import NODES_A_MESSAGE, Follower
+
+_REPORT = 1  # seconds
+_log = structlog.get_logger("signwright.worker")
+
+
+def main() -> None:
+    """Answer, as the command line says."""
+    parser = argparse.ArgumentParser("server.worker", description="A worker of Signwright, which starts it by itself.")
+    parser.add_argument("--number", type=int, required=True, help="which worker it is, for its log")
+    parser.add_argument("--log", choices=FORMATS, default=FORMATS[0])
+    parser.add_argument(
+        "--channel", type=_socket, required=True, help="descriptor of the stream to the control process"
+    )
+    parser.add_argument("sockets", type=_socket, nargs="*", help="descriptors of UDP and TCP sockets")
+    arguments = parser.parse_args()
+    # Of a terminal, these are for the control process, which then ends its workers or does not.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    configure_logs(arguments.log)
+    structlog.contextvars.bind_contextvars(worker=arguments.number)
+    trio.run(_work, arguments.channel, arguments.sockets)
+
+
+def _socket(descriptor: str) -> socket.socket:
+    sock = socket.socket(fileno=int(descriptor))
+    sock.setblocking(False)
+    return sock
+
+
+async def _work(stream: socket.socket, sockets: Sequence[socket.socket]) -> None:
+    async with Channel(stream) as channel:
+        first = await channel.receive()
+        if first is None:
+            return
+        hello = decode_to_worker(first)
+        if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
+            raise RuntimeError(f"the control process speaks another protocol than {PROTOCOL}")
+        async with trio.open_nursery() as nursery:
+            await _follow(hello, channel, sockets, nursery)
+            nursery.cancel_scope.cancel()
+    _log.info("worker ends: the control process has ended")
+
+
+async def _follow(hello: Hello, channel: Channel, sockets: Sequence[socket.socket], nursery: trio.Nursery) -> None:
+    """Answer from what the control process sends, until there is no control process."""
+    follower, memo = Follower(), Memo()
+    responder = Responder(lambda: follower.zoneset, memo, hello.udp_size)
+    nursery.start_soon(_report, channel, responder, memo)
+    limits = Limits(hello.connections, hello.idle)
+    answers = False
+    while (octets := await channel.receive()) is not None:
+        message = decode_to_worker(octets)
+        version = follower.follow(message)
+        if isinstance(message, Nodes) and len(message.nodes) >= NODES_A_MESSAGE:
+            # What a large zone is made of has no cycles: the collector need not look at all of it again and again.
+            gc.freeze()
+        if version is not None:
+            if not answers:
+                _answer(sockets, responder, limits, nursery)
+                answers = True
+            await _tell(channel, encode(Acknowledged(version)))
+        # However much there is to take up, what is asked meanwhile is answered.
+        await trio.lowlevel.checkpoint()
+
+
+def _answer(sockets: Sequence[socket.socket], responder: Responder, limits: Limits, nursery: trio.Nursery) -> None:
+    for sock in sockets:
+        if sock.type is socket.SOCK_DGRAM:
+            nursery.start_soon(serve_udp, sock, responder, time.time)
+        else:
+            nursery.start_soon(serve_tcp, sock, responder, time.time, limits)
+
+
+async def _report(channel: Channel, responder: Responder, memo: Memo) -> None:
+    while True:
+        await _tell(channel, encode(Counted(Traffic.of(responder, memo), time.process_time())))
+        await trio.sleep(_REPORT)
+
+
+async def _tell(channel: Channel, message: bytes) -> None:
+    try:
+        await channel.send(message)
+    except trio.BrokenResourceError:
+        return  # the control process is gone, as `_follow` hears
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""The workers, to the control process: started, fed, watched, replaced on the same sockets when they die.
+
+What comes for a worker that is being replaced waits in its sockets, which stay open here. A worker that says nothing
+for half a minute is taken for dead, and killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import site
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+import trio
+
+import server
+from server.listen import Pair
+from server.operations import WorkerReport
+from server.tcp import Limits
+from server.traffic import Traffic
+from server.worker.channel import Channel
+from server.worker.messages import PROTOCOL, Acknowledged, Commit, Counted, Hello, decode_from_worker, encode
+from server.worker.updates import updates
+from zones.zoneset import ZoneSet
+
+_SILENT = 6  # looks in a row: a stopped control process looks once, however long it was stopped
+_GRACE = 2  # seconds in which a worker may end by itself
+_SETTLED = 10  # seconds after which a death is none of starting
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "NO_COLOR", "TERM", "VIRTUAL_ENV")
+"""What a worker inherits of the environment, beside what speaks to Python: not the credentials of a KMS."""
+_log = structlog.get_logger("signwright.workers")
+
+
+class WorkerFailed(Exception):  # noqa: N818 - it names what happened
+    """A worker ended before it had answered anything, so that the server can't start."""
+
+
+@dataclass
+class _Worker:
+    """One place among the workers, whoever fills it."""
+
+    number: int
+    pairs: Sequence[Pair]
+    pid: int | None = None
+    started: int = 0
+    holds: int | None = None
+    """The oldest version that it may answer from; `None` while it has none."""
+    answers: bool = False
+    spoke: bool = False
+    """Since it was looked at last."""
+    restarts: int = 0
+    traffic: Traffic = field(default_factory=Traffic)
+    past: Traffic = field(default_factory=Traffic)
+    """Of those who were in its place before."""
+
+    def is_gone(self) -> None:
+        self.pid, self.holds, self.answers = None, None, False
+        self.past, self.traffic = self.past + self.traffic.past(), Traffic()
+
+
+class Pool:
+    """All workers: `server.answering.Answering` by several programs."""
+
+    def __init__(
+        self, sockets: Sequence[Sequence[Pair]], udp_size: int, limits: Limits, log: str = "auto", *, look: float = 5
+    ) -> None:
+        """`sockets` are each worker's own. `limits` are of all of them together. `log` is how their log looks.
+
+        Every `look` seconds it is seen whether each worker still speaks.
+        """
+        self._workers = [_Worker(number, pairs) for number, pairs in enumerate(sockets, 1)]
+        self._hello = Hello(PROTOCOL, udp_size, max(1, limits.connections // len(sockets)), limits.idle)
+        self._log = log
+        self._look = look
+        self._zoneset, self._version = ZoneSet(), 0
+        self._news, self._told = trio.Event(), trio.Event()
+        self._is_ready = False
+
+    def follow(self, zoneset: ZoneSet) -> int:
+        """As `Answering.follow`."""
+        self._zoneset, self._version = zoneset, self._version + 1
+        self._news.set()
+        self._news = trio.Event()
+        return self._version
+
+    def has_reached(self, version: int) -> bool:
+        """As `Answering.has_reached`. A worker that is being replaced answers nothing that is older."""
+        return all(worker.holds is None or worker.holds >= version for worker in self._workers)
+
+    async def reached(self) -> None:
+        """As `Answering.reached`."""
+        version = self._version
+        while not self.has_reached(version):
+            await self._told.wait()
+
+    def traffic(self) -> Traffic:
+        """What all of them have answered, as they told at most a second ago."""
+        total = Traffic()
+        for worker in self._workers:
+            total += worker.past + worker.traffic
+        return total
+
+    def reports(self) -> tuple[WorkerReport, ...]:
+        """How they are."""
+        return tuple(
+            WorkerReport(
+                number=worker.number,
+                pid=worker.pid,
+                started=worker.started,
+                version=worker.holds if worker.answers else None,
+                is_behind=worker.holds != self._version,
+                restarts=worker.restarts,
+            )
+            for worker in self._workers
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep them until cancelled; then they have ended. Started once each answers from the newest set of zones.
+
+        Raises `WorkerFailed` where one ends before.
+        """
+        async with trio.open_nursery() as nursery:
+            for worker in self._workers:
+                nursery.start_soon(self._keep, worker)
+            while not all(worker.answers for worker in self._workers):
+                await self._told.wait()
+            await self.reached()
+            self._is_ready = True
+            task_status.started()
+
+    # --- one worker
+
+    async def _keep(self, worker: _Worker) -> None:
+        pause = 0.0
+        while True:
+            began = trio.current_time()
+            ended = await self._live(worker)
+            if not self._is_ready:
+                raise WorkerFailed(f"worker {worker.number} {ended} before it answered; the log has more")
+            if trio.current_time() - began >= _SETTLED:
+                pause = 0.0
+            worker.restarts += 1
+            _log.error("worker replaced", worker=worker.number, reason=ended, after=pause or None)
+            await trio.sleep(pause)
+            pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+
+    async def _live(self, worker: _Worker) -> str:
+        """Start a worker and keep it until it is dead; how it ended."""
+        ours, theirs = socket.socketpair()
+        async with Channel(ours) as channel:
+            with theirs:
+                process = await self._start(worker, theirs)
+            worker.pid, worker.started = process.pid, int(time.time())
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._feed, worker, channel)
+                    nursery.start_soon(self._watch, worker, nursery.cancel_scope)
+                    await self._hear(worker, channel)
+                    nursery.cancel_scope.cancel()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await channel.aclose()
+                    await _end(process)
+                worker.is_gone()
+                self._tell()
+        return _ending(process.returncode)
+
+    async def _start(self, worker: _Worker, channel: socket.socket) -> trio.Process:
+        descriptors = [fd for pair in worker.pairs for fd in (pair.udp.fileno(), pair.tcp.fileno())]
+        options = {"--number": worker.number, "--log": self._log, "--channel": channel.fileno()}
+        command = [sys.executable, "-m", "server.worker"]
+        command += [str(part) for option in options.items() for part in option]
+        return await trio.lowlevel.open_process(
+            [*command, *map(str, descriptors)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(channel.fileno(), *descriptors),
+            env=_environment(),
+        )
+
+    async def _feed(self, worker: _Worker, channel: Channel) -> None:
+        sent, version = ZoneSet(), None
+        try:
+            await channel.send(encode(self._hello))
+            while True:
+                while version == self._version:
+                    await self._news.wait()
+                zoneset, version = self._zoneset, self._version
+                if worker.holds is None:
+                    worker.holds = version
+                for message in updates(sent, zoneset):
+                    await channel.send(encode(message))
+                await channel.send(encode(Commit(version)))
+                sent = zoneset
+        except trio.BrokenResourceError:
+            return  # it is dead, as `_hear` hears
+
+    async def _hear(self, worker: _Worker, channel: Channel) -> None:
+        while (octets := await channel.receive()) is not None:
+            worker.spoke = True
+            match decode_from_worker(octets):
+                case Acknowledged(version):
+                    worker.holds, worker.answers = version, True
+                    self._tell()
+                case Counted(traffic):
+                    worker.traffic = traffic
+
+    async def _watch(self, worker: _Worker, living: trio.CancelScope) -> None:
+        silent = 0
+        while silent < _SILENT:
+            worker.spoke = False
+            await trio.sleep(self._look)
+            silent = 0 if worker.spoke else silent + 1
+        _log.error("worker does nothing any more", worker=worker.number, pid=worker.pid)
+        living.cancel()
+
+    def _tell(self) -> None:
+        self._told.set()
+        self._told = trio.Event()
+
+
+async def _end(process: trio.Process) -> None:
+    """Wait for the end of a process that has lost its channel, and make sure of it."""
+    with trio.move_on_after(_GRACE):
+        await process.wait()
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+def _ending(status: int | None) -> str:
+    if status is not None and status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"ended with {status}"
+
+
+def _environment() -> dict[str, str]:
+    """What a worker is told by its environment: above all to run the code that runs here."""
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("PYTHON")}
+    here = str(Path(server.__file__).parent.parent)
+    if here not in site.getsitepackages():
+        kept["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [kept.get("PYTHONPATH")])])
+    # Without the folder that the control process was started in, whatever modules it may hold.
+    return {**kept, "PYTHONSAFEPATH": "1"}

@@ -1,0 +1,285 @@
+"""Real workers on real sockets: they answer as one process does, follow every change, and are replaced if they die."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import dns.message
+import dns.name
+import pytest
+import trio
+
+from server.addresses import Address
+from server.answer import Via, respond
+from server.listen import Pair, bind_shared
+from server.tcp import Limits
+from server.worker.channel import Channel
+from server.worker.messages import Hello, encode
+from server.worker.pool import Pool, WorkerFailed
+from tests.lab import query, wire_name, zone_keys
+from zones.load import parse_zone
+from zones.zone import TYPE_A, Denial, Node, RRset
+from zones.zoneset import ZoneSet
+
+LAB, CHILD = wire_name("lab.example"), wire_name("child.lab.example")
+TEXT = """\
+@ 300 SOA ns host 1 7200 3600 1209600 60
+@ 300 NS ns
+ns 300 A 192.0.2.53
+www 300 A 192.0.2.1
+www 300 AAAA 2001:db8::1
+*.wild 60 TXT "w"
+a.b.c 60 A 192.0.2.2
+alias 60 CNAME www
+away 60 CNAME www.elsewhere.test.
+child 600 NS ns.child
+ns.child 600 A 192.0.2.54
+insecure 600 NS ns.elsewhere.test.
+"""
+OF_CHILD = "@ 300 SOA ns host 5 7200 3600 1209600 60\n@ 300 NS ns\nns 300 A 192.0.2.54\n"
+NAMES = [
+    *("lab.example", "www.lab.example", "WwW.lab.example", "no.lab.example", "x.wild.lab.example", "b.c.lab.example"),
+    *("a.b.c.lab.example", "alias.lab.example", "away.lab.example", "child.lab.example", "ns.child.lab.example"),
+    *("x.insecure.lab.example", "elsewhere.test", "no.child.lab.example"),
+]
+TYPES = ["A", "AAAA", "TXT", "SOA", "NS", "DS", "DNSKEY", "NSEC", "ANY"]
+
+
+def scenario(denial: Denial = Denial.COMPACT) -> ZoneSet:
+    """A parent and a child, signed from now on."""
+    now = int(time.time())
+    parent, child = parse_zone(TEXT, "lab.example", denial=denial), parse_zone(OF_CHILD, "child.lab.example")
+    zoneset = ZoneSet().with_zone(parent).with_zone(child)
+    return zoneset.with_keys(LAB, zone_keys(LAB, now)).with_keys(CHILD, zone_keys(CHILD, now))
+
+
+class Workers:
+    """Workers that run, and whoever asks them."""
+
+    def __init__(self, pool: Pool, address: Address) -> None:
+        self.pool = pool
+        self.address = address
+
+    async def ask(self, wire: bytes, *, tcp: bool = False) -> bytes:
+        """The answer to a query from a port of its own: to which worker it comes is the kernel's choice."""
+        with trio.fail_after(10):
+            if tcp:
+                async with await trio.open_tcp_stream(*self.address) as stream:
+                    await stream.send_all(len(wire).to_bytes(2) + wire)
+                    octets = b""
+                    while len(octets) < 2 or len(octets) < 2 + int.from_bytes(octets[:2]):
+                        octets += await stream.receive_some()
+                    return octets[2:]
+            with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                await sock.connect(tuple(self.address))
+                await sock.send(wire)
+                return bytes(await sock.recv(4096))
+
+    async def all_answer(self, name: str, expected: str | None) -> bool:
+        """Whether the A record is this one, or is not there, in every one of many answers."""
+        found = set()
+        for _ in range(24):
+            message = dns.message.from_wire(await self.ask(query(name, "A")))
+            found.add(next((rrset[0].to_text() for rrset in message.answer if rrset.rdtype == TYPE_A), None))
+        return found == {expected}
+
+    def pids(self) -> list[int]:
+        return [report.pid for report in self.pool.reports() if report.pid is not None]
+
+
+@asynccontextmanager
+async def workers(count: int, zoneset: ZoneSet, look: float = 5) -> AsyncIterator[Workers]:
+    pairs = bind_shared(Address("127.0.0.1", 0), count)
+    try:
+        pool = Pool([[pair] for pair in pairs], 1232, Limits(), "logfmt", look=look)
+        pool.follow(zoneset)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(pool.run)
+            yield Workers(pool, pairs[0].address)
+            nursery.cancel_scope.cancel()
+    finally:
+        close(pairs)
+
+
+def close(pairs: tuple[Pair, ...]) -> None:
+    for pair in pairs:
+        pair.udp.close()
+        pair.tcp.close()
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def until(what: Callable[[], bool], seconds: float = 20) -> None:
+    with trio.fail_after(seconds):
+        while not what():  # noqa: ASYNC110 - other processes are waited for
+            await trio.sleep(0.02)
+
+
+@pytest.mark.parametrize("denial", list(Denial))
+async def test_two_workers_answer_byte_for_byte_as_one_process(denial: Denial) -> None:
+    zoneset = scenario(denial)
+    async with workers(2, zoneset) as running:
+        asked = 0
+        for name, qtype, do in itertools.product(NAMES, TYPES, (True, False)):
+            wire = query(name, qtype, do=do, ident=asked)
+            for via in Via:
+                before = int(time.time())
+                answer = await running.ask(wire, tcp=via is Via.TCP)
+                # A window may roll meanwhile.
+                expected = {respond(wire, zoneset, now, via) for now in range(before, int(time.time()) + 1)}
+                assert answer in expected, (name, qtype, do, via)
+                asked += 1
+        assert running.pool.has_reached(1)
+
+        def told() -> bool:
+            traffic = running.pool.traffic()
+            return sum(traffic.udp) + sum(traffic.tcp) == asked
+
+        await until(told)
+        assert min(sum(worker.traffic.udp) for worker in running.pool._workers) > 0  # both had their part
+        pids = running.pids()
+    assert len(pids) == 2
+    assert not any(runs(pid) for pid in pids)
+
+
+async def test_every_change_reaches_all() -> None:
+    zoneset = scenario()
+    async with workers(2, zoneset) as running:
+        pool = running.pool
+        assert await running.all_answer("www.lab.example", "192.0.2.1")
+        for number in range(5):
+            changed = {
+                b"\x03www" + LAB: Node({TYPE_A: RRset(TYPE_A, 60, (bytes([192, 0, 2, 100 + number]),))}, (46, 47))
+            }
+            zoneset = zoneset.with_nodes(LAB, changed)
+            version = pool.follow(zoneset)
+            assert not pool.has_reached(version)
+            await pool.reached()
+            assert pool.has_reached(version)
+            assert await running.all_answer("www.lab.example", f"192.0.2.{100 + number}")
+        zoneset = zoneset.with_zone(parse_zone(TEXT, "other.example"))
+        pool.follow(
+            zoneset.with_keys(wire_name("other.example"), zone_keys(wire_name("other.example"), int(time.time())))
+        )
+        await pool.reached()
+        assert await running.all_answer("www.other.example", "192.0.2.1")
+        pool.follow(zoneset.without_zone(LAB))
+        await pool.reached()
+        assert await running.all_answer("www.lab.example", None)
+        assert [(report.version, report.is_behind) for report in pool.reports()] == [(8, False)] * 2
+
+
+async def test_a_worker_that_dies_under_load_is_replaced_and_no_query_is_lost_that_it_did_not_hold() -> None:
+    async with workers(2, scenario()) as running:
+        pool, seen, sent = running.pool, 0, 0
+        killed, *_ = running.pids()
+        wire = query("www.lab.example", "A")
+        sockets = [trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(32)]
+        for sock in sockets:
+            await sock.connect(tuple(running.address))
+
+        async def listen(sock: trio.socket.SocketType) -> None:
+            nonlocal seen
+            while True:
+                await sock.recv(4096)
+                seen += 1
+
+        async with trio.open_nursery() as nursery:
+            for sock in sockets:
+                nursery.start_soon(listen, sock)
+            # 500 queries a second: what comes for the dead one fits into its sockets until the next one is there.
+            for number in range(1000):
+                if number == 200:
+                    os.kill(killed, signal.SIGKILL)
+                await sockets[number % len(sockets)].send(wire)
+                sent += 1
+                await trio.sleep(0.002)
+            await until(lambda: all(report.version is not None for report in pool.reports()))
+            with trio.move_on_after(2):
+                while seen < sent:  # noqa: ASYNC110
+                    await trio.sleep(0.02)
+            nursery.cancel_scope.cancel()
+        for sock in sockets:
+            sock.close()
+        assert sent - seen <= 64  # a batch, which the worker may have held
+        assert killed not in running.pids()
+        assert sorted(report.restarts for report in pool.reports()) == [0, 1]
+        assert pool.has_reached(1)
+        assert await running.all_answer("www.lab.example", "192.0.2.1")
+        # What the dead one has told is still in the sum, which never falls.
+        await until(lambda: sum(pool.traffic().udp) >= seen - 500)
+        pool.follow(ZoneSet())
+        await pool.reached()
+        assert await running.all_answer("www.lab.example", None)
+
+
+async def test_a_worker_that_hangs_is_replaced_and_nobody_waits_for_it_for_ever() -> None:
+    async with workers(1, scenario(), look=0.5) as running:
+        (hanging,) = running.pids()
+        os.kill(hanging, signal.SIGSTOP)
+        version = running.pool.follow(ZoneSet())
+        assert not running.pool.has_reached(version)
+        with trio.fail_after(60):
+            await running.pool.reached()
+        assert not runs(hanging)
+        await until(lambda: running.pool.reports()[0].version == version)
+        assert await running.all_answer("www.lab.example", None)
+
+
+async def test_a_worker_that_is_being_replaced_keeps_nobody_waiting() -> None:
+    async with workers(1, scenario()) as running:
+        os.kill(running.pids()[0], signal.SIGKILL)
+        await until(lambda: running.pool.reports()[0].version is None)
+        version = running.pool.follow(ZoneSet())
+        await running.pool.reached()
+        await until(lambda: running.pool.reports()[0].version == version)
+
+
+async def test_a_worker_that_cannot_start_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")  # a Python that finds no library
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(WorkerFailed, match="worker 1 ended with 1 before it answered"), flatten_subgroups=True
+    ):
+        async with workers(1, scenario()):
+            raise AssertionError("it is not ready")
+
+
+async def test_no_secret_is_in_the_arguments_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the KMS")
+    zoneset = scenario()
+    served = zoneset.get(LAB)
+    assert served is not None
+    assert served.keys is not None
+    private_key = served.keys.signers[0].signer.private_key()
+    async with workers(1, zoneset) as running:
+        process = Path("/proc") / str(running.pids()[0])
+        told = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+        assert b"server.worker" in told
+        assert b"of the KMS" not in told
+        assert private_key[-32:] not in told
+        assert private_key.hex().encode() not in told
+
+
+async def test_a_worker_refuses_a_control_process_of_another_version(capfd: pytest.CaptureFixture[str]) -> None:
+    ours, theirs = socket.socketpair()
+    async with Channel(ours) as channel:
+        with theirs:
+            command = [sys.executable, "-m", "server.worker", "--number", "7", "--channel", str(theirs.fileno())]
+            process = await trio.lowlevel.open_process(command, pass_fds=(theirs.fileno(),))
+        await channel.send(encode(Hello(0, 1232, 1, 1.0)))
+        assert await process.wait() == 1
+    assert "another protocol" in capfd.readouterr().err
