@@ -6,7 +6,7 @@ it. Wherever two spans overlap, some resolver holds both, and they must fit:
 
     a datum and a DNSKEY RRset           the ZSK that signed the datum is in the RRset
     a DNSKEY RRset and a DS RRset        a KSK that the DS names has signed the RRset
-    anything unsigned and a DS RRset     never
+    anything unsigned and a DS RRset     never, nor with a DNSKEY RRset that was validated with it, perhaps at its end
 
 A server answers from a state until the policy's propagation after the next one was published: exactly that long, the
 worst that the policy allows. The RRSIG of what is served at *t* must be valid from *t* - margin to *t* + TTL + margin,
@@ -64,6 +64,8 @@ def judge(history: History) -> list[str]:
         for plain in verdict.unsigned:
             if ds.what and _overlap(ds, plain):
                 objections.append(f"{_at(ds, plain)}: unsigned data while a DS may be cached")
+            for trusted in verdict.trusted(ds, plain):
+                objections.append(f"{_at(trusted, plain)}: unsigned data while DNSKEYs that a DS led to may be cached")
     return objections
 
 
@@ -73,6 +75,8 @@ class Verdict:
     def __init__(self, history: History) -> None:
         self._history = history
         self.objections: list[str] = []
+        self._fetched: list[tuple[Span, int]] = []
+        """Signed DNSKEY RRsets: when they could be had, and their TTL."""
         self._lag = max((p.keys.policy.propagation for p in history.publications if p.keys is not None), default=0)
         data: list[Span] = []
         rdatas: list[Span] = []
@@ -93,6 +97,14 @@ class Verdict:
             Span(now.at, later + history.ds_lag + history.ds_ttl, now.named)
             for now, later in zip(history.ds, [*[ds.at for ds in history.ds[1:]], history.end], strict=True)
         ]
+
+    def trusted(self, ds: Span, plain: Span) -> Iterator[Span]:
+        """DNSKEY RRsets that were validated while a cache held `ds`, where one may be held beside `plain`."""
+        for fetched, ttl in self._fetched:
+            if fetched.what & ds.what and _overlap(fetched, ds):
+                span = Span(max(fetched.first, ds.first), min(fetched.until, ds.until) + ttl, fetched.what)
+                if _overlap(span, plain):
+                    yield span
 
     def _held(self, first: float, last: float) -> float:
         """When the last cache drops what was served from `first` to `last` with the zone's largest TTL."""
@@ -147,7 +159,10 @@ class Verdict:
                             until = min(until, signature.expiration)
                     span = Span(first - offset, until - offset, frozenset(served.rdatas))
                     run_out = foretold.safe_until is not None and now >= foretold.safe_until
-                    yield span, None if run_out else span._replace(what=frozenset(s.ksk for s in signatures))
+                    signers = frozenset(s.ksk for s in signatures)
+                    if not run_out:
+                        self._fetched.append((Span(first - offset, last - offset, signers), served.ttl))
+                    yield span, None if run_out else span._replace(what=signers)
 
     def _check(self, rrsig: SlotSignature, first: float, last: float, ttl: int, margin: int) -> None:
         """Whether an RRSIG over the DNSKEY RRset is valid wherever it may be looked at, and the margin beyond."""

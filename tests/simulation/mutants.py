@@ -125,7 +125,20 @@ MUTANTS = (
         "unconfirmed = max(unconfirmed or 0, ring.data_ttl - 1)",
         seed=1,
     ),
-    Mutant("signing ends: a DS in caches", "keys.gatekeeper", "ksk.ds_until > now:", "ksk.ds_until - 1 > now:", seed=7),
+    Mutant(
+        "signing ends: a DS in caches",
+        "keys.gatekeeper",
+        "until is not None and until > now:",
+        "until is not None and until - 1 > now:",
+        seed=7,
+    ),
+    Mutant(
+        "signing ends: DNSKEYs that a DS led to",
+        "keys.gatekeeper",
+        "until += max(ring.keyset_ttl, ring.keyset.ttl)",
+        "until += max(ring.keyset_ttl, ring.keyset.ttl) - 1",
+        seed=7,
+    ),
     Mutant(
         "DS withdrawn: the parent's servers", "keys.transitions", "event.at + propagation + ttl)", "event.at + ttl)"
     ),

@@ -106,9 +106,12 @@ class Operator:
         for _ in range(tries):
             if await self.ask(command):
                 return True
-            until = [ksk.ds_until for ksk in self._ksks()]
+            gone = [ksk.ds_until for ksk in self._ksks() if ksk.ds_until is not None]
+            ring = self._world.ring
+            keys_gone = [at + ring.keyset_ttl for at in gone] if ring is not None else []
+            until = [*gone, *keys_gone]
             # Also a second before what is said, which must be refused if it matters.
-            await trio.sleep(self._next_look([*until, *[at - 1 for at in until if at is not None]]))
+            await trio.sleep(self._next_look([*until, *[at - 1 for at in until]]))
         return False
 
     def _next_look(self, times: list[int | None]) -> float:

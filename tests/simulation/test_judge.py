@@ -87,6 +87,14 @@ def _unsigned(history: History) -> None:
     history.publications.append(Publication(EPOCH + 48 * HOUR, None))
 
 
+def _unsigned_too_soon(history: History) -> None:
+    """After the last cache has dropped the DS, by a second less than the TTL of the DNSKEY RRset."""
+    gone = EPOCH + 47 * HOUR
+    history.ds.append(DsSet(gone, frozenset()))
+    held = history.ds_lag + history.ds_ttl
+    history.publications.append(Publication(gone + held + POLICY.dnskey_ttl - 1, None))
+
+
 def _clock_wrong(history: History) -> None:
     history.offsets.append(Step(EPOCH + HOUR, POLICY.margin + 1))
 
@@ -105,7 +113,8 @@ def _runs_out(history: History) -> None:
     [
         (_higher_ttl, "a datum signed by a ZSK"),
         (_ds_for_another_ksk, "no KSK that the DS names"),
-        (_unsigned, "unsigned data while a DS may be cached"),
+        (_unsigned, "unsigned data while"),
+        (_unsigned_too_soon, "unsigned data while DNSKEYs that a DS led to may be cached"),
         (_clock_wrong, "is valid"),
         (_foretold_too_soon, "no SERVFAIL, which was foretold"),
         (_runs_out, "SERVFAIL, foretold was None"),
