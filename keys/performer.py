@@ -144,7 +144,8 @@ class Performer:
                 await self._services.published()
                 return Done((Published(self._now_or_later()),))
             case ObservePolicy():
-                await self._services.published()  # what is lower than before is recorded once it is in force
+                if self._observed(ring, action).settled:
+                    await self._services.published()
                 return Done((self._observed(ring, action),))
             case GenerateZsk():
                 private_key = self._services.generate_private_key()

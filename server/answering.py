@@ -61,6 +61,9 @@ class Reaching:
             del self._versions[one]
         self._versions[change_id] = version
 
+    def __len__(self) -> int:
+        return len(self._versions)
+
     def __contains__(self, change_id: str) -> bool:
         if change_id not in self._versions:
             return False

@@ -39,8 +39,8 @@ def main() -> None:
     )
     parser.add_argument("sockets", type=_socket, nargs="*", help="descriptors of UDP and TCP sockets")
     arguments = parser.parse_args()
-    # Of a terminal, these are for the control process, which then ends its workers or does not.
-    for number in (signal.SIGINT, signal.SIGHUP):
+    # Whoever sends these to all programs at once, a terminal or a supervisor, means the control process.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     configure_logs(arguments.log)
     structlog.contextvars.bind_contextvars(worker=arguments.number)
@@ -99,7 +99,7 @@ def _answer(sockets: Sequence[socket.socket], responder: Responder, limits: Limi
 
 async def _report(channel: Channel, responder: Responder, memo: Memo) -> None:
     while True:
-        await _tell(channel, encode(Counted(Traffic.of(responder, memo), time.process_time())))
+        await _tell(channel, encode(Counted(Traffic.of(responder, memo))))
         await trio.sleep(_REPORT)
 
 

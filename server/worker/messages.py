@@ -125,11 +125,9 @@ class Acknowledged(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
 
 class Counted(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """What the worker has done since it was started."""
+    """What the worker has answered since it was started; every second, so that it is known to live."""
 
     traffic: Traffic
-    cpu: float
-    """Seconds of processor time."""
 
 
 FromWorker = Acknowledged | Counted

@@ -34,8 +34,9 @@ _SILENT = 6  # looks in a row: a stopped control process looks once, however lon
 _GRACE = 2  # seconds in which a worker may end by itself
 _SETTLED = 10  # seconds after which a death is none of starting
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
-_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "NO_COLOR", "TERM", "VIRTUAL_ENV")
-"""What a worker inherits of the environment, beside what speaks to Python: not the credentials of a KMS."""
+_INHERITED = ("PATH", "LANG", "TZ", "NO_COLOR", "TERM", "VIRTUAL_ENV")
+_INHERITED_KINDS = ("PYTHON", "LC_", "LD_", "OPENSSL_", "MALLOC_")
+"""What a worker inherits of the environment: not the credentials of a KMS."""
 _log = structlog.get_logger("signwright.workers")
 
 
@@ -244,7 +245,7 @@ def _ending(status: int | None) -> str:
 
 def _environment() -> dict[str, str]:
     """What a worker is told by its environment: above all to run the code that runs here."""
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("PYTHON")}
+    kept = {n: value for n, value in os.environ.items() if n in _INHERITED or n.startswith(_INHERITED_KINDS)}
     here = str(Path(server.__file__).parent.parent)
     if here not in site.getsitepackages():
         kept["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [kept.get("PYTHONPATH")])])

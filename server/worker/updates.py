@@ -28,6 +28,8 @@ from zones.zoneset import ServedZone, ZoneSet, signed_with
 
 NODES_A_MESSAGE = 512
 """So that neither side is busy for long with one message."""
+_COMPARED_A_MESSAGE = 8 * NODES_A_MESSAGE
+"""Nor the sender with none: after so many names comes a message, though nothing may be in it."""
 
 
 def updates(before: ZoneSet, after: ZoneSet) -> Iterator[ToWorker]:
@@ -50,12 +52,13 @@ def _zone_updates(before: Zone | None, after: Zone) -> Iterator[ToWorker]:
     yield ZoneBegun(after.origin, after.signed, after.denial.value, fresh=before is None)
     nodes: list[NodeValue] = []
     gone: list[bytes] = []
-    for owner, old, new in differing(before.nodes if before is not None else {}, after.nodes):
+    compared = enumerate(differing(before.nodes if before is not None else {}, after.nodes), 1)
+    for count, (owner, old, new) in compared:
         if new is None:
             gone.append(owner)
         elif old is None or not _alike(old, new):
             nodes.append(node_value(owner, new))
-        if len(nodes) + len(gone) >= NODES_A_MESSAGE:
+        if len(nodes) + len(gone) >= NODES_A_MESSAGE or count % _COMPARED_A_MESSAGE == 0:
             yield Nodes(tuple(nodes), tuple(gone))
             nodes, gone = [], []
     if nodes or gone:
@@ -142,6 +145,7 @@ class Follower:
             raise ValueError("nodes of no zone")
         if begun.fresh:
             self._nodes.update(nodes)
+        if begun.fresh or not (nodes or gone):
             return
         served = self._served[begun.origin]
         zone = served.zone.with_nodes({**nodes, **dict.fromkeys(gone)})

@@ -421,3 +421,32 @@ async def test_an_unstored_ring_is_not_published(
         await trio.sleep(3 * DAY)
     assert len(seen) == 3
     assert [ring.keyset if ring else None for ring in seen] == [keys.keyset for _, keys in world.published]
+
+
+async def test_waits_count_from_when_every_answer_is_of_what_was_published(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def waited(world: World) -> int:
+        async with world.life() as custodian:
+            await trio.sleep(200)
+            (zsk,) = custodian.ring.zsks
+            assert zsk.published is not None
+            assert zsk.ready is not None
+            return zsk.ready - zsk.published
+
+    at_once, late = World(tmp_path / "at once"), World(tmp_path / "late")
+    late.lag = 100
+    assert await waited(late) == await waited(at_once) + 100
+
+
+async def test_who_asks_does_not_wait_until_every_answer_is_of_what_was_published(
+    world: World, autojump_clock: MockClock
+) -> None:
+    world.lag = 100
+    async with world.life() as custodian:
+        await trio.sleep(50)
+        assert custodian.ring.zsks[0].ready is None
+        with trio.fail_after(1):
+            await custodian.request(StartRollover())
+        await trio.sleep(110)
+        assert custodian.ring.zsks[0].ready is not None

@@ -125,6 +125,8 @@ class World:
         self.reread = 60.0
         self.slow = 0.0
         """Seconds that whatever blocks takes."""
+        self.lag = 0.0
+        """Seconds until every answer is of what is published."""
         self.parent: Parent | None = None
         self.told: list[StatusChange] = []
         self._tokens = itertools.count(1)
@@ -156,7 +158,12 @@ class World:
             log=self.logger(),
             reread=self.reread,
             notify=lambda _zone, change: self.told.append(change),
+            published=self._reached,
         )
+
+    async def _reached(self) -> None:
+        if self.lag:
+            await trio.sleep(self.lag)
 
     async def run_blocking(self, function: Callable[[], T]) -> T:
         if self.slow:

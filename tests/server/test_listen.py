@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from server.addresses import Address
-from server.listen import CannotListen, Pair, PortInUse, bind
+from server.listen import CannotListen, Pair, PortInUse, bind, bind_shared
 
 
 @pytest.fixture
@@ -64,3 +64,37 @@ def test_a_restart_may_bind_beside_connections_that_linger(pair: Pair) -> None:
     again = bind(Address("127.0.0.1", port))
     again.udp.close()
     again.tcp.close()
+
+
+def close(pairs: tuple[Pair, ...]) -> None:
+    for one in pairs:
+        one.udp.close()
+        one.tcp.close()
+
+
+def test_workers_share_a_port_with_each_other_and_with_nobody_else() -> None:
+    pairs = bind_shared(Address("127.0.0.1", 0), 3)
+    (address,) = {one.address for one in pairs}
+    assert {one.udp.getsockname() for one in pairs} == {one.tcp.getsockname() for one in pairs} == {tuple(address)}
+    with pytest.raises(PortInUse):
+        bind(address)
+    with pytest.raises(PortInUse):
+        bind_shared(address, 3)
+    # Each gets its part.
+    for number in range(200):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(number.to_bytes(2), tuple(address))
+    received = [0, 0, 0]
+    for place, one in enumerate(pairs):
+        with pytest.raises(BlockingIOError):
+            while one.udp.recv(16):
+                received[place] += 1
+    assert sum(received) == 200
+    assert min(received) > 0
+    close(pairs)
+    close(bind_shared(address, 2))
+
+
+def test_an_address_that_this_host_does_not_have_is_shared_with_nobody() -> None:
+    with pytest.raises(CannotListen, match=r"cannot listen on UDP 192\.0\.2\.1:"):
+        bind_shared(Address("192.0.2.1", 0), 2)

@@ -13,7 +13,17 @@ from keys.events import Entry
 from keys.ring import KskStatus, Trouble, ZskPhase
 from keys.status import Condition, KskReport, ZoneStatus, ZskReport
 from server.keyreport import events_table, plan_table, span
-from server.operations import Planned, ReloadOutcome, ReloadReport, ServerStatus, ZoneReload, ZoneReport
+from server.operations import (
+    Level,
+    Planned,
+    ReloadOutcome,
+    ReloadReport,
+    ServerStatus,
+    WorkerReport,
+    ZoneReload,
+    ZoneReport,
+    server_level,
+)
 from server.report import console_for_people, print_banner, print_reload, print_status
 
 NOW = 1_767_225_600  # 2026-01-01 00:00:00 UTC
@@ -272,3 +282,30 @@ def test_spans(seconds: int, text: str) -> None:
 def test_what_is_no_terminal_is_never_folded(capsys: pytest.CaptureFixture[str]) -> None:
     console_for_people().print("x" * 400)
     assert capsys.readouterr().out == "x" * 400 + "\n"
+
+
+def test_workers() -> None:
+    answers = WorkerReport(number=1, pid=77, started=NOW - 60, version=12, is_behind=False, restarts=0)
+    behind = msgspec.structs.replace(answers, number=2, pid=78, version=11, is_behind=True)
+    starts = msgspec.structs.replace(answers, number=3, pid=79, version=None, is_behind=True, restarts=4)
+    gone = msgspec.structs.replace(starts, number=4, pid=None)
+    to, console = plain()
+    whole = msgspec.structs.replace(status(), workers=(answers, behind, starts, gone))
+    print_status(console, whole)
+    assert [line.rstrip() for line in to.getvalue().splitlines()][-5:] == [
+        "WORKER  PID  STATE              VERSION  UP     RESTARTS",
+        "1       77   answers            12       1m 0s  0",
+        "2       78   takes up a change  11       1m 0s  0",
+        "3       79   starting           -        1m 0s  4",
+        "4       -    starting           -        -      4",
+    ]
+    to, console = plain()
+    print_banner(console, whole, Path("/s/trust"))
+    assert "(UDP and TCP) by 4 workers, KMS" in to.getvalue()
+    well = msgspec.structs.replace(status(), zones=status().zones[:2])
+    for workers, level in [
+        ((answers, behind), Level.OK),
+        ((answers, starts), Level.WARNING),
+        ((starts, gone), Level.CRITICAL),
+    ]:
+        assert server_level(msgspec.structs.replace(well, workers=workers)) is level

@@ -41,7 +41,7 @@ def runs(pid: int) -> bool:
     return True
 
 
-def until(what: Callable[[], bool], seconds: float = 20) -> None:
+def until(what: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline
@@ -92,13 +92,17 @@ def test_the_life_of_a_server_with_two_workers(folder: Path, monkeypatch: pytest
         assert re.search(rf"^1 +{first[0]} +answers +\d+ ", told.stdout, re.MULTILINE)
         until(lambda: metrics(folder)['signwright_queries_total{rcode="NOERROR",transport="udp"}'] == 44)
 
+        for number in (signal.SIGINT, signal.SIGTERM):  # as a terminal or a supervisor sends to all
+            os.kill(first[0], number)
+        assert serials(server) == {2}
+        until(lambda: metrics(folder)['signwright_queries_total{rcode="NOERROR",transport="udp"}'] == 68)
         os.kill(first[0], signal.SIGKILL)
-        server.wait_for("worker replaced")
+        server.wait_for("worker replaced", 60)
         assert 'reason="was killed by SIGKILL"' in server.log
         until(lambda: all(worker["version"] is not None for worker in workers(folder)))
         assert [worker["restarts"] for worker in workers(folder)] == [1, 0]
         assert serials(server) == {2}
-        until(lambda: metrics(folder)['signwright_queries_total{rcode="NOERROR",transport="udp"}'] == 68)
+        until(lambda: metrics(folder)['signwright_queries_total{rcode="NOERROR",transport="udp"}'] == 92)
         found = metrics(folder)
         assert (found["signwright_workers"], found["signwright_worker_restarts_total"]) == (2, 1)
 
@@ -109,7 +113,7 @@ def test_the_life_of_a_server_with_two_workers(folder: Path, monkeypatch: pytest
 
         last = pids(folder)
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(10) == 0
+        assert server.process.wait(30) == 0
         assert not any(runs(pid) for pid in (*first, *last))
         assert "Traceback" not in server.log
         again = bind(server.address)

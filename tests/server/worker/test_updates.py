@@ -170,6 +170,11 @@ def test_a_large_zone_that_was_loaded_again_is_a_small_update_too() -> None:
     assert send(follower, again, large(3001)) == [ZoneBegun(LAB, True, "compact", fresh=False)]
 
 
+def test_who_compares_much_says_something_now_and_then() -> None:
+    messages = list(updates(large(9000), large(9000)))
+    assert messages == [ZoneBegun(LAB, True, "compact", fresh=False), Nodes(()), Nodes(())]
+
+
 def test_keys_that_change_are_sent_alone() -> None:
     before = signed(parse_zone(APEX, "lab.example"))
     after = before.with_keys(LAB, zone_keys(LAB, NOW, zsks=((0, 2001), (NOW, 2002))))
