@@ -249,6 +249,22 @@ async def test_a_worker_that_is_being_replaced_keeps_nobody_waiting() -> None:
         await until(lambda: running.pool.reports()[0].version == version)
 
 
+async def test_a_worker_that_was_given_older_zones_is_waited_for_before_it_has_answered() -> None:
+    async with workers(1, scenario()) as running:
+        (old,) = running.pids()
+        os.kill(old, signal.SIGKILL)
+        await until(lambda: running.pids() not in ([], [old]))
+        (starting,) = running.pids()
+        os.kill(starting, signal.SIGSTOP)
+        await trio.sleep(0.1)  # its zones wait in the stream
+        version = running.pool.follow(ZoneSet())
+        assert not running.pool.has_reached(version)
+        os.kill(starting, signal.SIGCONT)
+        await running.pool.reached()
+        assert running.pids() == [starting]
+        assert await running.all_answer("www.lab.example", None)
+
+
 async def test_a_worker_that_cannot_start_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # a Python that finds no library
     with pytest.RaisesGroup(
