@@ -196,6 +196,14 @@ refresh = "2s"
     return _signwright(site, "compact", policy)
 
 
+def signwright_worker(site: Site) -> list[str]:
+    return [*_signwright(site, "compact"), "--workers", "1"]
+
+
+def signwright_workers(site: Site) -> list[str]:
+    return [*_signwright(site, "compact"), "--workers", "2"]
+
+
 def _signwright(site: Site, denial: str, extra: str = "") -> list[str]:
     config = site.write(
         "signwright.toml",
@@ -256,6 +264,8 @@ SERVERS = {
         Server("signwright", "Signwright, compact", signwright, _own_version, live=True),
         Server("signwright-nsec", "Signwright, NSEC", signwright_nsec, _own_version, live=True),
         Server("signwright-windows", "Signwright, windows of 4 s", signwright_windows, _own_version, live=True),
+        Server("signwright-worker", "Signwright, one worker", signwright_worker, _own_version, live=True),
+        Server("signwright-workers", "Signwright, two workers", signwright_workers, _own_version, live=True),
         Server("nsd", "NSD, pre-signed", nsd, _asked("nsd", "-v")),
         Server("knot", "Knot, pre-signed", knot, _asked("knotd", "-V")),
         Server("knot-onlinesign", "Knot, onlinesign", knot_onlinesign, _asked("knotd", "-V"), live=True),

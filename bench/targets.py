@@ -29,6 +29,9 @@ class Measure:
 
 
 RATE = Measure("answers/s", lambda measured: measured.load.per_second, "/s")
+PER_CPU_SECOND = Measure(
+    "answers a CPU second", lambda measured: 1e6 / measured.cpu_us if measured.cpu_us else 0.0, "/s"
+)
 P50 = Measure("median latency", lambda measured: measured.load.p50_us, " µs")
 P99 = Measure("99 % latency", lambda measured: measured.load.p99_us, " µs")
 BESIDE_P99 = Measure(
@@ -101,6 +104,8 @@ TARGETS = [
     Target("Latency at half peak, 99 %", "NSD", _LATENCY, ("latency", "nsd"), 1.5, P99, at_most=True),
     *_over("TCP, pipelined", "tcp", {"nsd": 0.5}),
     *_over("TCP, a connection for each query", "tcp-once", {"nsd": 0.5}),
+    Target("Two workers, answers a CPU second", "one worker", ("workers", "signwright-workers"),
+           ("workers", "signwright-worker"), 0.85, PER_CPU_SECOND),
     Target("Every signature rolls: least tenth of a second", "mean", ("windows", "signwright-windows"), None, 0.8,
            EVENNESS),
 ]  # fmt: skip

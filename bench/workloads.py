@@ -88,6 +88,8 @@ class Workload:
     load: Load = Load.PEAK
     servers: Sequence[str] = ("signwright", "nsd")
     """The servers for which there is a target, or that one compares with."""
+    sockets: int = 4
+    """Of the generator, over UDP."""
 
     @property
     def fresh(self) -> bool:
@@ -105,7 +107,7 @@ class Workload:
 
     def generator_options(self, window: int) -> list[str]:
         """Options of the load generator; `window` is how many queries are outstanding at most, over UDP and TCP."""
-        sockets = {Transport.UDP: 4, Transport.TCP: 8, Transport.ONCE: ONCE_CONNECTIONS}[self.transport]
+        sockets = {Transport.UDP: self.sockets, Transport.TCP: 8, Transport.ONCE: ONCE_CONNECTIONS}[self.transport]
         if self.transport is Transport.ONCE:
             window = sockets
         elif self.load is Load.FIRST:
@@ -190,6 +192,10 @@ WORKLOADS = {
         Workload(
             "windows", "hot set while every signature rolls, DO", hot_questions, load=Load.STEADY,
             servers=("signwright-windows", "nsd"),
+        ),
+        Workload(  # many sockets, so that each worker gets its part of them
+            "workers", "hot set by workers that share a core, DO", hot_questions,
+            servers=("signwright-worker", "signwright-workers"), sockets=32,
         ),
         Workload(
             "tcp", "hot set over TCP, pipelined, DO", hot_questions, transport=Transport.TCP, servers=_PEERS
