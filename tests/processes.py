@@ -26,6 +26,15 @@ def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, env=QUICK, capture_output=True, text=True, timeout=60, check=False)
 
 
+def runs(pid: int) -> bool:
+    """Whether there is a process with this id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 class Serving:
     """A running server."""
 

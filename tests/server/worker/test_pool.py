@@ -25,6 +25,7 @@ from server.worker.channel import Channel
 from server.worker.messages import Hello, encode
 from server.worker.pool import Pool, WorkerFailed
 from tests.lab import query, wire_name, zone_keys
+from tests.processes import runs
 from zones.load import parse_zone
 from zones.zone import TYPE_A, Denial, Node, RRset
 from zones.zoneset import ZoneSet
@@ -113,14 +114,6 @@ def close(pairs: tuple[Pair, ...]) -> None:
     for pair in pairs:
         pair.udp.close()
         pair.tcp.close()
-
-
-def runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 async def until(what: Callable[[], bool], seconds: float = 60) -> None:

@@ -18,7 +18,7 @@ import pytest
 from botocore.configloader import load_config
 
 from server.listen import bind
-from tests.processes import Serving, run, serving
+from tests.processes import Serving, run, runs, serving
 
 ZONE = """\
 @ 300 SOA ns1 hostmaster 1 7200 3600 1209600 300
@@ -31,14 +31,6 @@ ns1 300 A 192.0.2.1
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "lab.example.zone").write_text(ZONE)
     return tmp_path
-
-
-def runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def until(what: Callable[[], bool], seconds: float = 60) -> None:
