@@ -37,16 +37,16 @@ class Usual(NamedTuple):
     rounds: int
     seconds: float
     warm: float
+    sample: int
+    """Answers checked of each server under each workload."""
 
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "bench"
 WIDTH = 136
 """Columns of the table where no terminal says how many it has."""
-QUICK = Usual(rounds=2, seconds=0.5, warm=0.2)
-THOROUGH = Usual(rounds=5, seconds=3.0, warm=0.5)
-SAMPLE = 64
-"""Answers checked of each server under each workload."""
+QUICK = Usual(rounds=2, seconds=0.5, warm=0.1, sample=16)
+THOROUGH = Usual(rounds=5, seconds=3.0, warm=0.5, sample=64)
 
 
 class Names(click.ParamType[list[str]]):
@@ -119,7 +119,7 @@ def main(
     try:
         with tempfile.TemporaryDirectory(dir=BUILD, prefix="run-") as directory:
             bench = Bench(Path(directory), BUILD / "load", write_zone(Path(directory), names), options, seed, preferred)
-            measured = measure(bench, plan, Amount(rounds, SAMPLE), console)
+            measured = measure(bench, plan, Amount(rounds, usual.sample), console)
     except (RuntimeError, WrongAnswerError) as error:
         raise click.ClickException(str(error)) from None
     for workload in plan:

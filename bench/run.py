@@ -61,13 +61,14 @@ def _measure_workload(
     measured: Measured,
     step: Callable[[str], None],
 ) -> None:
-    rate = 0.0
-    if workload.load is not Load.FIRST:  # a first turn, at full rate, warms the caches and is not counted
-        peaks = []
-        for each in asked:
-            step(f"{workload.name}: warming {each.server.title}")
+    peaks = []
+    for each in asked:
+        step(f"{workload.name}: warming {each.server.title}")
+        if workload.load is not Load.FIRST:
+            bench.warm(each, workload)
+        if workload.load is Load.PACED:
             peaks.append(bench.round(each, workload, 0).load.per_second)
-        rate = min(peaks) / 2 if workload.load is Load.PACED else 0.0
+    rate = min(peaks, default=0.0) / 2
     missing = dict.fromkeys((each.server.name for each in asked), rounds)
     for number in range(1, 2 * rounds + 1):
         left = [each for each in asked if missing[each.server.name] > 0]
