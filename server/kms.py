@@ -35,6 +35,9 @@ class KmsAccess(NamedTuple):
     url: str
 
 
+CREDENTIAL_THREADS = 40
+
+
 @asynccontextmanager
 async def open_kms(
     config: KmsConfig,
@@ -48,7 +51,9 @@ async def open_kms(
     Raises `server.listen.PortInUse`, `KmsError` for a configuration that leads nowhere, and what `run_emulator` raises.
     """
     # A credential process that hangs is left behind at the time-out: botocore would wait for it for ever.
-    patient = partial(trio.to_thread.run_sync, abandon_on_cancel=True)
+    # In threads of its own: no call waits behind the disk, and what hangs takes no thread from others.
+    threads = trio.CapacityLimiter(CREDENTIAL_THREADS)
+    patient = partial(trio.to_thread.run_sync, abandon_on_cancel=True, limiter=threads)
     connect = partial(
         KmsClient, run_blocking=patient, now=now, monotonic=time.monotonic, region=config.region, on_call=on_call
     )

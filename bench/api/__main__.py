@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -76,7 +77,7 @@ def main(
                     result = many.measure(site, zones, lambda: progress.advance(task))
                 measured.append(result)
                 figures += of_many(result)
-    except (RuntimeError, WrongFigureError) as error:
+    except (RuntimeError, WrongFigureError, BotoCoreError, ClientError) as error:
         raise click.ClickException(str(error)) from None
     about["load at the end"] = os.getloadavg()
     console.print(table(figures))
