@@ -6,6 +6,7 @@ of the size or so, with no moment at which all is copied.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar, overload
@@ -22,7 +23,21 @@ _MOST_IN_BLOCK = 2 * _BLOCK
 _FEW_IN_BLOCK = _BLOCK // 4
 
 
-class Buckets(Mapping[bytes, V]):
+class Persistent(Mapping[bytes, V]):
+    """A mapping that makes a changed one out of itself."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def changed(self, changes: Mapping[bytes, V | None]) -> Persistent[V]:
+        """A mapping in which each key of `changes` has that value, or is not there where it is None."""
+
+    @abstractmethod
+    def differing(self, other: Mapping[bytes, V]) -> Iterator[tuple[bytes, V | None, V | None]] | None:
+        """As the function `differing`; None where the two have nothing in common by which it would be faster."""
+
+
+class Buckets(Persistent[V]):
     """A large mapping, its keys spread over many dicts by their hash."""
 
     __slots__ = ("_buckets", "_size")
@@ -61,7 +76,7 @@ class Buckets(Mapping[bytes, V]):
         return self._size
 
     def changed(self, changes: Mapping[bytes, V | None]) -> Buckets[V]:
-        """A mapping in which each key of `changes` has that value, or is not there where it is None."""
+        """As `Persistent.changed`."""
         buckets, size = list(self._buckets), self._size
         for key, value in changes.items():
             number = hash(key) % _BUCKETS
@@ -73,6 +88,13 @@ class Buckets(Mapping[bytes, V]):
             size += len(bucket)
         return Buckets(tuple(buckets), size)
 
+    def differing(self, other: Mapping[bytes, V]) -> Iterator[tuple[bytes, V | None, V | None]] | None:
+        """As `Persistent.differing`."""
+        if not isinstance(other, Buckets):
+            return None
+        pairs = zip(self._buckets, other._buckets, strict=True)
+        return (each for mine, theirs in pairs if mine is not theirs for each in differing(mine, theirs))
+
 
 def _set(into: dict[bytes, V], key: bytes, value: V | None) -> None:
     if value is None:
@@ -83,7 +105,7 @@ def _set(into: dict[bytes, V], key: bytes, value: V | None) -> None:
 
 def persistent(mapping: Mapping[bytes, V]) -> Mapping[bytes, V]:
     """The same entries in the form from which `changed` is cheap. `mapping` must not be changed afterwards."""
-    if isinstance(mapping, Buckets) or len(mapping) <= _SMALL:
+    if isinstance(mapping, Persistent) or len(mapping) <= _SMALL:
         return mapping
     return Buckets.of(mapping)
 
@@ -92,9 +114,10 @@ def changed(mapping: Mapping[bytes, V], changes: Mapping[bytes, V | None]) -> Ma
     """A mapping in which each key of `changes` has that value, or is not there where it is None."""
     if not changes:
         return mapping
-    if len(mapping) > _SMALL or isinstance(mapping, Buckets):
-        whole = mapping if isinstance(mapping, Buckets) else Buckets.of(mapping)
-        return whole.changed(changes)
+    if isinstance(mapping, Persistent):
+        return mapping.changed(changes)
+    if len(mapping) > _SMALL:
+        return Buckets.of(mapping).changed(changes)
     small = dict(mapping)
     for key, value in changes.items():
         _set(small, key, value)
@@ -108,11 +131,10 @@ def differing(one: Mapping[bytes, V], other: Mapping[bytes, V]) -> Iterator[tupl
     """
     if one is other:
         return
-    if isinstance(one, Buckets) and isinstance(other, Buckets):
-        for mine, theirs in zip(one._buckets, other._buckets, strict=True):
-            if mine is not theirs:
-                yield from differing(mine, theirs)
-        return
+    for mapping, against in ((one, other), (other, one)):
+        if isinstance(mapping, Persistent) and (known := mapping.differing(against)) is not None:
+            yield from known if mapping is one else ((key, before, after) for key, after, before in known)
+            return
     for key, value in one.items():
         if key not in other:
             yield key, value, None

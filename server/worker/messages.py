@@ -11,50 +11,10 @@ import msgspec
 from keys.keyset import SignedKeyset
 from keys.model import Policy
 from server.traffic import Traffic
+from zones.values import NodeValue
 
 PROTOCOL = 1
 """Raised with every change to the classes below that an older program would misread."""
-
-
-class PlainRRset(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=0):
-    """An RRset (`zones.zone.RRset`)."""
-
-    rrtype: int
-    ttl: int
-    rdatas: tuple[bytes, ...]
-    """As they are answered."""
-    canonical: tuple[bytes, ...] | None
-    """As they are signed; `None` where that is `rdatas` in canonical order."""
-
-
-class WeightedRRset(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
-    """As `zones.choice.Weighted`."""
-
-    options: tuple[tuple[int, PlainRRset | WeightedRRset | MultivalueRRset], ...]
-
-
-class MultivalueRRset(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
-    """As `zones.choice.Multivalue`."""
-
-    rrtype: int
-    ttl: int
-    values: tuple[tuple[bytes, bytes], ...]
-
-
-AnyRRset = PlainRRset | WeightedRRset | MultivalueRRset
-Addresses = tuple[tuple[bytes, AnyRRset], ...]
-"""As `zones.zone.Glue`."""
-
-
-class NodeValue(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What is at one name (`zones.zone.Node`)."""
-
-    owner: bytes
-    bitmap: bytes
-    rrsets: tuple[AnyRRset, ...]
-    is_cut: bool = False
-    glue: Addresses = ()
-    sibling_glue: Addresses = ()
 
 
 class KeysValue(msgspec.Struct, frozen=True, array_like=True):

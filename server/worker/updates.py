@@ -15,14 +15,14 @@ from server.worker.messages import (
     Hello,
     KeysReplaced,
     Nodes,
-    NodeValue,
     ToWorker,
     ZoneBegun,
     ZoneGone,
 )
-from server.worker.values import keys_of, keys_value, node_of, node_value
+from server.worker.values import keys_of, keys_value
 from zones.choice import Choice
 from zones.persistent import differing, persistent
+from zones.values import NodeValue, node_of, node_value
 from zones.zone import Denial, Node, RRset, Zone
 from zones.zoneset import ServedZone, ZoneSet, signed_with
 
