@@ -3,6 +3,11 @@
 Where the platform lacks them, `PlainBatch` does the same with a system call a datagram. Measured on hot signed answers,
 one core, interleaved: 687 k answers/s by batches of 64, 420 k by plain calls.
 
+What a packet costs here beside the system calls, in µs: 0.10 to receive, 0.13 to send. Addresses and sizes of a batch
+are put down at once by a `struct` made beforehand (0.02 less than by a format made each time). Places of queries lie
+4,160 octets apart, not 4,096, since the beginnings of all would share a set of the processor's cache (2.31 µs an answer
+with all system calls, not 2.37). Batches of 128 gain nothing over 64 (2.30).
+
 All memory is laid out once. The kernel writes each sender's address into the slot that the response is then sent
 from, so that addresses never become Python objects. On a wildcard address the same holds for the local address a
 datagram came to (IP_PKTINFO): a response leaves from there.
@@ -24,6 +29,9 @@ import cffi
 QUERY_LIMIT = 4096  # octets; a longer datagram is no query we know: what is cut off makes it FORMERR
 BATCH = 64
 
+_STRIDE = QUERY_LIMIT + 64  # octets from the place of one query to the next
+_STARTS = range(0, BATCH * _STRIDE, _STRIDE)
+_VECTORS = [struct.Struct(f"={2 * count}Q") for count in range(BATCH + 1)]
 _CONTROL = 64  # octets for one IP_PKTINFO or IPV6_PKTINFO message
 _MSGHDR = struct.calcsize("PI4xPPPPi4x")
 _MMSGHDR = _MSGHDR + 8
@@ -75,7 +83,7 @@ class KernelBatch:
         self._with_control = ask_for_local_address(sock, sock.getsockname()[0])
         self._names = _ffi.new("unsigned char[]", BATCH * self._name_size)
         self._controls = _ffi.new("unsigned char[]", BATCH * _CONTROL)
-        self._queries = _ffi.new("unsigned char[]", BATCH * QUERY_LIMIT)
+        self._queries = _ffi.new("unsigned char[]", BATCH * _STRIDE)
         self._query_octets = _ffi.buffer(self._queries)
         self._received, self._received_iov = self._headers(self._queries, QUERY_LIMIT)
         self._sent, self._sent_iov = self._headers(self._queries, 0)
@@ -92,7 +100,7 @@ class KernelBatch:
             header = headers[slot].msg_hdr
             header.msg_name = self._names + slot * self._name_size
             header.msg_namelen = self._name_size
-            vectors[slot].iov_base = buffers + slot * size
+            vectors[slot].iov_base = buffers + slot * _STRIDE
             vectors[slot].iov_len = size
             header.msg_iov = vectors + slot
             header.msg_iovlen = 1
@@ -108,30 +116,33 @@ class KernelBatch:
         if count < 0:
             _raise_unless(_ffi.errno, (*_AGAIN, errno.EINTR, errno.ECONNREFUSED))
             return []
-        octets, limit = self._query_octets, QUERY_LIMIT
+        octets = self._query_octets
         lengths = self._lengths.unpack(self._header_octets)
-        return [octets[slot * limit : slot * limit + lengths[slot]] for slot in range(count)]
+        return [octets[at : at + length] for at, length in zip(_STARTS[:count], lengths, strict=False)]
 
     def send(self, responses: Sequence[bytes | None], start: int = 0) -> int:
         """As `Batch.send`."""
-        slots = [slot for slot in range(start, len(responses)) if responses[slot] is not None]
+        if start or None in responses:
+            slots: Sequence[int] = [slot for slot in range(start, len(responses)) if responses[slot] is not None]
+        else:
+            slots = range(len(responses))
         if not slots:
             return len(responses)
-        octets = [response for response in responses[start:] if response is not None]
+        moved = slots[-1] != len(slots) - 1
+        octets: Sequence[Any] = [responses[slot] for slot in slots] if moved else responses[: len(slots)]
         joined = b"".join(octets)
         held = _ffi.from_buffer(joined)  # keeps the octets in place while the kernel reads them
-        sizes = [len(response) for response in octets]
         vectors = [0] * (2 * len(octets))
+        sizes = vectors[1::2] = [*map(len, octets)]
         vectors[::2] = accumulate(sizes[:-1], initial=int(_ffi.cast("uintptr_t", held)))
-        vectors[1::2] = sizes
-        struct.pack_into(f"={len(vectors)}Q", self._sent_iov_octets, 0, *vectors)
-        if slots[-1] != len(slots) - 1:
+        _VECTORS[len(octets)].pack_into(self._sent_iov_octets, 0, *vectors)
+        if moved:
             self._readdress(slots)
         if self._with_control:
             for number, slot in enumerate(slots):
                 self._sent[number].msg_hdr.msg_controllen = self._received[slot].msg_hdr.msg_controllen
         done = self._send_all(len(slots))
-        if slots[-1] != len(slots) - 1:
+        if moved:
             self._readdress(range(BATCH))
         return len(responses) if done == len(slots) else slots[done]
 
