@@ -17,7 +17,7 @@ PURE = {
     "keys": "model windows rrsig keyset lifecycle ring ds events refresh safety zsk names"
     " commands transitions rollover forecast spread",
     "zones": "names bitmap zone choice build validate lookup denial signing zoneset contents persistent"
-    " values image mapped"
+    " values image mapped plain"
     " recordsets/model recordsets/naming recordsets/values recordsets/check recordsets/batch"
     " recordsets/compiled",
     "server": "wire edns answer compose memo framing hot fresh_answer fresh_denial addresses"

@@ -18,7 +18,12 @@ def from_text(text: str) -> bytes:
 
 def from_dnspython(name: dns.name.Name) -> bytes:
     """An absolute dnspython name in our form."""
-    wire = name.canonicalize().to_wire()
+    return spelled(name.canonicalize())
+
+
+def spelled(name: dns.name.Name) -> bytes:
+    """An absolute dnspython name in wire form, upper case kept."""
+    wire = name.to_wire()
     assert wire is not None  # only with a file to write to is there none
     return wire
 

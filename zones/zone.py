@@ -48,6 +48,13 @@ class RRset:
         """Each record without its owner, ready to join behind an owner pointer."""
         self.canonical = canonical_order(rdatas if canonical is None else canonical)
 
+    @classmethod
+    def of_one(cls, rrtype: int, ttl: int, rdata: bytes, canonical: bytes) -> RRset:
+        """The RRset of a single record, as most are."""
+        made = cls.__new__(cls)
+        made.type, made.ttl, made.records, made.canonical = rrtype, ttl, (record(rrtype, ttl, rdata),), (canonical,)
+        return made
+
     def __repr__(self) -> str:
         return f"<RRset type {self.type}, {len(self.records)} records>"
 
