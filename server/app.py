@@ -227,7 +227,7 @@ async def _hosting(
             run_blocking=trio.to_thread.run_sync,
             limit=trio.CapacityLimiter(CONCURRENT_SIGNATURES),
             now=time.time,
-            new_token=_new_token,
+            new_token=lambda: kms.provisioning.coin(_new_token()),
             generate_private_key=generate_private_key,
             log=structlog.get_logger("signwright.keys"),
             notify=hooks.notify,

@@ -16,6 +16,7 @@ from keys.emulator.run import Emulator, run_emulator
 from keys.kms.client import KmsClient
 from keys.kms.credentials import fixed_session
 from keys.kms.policy_document import dnssec_key_policy
+from keys.kms.shared import SharedKms
 from server.addresses import Address
 from server.config import KmsConfig
 from server.listen import bind_stream
@@ -25,9 +26,9 @@ from server.statedir import StateDir
 class KmsAccess(NamedTuple):
     """The KMS as its two callers see it."""
 
-    provisioning: KmsClient
+    provisioning: SharedKms
     """As the account: makes and finds keys."""
-    service: KmsClient
+    service: SharedKms
     """As the DNSSEC service: tells public keys and signs."""
     key_policy: str | None
     """The policy of keys that are made; None leaves it to the KMS's default."""
@@ -67,13 +68,15 @@ async def open_kms(
                 make_session=fixed_session(service.id, service.secret),
                 source_account=config.account,
             )
-            access = KmsAccess(provisioning, signing, dnssec_key_policy(config.account), emulator, emulator.endpoint)
+            shared = SharedKms(provisioning), SharedKms(signing)
+            access = KmsAccess(*shared, dnssec_key_policy(config.account), emulator, emulator.endpoint)
             await clients.enter_async_context(provisioning)
             await clients.enter_async_context(signing)
         else:
             # One identity for both: whoever the credentials say we are. It may use the keys that it makes.
             client = connect(endpoint=config.endpoint, make_session=partial(Session, profile=config.profile))
-            access = KmsAccess(client, client, None, None, config.endpoint)
+            both = SharedKms(client)
+            access = KmsAccess(both, both, None, None, config.endpoint)
             await clients.enter_async_context(client)
         yield access
 

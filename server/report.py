@@ -5,6 +5,7 @@ The same words with and without a terminal; colour only on one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +20,9 @@ from server.trust import commands
 
 _WIDE = 500
 """Columns of what is no terminal."""
+
+MOST_TOLD = 100
+"""Zones that are told one by one. Of more, only those are that want attention, and no more of these."""
 
 _OUTCOMES = {
     ReloadOutcome.REPLACED: "green",
@@ -39,14 +43,15 @@ def console_for_people(*, stderr: bool = False) -> Console:
 def print_banner(console: Console, status: ServerStatus, trust: Path) -> None:
     """What `serve` prints once it answers; `trust` is STATE/trust/. The last line begins with "Ready"."""
     console.print(Text(f"Signwright {status.version}", style="bold"))
-    console.print(_zones(status))
-    _print_problems(console, status)
+    _print_zones(console, status)
     signed = [zone for zone in status.zones if zone.ds]
     if signed:
         console.print("\nDS records for the parent zones:", style="bold")
-        for zone in signed:
+        for zone in signed if len(signed) <= MOST_TOLD else ():
             for line in zone.ds:
                 print_line(console, f"  {line}")
+        if len(signed) > MOST_TOLD:
+            print_line(console, f"  {trust}/*.ds, of {len(signed)} zones")
         _print_commands(console, signed[0], status, trust)
     if status.route53 is not None:
         _print_api(console, status.route53, Path(status.state) / "aws")
@@ -72,9 +77,8 @@ def print_status(console: Console, status: ServerStatus) -> None:
         f"up {span(status.now - status.started)}",
         COLOURS[level],
     )
-    console.print(_zones(status))
-    _print_problems(console, status)
-    signed = [zone for zone in status.zones if zone.keys is not None and (zone.keys.ksks or zone.keys.zsks)]
+    told = _print_zones(console, status)
+    signed = [zone for zone in told if zone.keys is not None and (zone.keys.ksks or zone.keys.zsks)]
     if signed:
         console.print()
         console.print(keys_table(signed, status.now))
@@ -86,25 +90,52 @@ def print_status(console: Console, status: ServerStatus) -> None:
 
 
 def print_reload(console: Console, report: ReloadReport) -> None:
-    """What `reload` prints: one line a zone."""
+    """What `reload` prints: one line a zone, and one for those that are unchanged where there are many."""
+    many = len(report.zones) > MOST_TOLD
+    unchanged = 0
     for zone in report.zones:
+        if many and zone.outcome is ReloadOutcome.UNCHANGED:
+            unchanged += 1
+            continue
         serial = "" if zone.serial is None else f" serial {zone.serial}"
         reason = f": {zone.reason}" if zone.reason else ""
         print_line(console, f"{zone.origin} {zone.outcome.value}{serial}{reason}", _OUTCOMES[zone.outcome])
+    if unchanged:
+        print_line(console, f"{_count(unchanged, unchanged)} unchanged", _OUTCOMES[ReloadOutcome.UNCHANGED])
 
 
-def _zones(status: ServerStatus) -> Table:
+def _print_zones(console: Console, status: ServerStatus) -> Sequence[ZoneReport]:
+    """The table of the zones, and what is wrong with them; those that were told."""
+    told: Sequence[ZoneReport] = status.zones
+    if len(told) > MOST_TOLD:
+        told = [zone for zone in told if _wants_attention(zone, status.now)]
+    wanting, told = len(told), told[:MOST_TOLD]
+    if told or not status.zones:
+        console.print(_zones(told, status.now))
+    _print_problems(console, told, status.now)
+    if len(told) < len(status.zones):
+        more = f"{wanting - len(told)} more want attention" if wanting > len(told) else "all others are well"
+        print_line(console, f"{_count(len(told), len(status.zones))} told, {more}; status --json tells all", "dim")
+    return told
+
+
+def _wants_attention(zone: ZoneReport, now: int) -> bool:
+    has_notice = zone.keys is not None and zone.keys.notice is not None
+    return has_notice or zone_level(zone, now) is not Level.OK
+
+
+def _zones(zones: Iterable[ZoneReport], now: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("ZONE", "SERIAL", "DENIAL", "STATE", "VALID UNTIL"):
         table.add_column(column, overflow="fold")
-    for zone in status.zones:
+    for zone in zones:
         until = zone.keys.valid_until if zone.keys else None
         table.add_row(
             zone.origin,
             "-" if zone.serial is None else str(zone.serial),
             zone.denial if zone.signed else "-",
-            Text(_condition(zone), style=COLOURS[zone_level(zone, status.now)]),
-            moment(until, status.now) if until is not None else "-",
+            Text(_condition(zone), style=COLOURS[zone_level(zone, now)]),
+            moment(until, now) if until is not None else "-",
         )
     return table
 
@@ -138,9 +169,9 @@ def _condition(zone: ZoneReport) -> str:
     return zone.keys.condition.value if zone.keys else Condition.STARTING.value
 
 
-def _print_problems(console: Console, status: ServerStatus) -> None:
-    for zone in status.zones:
-        style = COLOURS[zone_level(zone, status.now)]
+def _print_problems(console: Console, zones: Iterable[ZoneReport], now: int) -> None:
+    for zone in zones:
+        style = COLOURS[zone_level(zone, now)]
         if zone.refused:
             print_line(console, f"{zone.origin} file refused: {zone.refused}", style)
         if zone.keys is not None and zone.keys.problem:

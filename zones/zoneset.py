@@ -44,6 +44,13 @@ class ZoneSet:
     def __init__(self, served: Mapping[bytes, ServedZone] | None = None) -> None:
         self._served = dict(served or {})
 
+    @classmethod
+    def _of(cls, served: dict[bytes, ServedZone]) -> ZoneSet:
+        """The set that these zones are, which nobody changes afterwards."""
+        made = cls.__new__(cls)
+        made._served = served
+        return made
+
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._served)
 
@@ -71,13 +78,15 @@ class ZoneSet:
         """A set in which `zone` takes the place of the zone with its origin, or joins."""
         current = self._served.get(zone.origin)
         if current is not None and zone.signed:
-            return self._with(zone.origin, current._replace(zone=zone, loaded=zone))
-        return self._with(zone.origin, ServedZone(zone, None, zone))
+            made = self._with(zone.origin, current._replace(zone=zone, loaded=zone))
+        else:
+            made = self._with(zone.origin, ServedZone(zone, None, zone))
+        return made._linked(zone.origin)._relinked(zone.origin)
 
     def with_new(self, zones: Iterable[Zone]) -> ZoneSet:
         """A set that many zones join, none of which is there yet, at the cost of one."""
         new = {zone.origin: ServedZone(zone, None, zone) for zone in zones}
-        made = ZoneSet({**self._served, **new})
+        made = self._of({**self._served, **new})
         if any(served.keys is not None for served in self._served.values()):
             for origin in new:  # one of them may be the parent of a zone that is signed
                 made = made._linked(origin)
@@ -95,18 +104,19 @@ class ZoneSet:
 
     def without_zone(self, origin: bytes) -> ZoneSet:
         """A set without the zone `origin`."""
-        remaining = ZoneSet({o: s for o, s in self._served.items() if o != origin})
-        return remaining._relinked(origin)
+        remaining = self._served.copy()
+        remaining.pop(origin, None)
+        return self._of(remaining)._relinked(origin)
 
     def with_keys(self, origin: bytes, keys: ZoneKeys | None) -> ZoneSet:
         """A set in which the zone `origin` is signed with `keys`. A zone that is not there changes nothing."""
         current = self._served.get(origin)
         if current is None or not current.zone.signed:
             return self
-        return self._with(origin, signed_with(current, keys))
+        return self._with(origin, signed_with(current, keys))._relinked(origin)
 
     def _with(self, origin: bytes, served: ServedZone) -> ZoneSet:
-        return ZoneSet({**self._served, origin: served})._linked(origin)._relinked(origin)
+        return self._of({**self._served, origin: served})
 
     def with_nodes(self, origin: bytes, replaced: Mapping[bytes, Node | None]) -> ZoneSet:
         """A set in which the zone `origin` has other nodes at these names, as `Zone.with_nodes` makes it.
@@ -118,7 +128,7 @@ class ZoneSet:
         linked = {owner: self._linked_node(owner, node, signed=zone.signed) for owner, node in replaced.items()}
         if current.zone is not current.loaded or any(linked[owner] is not node for owner, node in replaced.items()):
             zone = current.zone.with_nodes(linked)
-        return ZoneSet({**self._served, origin: current._replace(zone=zone, loaded=loaded)})
+        return self._with(origin, current._replace(zone=zone, loaded=loaded))
 
     def _relinked(self, origin: bytes) -> ZoneSet:
         """The set in which the parent of `origin` has the DS records that `origin` now wants."""
@@ -130,18 +140,20 @@ class ZoneSet:
         if node is None or linked is None or _same_signers(linked, parent.zone.nodes[origin]):
             return self
         zone = parent.zone.with_nodes({origin: linked})
-        return ZoneSet({**self._served, zone.origin: parent._replace(zone=zone)})
+        return self._with(zone.origin, parent._replace(zone=zone))
 
     def _linked(self, origin: bytes) -> ZoneSet:
         """The set in which the zone `origin` has the DS records of all its children that are served and signed here."""
         parent = self._served[origin]
         linked: dict[bytes, Node | None] = {}
-        for child in self._served if parent.loaded.signed else ():
+        # Of many small zones each has few names; of few large ones, no name but an apex matters.
+        fewer = min(self._served, parent.loaded.nodes, key=len)
+        for child in fewer if parent.loaded.signed else ():
             node = parent.loaded.nodes.get(child)
             if (made := self._linked_node(child, node, signed=True)) is not node:
                 linked[child] = made
         zone = parent.loaded.with_nodes(linked) if linked else parent.loaded
-        return ZoneSet({**self._served, origin: parent._replace(zone=zone)})
+        return self if zone is parent.zone else self._with(origin, parent._replace(zone=zone))
 
     def _linked_node(self, owner: bytes, node: Node | None, *, signed: bool) -> Node | None:
         """The node with the DS records of the child that is served and signed here, where it delegates to one."""
@@ -159,11 +171,11 @@ def changed_names(before: ZoneSet, after: ZoneSet, most: int) -> set[bytes] | No
     if len(before) != len(after):
         return None
     found: set[bytes] = set()
-    for origin in after:
-        old, new = before.get(origin), after.get(origin)
-        if new is old:
+    earlier = before._served
+    for origin, new in after._served.items():
+        if (old := earlier.get(origin)) is new:
             continue
-        if old is None or new is None or old.keys is not new.keys:
+        if old is None or old.keys is not new.keys:
             return None
         if (old.zone.signed, old.zone.denial) != (new.zone.signed, new.zone.denial):
             return None

@@ -150,21 +150,55 @@ class KmsClient:
         return answer.key_metadata.arn
 
     async def find_key(self, tag: str, value: str) -> str | None:
-        """See `Kms.find_key`. Makes one call per thousand keys and one per key: for a first start, not for a loop.
+        """See `Kms.find_key`. Makes one call per thousand keys and one per key: see `keys.kms.shared` for many of them.
 
         `kms:ListKeys`, `kms:ListResourceTags` and `kms:DescribeKey` must be allowed on our own keys: one whose tags
         may not be read is taken for somebody else's.
         """
+        for arn in await self.list_keys():
+            tags = await self.tags(arn)
+            if tags is not None and tags.get(tag) == value and await self.is_alive(arn):
+                return arn
+        return None
+
+    async def list_keys(self) -> list[str]:
+        """The ARNs of all keys of the account in this region. Raises `KmsError`."""
+        found: list[str] = []
         parameters: dict[str, Any] = {"Limit": _KEYS_A_PAGE}
         for _ in range(_MOST_PAGES):
             page, request_id = await self._call("ListKeys", parameters, answers.ListKeysAnswer)
-            for key in page.keys:
-                if await self._is_wanted(key.key_arn, tag, value):
-                    return key.key_arn
+            found += (key.key_arn for key in page.keys)
             if not page.truncated:
-                return None
+                return found
             parameters["Marker"] = answers.next_marker(page, request_id)
         raise KmsUnavailable(MALFORMED_ANSWER, "a list of keys that does not end", request_id)
+
+    async def tags(self, arn: str) -> dict[str, str] | None:
+        """The tags of a key; `None` for one that is not ours, or not any more. Raises `KmsError`."""
+        found: dict[str, str] = {}
+        parameters: dict[str, Any] = {"KeyId": arn, "Limit": _TAGS_A_PAGE}
+        for _ in range(_MOST_PAGES):
+            try:
+                page, request_id = await self._call("ListResourceTags", parameters, answers.ListResourceTagsAnswer)
+            except KmsRefused as error:
+                if error.code in _NOT_OURS:
+                    return None
+                raise
+            found.update((tag.tag_key, tag.tag_value) for tag in page.tags)
+            if not page.truncated:
+                return found
+            parameters["Marker"] = answers.next_marker(page, request_id)
+        raise KmsUnavailable(MALFORMED_ANSWER, "a list of tags that does not end", request_id)
+
+    async def is_alive(self, arn: str) -> bool:
+        """Whether a key is ours and not about to be deleted. Raises `KmsError`."""
+        try:
+            answer, _ = await self._call("DescribeKey", {"KeyId": arn}, answers.DescribeKeyAnswer)
+        except KmsRefused as error:
+            if error.code in _NOT_OURS:
+                return False
+            raise
+        return answer.key_metadata.key_state not in {"PendingDeletion", "PendingReplicaDeletion"}
 
     async def get_public_key(self, arn: str, hosted_zone_id: str) -> PublicKey:
         """See `Kms.get_public_key`."""
@@ -183,29 +217,6 @@ class KmsClient:
         }
         answer, request_id = await self._call("Sign", parameters, answers.SignAnswer, self._on_behalf(hosted_zone_id))
         return answers.signature(answer, arn, request_id)
-
-    async def _is_wanted(self, arn: str, tag: str, value: str) -> bool:
-        """Whether this key, seen in a list, carries the tag and is not about to be deleted."""
-        try:
-            if not await self._has_tag(arn, tag, value):
-                return False
-            answer, _ = await self._call("DescribeKey", {"KeyId": arn}, answers.DescribeKeyAnswer)
-        except KmsRefused as error:
-            if error.code in _NOT_OURS:
-                return False
-            raise
-        return answer.key_metadata.key_state not in {"PendingDeletion", "PendingReplicaDeletion"}
-
-    async def _has_tag(self, arn: str, tag: str, value: str) -> bool:
-        parameters: dict[str, Any] = {"KeyId": arn, "Limit": _TAGS_A_PAGE}
-        for _ in range(_MOST_PAGES):
-            page, request_id = await self._call("ListResourceTags", parameters, answers.ListResourceTagsAnswer)
-            if any((found.tag_key, found.tag_value) == (tag, value) for found in page.tags):
-                return True
-            if not page.truncated:
-                return False
-            parameters["Marker"] = answers.next_marker(page, request_id)
-        raise KmsUnavailable(MALFORMED_ANSWER, "a list of tags that does not end", request_id)
 
     def _on_behalf(self, hosted_zone_id: str) -> dict[str, str]:
         """The headers that say for which hosted zone a key is used."""

@@ -233,9 +233,9 @@ def state(arn: str, key_state: str) -> Turn:
 async def test_find_key_turns_every_page(server: Scripted, kms: KmsClient) -> None:
     server.script = [
         page(ANOTHER, marker="keys-2"),
+        page(ARN),
         tags("tags-2", other="one"),
         tags(intent="another"),
-        page(ARN),
         tags(intent="one"),
         state(ARN, "Enabled"),
     ]
@@ -243,9 +243,9 @@ async def test_find_key_turns_every_page(server: Scripted, kms: KmsClient) -> No
     asked = [(request.operation, request.parameters.get("Marker")) for request in server.requests]
     assert asked == [
         ("ListKeys", None),
+        ("ListKeys", "keys-2"),
         ("ListResourceTags", None),
         ("ListResourceTags", "tags-2"),
-        ("ListKeys", "keys-2"),
         ("ListResourceTags", None),
         ("DescribeKey", None),
     ]

@@ -1,4 +1,4 @@
-"""What every KMS promises the custodian, asked of three: the fake, the emulator and moto's server.
+"""What every KMS promises the custodian, asked of three: the fake, the emulator (also with calls in turn) and moto.
 
 The two servers are reached by the client, and boto3, which knows nothing of our code, does there what an operator does.
 Where one is known to behave otherwise, `DIFFERENCES` says how and why, and the test asserts just that.
@@ -26,6 +26,7 @@ from keys.kms.errors import WRONG_KEY, KmsRefused
 from keys.kms.fake import FakeKms
 from keys.kms.interface import MAXIMUM_MESSAGE, KeyRequest, Kms
 from keys.kms.policy_document import dnssec_key_policy
+from keys.kms.shared import SharedKms
 from keys.zsk import verify
 from tests.keys.kms.conftest import ACCOUNT, client
 
@@ -126,7 +127,7 @@ class BotoOperator:
         return arn
 
 
-@pytest.fixture(params=["fake", "emulator", pytest.param("moto", marks=pytest.mark.interop)])
+@pytest.fixture(params=["fake", "emulator", "shared", pytest.param("moto", marks=pytest.mark.interop)])
 async def back_end(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BackEnd]:
     if request.param == "fake":
         fake = FakeKms(account=ACCOUNT)
@@ -148,7 +149,10 @@ async def back_end(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
                 client(url, make_session=fixed_session(root.id, root.secret)) as provisioning,
                 client(url, make_session=fixed_session(dnssec.id, dnssec.secret), source_account=ACCOUNT) as service,
             ):
-                yield BackEnd("emulator", provisioning, service, operator, ACCOUNT)
+                if request.param == "shared":
+                    yield BackEnd("shared", SharedKms(provisioning), SharedKms(service), operator, ACCOUNT)
+                else:
+                    yield BackEnd("emulator", provisioning, service, operator, ACCOUNT)
             nursery.cancel_scope.cancel()
 
 
