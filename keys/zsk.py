@@ -1,15 +1,20 @@
 """A ZSK that signs: ECDSA P-256 with SHA-256, deterministic (RFC 6979), as DNSSEC wants it (RFC 6605).
 
 Deterministic signatures make answering referentially transparent: every process and node answers with the same bytes.
-Measured: 18.1 µs a signature against 16.6 µs with a random nonce.
+Measured: 18.1 µs a signature against 16.6 µs with a random nonce. Two thirds are arithmetic on the curve. Around it, in
+one run: 22.2 µs with the general hashing and any length of r and s, 22.0 where two whole ones are cut out at once, 21.6
+where hashlib makes the digest.
 """
 
 from __future__ import annotations
+
+from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import (
+    Prehashed,
     decode_dss_signature,
     encode_dss_signature,
 )
@@ -17,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from keys.model import FLAG_ZSK
 from keys.rrsig import dnskey_rdata, key_tag
 
-_DETERMINISTIC = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+_DETERMINISTIC = ec.ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
 _ORDINARY = ec.ECDSA(hashes.SHA256())
 
 
@@ -42,9 +47,11 @@ class ZoneSigner:
 
     def sign(self, data: bytes) -> bytes:
         """The signature over `data` as r‖s, 64 bytes (RFC 6605 §4)."""
-        der = self._sign(data, _DETERMINISTIC)
-        # Two DER integers (X.690 §8.3), without a general parser: 0.3 µs instead of 1.1.
+        der = self._sign(sha256(data).digest(), _DETERMINISTIC)
+        # Two DER integers (X.690 §8.3), without a general parser.
         r_end = 4 + der[3]
+        if r_end >= 36 and der[r_end + 1] >= 32:  # neither is short, as 255 times in 256 each
+            return der[r_end - 32 : r_end] + der[-32:]
         r, s = der[4:r_end], der[r_end + 2 :]
         return r[-32:].rjust(32, b"\x00") + s[-32:].rjust(32, b"\x00")
 

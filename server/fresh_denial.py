@@ -27,13 +27,13 @@ from zones.signing import sign
 from zones.zone import TYPE_NSEC, TYPE_RRSIG, Denial, Zone
 from zones.zoneset import ServedZone
 
-_RECORD = struct.Struct("!HHIH")
+RECORD = struct.Struct("!HHIH")
 _RRSIG = struct.Struct("!HBBIIIH")
 _HEAD = struct.Struct("!5H")
 _POINTER = 0xC000
-_QUESTION_POINTER = b"\xc0\x0c"
-_SIGNATURE_SIZE = 64
-_WILDCARD_KEY = b"*\x00"
+QUESTION_POINTER = b"\xc0\x0c"
+SIGNATURE_SIZE = 64
+WILDCARD_KEY = b"*\x00"
 """What the `canonical_key` of a wildcard adds to that of the name below which it stands."""
 
 
@@ -69,77 +69,87 @@ def fresh_denial(
     return _chain_denial(canonical_key(owner), len(owner), outcome.closest_encloser, served, keys, now, shape, memo)
 
 
-def denial_below_apex(owner: bytes, served: ServedZone, now: int, shape: DenialShape, memo: Memo) -> Response | None:
-    """The same for a name one label below the apex, as most random names are."""
-    zone, keys = served.zone, served.keys
-    if keys is None or not zone.is_plain_below_apex or owner in zone.nodes:
-        return None
-    if zone.denial is Denial.COMPACT:
-        return _compact_denial(owner, zone.apex_labels + 1, served, keys, now, shape, memo)
-    label = owner[1 : 1 + owner[0]]
-    # Letters and digits are what they are in a canonical key.
-    key = zone.apex_key + label + b"\x00" if label.isalnum() else canonical_key(owner)
-    return _chain_denial(key, len(owner), zone.origin, served, keys, now, shape, memo)
-
-
 def _compact_denial(
     owner: bytes, labels: int, served: ServedZone, keys: ZoneKeys, now: int, shape: DenialShape, memo: Memo
 ) -> Response | None:
     zone = served.zone
     soa, until = signed_negative_soa(zone, keys, now, memo)
-    apex = (_POINTER | HEADER_SIZE + len(owner) - len(zone.origin)).to_bytes(2)
+    apex = apex_pointer(len(owner), zone.origin)
     parts, ended = _compact(owner, labels, zone, keys, now)
     body = b"".join((apex, soa[0], apex, soa[1], *parts, shape.opt))
     if HEADER_SIZE + len(owner) + 4 + len(body) > shape.limit:
         return None
     rcode = Rcode.NXDOMAIN if shape.co else Rcode.NOERROR
-    return Response(_head(shape.flags, rcode, 4), body, min(ended, until, served.valid_until))
+    return Response(denial_head(shape.flags, rcode, 4), body, min(ended, until, served.valid_until))
 
 
 def _chain_denial(
-    key: bytes,
-    size: int,
-    encloser: bytes,
-    served: ServedZone,
-    keys: ZoneKeys,
-    now: int,
-    shape: DenialShape,
-    memo: Memo,
+    key: bytes, size: int, encloser: bytes, served: ServedZone, keys: ZoneKeys, now: int, shape: DenialShape, memo: Memo
 ) -> Response | None:
     """`key` is the name's canonical one, `size` its length in octets, `encloser` its closest encloser."""
     zone = served.zone
     first = zone.chain.around(key)
     second = memo.wildcard_gaps.get(encloser)
     if second is None:
-        second = zone.chain.around(canonical_key(encloser) + _WILDCARD_KEY)
+        second = zone.chain.around(canonical_key(encloser) + WILDCARD_KEY)
         memo.wildcard_gaps.put(encloser, second)
-    # Names in wire form end by themselves, and so are told apart.
-    kept = b"".join((first[0], second[0], size.to_bytes(1), shape.key, zone.origin))
+    kept = first[0] + size.to_bytes(1) + chain_denial_key(second, shape, zone)
     known = memo.chain_denials.get(kept)
     if known is not None and now < known.until:
         return known
+    return chain_denial(kept, size, first, second, served, keys, now, shape, memo)
+
+
+def chain_denial_key(second: tuple[bytes, bytes], shape: DenialShape, zone: Zone) -> bytes:
+    """What a denial's key in `Memo.chain_denials` has behind the holder of the first gap and the name's length.
+
+    Names in wire form end by themselves, and so are told apart.
+    """
+    return b"".join((second[0], shape.key, zone.origin))
+
+
+def chain_denial(
+    kept: bytes,
+    size: int,
+    first: tuple[bytes, bytes],
+    second: tuple[bytes, bytes],
+    served: ServedZone,
+    keys: ZoneKeys,
+    now: int,
+    shape: DenialShape,
+    memo: Memo,
+) -> Response | None:
+    """The denial of a name of `size` octets by the gaps that hold it and its wildcard, remembered under `kept`."""
+    zone = served.zone
     soa, until = signed_negative_soa(zone, keys, now, memo)
-    apex = (_POINTER | HEADER_SIZE + size - len(zone.origin)).to_bytes(2)
+    apex = apex_pointer(size, zone.origin)
     offset = HEADER_SIZE + size + 4 + len(soa[0]) + len(soa[1]) + 4
     parts, records, ended = _chain(first, second, offset, apex, zone, keys, now, memo)
     body = b"".join((apex, soa[0], apex, soa[1], *parts, shape.opt))
     if HEADER_SIZE + size + 4 + len(body) > shape.limit:
         return None
-    answer = Response(_head(shape.flags, Rcode.NXDOMAIN, records + 2), body, min(ended, until, served.valid_until))
+    head = denial_head(shape.flags, Rcode.NXDOMAIN, records + 2)
+    answer = Response(head, body, min(ended, until, served.valid_until))
     memo.chain_denials.put(kept, answer)
     return answer
 
 
 @lru_cache(maxsize=1024)
-def _head(query_flags: int, rcode: int, authorities: int) -> bytes:
+def denial_head(query_flags: int, rcode: int, authorities: int) -> bytes:
+    """Flags and counts of a denial with an OPT record."""
     return _HEAD.pack(response_flags(query_flags, rcode, authoritative=True), 1, 0, authorities, 1)
+
+
+def apex_pointer(size: int, origin: bytes) -> bytes:
+    """The pointer to `origin` in a question whose name has `size` octets and lies below it (RFC 1035 §4.1.4)."""
+    return (_POINTER | HEADER_SIZE + size - len(origin)).to_bytes(2)
 
 
 def _compact(owner: bytes, labels: int, zone: Zone, keys: ZoneKeys, now: int) -> tuple[tuple[bytes, ...], int]:
     """The NSEC record at `owner` and its RRSIG with their owners, and until when (RFC 9824 §3.1)."""
     ttl, origin, policy = zone.negative_ttl, zone.origin, keys.policy
     next_and_types = successor(owner, origin) + NO_SUCH_NAME
-    nsec = _RECORD.pack(TYPE_NSEC, CLASS_IN, ttl, len(next_and_types)) + next_and_types
+    nsec = RECORD.pack(TYPE_NSEC, CLASS_IN, ttl, len(next_and_types)) + next_and_types
     window = live_start(owner, now, policy)
     signer = keys.signer_at(window)
     end = window + policy.window
@@ -150,8 +160,8 @@ def _compact(owner: bytes, labels: int, zone: Zone, keys: ZoneKeys, now: int) ->
     prefix = fixed + origin
     # One record in canonical form is its owner and the record as it is sent (RFC 4034 §3.1.8.1).
     signature = signer.sign(prefix + owner + nsec)
-    rrsig = _RECORD.pack(TYPE_RRSIG, CLASS_IN, ttl, len(prefix) + _SIGNATURE_SIZE)
-    return (_QUESTION_POINTER, nsec, _QUESTION_POINTER, rrsig, prefix, signature), end
+    rrsig = RECORD.pack(TYPE_RRSIG, CLASS_IN, ttl, len(prefix) + SIGNATURE_SIZE)
+    return (QUESTION_POINTER, nsec, QUESTION_POINTER, rrsig, prefix, signature), end
 
 
 def _chain(

@@ -20,7 +20,7 @@ PURE = {
     " values image mapped plain"
     " recordsets/model recordsets/naming recordsets/values recordsets/check recordsets/batch"
     " recordsets/compiled",
-    "server": "wire edns answer compose memo framing hot fresh_answer fresh_denial addresses"
+    "server": "wire edns answer compose memo framing hot fresh_answer fresh_denial below_apex addresses"
     " traffic worker/messages worker/values worker/updates"
     " route53/errors route53/model route53/xml route53/requests route53/constraints route53/throttle",
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.answer import Via, respond
 from server.hot import Responder
@@ -136,3 +138,49 @@ def test_denials_follow_a_new_zsk_as_all_else_does(denial: Denial) -> None:
     wires = [query(f"n{number}.lab.example", "A") for number in range(8)]
     for now in range(NOW, NOW + 10 * 3600, 1000):
         assert responder.datagrams(wires, now) == [respond(wire, zoneset, now, Via.UDP) for wire in wires]
+
+
+def test_denials_follow_zones_keys_and_the_clock() -> None:
+    origin = wire_name("lab.example")
+    sets = [
+        served(_ZONE, "lab.example"),
+        served(_ZONE.replace("1 2 3 4 60", "9 2 3 4 30"), "lab.example"),
+        served(_ZONE, "lab.example", denial=Denial.NSEC),
+        served(_ZONE + "* 60 A 192.0.2.9\n", "lab.example"),
+        served(_ZONE, "lab.example", sign=False),
+        _ZONES.with_keys(origin, None),
+        _ZONES.with_keys(origin, zone_keys(origin, zsks=((0, 2003),))),
+        _ZONES.with_zone(parse_zone("@ 5 SOA ns h 1 2 3 4 5\n@ 5 NS ns\n", "n.lab.example")),
+        ZoneSet(),
+    ]
+    current = [_ZONES]
+    responder = Responder(lambda: current[0], Memo())
+    wires = [query(f"{label}.lab.example", "A", co=bool(label)) for label in ("n", "absent", "WWW", "*")]
+    for zoneset in [*sets, *reversed(sets)]:
+        current[0] = zoneset
+        for now in (NOW, NOW + 50 * 86_400, NOW + 20_000, NOW):
+            assert responder.datagrams(wires * 2, now) == [respond(wire, zoneset, now, Via.UDP) for wire in wires * 2]
+
+
+@given(
+    option=st.integers(0, 0xFFFF),
+    data=st.binary(max_size=40),
+    change=st.integers(-4, 4),
+    spelling=st.sampled_from(["www", "wWw", "a\\000b", "*.w", "absent"]),
+    qtype=st.sampled_from(["A", 65, 97, 0x4100]),
+    flags=st.sampled_from([0, 0x0100, 0x0110, 0x8000]),
+)
+def test_a_query_with_one_option_is_answered_as_the_one_without(
+    option: int, data: bytes, change: int, spelling: str, qtype: int | str, flags: int
+) -> None:
+    bare = bytearray(query(f"{spelling}.lab.example", qtype))
+    bare[2:4] = flags.to_bytes(2)
+    responder = knowing(bytes(bare), query("www.lab.example", "A"))
+    whole = struct.pack("!HH", option, len(data)) + data
+    wire = bytes(bare[:-2]) + len(whole).to_bytes(2) + whole
+    other = struct.pack("!HH", option, max(len(data) + change, 0)) + data
+    misstated = bytes(bare[:-2]) + len(whole).to_bytes(2) + other
+    shortened = wire[: len(wire) + min(change, 0)] + bytes(max(change, 0))
+    wires = [wire, wire, misstated, wire, shortened, wire]
+    assert responder.datagrams(wires, NOW) == [respond(one, _ZONES, NOW, Via.UDP) for one in wires]
+    assert respond(wire, _ZONES, NOW, Via.UDP) == respond(bytes(bare), _ZONES, NOW, Via.UDP)
