@@ -39,6 +39,7 @@ from server.hooks import Hooks
 from server.hosted import HostedZones
 from server.hosting import Change, Hosting, ZoneLoad
 from server.hot import Responder
+from server.images import Images
 from server.kms import KmsAccess, open_kms
 from server.listen import Pair, bind, bind_shared, bind_stream
 from server.memo import Memo
@@ -51,6 +52,7 @@ from server.tcp import Limits, serve_tcp
 from server.traffic import Traffic
 from server.udp import serve_udp
 from server.worker.pool import Pool
+from server.zone_files import ZoneFiles
 
 CONCURRENT_SIGNATURES = 32
 """KMS Sign calls in flight, over all zones."""
@@ -126,7 +128,9 @@ async def _serve(
 ) -> Outcome:
     registry = CollectorRegistry()
     limits = Limits(config.tcp.connections, config.tcp.idle)
-    pool = Pool([*zip(*sockets.listened, strict=True)], config.udp_size, limits, log) if config.workers else None
+    pool = None
+    if config.workers:
+        pool = Pool([*zip(*sockets.listened, strict=True)], config.udp_size, limits, state.images, log)
     async with _hosting(config, state, store, registry, pool or Here(), nursery) as (hosting, zones, changes, kms):
         running = _running(config, reread, state, sockets, store, hosting, kms, pool)
         kept = await zones.load()
@@ -233,7 +237,8 @@ async def _hosting(
             notify=hooks.notify,
             published=answering.reached,
         )
-        hosting = Hosting(services, nursery, changed, answering)
+        files = ZoneFiles(Images(state.images), services.run_blocking)
+        hosting = Hosting(services, nursery, changed, answering, files)
         parent = config.route53.parent if config.route53 is not None else LOCAL
         yield hosting, HostedZones(hosting, services, policy=config.policy, parent=parent), changes, kms
 

@@ -8,7 +8,6 @@ import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import NamedTuple
 
 import structlog
@@ -21,8 +20,9 @@ from keys.seal import StateError
 from server.answering import Answering, Here
 from server.config import ZoneConfig
 from server.parent import LocalParent, RemoteParent, parent_for
+from server.zone_files import ZoneFiles
 from zones import names
-from zones.load import ZoneFileError, load_zone
+from zones.load import ZoneFileError
 from zones.zone import Node, Zone
 from zones.zoneset import ZoneSet
 
@@ -80,16 +80,18 @@ class Hosting:
         nursery: trio.Nursery,
         changed: Callable[[], None],
         answering: Answering | None = None,
+        files: ZoneFiles | None = None,
     ) -> None:
         """Custodians run in `nursery`. `changed` is called after each replacement of `zoneset`; it must not block.
 
-        `answering` are those who answer, if it is not this process.
+        `answering` are those who answer, if it is not this process; `files` reads zone files.
         """
         self.zoneset = ZoneSet()
         self.answering: Answering = answering or Here()
         self.version = 0
         """Of `zoneset`, as `answering` counts."""
         self.hosted: dict[bytes, Hosted] = {}
+        self._files = files or ZoneFiles(None, services.run_blocking)
         self._services = services
         self._nursery = nursery
         self._changed = changed
@@ -109,6 +111,8 @@ class Hosting:
                     level = _log.error if result.change is Change.REFUSED else _log.info
                     level(f"zone {result.change.value}", zone=result.origin, reason=result.reason)
             self._tell_children(self.hosted)
+            await self.answering.reached()
+            await self._files.forget([hosted.zone for hosted in self.hosted.values() if hosted.zone is not None])
             return results
 
     async def sign(self) -> None:
@@ -207,7 +211,7 @@ class Hosting:
             return ZoneLoad(config.origin, Change.REFUSED, f"{config.file}: {config.origin} is a hosted zone already")
         before, hosted.config = hosted.config, config
         try:
-            zone, fingerprint = await self._services.run_blocking(lambda: _read(config))
+            zone, fingerprint = await self._files.load(config)
         except ZoneFileError as error:
             hosted.problem = str(error)
             self._replace(self.zoneset.with_unloaded(origin))
@@ -260,16 +264,3 @@ class Hosting:
 def _as_served(hosted: Hosted, zone: Zone) -> Zone:
     """The zone, or while signing is disabled the same without the types that signing adds."""
     return zone.as_unsigned() if hosted.unsigned else zone
-
-
-def _read(config: ZoneConfig) -> tuple[Zone, bytes]:
-    """The zone, and what tells whether its file changed. Raises `ZoneFileError`."""
-    assert config.file is not None
-    zone = load_zone(config.file, config.origin, signed=config.signed, denial=config.denial)
-    digest = sha256(f"{config.signed} {config.denial}".encode())
-    for owner in sorted(zone.nodes):
-        for rrtype, rrset in sorted(zone.nodes[owner].rrsets.items()):
-            digest.update(owner + rrtype.to_bytes(2) + b"".join(sorted(rrset.records)))
-        for target, rrset in zone.nodes[owner].glue + zone.nodes[owner].sibling_glue:
-            digest.update(target + b"".join(rrset.records))
-    return zone, digest.digest()

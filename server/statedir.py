@@ -70,6 +70,11 @@ class StateDir(NamedTuple):
         return self.path / "trust"
 
     @property
+    def images(self) -> Path:
+        """Compiled images of large zones; they can be made again."""
+        return self.path / "zones"
+
+    @property
     def control_socket(self) -> Path:
         """Where the running server is spoken to."""
         return self.path / "control.sock"
@@ -101,6 +106,7 @@ def open_state(path: Path) -> Iterator[StateDir]:
             held.enter_context(locked(state.lock, state.path))
             _finish_restore(state)
             check_version(state)
+            private_directory(state.images)
         yield state
 
 

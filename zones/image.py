@@ -5,10 +5,10 @@ RRsets takes a twentieth of a second, nearly all of it for the checksum. It know
 cache and no format for keeping: of another version or byte order, cut short or damaged, it is refused and made anew.
 
     magic    8 octets
-    digest   SHA-256 of all that follows
+    digest   SHA-256 of the length and the header with its zeros
     length   of the header, 4 octets, big-endian
-    header   msgpack (`Header`)
-    entries, offsets, filled, table   (`mapped.Sections`), each at a multiple of 8
+    header   msgpack (`Header`), and zeros up to a multiple of 8; it has the SHA-256 of all that follows
+    entries, offsets, filled, table   (`mapped.Sections`), each with zeros up to a multiple of 8
 """
 
 from __future__ import annotations
@@ -61,11 +61,14 @@ class Header(msgspec.Struct, frozen=True):
     denial: str
     sources: tuple[Source, ...]
     """The zone file first, then what it includes."""
+    names: int
     rrsets: int
     ttls: tuple[tuple[int, int], ...]
     """TTLs and how many RRsets have them, ascending."""
     sizes: tuple[int, int, int, int]
     """Octets of each section."""
+    content: bytes
+    """SHA-256 of the sections."""
 
 
 class Image(NamedTuple):
@@ -73,36 +76,39 @@ class Image(NamedTuple):
 
     zone: Zone
     sources: tuple[Source, ...]
+    content: bytes
+    """Equal for equal zones, whatever they were made from."""
     digest: bytes
-    """Of the whole: equal images have equal ones."""
+    """Equal for equal images."""
 
 
 def image_of(
     zone: Zone, sources: Iterable[Source], progress: Callable[[int, int], None] | None = None
 ) -> Iterator[bytes]:
     """The octets of an image, in pieces. `progress` is told how many names of how many are done."""
-    sections = _sections(zone, progress)
+    sections = [section + bytes(-len(section) % _ALIGNMENT) for section in _sections(zone, progress)]
     ttls = Counter(rrset.ttl for node in zone.nodes.values() for rrset in node.rrsets.values())
-    header = Header(
-        FORMAT,
-        sys.byteorder,
-        zone.origin,
-        zone.signed,
-        zone.denial.value,
-        tuple(sources),
-        ttls.total(),
-        tuple(sorted(ttls.items())),
-        (len(sections[0]), len(sections[1]), len(sections[2]), len(sections[3])),
-    )
-    encoded = msgspec.msgpack.encode(header)
-    pieces = [len(encoded).to_bytes(4), encoded, b"\x00" * _padding(_HEADER_AT + len(encoded))]
+    content = sha256()
     for section in sections:
-        pieces += [section, b"\x00" * _padding(len(section))]
-    digest = sha256()
-    for piece in pieces:
-        digest.update(piece)
-    yield MAGIC + digest.digest()
-    yield from pieces
+        content.update(section)
+    header = msgspec.msgpack.encode(
+        Header(
+            FORMAT,
+            sys.byteorder,
+            zone.origin,
+            zone.signed,
+            zone.denial.value,
+            tuple(sources),
+            len(zone.nodes),
+            ttls.total(),
+            tuple(sorted(ttls.items())),
+            (len(sections[0]), len(sections[1]), len(sections[2]), len(sections[3])),
+            content.digest(),
+        )
+    )
+    sized = len(header).to_bytes(4) + header + bytes(-(_HEADER_AT + len(header)) % _ALIGNMENT)
+    yield MAGIC + sha256(sized).digest() + sized
+    yield from sections
 
 
 def _sections(zone: Zone, progress: Callable[[int, int], None] | None) -> list[bytes]:
@@ -128,37 +134,34 @@ def _sections(zone: Zone, progress: Callable[[int, int], None] | None) -> list[b
     return [bytes(entries), offsets.tobytes(), bytes(filled), table.tobytes()]
 
 
-def _padding(octets: int) -> int:
-    return -octets % _ALIGNMENT
-
-
 def read_image(octets: memoryview) -> Image:
     """The zone of an image. It stays where it is: `octets` must remain what they are. Raises `ImageError`."""
     if bytes(octets[: len(MAGIC)]) != MAGIC:
         raise ImageError("this is no image of a zone")
     digest = bytes(octets[len(MAGIC) : _LENGTH_AT])
-    if sha256(octets[_LENGTH_AT:]).digest() != digest:
+    end = _HEADER_AT + int.from_bytes(octets[_LENGTH_AT:_HEADER_AT])
+    at = end + -end % _ALIGNMENT
+    if sha256(octets[_LENGTH_AT:at]).digest() != digest:
+        raise ImageError("it is damaged: the checksum of its header is wrong")
+    header = _header(octets[_HEADER_AT:end])
+    if sha256(octets[at:]).digest() != header.content:
         raise ImageError("it is damaged: its checksum is wrong")
-    header = _header(octets)
-    at = _HEADER_AT + int.from_bytes(octets[_LENGTH_AT:_HEADER_AT])
     found: list[memoryview] = []
     for size in header.sizes:
-        at += _padding(at)
         found.append(octets[at : at + size])
         at += size
-    entries = Entries(Sections(found[0], found[1].cast("Q"), found[2], found[3].cast("I")))
+    entries = Entries(Sections(found[0], found[1].cast("Q"), found[2], found[3].cast("I")), header.names, digest)
     zone = Zone(header.origin, MappedNodes(entries), signed=header.signed, denial=Denial(header.denial))
     zone.ttls = SortedMap.of(dict(header.ttls))
     zone.rrset_count = header.rrsets
     if zone.denial is Denial.NSEC:
         zone.chain = MappedChain(entries)
-    return Image(zone, header.sources, digest)
+    return Image(zone, header.sources, header.content, digest)
 
 
 def _header(octets: memoryview) -> Header:
-    length = int.from_bytes(octets[_LENGTH_AT:_HEADER_AT])
     try:
-        header = msgspec.msgpack.decode(octets[_HEADER_AT : _HEADER_AT + length], type=Header)
+        header = msgspec.msgpack.decode(octets, type=Header)
     except (msgspec.MsgspecError, ValueError) as error:  # one that is whole, and of another version
         raise ImageError(f"its header cannot be read: {error}") from None
     if (header.format, header.byteorder) != (FORMAT, sys.byteorder):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,17 +26,22 @@ def load_zone(
     signed: bool = True,
     denial: Denial = Denial.COMPACT,
     progress: Progress | None = None,
+    read: Callable[[str, bytes], None] | None = None,
     plain: bool = True,
 ) -> Zone:
     """Read the zone `origin` from the master file at `path`. Raises `ZoneFileError`.
 
-    `progress` is called about each 64 KiB. Without `plain`, dnspython reads every line, which gives the same.
+    `progress` is called about each 64 KiB. `read` is called with the path and the octets of each file that is read.
+    Without `plain`, dnspython reads every line, which gives the same.
     """
     try:
-        source = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        source = path.read_bytes()
     except OSError as error:
         raise ZoneFileError(str(path), 0, f"cannot be read: {error.strerror}") from None
-    reading = Reading(str(path), path.parent, progress, plain=plain)
+    if read is not None:
+        read(str(path), source)
+    source = source.removeprefix(b"\xef\xbb\xbf")
+    reading = Reading(str(path), path.parent, progress, read, plain=plain)
     return _compile(with_newlines(source), origin, reading, signed=signed, denial=denial)
 
 
@@ -52,7 +57,7 @@ def parse_zone(
     """Read the zone `origin` from the text of a master file; `file` is what errors call it. Raises `ZoneFileError`."""
     # Surrogates are no characters: they are refused with the line, as in a file.
     source = text.encode("utf-8", "surrogatepass")
-    return _compile(source, origin, Reading(file, None, None, plain=plain), signed=signed, denial=denial)
+    return _compile(source, origin, Reading(file, None, plain=plain), signed=signed, denial=denial)
 
 
 def _compile(source: bytes, origin: str, reading: Reading, *, signed: bool, denial: Denial) -> Zone:

@@ -49,8 +49,10 @@ class Sections(NamedTuple):
 class Entries:
     """What an image says of names. Shared by all mappings that were made from it."""
 
-    def __init__(self, sections: Sections) -> None:
-        self.count = len(sections.filled)
+    def __init__(self, sections: Sections, count: int, digest: bytes) -> None:
+        """`count` is how many names there are, `digest` that of the image."""
+        self.count = count
+        self.digest = digest
         self._entries = sections.entries
         self._offsets = sections.offsets
         self._filled = sections.filled
@@ -107,6 +109,16 @@ class MappedNodes(Persistent[Node]):
         self._entries = entries
         self._changes: Mapping[bytes, Node] = {} if changes is None else changes
         self._size = entries.count if size is None else size
+
+    @property
+    def image(self) -> bytes:
+        """The digest of the image."""
+        return self._entries.digest
+
+    @property
+    def unchanged(self) -> MappedNodes:
+        """The nodes of the image alone."""
+        return MappedNodes(self._entries) if self._changes else self
 
     def __getitem__(self, key: bytes) -> Node:
         node = self.get(key)

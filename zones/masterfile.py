@@ -45,10 +45,20 @@ def with_newlines(source: bytes) -> bytes:
 class Reading:
     """What is the same for a zone file and all that it includes."""
 
-    def __init__(self, file: str, folder: Path | None, progress: Progress | None, *, plain: bool) -> None:
+    def __init__(
+        self,
+        file: str,
+        folder: Path | None,
+        progress: Progress | None = None,
+        read: Callable[[str, bytes], None] | None = None,
+        *,
+        plain: bool,
+    ) -> None:
         self.file = file
         self.folder = folder
         self.plain = plain
+        self.read = read
+        """Called with the path and the octets of each file that is included."""
         self._progress = progress
         self._read = self._total = self._told = 0
 
@@ -196,7 +206,10 @@ class Reader(dns.zonefile.Reader):
         if not isinstance(tokenizer, _Tokenizer):
             if len(self.saved_state) > _INCLUDE_DEPTH:
                 raise ZoneFileError(*self._began(), f"$INCLUDE within $INCLUDE, more than {_INCLUDE_DEPTH} deep")
-            tokenizer = self._tokenizer_of(with_newlines(tokenizer.file.buffer.read()), tokenizer.filename)
+            octets = tokenizer.file.buffer.read()
+            if self._reading.read is not None:
+                self._reading.read(tokenizer.filename, octets)
+            tokenizer = self._tokenizer_of(with_newlines(octets), tokenizer.filename)
         self._tokenizer = tokenizer
 
     def read_all(self) -> None:

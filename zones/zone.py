@@ -219,7 +219,13 @@ class Zone:
 
     def as_unsigned(self) -> Zone:
         """The same data, answered without signatures. The nodes are shared: nobody asks for their bitmaps."""
-        made = Zone(self.origin, self.nodes, signed=False, denial=self.denial)
+        return self.answered_as(signed=False, denial=self.denial)
+
+    def answered_as(self, *, signed: bool, denial: Denial) -> Zone:
+        """The same nodes, answered in another way."""
+        if (signed, denial) == (self.signed, self.denial):
+            return self
+        made = Zone(self.origin, self.nodes, signed=signed, denial=denial)
         made.__dict__.update({name: self.__dict__[name] for name in _DERIVED if name in self.__dict__})
         return made
 

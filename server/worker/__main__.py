@@ -11,11 +11,13 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 import trio
 
 from server.hot import Responder
+from server.images import Images
 from server.logs import FORMATS, configure_logs
 from server.memo import Memo
 from server.tcp import Limits, serve_tcp
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument(
         "--channel", type=_socket, required=True, help="descriptor of the stream to the control process"
     )
+    parser.add_argument("--images", type=Path, required=True, help="where the images of large zones are")
     parser.add_argument("sockets", type=_socket, nargs="*", help="descriptors of UDP and TCP sockets")
     arguments = parser.parse_args()
     # Whoever sends these to all programs at once, a terminal or a supervisor, means the control process.
@@ -44,7 +47,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     configure_logs(arguments.log)
     structlog.contextvars.bind_contextvars(worker=arguments.number)
-    trio.run(_work, arguments.channel, arguments.sockets)
+    trio.run(_work, arguments.channel, arguments.sockets, Images(arguments.images))
 
 
 def _socket(descriptor: str) -> socket.socket:
@@ -53,7 +56,7 @@ def _socket(descriptor: str) -> socket.socket:
     return sock
 
 
-async def _work(stream: socket.socket, sockets: Sequence[socket.socket]) -> None:
+async def _work(stream: socket.socket, sockets: Sequence[socket.socket], images: Images) -> None:
     async with Channel(stream) as channel:
         first = await channel.receive()
         if first is None:
@@ -62,14 +65,16 @@ async def _work(stream: socket.socket, sockets: Sequence[socket.socket]) -> None
         if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
             raise RuntimeError(f"the control process speaks another protocol than {PROTOCOL}")
         async with trio.open_nursery() as nursery:
-            await _follow(hello, channel, sockets, nursery)
+            await _follow(hello, channel, sockets, images, nursery)
             nursery.cancel_scope.cancel()
     _log.info("worker ends: the control process has ended")
 
 
-async def _follow(hello: Hello, channel: Channel, sockets: Sequence[socket.socket], nursery: trio.Nursery) -> None:
+async def _follow(
+    hello: Hello, channel: Channel, sockets: Sequence[socket.socket], images: Images, nursery: trio.Nursery
+) -> None:
     """Answer from what the control process sends, until there is no control process."""
-    follower, memo = Follower(), Memo()
+    follower, memo = Follower(lambda origin, digest: images.open(origin, digest).zone), Memo()
     responder = Responder(lambda: follower.zoneset, memo, hello.udp_size)
     nursery.start_soon(_report, channel, responder, memo)
     limits = Limits(hello.connections, hello.idle)

@@ -13,7 +13,7 @@ from keys.model import Policy
 from server.traffic import Traffic
 from zones.values import NodeValue
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised with every change to the classes below that an older program would misread."""
 
 
@@ -40,13 +40,25 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
 
 class ZoneBegun(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """`Nodes` that follow are of this zone, up to the next `ZoneBegun` or `Commit`."""
+    """`Nodes` that follow are of this zone, up to the next message of another kind."""
 
     origin: bytes
     signed: bool
     denial: str
     fresh: bool
     """Whether it begins without nodes, and without keys; else with those that it has."""
+
+
+class ZoneMapped(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """The zone has the nodes of the image with this digest, and the keys that it has; `Nodes` that differ may follow.
+
+    Where there is no common disk, the image must have been brought there before.
+    """
+
+    origin: bytes
+    signed: bool
+    denial: str
+    image: bytes
 
 
 class Nodes(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
@@ -75,7 +87,7 @@ class Commit(msgspec.Struct, frozen=True, array_like=True, tag=5):
     version: int
 
 
-ToWorker = Hello | ZoneBegun | Nodes | ZoneGone | KeysReplaced | Commit
+ToWorker = Hello | ZoneBegun | ZoneMapped | Nodes | ZoneGone | KeysReplaced | Commit
 
 
 class Acknowledged(msgspec.Struct, frozen=True, array_like=True, tag=0):

@@ -6,12 +6,9 @@ for half a minute is taken for dead, and killed.
 
 from __future__ import annotations
 
-import os
 import signal
-import site
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,9 +17,9 @@ from pathlib import Path
 import structlog
 import trio
 
-import server
 from server.listen import Pair
 from server.operations import WorkerReport
+from server.programs import command, environment
 from server.tcp import Limits
 from server.traffic import Traffic
 from server.worker.channel import Channel
@@ -34,9 +31,6 @@ _SILENT = 6  # looks in a row: a stopped control process looks once, however lon
 _GRACE = 2  # seconds in which a worker may end by itself
 _SETTLED = 10  # seconds after which a death is none of starting
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
-_INHERITED = ("PATH", "LANG", "TZ", "NO_COLOR", "TERM", "VIRTUAL_ENV")
-_INHERITED_KINDS = ("PYTHON", "LC_", "LD_", "OPENSSL_", "MALLOC_")
-"""What a worker inherits of the environment: not the credentials of a KMS."""
 _log = structlog.get_logger("signwright.workers")
 
 
@@ -71,14 +65,23 @@ class Pool:
     """All workers: `server.answering.Answering` by several programs."""
 
     def __init__(
-        self, sockets: Sequence[Sequence[Pair]], udp_size: int, limits: Limits, log: str = "auto", *, look: float = 5
+        self,
+        sockets: Sequence[Sequence[Pair]],
+        udp_size: int,
+        limits: Limits,
+        images: Path,
+        log: str = "auto",
+        *,
+        look: float = 5,
     ) -> None:
-        """`sockets` are each worker's own. `limits` are of all of them together. `log` is how their log looks.
+        """`sockets` are each worker's own. `limits` are of all of them together. `images` is the folder with those of
+        large zones. `log` is how their log looks.
 
         Every `look` seconds it is seen whether each worker still speaks.
         """
         self._workers = [_Worker(number, pairs) for number, pairs in enumerate(sockets, 1)]
         self._hello = Hello(PROTOCOL, udp_size, max(1, limits.connections // len(sockets)), limits.idle)
+        self._images = images
         self._log = log
         self._look = look
         self._zoneset, self._version = ZoneSet(), 0
@@ -176,15 +179,15 @@ class Pool:
 
     async def _start(self, worker: _Worker, channel: socket.socket) -> trio.Process:
         descriptors = [fd for pair in worker.pairs for fd in (pair.udp.fileno(), pair.tcp.fileno())]
-        options = {"--number": worker.number, "--log": self._log, "--channel": channel.fileno()}
-        command = [sys.executable, "-m", "server.worker"]
-        command += [str(part) for option in options.items() for part in option]
+        options: dict[str, object] = {"--number": worker.number, "--log": self._log, "--channel": channel.fileno()}
+        options["--images"] = self._images
+        arguments = [str(part) for option in options.items() for part in option]
         return await trio.lowlevel.open_process(
-            [*command, *map(str, descriptors)],
+            [*command("server.worker"), *arguments, *map(str, descriptors)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=(channel.fileno(), *descriptors),
-            env=_environment(),
+            env=environment(),
         )
 
     async def _feed(self, worker: _Worker, channel: Channel) -> None:
@@ -241,13 +244,3 @@ def _ending(status: int | None) -> str:
     if status is not None and status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     return f"ended with {status}"
-
-
-def _environment() -> dict[str, str]:
-    """What a worker is told by its environment: above all to run the code that runs here."""
-    kept = {n: value for n, value in os.environ.items() if n in _INHERITED or n.startswith(_INHERITED_KINDS)}
-    here = str(Path(server.__file__).parent.parent)
-    if here not in site.getsitepackages():
-        kept["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [kept.get("PYTHONPATH")])])
-    # Without the folder that the control process was started in, whatever modules it may hold.
-    return {**kept, "PYTHONSAFEPATH": "1"}

@@ -8,7 +8,7 @@ update, whatever way it came.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from server.worker.messages import (
     Commit,
@@ -18,9 +18,11 @@ from server.worker.messages import (
     ToWorker,
     ZoneBegun,
     ZoneGone,
+    ZoneMapped,
 )
 from server.worker.values import keys_of, keys_value
 from zones.choice import Choice
+from zones.mapped import MappedNodes
 from zones.persistent import differing, persistent
 from zones.values import NodeValue, node_of, node_value
 from zones.zone import Denial, Node, RRset, Zone
@@ -49,10 +51,22 @@ def updates(before: ZoneSet, after: ZoneSet) -> Iterator[ToWorker]:
 def _zone_updates(before: Zone | None, after: Zone) -> Iterator[ToWorker]:
     if before is after:
         return
+    if isinstance(after.nodes, MappedNodes) and (before is None or not _has_image_of(before, after.nodes)):
+        yield ZoneMapped(after.origin, after.signed, after.denial.value, after.nodes.image)
+        yield from _node_updates(after.nodes.unchanged, after.nodes)
+        return
     yield ZoneBegun(after.origin, after.signed, after.denial.value, fresh=before is None)
+    yield from _node_updates(before.nodes if before is not None else {}, after.nodes)
+
+
+def _has_image_of(zone: Zone, nodes: MappedNodes) -> bool:
+    return isinstance(zone.nodes, MappedNodes) and zone.nodes.image == nodes.image
+
+
+def _node_updates(before: Mapping[bytes, Node], after: Mapping[bytes, Node]) -> Iterator[Nodes]:
     nodes: list[NodeValue] = []
     gone: list[bytes] = []
-    compared = enumerate(differing(before.nodes if before is not None else {}, after.nodes), 1)
+    compared = enumerate(differing(before, after), 1)
     for count, (owner, old, new) in compared:
         if new is None:
             gone.append(owner)
@@ -93,7 +107,9 @@ def _same_addresses(one: tuple[tuple[bytes, RRset], ...], other: tuple[tuple[byt
 class Follower:
     """Makes sets of zones out of messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, mapped: Callable[[bytes, bytes], Zone]) -> None:
+        """`mapped` gives the zone with that name whose image has that digest; what it raises, `follow` raises."""
+        self._mapped = mapped
         self.zoneset = ZoneSet()
         """As it was committed last."""
         self._served: dict[bytes, ServedZone] = {}
@@ -116,6 +132,8 @@ class Follower:
         match message:
             case ZoneBegun():
                 self._begin_zone(message)
+            case ZoneMapped():
+                self._begin_mapped(message)
             case ZoneGone(origin):
                 self._served.pop(origin, None)
             case KeysReplaced(origin, keys):
@@ -136,8 +154,15 @@ class Follower:
             raise ValueError("a change to a zone that is not there")
         zone = served.zone
         if (zone.signed, zone.denial.value) != (begun.signed, begun.denial):
-            zone = Zone(zone.origin, zone.nodes, signed=begun.signed, denial=Denial(begun.denial))
+            zone = zone.answered_as(signed=begun.signed, denial=Denial(begun.denial))
             self._served[begun.origin] = served._replace(zone=zone, loaded=zone)
+
+    def _begin_mapped(self, begun: ZoneMapped) -> None:
+        image = self._mapped(begun.origin, begun.image)
+        zone = image.answered_as(signed=begun.signed, denial=Denial(begun.denial))
+        served = self._served.get(begun.origin, ServedZone(zone, None, zone))
+        self._served[begun.origin] = served._replace(zone=zone, loaded=zone)
+        self._begun = ZoneBegun(begun.origin, begun.signed, begun.denial, fresh=False)
 
     def _take_nodes(self, nodes: Mapping[bytes, Node], gone: tuple[bytes, ...]) -> None:
         begun = self._begun

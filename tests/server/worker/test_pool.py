@@ -19,6 +19,7 @@ import trio
 
 from server.addresses import Address
 from server.answer import Via, respond
+from server.images import Images
 from server.listen import Pair, bind_shared
 from server.tcp import Limits
 from server.worker.channel import Channel
@@ -26,6 +27,7 @@ from server.worker.messages import Hello, encode
 from server.worker.pool import Pool, WorkerFailed
 from tests.lab import query, wire_name, zone_keys
 from tests.processes import runs
+from zones.image import image_of
 from zones.load import parse_zone
 from zones.zone import TYPE_A, Denial, Node, RRset
 from zones.zoneset import ZoneSet
@@ -97,10 +99,10 @@ class Workers:
 
 
 @asynccontextmanager
-async def workers(count: int, zoneset: ZoneSet, look: float = 5) -> AsyncIterator[Workers]:
+async def workers(count: int, zoneset: ZoneSet, look: float = 5, images: Path = Path()) -> AsyncIterator[Workers]:
     pairs = bind_shared(Address("127.0.0.1", 0), count)
     try:
-        pool = Pool([[pair] for pair in pairs], 1232, Limits(), "logfmt", look=look)
+        pool = Pool([[pair] for pair in pairs], 1232, Limits(), images, "logfmt", look=look)
         pool.follow(zoneset)
         async with trio.open_nursery() as nursery:
             await nursery.start(pool.run)
@@ -283,11 +285,27 @@ async def test_no_secret_is_in_the_arguments_or_the_environment(monkeypatch: pyt
         assert private_key.hex().encode() not in told
 
 
+async def test_a_zone_that_is_mapped_is_mapped_by_workers_too(tmp_path: Path) -> None:
+    images = Images(tmp_path)
+    zoneset = ZoneSet().with_zone(parse_zone(TEXT, "lab.example")).with_keys(LAB, zone_keys(LAB, int(time.time())))
+    async with workers(2, zoneset, images=tmp_path) as running:
+        assert await running.all_answer("new.lab.example", None)
+        for number in (1, 2):
+            zone = parse_zone(f"{TEXT}\nnew 60 A 192.0.2.{number}\n", "lab.example")
+            mapped = images.open(LAB, images.write(LAB, image_of(zone, ())))
+            zoneset = zoneset.with_zone(mapped.zone)
+            running.pool.follow(zoneset)
+            await running.pool.reached()
+            images.keep_only([mapped.digest])
+            assert await running.all_answer("new.lab.example", f"192.0.2.{number}")
+
+
 async def test_a_worker_refuses_a_control_process_of_another_version(capfd: pytest.CaptureFixture[str]) -> None:
     ours, theirs = socket.socketpair()
     async with Channel(ours) as channel:
         with theirs:
-            command = [sys.executable, "-m", "server.worker", "--number", "7", "--channel", str(theirs.fileno())]
+            command = [sys.executable, "-m", "server.worker", "--number", "7", "--images", "."]
+            command += ["--channel", str(theirs.fileno())]
             process = await trio.lowlevel.open_process(command, pass_fds=(theirs.fileno(),))
         await channel.send(encode(Hello(0, 1232, 1, 1.0)))
         assert await process.wait() == 1

@@ -17,6 +17,7 @@ from server.worker.messages import (
     ToWorker,
     ZoneBegun,
     ZoneGone,
+    ZoneMapped,
     decode_to_worker,
     encode,
 )
@@ -25,12 +26,30 @@ from tests.lab import NOW, ask, signed, wire_name, zone_keys
 from tests.strategies import MadeZone, zones
 from zones.choice import Multivalue, Weighted
 from zones.contents import Contents
+from zones.image import ImageError, image_of, read_image
 from zones.load import parse_zone
 from zones.zone import TYPE_A, TYPE_NS, TYPE_SOA, Denial, Node, RRset, Zone
 from zones.zoneset import ZoneSet
 
 LAB = wire_name("lab.example")
 APEX = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nns 300 A 192.0.2.53\n"
+
+
+IMAGES: dict[bytes, bytes] = {}
+
+
+def of_image(zone: Zone) -> Zone:
+    """The same zone, mapped from an image that both sides have."""
+    octets = b"".join(image_of(zone, ()))
+    image = read_image(memoryview(octets))
+    IMAGES[image.digest] = octets
+    return image.zone
+
+
+def mapped(origin: bytes, digest: bytes) -> Zone:
+    zone = read_image(memoryview(IMAGES[digest])).zone
+    assert zone.origin == origin
+    return zone
 
 
 def send(follower: Follower, before: ZoneSet, after: ZoneSet, version: int = 1) -> list[ToWorker]:
@@ -85,7 +104,7 @@ def steps(draw: st.DrawFn, zoneset: ZoneSet) -> ZoneSet:
     if kind == "load" or not origins:
         made = draw(zones())
         zone = parsed(made, sign=draw(st.booleans()), denial=draw(st.sampled_from(Denial)))
-        return zoneset.with_zone(zone)
+        return zoneset.with_zone(of_image(zone) if draw(st.booleans()) else zone)
     origin = draw(st.sampled_from(origins))
     served = zoneset.get(origin)
     assert served is not None
@@ -111,13 +130,13 @@ def parsed(made: MadeZone, *, sign: bool = True, denial: Denial = Denial.COMPACT
 @given(st.data())
 @settings(max_examples=60)
 def test_what_follows_is_the_same_after_every_step(data: st.DataObject) -> None:
-    follower, before = Follower(), ZoneSet()
+    follower, before = Follower(mapped), ZoneSet()
     for version in range(data.draw(st.integers(1, 6))):
         after = data.draw(steps(before))
         send(follower, before, after, version)
         assert look_at(follower.zoneset) == look_at(after)
         before = after
-    late = Follower()  # who comes later gets it whole
+    late = Follower(mapped)  # who comes later gets it whole
     send(late, ZoneSet(), before)
     assert look_at(late.zoneset) == look_at(before)
 
@@ -128,7 +147,7 @@ def test_what_follows_answers_byte_for_byte(made: list[MadeZone], data: st.DataO
     zoneset = ZoneSet()
     for one in made:
         zoneset = signed(parsed(one), others=zoneset)
-    follower = Follower()
+    follower = Follower(mapped)
     send(follower, ZoneSet(), zoneset)
     for _ in range(12):
         one = data.draw(st.sampled_from(made))
@@ -147,7 +166,7 @@ def large(count: int) -> ZoneSet:
 
 def test_a_small_change_to_a_large_zone_is_a_small_update() -> None:
     before = large(3000)
-    follower = Follower()
+    follower = Follower(mapped)
     whole = send(follower, ZoneSet(), before)
     assert [type(message) for message in whole] == [ZoneBegun, *[Nodes] * (1 + 3001 // NODES_A_MESSAGE)]
     owner = b"\x0500007" + LAB
@@ -161,13 +180,42 @@ def test_a_small_change_to_a_large_zone_is_a_small_update() -> None:
 
 def test_a_large_zone_that_was_loaded_again_is_a_small_update_too() -> None:
     before, again = large(3000), large(3001)
-    follower = Follower()
+    follower = Follower(mapped)
     send(follower, ZoneSet(), before)
     changed = send(follower, before, again)
     assert isinstance(changed[1], Nodes)
     assert ([value.owner for value in changed[1].nodes], changed[1].gone) == ([b"\x0503000" + LAB], ())
     assert look_at(follower.zoneset) == look_at(again)
     assert send(follower, again, large(3001)) == [ZoneBegun(LAB, True, "compact", fresh=False)]
+
+
+def test_a_mapped_zone_is_named_and_what_differs_is_sent() -> None:
+    before = ZoneSet().with_zone(of_image(parse_zone(APEX, "lab.example")))
+    node = Node({TYPE_A: RRset(TYPE_A, 60, (bytes(4),))}, (46, 47))
+    after = before.with_nodes(LAB, {b"\x03new" + LAB: node, b"\x02ns" + LAB: None})
+    follower, late = Follower(mapped), Follower(mapped)
+    (whole,) = send(follower, ZoneSet(), before)
+    assert isinstance(whole, ZoneMapped)
+    assert [type(message) for message in send(follower, before, after)] == [ZoneBegun, Nodes]
+    assert [type(message) for message in send(late, ZoneSet(), after)] == [ZoneMapped, Nodes]
+    assert look_at(follower.zoneset) == look_at(late.zoneset) == look_at(after)
+
+
+def test_another_image_leaves_the_keys_where_they_are() -> None:
+    before = signed(of_image(parse_zone(APEX, "lab.example")))
+    after = before.with_zone(of_image(parse_zone(APEX + "www 60 A 192.0.2.1\n", "lab.example")))
+    follower = Follower(mapped)
+    send(follower, ZoneSet(), before)
+    assert [type(message) for message in send(follower, before, after)] == [ZoneMapped]
+    assert look_at(follower.zoneset) == look_at(after)
+
+
+def test_an_image_that_is_not_there_is_no_zone() -> None:
+    def missing(origin: bytes, digest: bytes) -> Zone:
+        raise ImageError(f"{origin!r} {digest!r}")
+
+    with pytest.raises(ImageError):
+        Follower(missing).follow(ZoneMapped(LAB, True, "compact", bytes(32)))
 
 
 def test_who_compares_much_says_something_now_and_then() -> None:
@@ -178,7 +226,7 @@ def test_who_compares_much_says_something_now_and_then() -> None:
 def test_keys_that_change_are_sent_alone() -> None:
     before = signed(parse_zone(APEX, "lab.example"))
     after = before.with_keys(LAB, zone_keys(LAB, NOW, zsks=((0, 2001), (NOW, 2002))))
-    follower = Follower()
+    follower = Follower(mapped)
     send(follower, ZoneSet(), before)
     (message,) = send(follower, before, after)
     assert isinstance(message, KeysReplaced)
@@ -204,7 +252,7 @@ def test_choices_cross_the_stream() -> None:
         b"\x01m" + LAB: Node({TYPE_A: several}),
     }
     zoneset = signed(parse_zone(APEX, "lab.example")).with_nodes(LAB, chosen)
-    follower = Follower()
+    follower = Follower(mapped)
     send(follower, ZoneSet(), zoneset)
     assert look_at(follower.zoneset) == look_at(zoneset)
     for name in ("w.lab.example", "m.lab.example"):
@@ -225,14 +273,14 @@ def test_choices_cross_the_stream() -> None:
     ids=lambda messages: type(messages[-1]).__name__,
 )
 def test_what_makes_no_sense_is_refused(messages: list[ToWorker]) -> None:
-    follower = Follower()
+    follower = Follower(mapped)
     with pytest.raises(ValueError, match=r"."):
         for message in messages:
             follower.follow(message)
 
 
 def test_what_is_not_committed_is_not_there() -> None:
-    follower = Follower()
+    follower = Follower(mapped)
     for message in updates(ZoneSet(), signed(parse_zone(APEX, "lab.example"))):
         follower.follow(message)
     assert len(follower.zoneset) == 0
@@ -241,7 +289,7 @@ def test_what_is_not_committed_is_not_there() -> None:
 
 
 def test_the_types_of_an_apex_are_there() -> None:
-    follower = Follower()
+    follower = Follower(mapped)
     send(follower, ZoneSet(), signed(parse_zone(APEX, "lab.example")))
     served = follower.zoneset.get(LAB)
     assert served is not None

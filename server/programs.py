@@ -1,0 +1,29 @@
+"""Programs of our own that this process starts: which code they run, and what they are told by their environment."""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+from pathlib import Path
+
+import server
+
+_INHERITED = ("PATH", "LANG", "TZ", "NO_COLOR", "TERM", "VIRTUAL_ENV")
+_INHERITED_KINDS = ("PYTHON", "LC_", "LD_", "OPENSSL_", "MALLOC_")
+"""What is inherited of the environment: not the credentials of a KMS."""
+
+
+def command(module: str) -> list[str]:
+    """The command that runs a module by the interpreter that runs this."""
+    return [sys.executable, "-m", module]
+
+
+def environment() -> dict[str, str]:
+    """The environment in which it finds the code that runs here."""
+    kept = {n: value for n, value in os.environ.items() if n in _INHERITED or n.startswith(_INHERITED_KINDS)}
+    here = str(Path(server.__file__).parent.parent)
+    if here not in site.getsitepackages():
+        kept["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [kept.get("PYTHONPATH")])])
+    # Without the folder that the control process was started in, whatever modules it may hold.
+    return {**kept, "PYTHONSAFEPATH": "1"}

@@ -1,0 +1,156 @@
+"""Zone files to zones: small ones are read here, large ones mapped from their images, which a program makes."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Collection
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import structlog
+import trio
+
+from keys.performer import RunBlocking
+from server.compile_zone import Made, Order, Outcome, Progress, Refused, Report
+from server.config import ZoneConfig
+from server.images import Images
+from server.programs import command, environment
+from zones import names
+from zones.image import Image, ImageError
+from zones.load import ZoneFileError, load_zone
+from zones.mapped import MappedNodes
+from zones.zone import Zone
+
+LARGE = 4 << 20
+"""Octets of a zone file from which on it is mapped: 100,000 records, which are read in less than a second."""
+_TELL_EVERY = 2.0  # seconds
+_LONGEST_LINE = 1 << 20
+_log = structlog.get_logger("signwright.zones")
+
+
+class LoadedZone(NamedTuple):
+    """A zone that was read."""
+
+    zone: Zone
+    fingerprint: bytes
+    """Tells whether it is another one than before."""
+
+
+class ZoneFiles:
+    """Reads zone files."""
+
+    def __init__(self, images: Images | None, run_blocking: RunBlocking, large: int = LARGE) -> None:
+        """Without `images`, all are read here; else those of `large` octets or more are mapped."""
+        self._images = images
+        self._run_blocking = run_blocking
+        self._large = large
+
+    async def load(self, config: ZoneConfig) -> LoadedZone:
+        """The zone of a file. Raises `ZoneFileError`."""
+        file = config.file
+        assert file is not None
+        if self._images is not None and await self._run_blocking(lambda: self._is_large(file)):
+            image = await self._image(config, file, self._images)
+            if image is not None:
+                what = f"{config.signed} {config.denial}".encode() + image.content
+                return LoadedZone(image.zone, sha256(what).digest())
+        return await self._run_blocking(lambda: _read(config))
+
+    async def forget(self, kept: Collection[Zone]) -> None:
+        """Remove the images of zones that are not among these. All others must be out of use, in every process."""
+        images = self._images
+        if images is not None:
+            digests = {zone.nodes.image for zone in kept if isinstance(zone.nodes, MappedNodes)}
+            await self._run_blocking(lambda: images.keep_only(digests))
+
+    def _is_large(self, file: Path) -> bool:
+        try:
+            return file.stat().st_size >= self._large
+        except OSError:
+            return False  # as reading it will tell
+
+    async def _image(self, config: ZoneConfig, file: Path, images: Images) -> Image | None:
+        """An image of the file as it is now; None where none can be had."""
+        origin = names.from_text(config.origin)
+        try:
+            found = await self._run_blocking(
+                lambda: images.find(origin, file, signed=config.signed, denial=config.denial)
+            )
+            if found is None:
+                digest = await self._made(config, file, images)
+                found = await self._run_blocking(lambda: images.open(origin, digest))
+        except (OSError, ImageError) as error:
+            _log.warning("zone not mapped", zone=config.origin, reason=str(error))
+            return None
+        return found
+
+    async def _made(self, config: ZoneConfig, file: Path, images: Images) -> bytes:
+        """The digest of an image that was made. Raises `ZoneFileError`, and `ImageError` where it can't be made."""
+        _log.info("zone is compiled", zone=config.origin, file=str(file))
+        order = Order(str(file), config.origin, config.signed, config.denial.value, str(images.folder))
+        match await _ordered(order, _Teller(config.origin).tell):
+            case Made(digest):
+                return bytes.fromhex(digest)
+            case Refused(where, line, reason):
+                raise ZoneFileError(where, line, reason)
+            case outcome:
+                raise ImageError(outcome.reason if outcome is not None else "the program that makes it has died")
+
+
+class _Teller:
+    """Logs how far it is, now and then."""
+
+    def __init__(self, zone: str) -> None:
+        self._zone = zone
+        self._next = trio.current_time() + _TELL_EVERY
+
+    def tell(self, progress: Progress) -> None:
+        if trio.current_time() >= self._next:
+            self._next = trio.current_time() + _TELL_EVERY
+            _log.info(f"zone is compiled: {progress.step} {progress.done:.0%}", zone=self._zone)
+
+
+async def _ordered(order: Order, tell: Callable[[Progress], None]) -> Outcome | None:
+    """Have a program of its own do it; None where it dies. It ends with this task."""
+    process = await trio.lowlevel.open_process(
+        command("server.compile_zone"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
+    )
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            async with process.stdin:
+                await process.stdin.send_all(msgspec.json.encode(order))
+        except trio.BrokenResourceError:
+            return None
+        rest = b""
+        async for received in process.stdout:
+            *lines, rest = (rest + received).split(b"\n")
+            for line in lines:
+                report: Report = msgspec.json.decode(line, type=Report)
+                if not isinstance(report, Progress):
+                    return report
+                tell(report)
+        return None
+    finally:
+        process.kill()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    await pipe.aclose()
+
+
+def _read(config: ZoneConfig) -> LoadedZone:
+    assert config.file is not None
+    zone = load_zone(config.file, config.origin, signed=config.signed, denial=config.denial)
+    digest = sha256(f"{config.signed} {config.denial}".encode())
+    for owner in sorted(zone.nodes):
+        node = zone.nodes[owner]
+        for rrtype, rrset in sorted(node.rrsets.items()):
+            digest.update(owner + rrtype.to_bytes(2) + b"".join(sorted(rrset.records)))
+        for target, rrset in node.glue + node.sibling_glue:
+            digest.update(target + b"".join(rrset.records))
+    return LoadedZone(zone, digest.digest())
