@@ -51,13 +51,13 @@ def summary(about: Mapping[str, Any]) -> str:
     return f"{about['started'][:10]} · {about['cpu']} · CPython {about['python']} · {known} · {rounds}"
 
 
-def replaced(page: str, figures: str) -> str:
+def replaced(page: str, figures: str, begin: str = BEGIN, end: str = END) -> str:
     """The page with the text between its marks replaced. Raises `ValueError` where they are missing."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no {BEGIN} … {END} in the page")
-    return f"{before}{BEGIN}\n{figures}{END}{after}"
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise ValueError(f"no {begin} … {end} in the page")
+    return f"{before}{begin}\n{figures}{end}{after}"
 
 
 def markdown(subtitle: str, results: Sequence[Reached], measured: Sequence[Row]) -> str:

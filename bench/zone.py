@@ -39,7 +39,7 @@ def rrsets(names: int) -> Iterator[Rrset]:
         high, low = divmod(number, 250)
         yield Rrset(owner, "A", (f"198.{18 + high // 256}.{high % 256}.{low + 1}",))
         if number % 2 == 0:
-            yield Rrset(owner, "AAAA", (f"2001:db8::{number:x}",))
+            yield Rrset(owner, "AAAA", (f"2001:db8::{number >> 16:x}:{number & 0xFFFF:x}",))
         if number % 3 == 0:
             yield Rrset(owner, "TXT", (f'"v=bench1 number={number}"',))
         if number % 10 == 0:
