@@ -57,14 +57,18 @@ class CompactBelow:
         "_sized",
         "_soa",
         "_until",
+        "nodes",
         "served",
+        "valid_from",
+        "valid_until",
     )
     remembers: Final = False
     """Whether `deny` itself remembers its responses."""
 
     def __init__(self, served: ServedZone, keys: ZoneKeys, shape: DenialShape, memo: Memo) -> None:
         zone = served.zone
-        self.served = served
+        self.served, self.nodes = served, zone.nodes
+        self.valid_from, self.valid_until = served.valid_from, served.valid_until
         self._keys, self._shape, self._memo, self._origin = keys, shape, memo, zone.origin
         self._signer = keys.signers[0].signer if len(keys.signers) == 1 else None
         self._quantum = keys.policy.window
@@ -127,12 +131,26 @@ class CompactBelow:
 class ChainBelow:
     """Denial by the NSEC records of a chain (RFC 4035 §3.1.3.2)."""
 
-    __slots__ = ("_apex_key", "_around", "_kept", "_keys", "_memo", "_rest", "_second", "_shape", "served")
+    __slots__ = (
+        "_apex_key",
+        "_around",
+        "_kept",
+        "_keys",
+        "_memo",
+        "_rest",
+        "_second",
+        "_shape",
+        "nodes",
+        "served",
+        "valid_from",
+        "valid_until",
+    )
     remembers: Final = True
 
     def __init__(self, served: ServedZone, keys: ZoneKeys, shape: DenialShape, memo: Memo) -> None:
         zone = served.zone
-        self.served = served
+        self.served, self.nodes = served, zone.nodes
+        self.valid_from, self.valid_until = served.valid_from, served.valid_until
         self._keys, self._shape, self._memo = keys, shape, memo
         self._apex_key = zone.apex_key
         self._around = zone.chain.around

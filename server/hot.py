@@ -16,7 +16,7 @@ the shape of the query or its apex tells.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import structlog
 
@@ -55,7 +55,8 @@ _SILENCE = RCODES - 1
 _log = structlog.get_logger("signwright.answer")
 
 
-class _Shape(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Shape:
     """What a query says beside its ID and name: few shapes make up all traffic, so each is read once."""
 
     flags: int
@@ -102,7 +103,7 @@ class Responder:
         self._latest = 0
         self._below: dict[bytes, dict[bytes, Below]] = {}
         self._below_count = 0
-        self._current: ZoneSet | None = None
+        self._current = ZoneSet()
         self.datagrams_seen = 0
         """How many datagrams there were. Those that no other count names were hot: NOERROR from one dictionary."""
         self.udp_rcodes = self._udp.rcodes
@@ -171,83 +172,96 @@ class Responder:
     def _respond(self, packet: bytes, name_end: int, now: int, lane: _Lane) -> bytes | None:
         """What is not in the young generation under its own spelling. `name_end` is where the first zero octet is."""
         tail = packet[name_end:] if name_end > 0 else b""
-        if len(tail) > _PLAIN_TAIL:
+        has_options = len(tail) > _PLAIN_TAIL
+        if has_options:
             tail = self._without_option(tail, lane)
         if not tail:
             return self._unknown_shape(packet, now, lane)
         name = packet[HEADER_SIZE:name_end]
         lowered = name.lower()
-        # A zero octet within a label ends this "name" early; the key then differs from any stored one, or is right.
-        key = b"".join((packet[2:HEADER_SIZE], lowered, tail))
-        known = lane.packets.get(key)
-        if known is not None and now < known[1]:
-            response = known[0]
-            if lane is self._tcp:
-                lane.rcodes[0] += 1
-            return packet[:2] + response[:10] + name + response[10 + len(name) :]
+        is_key = lowered == name and not has_options  # so that there is nothing new to look for
+        if not is_key:
+            # A zero octet within a label ends this "name" early; the key then differs from any stored one, or is right.
+            known = lane.packets.get(b"".join((packet[2:HEADER_SIZE], lowered, tail)))
+            if known is not None and now < known[1]:
+                if lane is self._tcp:
+                    lane.rcodes[0] += 1
+                response = known[0]
+                return packet[:2] + response[:10] + name + response[name_end - 2 :]
         shape = lane.shapes.get(packet[2:HEADER_SIZE] + tail)
         if shape is None:
             return self._unknown_shape(packet, now, lane)
         owner = lowered + b"\x00"
-        made = self._below_apex(owner, shape, now)
-        if made is None:
+        below = self._below_apex(owner, shape, now)
+        answer = self._denied(owner, below, shape, now) if below is not None and owner not in below.nodes else None
+        if answer is None:
+            known = lane.packets.get(packet[2:]) if is_key else None
+            if known is not None and now < known[1]:  # it was of the old generation
+                if lane is self._tcp:
+                    lane.rcodes[0] += 1
+                return packet[:2] + known[0]
             labels = _count_labels(name)
             if labels < 0:
                 return self._unknown_shape(packet, now, lane)
-            made = self._elsewhere(owner, labels, shape, now)
-        if made is None:
-            query = Query(shape.flags, owner, shape.qtype, shape.qclass, name_end + _QUESTION_TAIL, shape.edns)
-            made = remembered(query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size)
-        answer, exists, alone = made
-        if exists:  # and so it is NOERROR: what is hot needs no counting by RCODE
-            whole = answer.head + lowered + tail[:_QUESTION_TAIL] + answer.body, answer.until
-            lane.packets.keep(packet[2:HEADER_SIZE], owner, tail[1:], whole, alone=alone)
+            answer = self._made(packet, owner, tail, labels, below, shape, now, lane)
         lane.rcodes[answer.head[1] & 15] += 1
         return b"".join((packet[:2], answer.head, name, tail[:_QUESTION_TAIL], answer.body))
 
-    def _below_apex(self, owner: bytes, shape: _Shape, now: int) -> _Made | None:
-        """The response where `owner` lies one label below an apex, and has what is asked for or does not exist.
+    def _made(
+        self, packet: bytes, owner: bytes, tail: bytes, labels: int, below: Below | None, shape: _Shape, now: int,
+        lane: _Lane,
+    ) -> Response:  # fmt: skip
+        """What is remembered nowhere, by the shortest way that leads there."""
+        made = None
+        if below is not None and owner in below.nodes and shape.denial is not None:
+            made = self._existing(owner, below.served, shape.denial, now)
+        if made is None:
+            made = self._elsewhere(owner, labels, shape, now)
+        if made is None:
+            end = HEADER_SIZE + len(owner) + _QUESTION_TAIL - 1
+            query = Query(shape.flags, owner, shape.qtype, shape.qclass, end, shape.edns)
+            made = remembered(query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size)
+        answer, exists, alone = made
+        if exists:  # and so it is NOERROR: what is hot needs no counting by RCODE
+            whole = answer.head + owner[:-1] + tail[:_QUESTION_TAIL] + answer.body, answer.until
+            lane.packets.keep(packet[2:HEADER_SIZE], owner, tail[1:], whole, alone=alone)
+        return answer
 
-        None where anything else is due.
-        """
-        plain, memo = shape.denial, self._memo
-        if plain is None:
-            return None
+    def _below_apex(self, owner: bytes, shape: _Shape, now: int) -> Below | None:
+        """What denies names below the apex that `owner` lies one label below, and is no apex itself."""
         apex = owner[owner[0] + 1 :]
-        below = shape.below.get(apex) or self._learn_apex(apex, shape, plain)
-        if below is None:
+        below = shape.below.get(apex) or self._learn_apex(apex, shape)
+        if below is None or not below.valid_from <= now < below.valid_until or self._current.get(owner) is not None:
             return None
-        served = below.served
-        if not served.valid_from <= now < served.valid_until or self._zoneset().get(owner) is not None:
-            return None
-        if owner in served.zone.nodes:
-            return self._existing(owner, served, plain, now)
-        key = b""
-        if not below.remembers:
-            key = owner + shape.variant
-            known = memo.denials.get(key)
-            if known is not None and now < known.until:
-                return known, False, False
-        try:
-            answer = below.deny(owner, now)
-        except Exception:
-            _log.exception("cannot deny", qname=owner.hex())
-            return None  # the general way says SERVFAIL
-        if answer is None:
-            return None
-        if key:
-            memo.denials.put(key, answer)
-        return answer, False, False
+        return below
 
-    def _learn_apex(self, apex: bytes, shape: _Shape, plain: DenialShape) -> Below | None:
-        served = self._zoneset().get(apex)
-        below = below_apex(served, plain, self._memo) if served is not None else None
+    def _learn_apex(self, apex: bytes, shape: _Shape) -> Below | None:
+        served = self._current.get(apex)
+        if served is None or shape.denial is None:
+            return None
+        below = below_apex(served, shape.denial, self._memo)
         if below is not None:
             if self._below_count >= _BELOW:
                 self._forget_below()
             self._below_count += 1
             shape.below[apex] = below
         return below
+
+    def _denied(self, owner: bytes, below: Below, shape: _Shape, now: int) -> Response | None:
+        try:
+            if below.remembers:
+                return below.deny(owner, now)
+            denials, key = self._memo.denials, owner + shape.variant
+            answer = denials.get(key)
+            if answer is not None and now < answer.until:
+                return answer
+            answer = below.deny(owner, now)
+        except Exception:
+            _log.exception("cannot deny", qname=owner.hex())
+            return None  # the general way says SERVFAIL
+        if answer is not None:
+            denials.put(key, answer)
+        return answer
 
     def _elsewhere(self, owner: bytes, labels: int, shape: _Shape, now: int) -> _Made | None:
         """The same wherever `owner` lies in a zone that is signed."""
