@@ -30,10 +30,11 @@ class Traffic(msgspec.Struct, frozen=True):
     def of(cls, responder: Responder, memo: Memo) -> Traffic:
         """Of the process that answers by these."""
         hot = responder.datagrams_seen - sum(responder.udp_rcodes)
+        hot_by_tcp = responder.messages_seen - sum(responder.tcp_rcodes)
         caches = {name: getattr(memo, name) for name in _CACHES}
         return cls(
             udp=(responder.udp_rcodes[0] + hot, *responder.udp_rcodes[1:]),
-            tcp=tuple(responder.tcp_rcodes),
+            tcp=(responder.tcp_rcodes[0] + hot_by_tcp, *responder.tcp_rcodes[1:]),
             hot=hot,
             stored={name: cache.stored for name, cache in caches.items()},
             entries={name: len(cache) for name, cache in caches.items()},

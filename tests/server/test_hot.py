@@ -183,4 +183,27 @@ def test_a_query_with_one_option_is_answered_as_the_one_without(
     shortened = wire[: len(wire) + min(change, 0)] + bytes(max(change, 0))
     wires = [wire, wire, misstated, wire, shortened, wire]
     assert responder.datagrams(wires, NOW) == [respond(one, _ZONES, NOW, Via.UDP) for one in wires]
+    for _ in range(2):
+        assert responder.messages(wires, NOW) == [respond(one, _ZONES, NOW, Via.TCP) for one in wires]
     assert respond(wire, _ZONES, NOW, Via.UDP) == respond(bytes(bare), _ZONES, NOW, Via.UDP)
+
+
+def test_what_the_old_generation_and_several_options_lead_to() -> None:
+    memo = Memo()
+    responder = Responder(lambda: _ZONES, memo)
+    options = [struct.pack("!HHQ", 10, 8, number) for number in range(3)]
+    wires = [query(name, "A") for name in ("www.lab.example", "wWw.lab.example", "absent.lab.example")]
+    wires += [
+        wire[:-2] + len(b"".join(options[:count])).to_bytes(2) + b"".join(options[:count])
+        for wire in wires
+        for count in (1, 2, 3)
+    ]
+    right = [respond(wire, _ZONES, NOW, Via.UDP) for wire in wires]
+    for _ in range(3):
+        assert responder.datagrams(wires, NOW) == right
+        assert len(memo.packets) == 1
+        made = memo.packets.stored
+        memo.packets._old, memo.packets.young = memo.packets.young, {}
+    assert responder.datagrams(wires[::-1], NOW) == right[::-1]
+    assert memo.packets.stored == made == 1
+    assert responder.datagrams_seen - sum(responder.udp_rcodes) > 0
