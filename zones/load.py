@@ -74,7 +74,7 @@ def _compile(source: bytes, origin: str, reading: Reading, *, signed: bool, deni
 
 @contextmanager
 def _without_cycles() -> Iterator[None]:
-    """Nothing made here is garbage in a cycle, and looking for such among a million records takes long."""
+    """Nothing made here is garbage in a cycle, and to look for such takes 2.3 s of 7 for a zone of a million RRsets."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

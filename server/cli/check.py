@@ -9,6 +9,7 @@ import click
 
 from keys.model import Policy
 from server.cli.exits import Exit, exit_of
+from server.cli.progress import reading
 from server.config import ConfigError, ZoneConfig, load_config, zones_from_argument
 from zones.load import ZoneFileError, load_zone
 
@@ -44,7 +45,8 @@ def _problems(file: str) -> Iterator[Exception]:
     for zone in zones:
         assert zone.file is not None
         try:
-            loaded = load_zone(zone.file, zone.origin, signed=zone.signed, denial=zone.denial)
+            with reading(zone.file) as progress:
+                loaded = load_zone(zone.file, zone.origin, signed=zone.signed, denial=zone.denial, progress=progress)
         except ZoneFileError as error:
             yield error
         else:
