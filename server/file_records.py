@@ -24,36 +24,37 @@ _DECIMAL = re.compile(r"\\(\d{3})")
 
 
 class _Listing(NamedTuple):
-    positions: list[str]
-    """What each name is sorted by."""
-    rrsets: list[tuple[bytes, Mapping[int, RRset]]]
-    """Each name and what it has, glue among it."""
+    owners: list[bytes]
+    """All names with record sets, in the order of listings."""
+    glue: Mapping[bytes, Mapping[int, RRset]]
+    """What delegations need of them."""
 
 
 _listings: WeakKeyDictionary[Zone, _Listing] = WeakKeyDictionary()
-"""Made when a zone is first listed, and kept as long as the zone."""
+"""Made when a zone is first listed, and kept as long as the zone: a reference to each name."""
 
 
 def _listing(zone: Zone) -> _Listing:
     known = _listings.get(zone)
     if known is None:
-        rrsets: dict[bytes, dict[int, RRset]] = {}
+        owners: set[bytes] = set()
+        glue: dict[bytes, dict[int, RRset]] = {}
         for owner, node in zone.nodes.items():
-            for target, rrset in node.glue + node.sibling_glue:
-                rrsets.setdefault(target, {})[rrset.type] = rrset
             if node.rrsets:
-                rrsets.setdefault(owner, {}).update(node.rrsets)
-        by_position = sorted((order(to_text(owner)), owner) for owner in rrsets)
-        known = _Listing(
-            [position for position, _ in by_position], [(owner, rrsets[owner]) for _, owner in by_position]
-        )
-        _listings[zone] = known
+                owners.add(owner)
+            for target, rrset in node.glue + node.sibling_glue:
+                glue.setdefault(target, {})[rrset.type] = rrset
+        known = _listings[zone] = _Listing(sorted(owners | glue.keys(), key=_position), glue)
     return known
+
+
+def _position(owner: bytes) -> str:
+    return order(to_text(owner))
 
 
 def count(zone: Zone) -> int:
     """How many record sets there are."""
-    return sum(len(rrsets) for _, rrsets in _listing(zone).rrsets)
+    return zone.rrset_count + zone.glue_count
 
 
 def listed(zone: Zone, start: Position | None, limit: int) -> tuple[RecordSet, ...]:
@@ -61,12 +62,14 @@ def listed(zone: Zone, start: Position | None, limit: int) -> tuple[RecordSet, .
     listing = _listing(zone)
     first = (order(start.name), start.type) if start is not None else ("", "")
     found: list[RecordSet] = []
-    for number in range(bisect_left(listing.positions, first[0]), len(listing.positions)):
+    for number in range(bisect_left(listing.owners, first[0], key=_position), len(listing.owners)):
         if len(found) >= limit:
             break
-        owner, rrsets = listing.rrsets[number]
+        owner = listing.owners[number]
+        node = zone.nodes.get(owner)
+        rrsets = {**listing.glue.get(owner, {}), **(node.rrsets if node is not None else {})}
         of_owner = sorted(((_mnemonic(t), rrset) for t, rrset in rrsets.items()), key=itemgetter(0))
-        at_first = listing.positions[number] == first[0]
+        at_first = _position(owner) == first[0]
         found += [_record_set(owner, t, rrset) for t, rrset in of_owner if not at_first or t >= first[1]]
     return tuple(found[:limit])
 

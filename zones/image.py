@@ -29,7 +29,7 @@ from zones.persistent import SortedMap
 from zones.values import node_value
 from zones.zone import Denial, Zone
 
-FORMAT = 1
+FORMAT = 2
 """Raised with every change to what an image holds, `NodeValue` and what `zones.build` makes of a file among it."""
 
 MAGIC = b"SIGNWZON"
@@ -63,6 +63,7 @@ class Header(msgspec.Struct, frozen=True):
     """The zone file first, then what it includes."""
     names: int
     rrsets: int
+    glue: int
     ttls: tuple[tuple[int, int], ...]
     """TTLs and how many RRsets have them, ascending."""
     sizes: tuple[int, int, int, int]
@@ -101,6 +102,7 @@ def image_of(
             tuple(sources),
             len(zone.nodes),
             ttls.total(),
+            zone.glue_count,
             tuple(sorted(ttls.items())),
             (len(sections[0]), len(sections[1]), len(sections[2]), len(sections[3])),
             content.digest(),
@@ -153,7 +155,7 @@ def read_image(octets: memoryview) -> Image:
     entries = Entries(Sections(found[0], found[1].cast("Q"), found[2], found[3].cast("I")), header.names, digest)
     zone = Zone(header.origin, MappedNodes(entries), signed=header.signed, denial=Denial(header.denial))
     zone.ttls = SortedMap.of(dict(header.ttls))
-    zone.rrset_count = header.rrsets
+    zone.rrset_count, zone.glue_count = header.rrsets, header.glue
     if zone.denial is Denial.NSEC:
         zone.chain = MappedChain(entries)
     return Image(zone, header.sources, header.content, digest)

@@ -187,6 +187,12 @@ class Zone:
         """How many RRsets it holds."""
         return sum(len(node.rrsets) for node in self.nodes.values())
 
+    @cached_property
+    def glue_count(self) -> int:
+        """How many RRsets referrals give beside those: addresses at and below delegation points."""
+        found = {(owner, rrset.type) for node in self.nodes.values() for owner, rrset in node.glue + node.sibling_glue}
+        return len(found)
+
     @property
     def maximum_ttl(self) -> int:
         """The largest TTL of any signed RRset, negative answers included, in seconds."""
