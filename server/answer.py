@@ -85,7 +85,7 @@ def remembered(
     """
     if memo is None:
         return _answer(query, zoneset, now, limit, None, udp_size)
-    memo.for_zoneset(zoneset)
+    memo.for_zoneset(zoneset, now)
     key = query.qname + differing
     response = memo.answers.get(key)
     if response is not None and now < response.until:

@@ -161,7 +161,7 @@ class Responder:
     def _begin(self, now: int) -> None:
         """Forget what is not so at `now`, with the zones of now."""
         zoneset = self._zoneset()
-        self._memo.for_zoneset(zoneset)
+        self._memo.for_zoneset(zoneset, now)
         if zoneset is not self._current:
             self._current = zoneset
             self._forget_below()

@@ -3,7 +3,8 @@
 Eviction is by generations: when the young one is full it becomes the old one, and the old one is dropped whole. What is
 asked for again moves up. So an insertion costs the same whether or not something has to go.
 
-When a name changes, what was composed for others stays: composing costs hundreds of times what remembering does.
+When a name changes, or a DNSKEY RRset is signed anew, what was composed for others stays: composing costs hundreds of
+times what remembering does.
 """
 
 from __future__ import annotations
@@ -184,10 +185,11 @@ class Memo:
         """Responses by the gaps that they show, and the length of the name asked for (`server.fresh_denial`)."""
         self._zoneset: ZoneSet | None = None
 
-    def for_zoneset(self, zoneset: ZoneSet) -> None:
-        """Forget what is not so in this set of zones."""
+    def for_zoneset(self, zoneset: ZoneSet, now: int) -> None:
+        """Forget what is not so in this set of zones at `now`."""
         if zoneset is not self._zoneset:
-            changed = changed_names(self._zoneset, zoneset, _MOST_CHANGED) if self._zoneset is not None else None
+            before = self._zoneset
+            changed = changed_names(before, zoneset, _MOST_CHANGED, now) if before is not None else None
             self._zoneset = zoneset
             if changed is None:
                 self.forget_answers()

@@ -163,8 +163,9 @@ class ZoneSet:
         return with_delegation_signers(node, delegation_signers(child.keys), signed=signed)
 
 
-def changed_names(before: ZoneSet, after: ZoneSet, most: int) -> set[bytes] | None:
-    """The names at which two sets have other nodes; None where they differ in more than that, or in over `most` names.
+def changed_names(before: ZoneSet, after: ZoneSet, most: int, now: int) -> set[bytes] | None:
+    """The names at which two sets have other nodes or DNSKEY RRsets; None where they differ in more than that, or in
+    over `most` names, as at `now` (seconds since the epoch) and later.
 
     Cheap for sets that share what they have in common, as those do that were made from each other.
     """
@@ -175,8 +176,12 @@ def changed_names(before: ZoneSet, after: ZoneSet, most: int) -> set[bytes] | No
     for origin, new in after._served.items():
         if (old := earlier.get(origin)) is new:
             continue
-        if old is None or old.keys is not new.keys:
+        if old is None:
             return None
+        if old.keys is not new.keys:
+            if not _signs_alike(old, new, now):
+                return None
+            found.add(origin)
         if (old.zone.signed, old.zone.denial) != (new.zone.signed, new.zone.denial):
             return None
         for owner, _, _ in differing(old.zone.nodes, new.zone.nodes):
@@ -184,6 +189,19 @@ def changed_names(before: ZoneSet, after: ZoneSet, most: int) -> set[bytes] | No
             if len(found) > most:
                 return None
     return found
+
+
+def _signs_alike(old: ServedZone, new: ServedZone, now: int) -> bool:
+    """Whether the keys of both make the same RRSIGs at `now` and later, and only the DNSKEY RRset is another.
+
+    So it is with each refresh: one in a few seconds, where there are thousands of zones.
+    """
+    if old.keys is None or new.keys is None or not new.valid_from <= now < old.valid_until <= new.valid_until:
+        return False
+    one, other = old.keys, new.keys
+    if (one.policy, one.delegation) != (other.policy, other.delegation):
+        return False
+    return [(s.since, s.signer.rdata) for s in one.signers] == [(s.since, s.signer.rdata) for s in other.signers]
 
 
 def _same_signers(one: Node, other: Node) -> bool:

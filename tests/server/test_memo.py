@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from keys.keyset import ZoneKeys
+from keys.model import Policy
+from server.answer import Via, respond
+from server.hot import Responder
 from server.memo import Answers, Generations, Memo, Response
-from tests.lab import served, wire_name
+from tests.lab import NOW, query, served, wire_name, zone_keys
 from zones.zone import Denial, Node
 from zones.zoneset import ZoneSet
 
@@ -102,7 +106,7 @@ def test_answers_are_those_of_the_zones_as_they_are_and_signatures_of_all() -> N
     text = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\nmx 60 A 192.0.2.1\n"
     memo, first = Memo(), served(text, "lab.example")
     origin, owner = wire_name("lab.example"), wire_name("www.lab.example")
-    memo.for_zoneset(first)
+    memo.for_zoneset(first, NOW)
 
     def keep() -> None:
         memo.packets.keep(b"", owner, b"", (b"r", 5), alone=True)
@@ -113,18 +117,46 @@ def test_answers_are_those_of_the_zones_as_they_are_and_signatures_of_all() -> N
         return [memo.packets.get(owner) is not None, memo.denials.get(b"d") is not None]
 
     keep()
-    memo.for_zoneset(first)
+    memo.for_zoneset(first, NOW)
     assert kept() == [True, True]
     zone = first.get(origin)
     assert zone is not None
     changed = first.with_nodes(origin, {wire_name("mx.lab.example"): None})
-    memo.for_zoneset(changed)
+    memo.for_zoneset(changed, NOW)
     assert kept() == [True, False]
     changed = changed.with_nodes(origin, {owner: Node({})})
-    memo.for_zoneset(changed)
+    memo.for_zoneset(changed, NOW)
     assert kept() == [False, False]
     for other in (changed.with_keys(origin, None), ZoneSet(), first, served(text, "lab.example", denial=Denial.NSEC)):
         keep()
-        memo.for_zoneset(other)
+        memo.for_zoneset(other, NOW)
         assert kept() == [False, False]
     assert memo.signatures.get(b"content") == b"signature"
+
+
+def test_a_dnskey_rrset_that_is_signed_anew_leaves_other_answers() -> None:
+    text = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\nmx 60 A 192.0.2.1\n"
+    origin, slot = wire_name("lab.example"), Policy().slot
+    current = [served(text, "lab.example")]
+    memo = Memo()
+    responder = Responder(lambda: current[0], memo)
+    asked = [("www", "A"), ("mx", "A"), ("@", "DNSKEY"), ("@", "SOA"), ("absent", "A")]
+    wires = [query("lab.example" if label == "@" else f"{label}.lab.example", rrtype) for label, rrtype in asked]
+    now = NOW
+
+    def kept(keys: ZoneKeys) -> bool:
+        """Whether answers outlive these keys' coming, and all are those of now."""
+        for _ in range(2):
+            assert responder.datagrams(wires, now) == [respond(wire, current[0], now, Via.UDP) for wire in wires]
+        current[0] = current[0].with_keys(origin, keys)
+        made = memo.packets.stored
+        assert responder.datagrams(wires, now) == [respond(wire, current[0], now, Via.UDP) for wire in wires]
+        return memo.packets.stored == made + 2  # those of the apex
+
+    now += slot
+    assert kept(zone_keys(origin, now))
+    assert not kept(zone_keys(origin, now, zsks=((0, 2002),)))
+    assert not kept(zone_keys(origin, now, policy=Policy(window=3600)))
+    assert not kept(zone_keys(origin, now, ksks=(1001, 1002)))  # so a parent served here has another DS RRset
+    assert not kept(zone_keys(origin, now - 3 * slot))  # ends earlier
+    assert not kept(zone_keys(origin, now + 3 * slot))  # begins later
