@@ -1,13 +1,14 @@
 """A relay that parts keys from data: what asks for DNSKEY goes to one place, what asks for anything else to another.
 
-With a cache at one of them and the server itself at the other, a validator behind it meets signatures as old as caches
-keep them with keys as new as can be, or the other way round, as some resolver of the world does at any time.
+With a cache (or a `hoard`) at one of them and the server itself at the other, a validator behind it meets signatures as
+old as caches keep them with keys as new as can be, or the other way round, as some resolver of the world does at any
+time.
 """
 
 from __future__ import annotations
 
 import socket
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import dns.name
 import dns.rdatatype
@@ -20,6 +21,13 @@ _RA = 0x80  # of the fourth
 _PATIENCE = 5
 
 
+class Source(Protocol):
+    """Who has answers."""
+
+    async def answer(self, query: bytes) -> bytes | None:
+        """The response to a query, as a server with authority gives it; `None` if there is none in time."""
+
+
 class Place(NamedTuple):
     """Where queries are sent to."""
 
@@ -27,12 +35,26 @@ class Place(NamedTuple):
     is_cache: bool
     """A resolver, which has to be asked for recursion and answers without authority."""
 
+    async def answer(self, query: bytes) -> bytes | None:
+        """The response to `query`; `None` if there is none in time."""
+        if self.is_cache:
+            query = query[:2] + bytes([query[2] | _RD]) + query[3:]
+        with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as onward, trio.move_on_after(_PATIENCE):
+            await onward.connect((self.address.host, self.address.port))
+            await onward.send(query)
+            response = await onward.recv(65535)
+            if self.is_cache:
+                # To the validator, it comes from the server.
+                response = response[:2] + bytes([response[2] & ~_RD | _AA, response[3] & ~_RA]) + response[4:]
+            return response
+        return None
+
 
 class Relay:
     """Listens on 127.0.0.1, UDP alone; start `run` as a task."""
 
-    def __init__(self, keys: Place, data: Place) -> None:
-        """`keys` is where DNSKEY is asked for."""
+    def __init__(self, keys: Source, data: Source) -> None:
+        """`keys` is asked for DNSKEY, `data` for the rest."""
         self._keys = keys
         self._data = data
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -52,16 +74,8 @@ class Relay:
                 nursery.start_soon(self._pass_on, listening, query, client)
 
     async def _pass_on(self, listening: trio.socket.SocketType, query: bytes, client: tuple[str, int]) -> None:
-        place = self._keys if _asks_for_keys(query) else self._data
-        if place.is_cache:
-            query = query[:2] + bytes([query[2] | _RD]) + query[3:]
-        with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as onward, trio.move_on_after(_PATIENCE):
-            await onward.connect((place.address.host, place.address.port))
-            await onward.send(query)
-            response = await onward.recv(65535)
-            if place.is_cache:
-                # To the validator, it comes from the server.
-                response = response[:2] + bytes([response[2] & ~_RD | _AA, response[3] & ~_RA]) + response[4:]
+        response = await (self._keys if _asks_for_keys(query) else self._data).answer(query)
+        if response is not None:
             await listening.sendto(response, client)
 
 

@@ -20,8 +20,6 @@ import trio
 
 from tests.interop.programs import Resolver, is_authentic
 
-INTERVAL = 0.2
-"""Seconds from one query to the next of the same kind."""
 NOERROR, NXDOMAIN, SERVFAIL = "NOERROR", "NXDOMAIN", "SERVFAIL"
 NO_ANSWER = "no answer"
 
@@ -37,6 +35,8 @@ class Question(NamedTuple):
     answers: bool = True
     """Whether there are records."""
     rcode: str = NOERROR
+    staggered: bool = False
+    """Whether it is one of those that only the phase of their live windows tells apart."""
 
     @property
     def fresh(self) -> bool:
@@ -74,9 +74,13 @@ class Watched(NamedTuple):
     resolver: Resolver
     keeps: int
     """Seconds for which it may answer out of what it has validated before."""
+    questions: tuple[Question, ...]
+    """What it is asked."""
+    interval: float
+    """Seconds from one query to the next of the same kind."""
 
 
-def questions(zone: str, no_name: str) -> list[Question]:
+def questions(zone: str, no_name: str, staggered: Sequence[str]) -> list[Question]:
     """What is asked of a zone (`stage.ZONE`); `no_name` is the code that says that a name is not there."""
     return [
         Question(zone, "", "DNSKEY"),
@@ -86,20 +90,22 @@ def questions(zone: str, no_name: str) -> list[Question]:
         Question(zone, "www.", "MX", answers=False),
         Question(zone, "nobody.", "A", answers=False, rcode=no_name),
         Question(zone, "{}.", "A", answers=False, rcode=no_name),
+        *(Question(zone, f"{label}.", "A", staggered=True) for label in staggered),
     ]
 
 
-async def watch(resolvers: Sequence[Watched], asked: Sequence[Question], sights: list[Sight]) -> None:
-    """Ask every resolver every question again and again, until cancelled; `sights` gets the answers."""
+async def watch(resolvers: Sequence[Watched], sights: list[Sight]) -> None:
+    """Ask every resolver each of its questions again and again, until cancelled; `sights` gets the answers."""
     labels = (f"n{number}" for number in itertools.count())
     async with trio.open_nursery() as nursery:
-        for watched, question in itertools.product(resolvers, asked):
-            nursery.start_soon(_ask_on, watched, question, labels, sights)
+        for watched in resolvers:
+            for question in watched.questions:
+                nursery.start_soon(_ask_on, watched, question, labels, sights)
 
 
 async def _ask_on(watched: Watched, question: Question, labels: Iterator[str], sights: list[Sight]) -> None:
     while True:
-        next_at = trio.current_time() + INTERVAL
+        next_at = trio.current_time() + watched.interval
         sights.append(await ask(watched, question, next(labels)))
         await trio.sleep_until(next_at)
 
