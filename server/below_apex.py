@@ -160,16 +160,16 @@ class ChainBelow:
 
     def deny(self, owner: bytes, now: int) -> Response | None:
         """As `CompactBelow.deny`."""
+        size = len(owner)
+        if size > MAXIMUM_NAME or owner[0] > MAXIMUM_LABEL:
+            return None  # before it is taken for a name of that length
         label = owner[1 : 1 + owner[0]]
         # Letters and digits are what they are in a canonical key.
         first = self._around(self._apex_key + label + b"\x00" if label.isalnum() else canonical_key(owner))
-        size = len(owner)
         key = first[0] + size.to_bytes(1) + self._rest
         known = self._kept.get(key)
         if known is not None and now < known.until:
             return known
-        if size > MAXIMUM_NAME or owner[0] > MAXIMUM_LABEL:
-            return None
         return chain_denial(key, size, first, self._second, self.served, self._keys, now, self._shape, self._memo)
 
 

@@ -316,6 +316,9 @@ class Responder:
             if len(self._below) >= _SHAPES:
                 self._forget_below()
                 self._below = {}
+                # A shape that kept what is not in `_below` any more would deny what other zones, later, have.
+                self._udp.shapes.clear()
+                self._tcp.shapes.clear()
             below = self._below.setdefault(key, {})
         return _Shape(query.flags, qtype, query.qclass, edns, variant(query, limit), limit, denial, below)
 

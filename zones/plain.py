@@ -44,6 +44,8 @@ class _Tails(dict[bytes, bytes]):
         self.origin = origin
 
     def __missing__(self, text: bytes) -> bytes:
+        if len(text) > MAXIMUM_NAME:
+            raise ValueError("too long")  # and deeper than calls may go, perhaps
         head, dot, tail = text.partition(b".")
         wire = _LENGTH[len(head)] + head + (self[tail] if dot else self.origin)
         if len(self) < _MOST_REMEMBERED:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server import hot
 from server.answer import Via, respond
 from server.hot import Responder
 from server.memo import Memo
@@ -64,6 +65,31 @@ def test_what_looks_like_something_known(tricky: bytes) -> None:
     responder = knowing(plain(b"\x03www" + _LAB), plain(b"\x03a\x00b" + _LAB), plain(b"\x04nope" + _LAB))
     for _ in range(2):
         assert responder.datagrams([tricky], NOW) == [respond(tricky, _ZONES, NOW, Via.UDP)]
+
+
+@pytest.mark.parametrize("first", [0x3F, 0x40, 0x5B, 0x80, 0xC0, 0xFF])
+@pytest.mark.parametrize("denial", list(Denial))
+def test_labels_that_are_too_long_are_no_names_that_do_not_exist(
+    first: int, denial: Denial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoneset = served(_ZONE, "lab.example", denial=denial)
+    responder, logged = Responder(lambda: zoneset, Memo()), list[str]()
+    monkeypatch.setattr(hot._log, "exception", lambda event, **_: logged.append(event))
+    behind = query("lab.example", "A")[12:]
+
+    def asking(labels: bytes) -> bytes:
+        return query("lab.example", "A")[:12] + labels + behind
+
+    # One that tells the shape, one of two labels, and then what is no name, of the same length.
+    middle = min(first // 2, 0x3F)
+    rest = min(first - middle - 1, 0x3F)
+    wires = [
+        asking(b"\x04nope"),
+        asking(bytes([middle]) + b"z" * middle + bytes([rest]) + b"z" * rest),
+        asking(bytes([first]) + b"z" * first),
+    ]
+    assert responder.datagrams(wires * 3, NOW) == [respond(wire, zoneset, NOW, Via.UDP) for wire in wires * 3]
+    assert logged == []
 
 
 def test_types_that_differ_by_what_lower_case_would_change() -> None:
@@ -160,6 +186,24 @@ def test_denials_follow_zones_keys_and_the_clock() -> None:
         current[0] = zoneset
         for now in (NOW, NOW + 50 * 86_400, NOW + 20_000, NOW):
             assert responder.datagrams(wires * 2, now) == [respond(wire, zoneset, now, Via.UDP) for wire in wires * 2]
+
+
+def test_however_many_shapes_there_were_denials_follow_the_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hot, "_SHAPES", 8)
+    for denial in Denial:
+        for shapes in range(1, 20):
+            zoneset = served(_ZONE, "lab.example", denial=denial)
+            current = [zoneset]
+            responder = Responder(lambda current=current: current[0], Memo())  # type: ignore[misc]
+            responder.messages([query("n.lab.example", "A", co=co) for co in (False, True)], NOW)
+            others = [
+                query("n.lab.example", "A", size=700 + number, do=shapes < 10 or number % 3 > 0)
+                for number in range(shapes)
+            ]
+            wire = query("absent.lab.example", "A")
+            responder.datagrams([wire, wire, *others, wire, wire], NOW)
+            current[0] = served(_ZONE + "absent 60 A 192.0.2.7\n", "lab.example", denial=denial)
+            assert responder.datagrams([wire], NOW) == [respond(wire, current[0], NOW, Via.UDP)]
 
 
 @given(

@@ -31,6 +31,7 @@ _OWNERS = [
     _LONG,
     _TOO_LONG,
     ".".join("y" * 99),
+    "y." * 2000,
 ]
 _HEADS = [
     "",
@@ -60,6 +61,7 @@ _TARGETS = [
     _LONG,
     "ns.other.test.",
     ".".join(["z" * 62] * 4),
+    ".".join("z" * 2000),
 ]
 _ADDRESSES = [
     "192.0.2.1",
