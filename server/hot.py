@@ -97,7 +97,8 @@ class Responder:
     def __init__(self, zoneset: Callable[[], ZoneSet], memo: Memo, udp_size: int = DEFAULT_SIZE) -> None:
         self._zoneset = zoneset
         self._memo = memo
-        self._udp_size = udp_size
+        self.udp_size = udp_size
+        """The largest UDP response in octets."""
         self._udp = _Lane(Via.UDP, memo.packets)
         self._tcp = _Lane(Via.TCP, memo.stream_packets)
         self._latest = 0
@@ -213,7 +214,7 @@ class Responder:
         if made is None:
             end = HEADER_SIZE + len(owner) + _QUESTION_TAIL - 1
             query = Query(shape.flags, owner, shape.qtype, shape.qclass, end, shape.edns)
-            made = remembered(query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self._udp_size)
+            made = remembered(query, shape.variant, self._zoneset(), now, shape.limit, self._memo, self.udp_size)
         answer, exists, alone = made
         if exists:  # and so it is NOERROR: what is hot needs no counting by RCODE
             whole = answer.head + owner[:-1] + tail[:_QUESTION_TAIL] + answer.body, answer.until
@@ -290,7 +291,7 @@ class Responder:
     def _read(self, packet: bytes, now: int, lane: _Lane) -> bytes | None:
         """Read a query octet by octet; where nothing but a question and perhaps an OPT is in it, learn its shape."""
         zoneset = self._zoneset()
-        wire = respond(packet, zoneset, now, lane.via, self._memo, self._udp_size)
+        wire = respond(packet, zoneset, now, lane.via, self._memo, self.udp_size)
         lane.rcodes[_SILENCE if wire is None else wire[3] & 15] += 1
         try:
             query = read_query(packet)
@@ -307,10 +308,10 @@ class Responder:
 
     def _shape_of(self, query: Query, via: Via) -> _Shape:
         edns, qtype = query.edns, query.qtype
-        limit = response_limit(edns, via, self._udp_size)
+        limit = response_limit(edns, via, self.udp_size)
         denial, below = None, {}
         if edns is not None and edns.do and edns.version == 0 and query.qclass == CLASS_IN and is_ordinary(qtype):
-            opt = plain_opt(edns.do, edns.co, self._udp_size)
+            opt = plain_opt(edns.do, edns.co, self.udp_size)
             key = b"%d %d %d" % (query.flags, edns.co, limit)
             denial = DenialShape(query.flags, qtype, edns.co, limit, opt, key)
             if len(self._below) >= _SHAPES:

@@ -13,8 +13,9 @@ from typing import NoReturn
 
 import trio
 
+from server.edns import DEFAULT_SIZE
 from server.hot import Responder
-from server.mmsg import batch_for
+from server.mmsg import batch_for, never_fragment
 
 _TURN = 1024  # datagrams, each batch counted as a few more: 3 ms at most
 _BATCH_ITSELF = 4
@@ -23,6 +24,8 @@ _BATCH_ITSELF = 4
 async def serve_udp(sock: socket.socket, responder: Responder, clock: Callable[[], float]) -> NoReturn:
     """Answer what comes to `sock`, a bound non-blocking UDP socket, until cancelled."""
     batch = batch_for(sock)
+    if responder.udp_size <= DEFAULT_SIZE:  # whoever wants larger answers wants fragments
+        never_fragment(sock)
     while True:
         await trio.lowlevel.wait_readable(sock)  # lets others run, even where it need not wait
         left = _TURN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -105,4 +106,19 @@ async def test_a_datagram_that_is_too_long_is_no_query(bound: Pair, nursery: tri
         if response != expected(wire):
             assert response[3] & 0xF == 1  # FORMERR
             assert await sock.recv(4096) == expected(wire)
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("size", "whole"), [(1232, True), (4096, False)])
+async def test_answers_of_the_usual_size_are_never_fragmented(
+    bound: Pair, nursery: trio.Nursery, size: int, whole: bool
+) -> None:
+    with await client(*bound.address) as sock:
+        nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Memo(), size), clock)
+        await sock.send(query("www.lab.example", "A"))
+        with trio.fail_after(10):
+            await sock.recv(4096)
+    mtu_discover, probe = 10, 3  # Linux: IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
+    if sys.platform == "linux":
+        assert (bound.udp.getsockopt(socket.IPPROTO_IP, mtu_discover) == probe) == whole
     nursery.cancel_scope.cancel()
