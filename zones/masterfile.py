@@ -24,6 +24,7 @@ from zones.validate import ZoneFileError
 
 _INCLUDE_DEPTH = 8
 _NEWLINE = b"\n"[0]
+_ASCII = [chr(octet) for octet in range(0x80)]
 _FIRST_BLOCK, _LARGEST_BLOCK = 2048, 0x10000  # octets that are read at once, where plain lines begin and further on
 
 Progress = Callable[[int, int], None]
@@ -92,8 +93,13 @@ class _Source:
     def read(self, _: int) -> str:
         """The next character; none at the end."""
         start = self._position
-        first = self._octets[start : start + 1]
-        self._position += len(first) if first < b"\x80" else 2 if first < b"\xe0" else 3 if first < b"\xf0" else 4
+        if start >= len(self._octets):
+            return ""
+        first = self._octets[start]
+        if first < len(_ASCII):
+            self._position = start + 1
+            return _ASCII[first]
+        self._position += 2 if first < 0xE0 else 3 if first < 0xF0 else 4
         return self._octets[start : self._position].decode()
 
     def lines(self, size: int) -> list[bytes]:

@@ -4,8 +4,11 @@ Plain is a record of a common type on a line of its own, of printable ASCII with
 `$TTL`; and nothing, or a comment. `read_plain` stops at the first line that is not, or that might be wrong, and changes
 nothing by it. So this module has no errors to tell, and whoever reads on from there tells them as ever.
 
-What it costs, on a core that reads a record with dnspython in 48 µs: 2 µs. Of these, splitting a line and looking for
-characters that aren't plain take 0.5, the names 0.5, an address 0.5 to 1.
+What it costs, on a core on which dnspython takes 48 µs for a record: 1.2 µs for an A record, 1.5 for MX, 1.8 for TXT,
+2.0 for AAAA. Of an A record's, splitting the line and looking for characters that aren't plain take 0.2, the owner
+0.25, the address 0.3. That every parent of names is made once (`_Tails`) and every record is a tuple keeps it there.
+
+Nothing else that can be had from Python reads the whole format faster (`docs/performance.md`).
 """
 
 from __future__ import annotations
