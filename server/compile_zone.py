@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable
 from hashlib import sha256
@@ -88,6 +89,9 @@ def compiled(order: Order, report: Callable[[Progress], None]) -> Outcome:
 
 def main() -> None:
     """Do what the standard input says."""
+    # Whoever sends these to all programs at once means the control process, with which this one ends.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     gc.disable()  # nothing here is garbage before the end
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
 

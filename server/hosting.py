@@ -23,6 +23,7 @@ from server.parent import LocalParent, RemoteParent, parent_for
 from server.zone_files import ZoneFiles
 from zones import names
 from zones.load import ZoneFileError
+from zones.mapped import image_digest
 from zones.zone import Node, Zone
 from zones.zoneset import ZoneSet
 
@@ -218,6 +219,10 @@ class Hosting:
             return ZoneLoad(config.origin, Change.REFUSED, str(error))
         hosted.problem = None
         if fingerprint == hosted.fingerprint and config == before:
+            if hosted.zone is not None and image_digest(zone) != image_digest(hosted.zone):
+                # The same in other octets, as with another comment: only the image of these will be found again.
+                hosted.zone = zone
+                self._replace(self.zoneset.with_zone(_as_served(hosted, zone)))
             return ZoneLoad(config.origin, Change.UNCHANGED)
         try:
             await self.observe_ttl(hosted, zone.maximum_ttl, lower=False)

@@ -20,13 +20,12 @@ from server.programs import command, environment
 from zones import names
 from zones.image import Image, ImageError
 from zones.load import ZoneFileError, load_zone
-from zones.mapped import MappedNodes
+from zones.mapped import image_digest
 from zones.zone import Zone
 
 LARGE = 4 << 20
 """Octets of a zone file from which on it is mapped: 100,000 records, which are read in less than a second."""
 _TELL_EVERY = 2.0  # seconds
-_LONGEST_LINE = 1 << 20
 _log = structlog.get_logger("signwright.zones")
 
 
@@ -62,7 +61,7 @@ class ZoneFiles:
         """Remove the images of zones that are not among these. All others must be out of use, in every process."""
         images = self._images
         if images is not None:
-            digests = {zone.nodes.image for zone in kept if isinstance(zone.nodes, MappedNodes)}
+            digests = {digest for zone in kept if (digest := image_digest(zone)) is not None}
             await self._run_blocking(lambda: images.keep_only(digests))
 
     def _is_large(self, file: Path) -> bool:

@@ -17,7 +17,7 @@ import msgspec
 from zones import names
 from zones.persistent import Persistent, SortedMap, changed
 from zones.values import NodeValue, node_of
-from zones.zone import Node
+from zones.zone import Node, Zone
 
 D = TypeVar("D")
 
@@ -166,8 +166,11 @@ class MappedNodes(Persistent[Node]):
         return MappedNodes(self._entries, changed(self._changes, over), size)
 
     def differing(self, other: Mapping[bytes, Node]) -> Iterator[tuple[bytes, Node | None, Node | None]]:
-        """As `Persistent.differing`. All nodes of another image are others: to compare takes seconds."""
-        if isinstance(other, MappedNodes) and other._entries is self._entries:
+        """As `Persistent.differing`. All nodes of another image are others: to compare takes seconds.
+
+        Those of the same one, opened again, are the same.
+        """
+        if isinstance(other, MappedNodes) and other.image == self.image:
             touched = [*self._changes, *(owner for owner in other._changes if owner not in self._changes)]
             pairs = ((owner, self.get(owner), other.get(owner)) for owner in touched)
             yield from (each for each in pairs if each[1] is not each[2])
@@ -177,6 +180,11 @@ class MappedNodes(Persistent[Node]):
         for owner in self:
             if owner not in other:
                 yield owner, self[owner], None
+
+
+def image_digest(zone: Zone) -> bytes | None:
+    """The digest of the image that a zone has its nodes of, if of any."""
+    return zone.nodes.image if isinstance(zone.nodes, MappedNodes) else None
 
 
 class MappedChain:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,9 +24,9 @@ from tests.keys.world import Fuse, World
 from tests.lab import wire_name
 from tests.processes import runs
 from tests.zones.test_contents import compare
-from zones.image import ImageError, image_of
+from zones.image import Image, ImageError, image_of
 from zones.load import ZoneFileError, load_zone, parse_zone
-from zones.mapped import MappedNodes
+from zones.mapped import MappedNodes, image_digest
 from zones.zone import Denial
 
 ORIGIN = "big.example"
@@ -216,10 +217,19 @@ async def test_a_reload_takes_up_what_changed(world: World, folder: Path, config
             services = dataclasses.replace(world.services(store, Fuse()), run_blocking=trio.to_thread.run_sync)
             hosting = Hosting(services, nursery, lambda: None, None, files(folder))
             changes = []
+            found: Image | None = None
             for text in (TEXT, TEXT, f"; a comment\n{TEXT}", TEXT + "www 60 A 192.0.2.1\n", "nonsense"):
                 config.file.write_text(text)
                 changes += [load.change for load in await hosting.load([config])]
                 assert len(images_in(folder)) == 1
+                now = Images(folder).find(wire_name(ORIGIN), config.file, signed=True, denial=Denial.COMPACT)
+                assert now is not None or text == "nonsense"
+                found = now or found
+                # What is answered from, workers can open, and the next start finds.
+                served = hosting.zoneset.get(wire_name(ORIGIN))
+                assert found is not None
+                assert served is not None
+                assert image_digest(served.zone) == found.digest
             nursery.cancel_scope.cancel()
     assert changes == [Change.LOADED, Change.UNCHANGED, Change.UNCHANGED, Change.LOADED, Change.REFUSED]
     served = hosting.zoneset.get(wire_name(ORIGIN))
@@ -234,4 +244,23 @@ def test_the_program_says_what_it_does(folder: Path, config: ZoneConfig) -> None
     lines = subprocess.run(command, input=order.encode(), capture_output=True, check=True).stdout.splitlines()
     assert b'"Progress"' in lines[0]
     assert b'"Made"' in lines[-1]
+    assert len(images_in(folder)) == 1
+
+
+def test_signals_are_for_the_server(folder: Path, config: ZoneConfig) -> None:
+    order = f'{{"file":"{config.file}","origin":"{ORIGIN}","signed":true,"denial":"nsec","images":"{folder}"}}'
+    # It has begun once it reads the file, which waits for the signals.
+    assert config.file is not None
+    config.file.unlink()
+    os.mkfifo(config.file)
+    command = [sys.executable, "-m", "server.compile_zone"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        program.stdin.write(order.encode())
+        program.stdin.close()
+        with config.file.open("w") as file:
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+                program.send_signal(number)
+            file.write(TEXT)
+        assert program.wait(30) == 0
     assert len(images_in(folder)) == 1

@@ -107,7 +107,7 @@ def test_a_changed_one_is_the_changed_zone(made: MadeZone, denial: Denial, data:
 @given(zones(), zones())
 def test_whatever_else_it_is_compared_with_differs_in_every_name(one: MadeZone, other: MadeZone) -> None:
     first, second = parsed(one, Denial.COMPACT), parsed(other, Denial.COMPACT)
-    nodes, others = mapped(first).zone.nodes, mapped(second).zone.nodes
+    nodes, others = mapped(first).zone.nodes, read_image(memoryview(b"".join(image_of(second, ())))).zone.nodes
     for before, after in ((nodes, second.nodes), (first.nodes, others), (nodes, others)):
         found = list(differing(before, after))
         assert {owner for owner, _, _ in found} == {*before, *after}
@@ -119,10 +119,19 @@ def test_whatever_else_it_is_compared_with_differs_in_every_name(one: MadeZone, 
 
 def test_comparing_two_images_for_a_few_names_looks_at_a_few() -> None:
     text = SMALL + "".join(f"host{number} 300 A 192.0.2.1\n" for number in range(5000))
-    one, other = (ZoneSet().with_zone(mapped(lab(text)).zone) for _ in range(2))
+    one, other = (ZoneSet().with_zone(mapped(lab(text + more)).zone) for more in ("", "@ 300 TXT x\n"))
     nodes = other.get(LAB).zone.nodes  # type: ignore[union-attr]
     assert changed_names(one, other, most=10, now=NOW) is None
     assert len(list(islice(differing(one.get(LAB).zone.nodes, nodes), 11))) == 11  # type: ignore[union-attr]
+
+
+def test_an_image_opened_twice_is_the_same_twice() -> None:
+    one, other = (mapped(lab()).zone.nodes for _ in range(2))
+    assert list(differing(one, other)) == []
+    name = wire_name("ns.lab.example")
+    assert [owner for owner, _, _ in differing(changed(one, {name: None}), other)] == [name]
+    assert [owner for owner, _, _ in differing(one, changed(other, {name: None}))] == [name]
+    assert [owner for owner, _, _ in differing(other, changed(other, {name: Node({})}))] == [name]
 
 
 def test_a_parent_links_its_children_in_an_image_as_anywhere() -> None:
