@@ -48,7 +48,7 @@ _OPT_OWNER_AND_TYPE = b"\x00\x00\x29"
 _CLOCK_STEP = 600  # seconds back that the margin of every RRSIG covers with ease
 _SHAPES = 4096  # remembered at once
 _FORMS = 4096
-_BELOW = 16384
+_BELOW = 2048  # each up to 30 kB, by lengths of names
 RCODES = 17
 """Places to count in: the RCODEs of a header, and silence."""
 _SILENCE = RCODES - 1
