@@ -25,7 +25,7 @@ from zones import names
 from zones.load import ZoneFileError
 from zones.mapped import image_digest
 from zones.zone import Node, Zone
-from zones.zoneset import ZoneSet
+from zones.zoneset import ZoneSet, trust_anchors
 
 _log = structlog.get_logger("signwright.zones")
 
@@ -83,7 +83,8 @@ class Hosting:
         answering: Answering | None = None,
         files: ZoneFiles | None = None,
     ) -> None:
-        """Custodians run in `nursery`. `changed` is called after each replacement of `zoneset`; it must not block.
+        """Custodians run in `nursery`. `changed` is called whenever zones, or the KSKs of one, are others; it must not
+        block.
 
         `answering` are those who answer, if it is not this process; `files` reads zone files.
         """
@@ -157,7 +158,7 @@ class Hosting:
     def change(self, hosted: Hosted, zone: Zone, replaced: Mapping[bytes, Node | None]) -> None:
         """Answer from now on from `zone`, which is the hosted zone as it was with other nodes at some names."""
         hosted.zone = zone
-        self._replace(self.zoneset.with_nodes(hosted.origin, replaced))
+        self._follow(self.zoneset.with_nodes(hosted.origin, replaced))
         self._tell_children(owner for owner in replaced if owner != hosted.origin)
 
     def dismiss(self, hosted: Hosted) -> None:
@@ -196,15 +197,22 @@ class Hosting:
             # The DS of a hosted zone is a record set of its parent's, which people put there and take away.
             keys = keys._replace(delegation=())
         zoneset = self.zoneset
+        before = zoneset.get(origin)
+        trusted = trust_anchors(before.keys) if before is not None and before.keys is not None else ()
         if hosted.unsigned != (keys is None):
             hosted.unsigned = keys is None
             zoneset = zoneset.with_zone(_as_served(hosted, hosted.zone))
-        self._replace(zoneset.with_keys(origin, keys))
+        self._follow(zoneset.with_keys(origin, keys))
+        if trusted != (trust_anchors(keys) if keys is not None else ()):
+            self._changed()
 
     def _replace(self, zoneset: ZoneSet) -> None:
+        self._follow(zoneset)
+        self._changed()
+
+    def _follow(self, zoneset: ZoneSet) -> None:
         self.zoneset = zoneset
         self.version = self.answering.follow(zoneset)
-        self._changed()
 
     async def _load(self, origin: bytes, config: ZoneConfig) -> ZoneLoad:
         hosted = self.hosted.setdefault(origin, Hosted(config, origin))

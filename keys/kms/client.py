@@ -261,14 +261,21 @@ class KmsClient:
         kind: type[Answer],
         headers: Mapping[str, str],
     ) -> tuple[Answer, str]:
-        async with self._chain_lock:
-            credentials = await self._run_blocking(self._chain.load)
+        credentials = await self._credentials()
         request = self._signed_request(http, where, operation, parameters, headers, credentials)
         status, request_id, body = await _send(http, request)
         body = _without_secrets(body, credentials)
         if status != 200:
             raise answers.error_of(status, body, request_id)
         return answers.parse(body, kind, request_id), request_id
+
+    async def _credentials(self) -> Credentials:
+        # A thread for each call would cost more than all else here.
+        if (found := self._chain.at_hand()) is not None:
+            return found
+        async with self._chain_lock:
+            found = self._chain.at_hand()
+            return found if found is not None else await self._run_blocking(self._chain.load)
 
     def _signed_request(
         self,

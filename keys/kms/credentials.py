@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, PartialCredentialsError
 from botocore.session import Session
 
@@ -20,6 +21,8 @@ SessionFactory = Callable[[], Session]
 """Makes a new botocore session: by default one that reads the environment and the user's AWS files."""
 
 
+_AHEAD = 16 * 60
+"""Seconds before their end from which credentials are asked for each time: botocore renews them 15 minutes before."""
 _ENDPOINT = "the KMS endpoint must be http:// or https://, a host and maybe a port"
 
 
@@ -67,6 +70,15 @@ class Chain:
     def __init__(self, make_session: SessionFactory) -> None:
         self._make_session = make_session
         self._session: Session | None = None
+        self._loaded: Credentials | None = None
+        self._ends: RefreshableCredentials | None = None
+        """Where what was loaded last comes from, if it ends."""
+
+    def at_hand(self) -> Credentials | None:
+        """What was loaded last, where `load` would give just that and look at nothing else. Does not block."""
+        if self._ends is not None and self._ends.refresh_needed(refresh_in=_AHEAD):
+            return None
+        return self._loaded
 
     def load(self) -> Credentials:
         """Credentials to sign with now. Blocks.
@@ -74,9 +86,8 @@ class Chain:
         Raises `KmsRefused` (`NoCredentials`, `InvalidConfiguration`) and `KmsUnavailable` (`CredentialsUnavailable`).
         """
         try:
-            if self._session is None:
-                self._session = self._make_session()
-            credentials = self._session.get_credentials()
+            session = self._session = self._session or self._make_session()
+            credentials = session.get_credentials()
             frozen = None if credentials is None else credentials.get_frozen_credentials()
         except PartialCredentialsError:
             raise KmsRefused(NO_CREDENTIALS, "half of the credentials are missing") from None
@@ -92,11 +103,15 @@ class Chain:
             )
         if not all(_is_plain(text) for text in (frozen.access_key, frozen.secret_key, frozen.token or "")):
             raise KmsRefused(INVALID_CONFIGURATION, "the AWS credentials hold characters that credentials don't have")
-        return Credentials(*frozen[:3])
+        loaded = Credentials(*frozen[:3])
+        if self._session is session:  # else they were found to be wrong meanwhile
+            self._ends = credentials if isinstance(credentials, RefreshableCredentials) else None
+            self._loaded = loaded
+        return loaded
 
     def forget(self) -> None:
         """Walk the chain anew at the next `load`."""
-        self._session = None
+        self._session = self._loaded = self._ends = None
 
 
 def resolve(make_session: SessionFactory, endpoint: str | None, region: str | None) -> Destination:

@@ -123,8 +123,9 @@ def credential_process(tmp_path: Path, body: str) -> None:
     write_config(f"[default]\nregion = us-east-1\ncredential_process = {sys.executable} {program}\n")
 
 
-def test_credentials_near_their_end_are_refreshed(tmp_path: Path) -> None:
-    soon = (datetime.now(UTC) + timedelta(seconds=60)).isoformat()
+def ending_in(tmp_path: Path, seconds: int) -> Chain:
+    """Credentials that end so soon, with another token each time that the program is asked."""
+    end = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
     credential_process(
         tmp_path,
         "import json, pathlib\n"
@@ -132,11 +133,41 @@ def test_credentials_near_their_end_are_refreshed(tmp_path: Path) -> None:
         "number = len(log.read_text()) if log.exists() else 0\n"
         "log.write_text('.' * (number + 1))\n"
         "print(json.dumps({'Version': 1, 'AccessKeyId': 'AKIDPROC', 'SecretAccessKey': 's',"
-        f" 'SessionToken': f'token-{{number}}', 'Expiration': {soon!r}}}))\n",
+        f" 'SessionToken': f'token-{{number}}', 'Expiration': {end!r}}}))\n",
     )
-    chain = Chain(Session)
+    return Chain(Session)
+
+
+def test_credentials_near_their_end_are_refreshed(tmp_path: Path) -> None:
+    chain = ending_in(tmp_path, 60)
     tokens = {chain.load().token for _ in range(3)}
     assert len(tokens) == 3
+    assert chain.at_hand() is None
+
+
+def test_credentials_are_at_hand_from_their_loading_until_near_their_end(tmp_path: Path) -> None:
+    for chain in (Chain(fixed_session("AKIDFIXED", "f")), ending_in(tmp_path, 3600)):
+        assert chain.at_hand() is None
+        assert chain.load() is chain.at_hand()
+        chain.forget()
+        assert chain.at_hand() is None
+
+
+def test_credentials_that_were_forgotten_while_they_were_loaded_are_not_at_hand() -> None:
+    def make_session() -> Session:
+        session = fixed_session("AKIDFIXED", "f")()
+        found = session.get_credentials()
+
+        def get_credentials() -> object:
+            chain.forget()
+            return found
+
+        session.get_credentials = get_credentials
+        return session
+
+    chain = Chain(make_session)
+    assert chain.load().access_key == "AKIDFIXED"
+    assert chain.at_hand() is None
 
 
 def test_a_source_of_credentials_that_fails_is_unavailable(tmp_path: Path) -> None:
