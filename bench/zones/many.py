@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import dns.message
 from bench.api.served import WrongFigureError
 from bench.process import Child
 from bench.rounds import SERVER_CORE
-from bench.zones.fleet import Fleet, Server, count_signed, emulator, origin, serving, status
+from bench.zones.fleet import Fleet, Server, asking, count_signed, emulator, origin, serving, status
 from keys.model import HOUR, Policy
 
 SIGNATURES = Policy().slots
@@ -28,9 +27,7 @@ BARE_CALLS = 3000
 """Calls by which the rate of the KMS is measured, before the refresh and after it."""
 IDLE = 60.0
 """Seconds in which every custodian looks at the clock once."""
-LOST = 60.0
-"""Seconds after which an answer is not waited for."""
-REFRESH_WITHIN = 0.25
+REFRESH_WITHIN = 0.5
 """Seconds for each zone after which a refresh of all counts as failed."""
 
 
@@ -184,25 +181,20 @@ def listening(port: int) -> Iterator[list[float]]:
     """Ask for one name again and again; the seconds until each answer."""
     over, taken = threading.Event(), list[float]()
 
-    def ask() -> None:
-        wire = dns.message.make_query(f"www.{origin(1)}", "A", want_dnssec=True).to_wire()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.connect(("127.0.0.1", port))
-            sock.settimeout(LOST)
+    def go() -> None:
+        with asking(port) as ask:
             while not over.wait(0.005):
                 began = time.monotonic()
-                sock.send(wire)
-                with suppress(TimeoutError):
-                    sock.recv(4096)
+                ask(f"www.{origin(1)}", "A")
                 taken.append(time.monotonic() - began)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    thread = threading.Thread(target=go)
+    thread.start()
     try:
         yield taken
     finally:
         over.set()
-        asking.join()
+        thread.join()
 
 
 def _timed(server: Server, kms: Child, act: Callable[[], object]) -> Took:
@@ -223,25 +215,18 @@ def _refresh(fleet: Fleet, server: Server, zones: int, step: Step, ttl: int = HO
     fleet.configure(zones, dnskey_ttl=ttl)
     server.reload()
     deadline = time.monotonic() + 60 + REFRESH_WITHIN * zones
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.connect(("127.0.0.1", server.port))
-        sock.settimeout(1)
+    with asking(server.port) as ask:
         for number in range(zones):
-            while _dnskey_ttl(sock, number) != ttl:
+            while not _has_ttl(ask(origin(number), "DNSKEY"), ttl):
                 if time.monotonic() > deadline:
                     raise WrongFigureError(f"zone {number} is not refreshed")
                 time.sleep(0.1)
             step("refresh of all zones", number + 1, zones)
 
 
-def _dnskey_ttl(sock: socket.socket, number: int) -> int | None:
-    asked = dns.message.make_query(origin(number), "DNSKEY", want_dnssec=True)
-    sock.send(asked.to_wire())
-    try:
-        answer = dns.message.from_wire(sock.recv(4096))
-    except TimeoutError:
-        return None
-    return answer.answer[0].ttl if answer.id == asked.id and len(answer.answer) == 2 else None
+def _has_ttl(answer: dns.message.Message | None, ttl: int) -> bool:
+    """Whether a signed answer came, and with this TTL."""
+    return answer is not None and [rrset.ttl for rrset in answer.answer] == [ttl, ttl]
 
 
 def _bare(endpoint: str, arn: str) -> tuple[float, float]:
