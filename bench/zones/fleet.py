@@ -38,6 +38,8 @@ alias CNAME www
 """
 LOST = 5.0
 """Seconds after which an answer is not waited for."""
+_BANNER = 1 << 16
+"""Octets at the end of a log in which the whole banner is."""
 _POLL = 0.05
 """Seconds."""
 
@@ -152,10 +154,12 @@ PROFILE: list[str] = []
 
 
 def _ready(child: Child, patience: float) -> tuple[str, str]:
-    """The line that says that the program is ready, and all that it printed."""
+    """The line that says that the program is ready, and the last of what it printed before."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline and child.alive:
-        text = child.log.read_text(errors="replace")
+        with child.log.open("rb") as log:
+            log.seek(-min(_BANNER, log.seek(0, os.SEEK_END)), os.SEEK_END)
+            text = log.read().decode(errors="replace")
         found = re.search(r"^Ready.*\n", text, re.MULTILINE)
         if found is not None:
             return found[0], text
