@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable, Collection
 from hashlib import sha256
@@ -13,7 +14,7 @@ import structlog
 import trio
 
 from keys.performer import RunBlocking
-from server.compile_zone import Made, Order, Outcome, Progress, Refused, Report
+from server.compile_zone import Made, Order, Outcome, Progress, Refused, Report, Unwritten
 from server.config import ZoneConfig
 from server.images import Images
 from server.programs import command, environment
@@ -26,6 +27,10 @@ from zones.zone import Zone
 LARGE = 4 << 20
 """Octets of a zone file from which on it is mapped: 100,000 records, which are read in less than a second."""
 _TELL_EVERY = 2.0  # seconds
+_KILLED = (
+    "the program that compiles it was killed, as happens where memory runs out: it needs about a gigabyte for "
+    "a million records; with more memory, load it again"
+)
 _log = structlog.get_logger("signwright.zones")
 
 
@@ -86,13 +91,17 @@ class ZoneFiles:
             if found is None:
                 digest = await self._made(config, file, images)
                 found = await self._run_blocking(lambda: images.open(origin, digest))
-        except (OSError, ImageError) as error:
+        except (OSError, ImageError, UnicodeEncodeError) as error:  # the last for a path that is no UTF-8
             _log.warning("zone not mapped", zone=config.origin, reason=str(error))
             return None
         return found
 
     async def _made(self, config: ZoneConfig, file: Path, images: Images) -> bytes:
-        """The digest of an image that was made. Raises `ZoneFileError`, and `ImageError` where it can't be made."""
+        """The digest of an image that was made. Raises `ZoneFileError`, and `ImageError` where it can't be made.
+
+        What is killed has most likely run out of memory. The zone is refused then: a server that read it here would be
+        the next.
+        """
         _log.info("zone is compiled", zone=config.origin, file=str(file))
         order = Order(str(file), config.origin, config.signed, config.denial.value, str(images.folder))
         match await _ordered(order, _Teller(config.origin).tell):
@@ -100,8 +109,12 @@ class ZoneFiles:
                 return bytes.fromhex(digest)
             case Refused(where, line, reason):
                 raise ZoneFileError(where, line, reason)
-            case outcome:
-                raise ImageError(outcome.reason if outcome is not None else "the program that makes it has died")
+            case Unwritten(reason):
+                raise ImageError(reason)
+            case status if status == -signal.SIGKILL:
+                raise ZoneFileError(str(file), 0, _KILLED)
+            case status:
+                raise ImageError(f"the program that makes it has died (status {status})")
 
 
 class _Teller:
@@ -117,8 +130,8 @@ class _Teller:
             _log.info(f"zone is compiled: {progress.step} {progress.done:.0%}", zone=self._zone)
 
 
-async def _ordered(order: Order, tell: Callable[[Progress], None]) -> Outcome | None:
-    """Have a program of its own do it; None where it dies. It ends with this task."""
+async def _ordered(order: Order, tell: Callable[[Progress], None]) -> Outcome | int:
+    """Have a program of its own do it; where it dies, its status. It ends with this task."""
     process = await trio.lowlevel.open_process(
         command("server.compile_zone"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
     )
@@ -129,7 +142,7 @@ async def _ordered(order: Order, tell: Callable[[Progress], None]) -> Outcome | 
             async with process.stdin:
                 await process.stdin.send_all(msgspec.json.encode(order))
         except trio.BrokenResourceError:
-            return None
+            return await process.wait()
         rest = b""
         async for received in process.stdout:
             *lines, rest = (rest + received).split(b"\n")
@@ -138,7 +151,7 @@ async def _ordered(order: Order, tell: Callable[[Progress], None]) -> Outcome | 
                 if not isinstance(report, Progress):
                     return report
                 tell(report)
-        return None
+        return await process.wait()
     finally:
         process.kill()
         with trio.CancelScope(shield=True):

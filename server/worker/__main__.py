@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -26,6 +27,9 @@ from server.udp import serve_udp
 from server.worker.channel import Channel
 from server.worker.messages import PROTOCOL, Acknowledged, Counted, Hello, Nodes, decode_to_worker, encode
 from server.worker.updates import NODES_A_MESSAGE, Follower
+from zones import names
+from zones.image import ImageError
+from zones.zone import Zone
 
 _REPORT = 1  # seconds
 _log = structlog.get_logger("signwright.worker")
@@ -74,7 +78,7 @@ async def _follow(
     hello: Hello, channel: Channel, sockets: Sequence[socket.socket], images: Images, nursery: trio.Nursery
 ) -> None:
     """Answer from what the control process sends, until there is no control process."""
-    follower, memo = Follower(lambda origin, digest: images.open(origin, digest).zone), Memo()
+    follower, memo = Follower(partial(_opened, images)), Memo()
     responder = Responder(lambda: follower.zoneset, memo, hello.udp_size)
     nursery.start_soon(_report, channel, responder, memo)
     limits = Limits(hello.connections, hello.idle)
@@ -92,6 +96,15 @@ async def _follow(
             await _tell(channel, encode(Acknowledged(version)))
         # However much there is to take up, what is asked meanwhile is answered.
         await trio.lowlevel.checkpoint()
+
+
+def _opened(images: Images, origin: bytes, digest: bytes) -> Zone:
+    try:
+        return images.open(origin, digest).zone
+    except ImageError as error:
+        what = "an image is missing or damaged, and so this worker ends: `signwright reload` makes it again"
+        _log.error(what, zone=names.to_text(origin), reason=str(error))
+        raise
 
 
 def _answer(sockets: Sequence[socket.socket], responder: Responder, limits: Limits, nursery: trio.Nursery) -> None:

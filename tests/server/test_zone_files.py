@@ -164,6 +164,21 @@ async def test_without_the_program_the_zone_is_read_here(folder: Path, config: Z
     assert isinstance((await files(folder).load(config)).zone.nodes, dict)
 
 
+async def test_a_program_that_is_killed_means_that_no_zone_is_read_here_either(
+    folder: Path, config: ZoneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = "import os, signal, sys; sys.stdin.read(); os.kill(os.getpid(), signal.SIGKILL)"
+    monkeypatch.setattr(zone_files, "command", lambda module: [sys.executable, "-c", f"{killed}  # {module}"])
+    with pytest.raises(ZoneFileError, match="gigabyte for a million records"):
+        await files(folder).load(config)
+
+
+async def test_a_path_that_is_no_utf_8_is_read_here(folder: Path, config: ZoneConfig) -> None:
+    assert config.file is not None
+    odd = config.file.rename(config.file.with_name(os.fsdecode(b"big\xff.zone")))
+    assert isinstance((await files(folder).load(replace(config, file=odd))).zone.nodes, dict)
+
+
 async def test_without_the_folder_the_zone_is_read_here(tmp_path: Path, config: ZoneConfig) -> None:
     assert isinstance((await files(tmp_path / "none").load(config)).zone.nodes, dict)
 

@@ -300,6 +300,23 @@ async def test_a_zone_that_is_mapped_is_mapped_by_workers_too(tmp_path: Path) ->
             assert await running.all_answer("new.lab.example", f"192.0.2.{number}")
 
 
+async def test_an_image_that_somebody_removed_is_missed_until_it_is_made_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    images, zone = Images(tmp_path), parse_zone(f"{TEXT}\nnew 60 A 192.0.2.1\n", "lab.example")
+    pieces = [*image_of(zone, ())]
+    mapped = images.open(LAB, images.write(LAB, pieces))
+    zoneset = ZoneSet().with_zone(mapped.zone).with_keys(LAB, zone_keys(LAB, int(time.time())))
+    async with workers(1, zoneset, images=tmp_path) as running:
+        images.keep_only([])
+        os.kill(running.pids()[0], signal.SIGKILL)
+        await until(lambda: running.pool.reports()[0].restarts >= 2)
+        images.write(LAB, pieces)
+        await until(lambda: running.pool.reports()[0].version is not None)
+        assert await running.all_answer("new.lab.example", "192.0.2.1")
+    assert "`signwright reload` makes it again" in capfd.readouterr().err
+
+
 async def test_a_worker_refuses_a_control_process_of_another_version(capfd: pytest.CaptureFixture[str]) -> None:
     ours, theirs = socket.socketpair()
     async with Channel(ours) as channel:
