@@ -60,14 +60,13 @@ class Images:
     def find(self, origin: bytes, file: Path, *, signed: bool, denial: Denial) -> Image | None:
         """An image of the zone, made in this way from a file that has not changed since, nor any that it includes.
 
-        One that can't be used at all is removed.
+        One that can't be used, now or at all, is left to `keep_only`: another process may need it.
         """
         for path in sorted(self.folder.glob(f"{_stem(origin)}-*{_SUFFIX}")):
             try:
                 image = _open(path)
             except ImageError as error:
                 _log.warning("image not used", zone=names.to_text(origin), file=str(path), reason=str(error))
-                path.unlink(missing_ok=True)
                 continue
             zone = image.zone
             is_alike = (zone.origin, zone.signed, zone.denial) == (origin, signed, denial)

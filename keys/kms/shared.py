@@ -69,7 +69,7 @@ class SharedKms:
                 # One that was under way when this was asked may have passed by what is looked for.
                 await self._list()
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # or thousands who wait would each make it longer
         for arn in self._keys.get((tag, value), ()):
             async with self._turn:
                 if await self._client.is_alive(arn):

@@ -135,6 +135,24 @@ async def test_a_damaged_image_is_made_again(folder: Path, config: ZoneConfig) -
         assert path.read_bytes() == whole
 
 
+async def test_an_image_that_can_t_be_opened_now_stays(
+    folder: Path, config: ZoneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert config.file is not None
+    await files(folder).load(config)
+    before = images_in(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr("server.images.mmap.mmap", refuse)
+        found = Images(folder).find(wire_name(ORIGIN), config.file, signed=True, denial=Denial.COMPACT)
+        assert found is None
+    assert images_in(folder) == before
+
+
+def refuse(*_: object, **__: object) -> None:
+    """As the system does when there is no memory to map."""
+    raise OSError(12, "Cannot allocate memory")
+
+
 async def test_an_image_under_a_wrong_name_is_not_taken_for_another(folder: Path, config: ZoneConfig) -> None:
     await files(folder).load(config)
     path = folder / images_in(folder)[0]
