@@ -28,14 +28,19 @@ class JumpWatch:
 
         A clock that is set back lowers the base, so that setting it right again counts as a jump forward.
         """
+        jump, self._offset = self._seen()
+        return jump
+
+    def ahead(self) -> int:
+        """What `jumped` would say, which will say it still."""
+        return self._seen()[0]
+
+    def _seen(self) -> tuple[int, float]:
+        """The jump, and the offset between the clocks that the next one is held against."""
         # The wall clock first: if the process is held up in between, the difference looks smaller, never larger.
         wall = self._wall()
         offset = wall - self._monotonic()
         if self._offset is None or offset < self._offset:
-            self._offset = offset
-            return 0
+            return 0, offset
         jump = offset - self._offset
-        if jump < _NOISE:
-            return 0
-        self._offset = offset
-        return ceil(jump)
+        return (ceil(jump), offset) if jump >= _NOISE else (0, self._offset)

@@ -57,8 +57,7 @@ class Custodian:
         begins signing by itself; what is stored says it for any other.
         """
         self.origin = origin
-        self._policy = policy
-        self._ksk_arn = ksk_arn
+        self._policy, self._ksk_arn = policy, ksk_arn
         self._services = services
         self._blocking = services.run_blocking
         self._parent = parent
@@ -83,8 +82,8 @@ class Custodian:
     @property
     def status(self) -> ZoneStatus:
         """How the keys are now."""
-        problem = self._problem or self._publisher.problem
         frozen = self._frozen or self._clock_wrong or self._publisher.problem is not None
+        problem = self._problem or self._publisher.problem
         return describe(self._ring, self._policy, self._now(), self._ksk_arn, problem, frozen)
 
     @property
@@ -117,11 +116,13 @@ class Custodian:
         answer = await ask(self._ring, command, self._services, self._parent)
         async with self._changing():
             self._refuse_while_frozen(command)
-            seen, refusal = check_parent(self._ring, command, answer, self._services.now())
+            # A jump of the clock that was not noticed yet must end no wait: the next look stores it.
+            ring = evolve(self._ring, ClockJumped(self._now(), by)) if (by := self._jumps.ahead()) else self._ring
+            seen, refusal = check_parent(ring, command, answer, self._services.now())
             if refusal is not None:
                 await self._apply(seen, "the parent was looked at")
                 raise refusal
-            events = [*seen, *decide(self._ring, command, self._now(), self._services.new_token())]
+            events = [*seen, *decide(ring, command, self._now(), self._services.new_token())]
             if isinstance(command, ActivateKsk):
                 self._ring = evolve(self._ring, TriedAgain(self._now()))
             try:

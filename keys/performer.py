@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -74,6 +74,10 @@ async def at_once() -> None:
     """For those who are told of what is published where they answer."""
 
 
+ZONES_AT_ONCE = 32
+"""Of which keysets are signed: else each zone that is due would have 15 tasks that wait, 60 kB in all."""
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything that acts, handed in: one value for all custodians."""
@@ -103,6 +107,8 @@ class Services:
     """Returns once every answer is of what was published before: the waits that begin with it count from then on."""
     monotonic: Callable[[], float] = trio.current_time
     """A clock that nobody sets, in seconds; with it, jumps of the wall clock are told from time that has passed."""
+    turns: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(ZONES_AT_ONCE))
+    """Bounds the zones whose DNSKEY RRsets are being signed."""
     reread: float = 60
     """Seconds after which a waiting custodian looks at the clock again, since clocks step and laptops sleep."""
 
@@ -186,6 +192,10 @@ class Performer:
         return Done((KskLearned(self._now(), name, key.point),))
 
     async def _sign_keyset(self, ring: Ring, policy: Policy) -> Done:
+        async with self._services.turns:
+            return await self._sign_slots(ring, policy)
+
+    async def _sign_slots(self, ring: Ring, policy: Policy) -> Done:
         asked = self._now()
         request = keyset_request(ring, policy, asked)
         made: dict[tuple[str, bytes], tuple[SlotSignature, str]] = {}

@@ -313,11 +313,17 @@ def _clock_jumped(ring: Ring, event: ClockJumped) -> Ring:
         return time + event.by if time is not None and time > before else time
 
     removing = [at + event.by for at, _ in removals(ring) if at > before]
+    # Signing is disabled only when DNSKEY RRsets that a DS led to are gone from caches, too: a TTL later.
+    led_to = max(ring.keyset_ttl, ring.keyset.ttl) if ring.keyset is not None else 0
+
+    def named(until: int | None) -> int | None:
+        return until + event.by if until is not None and until + led_to > before else until
+
     return replace(
         ring,
         cached_until=later(ring.cached_until) or 0,
         data_cached_until=max([later(ring.data_cached_until) or 0, *removing]),
-        ksks=tuple(replace(k, ready=later(k.ready), ds_until=later(k.ds_until)) for k in ring.ksks),
+        ksks=tuple(replace(k, ready=later(k.ready), ds_until=named(k.ds_until)) for k in ring.ksks),
         zsks=tuple(replace(z, ready=later(z.ready)) if z.activated is None else z for z in ring.zsks),
     )
 

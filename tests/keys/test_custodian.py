@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from keys.refresh import next_refresh
 from keys.ring import KskStatus, Ring
 from keys.status import Condition
 from keys.store import StateUnavailable
-from tests.keys.world import EPOCH, LAB, KillableStore, World, check_dnskey
+from tests.keys.world import EPOCH, LAB, Fuse, KillableStore, World, check_dnskey
 
 
 def condition(custodian: Custodian) -> Condition:
@@ -241,6 +242,19 @@ async def test_the_limit_bounds_the_calls_in_flight(world: World, autojump_clock
     async with world.life():
         # 15 calls of a second each, four at a time.
         assert world.now() == EPOCH + 4
+
+
+async def test_keysets_of_few_zones_are_signed_at_once(world: World, autojump_clock: MockClock) -> None:
+    with world.open_store() as store:
+        services = replace(world.services(store, Fuse()), turns=trio.Semaphore(1))
+        async with trio.open_nursery() as nursery:
+            async with services.turns:  # another zone's
+                nursery.start_soon(Custodian(LAB, Policy(), None, services, lambda *_: None).run)
+                await trio.sleep(60)
+                assert world.kms.calls["sign"] == 0
+            await trio.sleep(60)
+            assert world.kms.calls["sign"] == 15
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_changed_policy_is_signed_at_once(world: World, autojump_clock: MockClock) -> None:

@@ -115,6 +115,27 @@ async def test_signing_stays_for_dnskeys_that_were_served_with_a_higher_ttl(
         assert custodian.ring.keyset_ttl == 300
 
 
+@pytest.mark.parametrize("noticed", [False, True])
+async def test_a_clock_that_goes_forward_ends_no_wait_whether_it_was_noticed_or_not(
+    world: World, autojump_clock: MockClock, noticed: bool
+) -> None:
+    async with world.life() as custodian:
+        await trio.sleep(DAY)
+        await custodian.request(WithdrawDs("ksk_1"))
+        await trio.sleep(HOUR)
+        gone = custodian.ring.ksk("ksk_1").ds_until
+        assert gone is not None
+        # The DS itself is in no cache any more, but DNSKEYs that it led to are, for 90 seconds.
+        await trio.sleep(gone + HOUR - 90 - world.now())
+        world.set_back = -200
+        await trio.sleep(80 if noticed else 0)
+        assert (custodian.ring.ksk("ksk_1").ds_until == gone + 200) == noticed
+        with pytest.raises(RequestRefusedError, match="DNSKEY records"):
+            await custodian.request(DisableSigning())
+        await trio.sleep(12 if noticed else 92)
+        await custodian.request(DisableSigning())
+
+
 async def test_a_withdrawal_outlasts_a_restart_and_can_be_taken_back(world: World, autojump_clock: MockClock) -> None:
     async with world.life() as custodian:
         await custodian.request(WithdrawDs("ksk_1"))
