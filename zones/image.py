@@ -21,6 +21,7 @@ from hashlib import sha256
 from typing import NamedTuple
 from zlib import crc32
 
+import dns.version
 import msgspec
 
 from zones import names
@@ -29,8 +30,10 @@ from zones.persistent import SortedMap
 from zones.values import node_value
 from zones.zone import Denial, Zone
 
-FORMAT = 2
-"""Raised with every change to what an image holds, `NodeValue` and what `zones.build` makes of a file among it."""
+FORMAT = f"3, dnspython {dns.version.version}"
+"""The number is raised with every change to what an image holds: to `NodeValue`, and to what `zones.validate` and
+`zones.build` make of a file. Beside it stands the library that reads rdata.
+"""
 
 MAGIC = b"SIGNWZON"
 _DIGEST = 32
@@ -54,7 +57,7 @@ class Source(msgspec.Struct, frozen=True, array_like=True):
 class Header(msgspec.Struct, frozen=True):
     """What an image is of."""
 
-    format: int
+    format: str
     byteorder: str
     origin: bytes
     signed: bool

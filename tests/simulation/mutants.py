@@ -184,6 +184,14 @@ MUTANTS = (
         "zsks=tuple(replace(z, ready=z.ready)",
     ),
     Mutant("clock jump: removal", "keys.transitions", "removing = [at + event.by for", "removing = [at for", seed=2),
+    Mutant("clock jump: a command before the next look", "keys.custodian", "self._jumps.ahead()", "0", seed=22022),
+    Mutant(
+        "clock jump: DNSKEYs that a DS led to",
+        "keys.transitions",
+        "until + led_to > before",
+        "until > before",
+        seed=22022,
+    ),
     Mutant(
         "suspended: no activation",
         "keys.lifecycle",
