@@ -24,7 +24,11 @@ def test_it_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     with open_state(path) as state:
         assert state == StateDir(path)
         assert mode(path) == 0o700
-        assert {entry.name: mode(entry) for entry in path.iterdir()} == {"lock": 0o600, "version": 0o600}
+        assert {entry.name: mode(entry) for entry in path.iterdir()} == {
+            "lock": 0o600,
+            "version": 0o600,
+            "zones": 0o700,
+        }
         assert state.lock.read_text() == f"{os.getpid()}\n"
         assert state.version.read_text() == "signwright state 1\n"
 
