@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from server.images import Images
-from zones.image import ImageError, Source, image_of
+from zones.image import Source, image_of
 from zones.load import ZoneFileError, load_zone
 from zones.zone import Denial
 
@@ -83,7 +83,7 @@ def compiled(order: Order, report: Callable[[Progress], None]) -> Outcome:
     pieces = image_of(zone, sources, lambda done, of: report(Progress("compiling", done / of)))
     try:
         return Made(Images(Path(order.images)).write(zone.origin, pieces).hex())
-    except (OSError, ImageError) as error:
+    except OSError as error:
         return Unwritten(str(error))
 
 

@@ -18,7 +18,7 @@ from tempfile import NamedTemporaryFile
 import structlog
 
 from zones import names
-from zones.image import Image, ImageError, Source, read_image
+from zones.image import Image, ImageError, Source, digest_of, read_image
 from zones.zone import Denial
 
 _SUFFIX = ".image"
@@ -35,15 +35,16 @@ class Images:
         self.folder = folder
 
     def write(self, origin: bytes, pieces: Iterable[bytes]) -> bytes:
-        """Keep an image of the zone `origin`; its digest. Raises `OSError`, and `ImageError` for what can't be read."""
+        """Keep an image of the zone `origin`; its digest. Raises `OSError`. Who opens it sees whether it is whole."""
+        digest = b""
         with NamedTemporaryFile(dir=self.folder, suffix=_PARTIAL, delete=False) as file:
             partial = Path(file.name)
             try:
                 for piece in pieces:
+                    digest = digest or digest_of(piece)
                     file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
-                digest = _open(partial).digest
                 partial.rename(self._path(origin, digest))
             except BaseException:
                 partial.unlink()

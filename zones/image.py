@@ -116,14 +116,20 @@ def image_of(
     yield from sections
 
 
+def digest_of(octets: bytes) -> bytes:
+    """The digest of the image that begins with these octets."""
+    return octets[len(MAGIC) : _LENGTH_AT]
+
+
 def _sections(zone: Zone, progress: Callable[[int, int], None] | None) -> list[bytes]:
-    owners = [owner for _, owner in sorted(names.canonical_keys(zone.nodes))]
+    nodes = zone.nodes
+    owners = [owner for _, owner in sorted(names.canonical_keys(nodes))]
     encode = msgspec.msgpack.Encoder().encode
     entries, offsets, filled = bytearray(), array("Q"), bytearray()
     table = array("I", bytes(4 << (2 * len(owners)).bit_length()))
     mask = len(table) - 1
     for place, owner in enumerate(owners):
-        node = zone.nodes[owner]
+        node = nodes[owner]
         offsets.append(len(entries))
         entries.append(len(owner))
         entries += owner

@@ -190,8 +190,8 @@ class Zone:
     @cached_property
     def glue_count(self) -> int:
         """How many RRsets referrals give beside those: addresses at and below delegation points."""
-        found = {(owner, rrset.type) for node in self.nodes.values() for owner, rrset in node.glue + node.sibling_glue}
-        return len(found)
+        cuts = (node for node in self.nodes.values() if node.is_cut)
+        return len({(owner, rrset.type) for node in cuts for owner, rrset in node.glue + node.sibling_glue})
 
     @property
     def maximum_ttl(self) -> int:
