@@ -118,7 +118,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.lowest:.2f} to {row.highest:.2f}",
         f"{row.cpu:.2f} s",
         f"{row.an_rrset:.0f} octets",
-        f"{row.anonymous:.0f}",
+        f"{max(row.anonymous, 0):.0f}",
     ]
 
 
