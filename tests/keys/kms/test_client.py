@@ -179,10 +179,17 @@ async def test_connections_are_bounded_and_more_calls_wait(server: Scripted) -> 
 async def test_a_call_that_is_cancelled_leaves_the_connection_to_nobody(server: Scripted) -> None:
     calls: list[tuple[str, str, float]] = []
     async with client(server.url, connections=1, on_call=lambda *call: calls.append(call)) as kms:
-        server.script = [silence, answer(SIGNED)]
-        with trio.move_on_after(0.05) as scope:
-            await kms.sign(ARN, ZONE, b"m")
-        assert scope.cancelled_caught
+        asked = trio.Event()
+
+        async def silent(stream: trio.SocketStream) -> None:
+            asked.set()
+            await silence(stream)
+
+        server.script = [silent, answer(SIGNED)]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kms.sign, ARN, ZONE, b"m")
+            await asked.wait()
+            nursery.cancel_scope.cancel()
         await kms.sign(ARN, ZONE, b"m")
     assert [call[:2] for call in calls] == [("Sign", "cancelled"), ("Sign", "ok")]
     assert server.connections == 2
