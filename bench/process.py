@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -50,6 +51,15 @@ def parse_stat(text: str) -> tuple[int, int]:
     """From a /proc/PID/stat: the parent's id, and the CPU ticks of all the process's threads."""
     fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and parentheses
     return int(fields[1]), int(fields[11]) + int(fields[12])
+
+
+def memory(pid: int, name: str) -> int:
+    """Octets of a process's memory, by the name of a line in /proc/PID/status such as VmRSS. Raises `RuntimeError`."""
+    status = (PROC / str(pid) / "status").read_text()
+    found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"no {name} of process {pid}")
+    return int(found[1]) * 1024
 
 
 def prefer(pid: int | str = "self") -> None:

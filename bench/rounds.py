@@ -95,7 +95,7 @@ class Bench:
             for server in servers:
                 told(server.title)
                 directory = Path(tempfile.mkdtemp(dir=self.directory, prefix=f"{server.name}-"))
-                site = Site(directory, _free_port(), self.zone)
+                site = Site(directory, free_port(), self.zone)
                 command = server.set_up(site)
                 log = site.directory / "log"
                 child = Child(command, core=SERVER_CORE, cwd=Path.cwd(), log=log, preferred=self.preferred)
@@ -181,7 +181,7 @@ def wait_until_ready(server: Server, child: Child, port: int) -> None:
     raise RuntimeError(f"{server.title} gives no signed answer within {READY_WITHIN:.0f} s:\n{child.last_words()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port of 127.0.0.1 on which nobody listens, over UDP or TCP."""
     while True:
         with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:

@@ -23,7 +23,7 @@ import dns.rrset
 from botocore.config import Config
 from botocore.configloader import load_config
 
-from bench.process import PROC, Child
+from bench.process import PROC, Child, memory
 from bench.rounds import SERVER_CORE
 from bench.workloads import query
 from keys.kms.policy_document import dnssec_key_policy
@@ -59,12 +59,7 @@ class Site:
 
     def resident(self, highest: bool = False) -> int:
         """Octets of memory that it has now, or had at most since `forget_highest` (proc(5), VmRSS and VmHWM)."""
-        name = "VmHWM" if highest else "VmRSS"
-        status = (PROC / str(self.pid) / "status").read_text()
-        found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
-        if found is None:
-            raise WrongFigureError(f"no {name} of process {self.pid}")
-        return int(found[1]) * 1024
+        return memory(self.pid, "VmHWM" if highest else "VmRSS")
 
     def forget_highest(self) -> None:
         """Let `resident(highest=True)` begin anew."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import socket
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,8 +14,8 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 
-from bench.process import PROC, TICKS, Child
-from bench.rounds import SERVER_CORE
+from bench.process import PROC, TICKS, Child, memory
+from bench.rounds import SERVER_CORE, free_port
 from bench.servers import Server, Site
 from bench.workloads import query
 from bench.zone import ORIGIN, ZoneFiles, rrsets, zone_text
@@ -67,7 +65,7 @@ def rrset_count(names: int) -> int:
 def starts(server: Server, directory: Path, zone: ZoneFiles, hows: Sequence[str]) -> list[Start]:
     """Start a server again and again on the same directory. Raises `WrongStartError`."""
     place = Path(tempfile.mkdtemp(dir=directory, prefix=f"{server.name}-"))
-    site = Site(place, _free_port(), zone)
+    site = Site(place, free_port(), zone)
     command = server.set_up(site)
     return [_start(server, how, command, site) for how in hows]
 
@@ -86,8 +84,8 @@ def _start(server: Server, how: str, command: Sequence[str], site: Site) -> Star
             site.zone.names,
             seconds,
             cpu,
-            sum(_memory(pid, "VmRSS") for pid in pids),
-            sum(_memory(pid, "RssAnon") for pid in pids),
+            sum(memory(pid, "VmRSS") for pid in pids),
+            sum(memory(pid, "RssAnon") for pid in pids),
         )
 
 
@@ -109,20 +107,7 @@ def _wait(child: Child, server: Server, port: int, names: int, deadline: float) 
     raise WrongStartError(f"{server.title} does not answer:\n{child.last_words()}")
 
 
-def _memory(pid: int, name: str) -> int:
-    status = (PROC / str(pid) / "status").read_text()
-    found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
-
-
 def _cpu(pid: int) -> float:
     """CPU time of a process and of the children that it has waited for (proc(5), utime to cstime)."""
     fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / TICKS
-
-
-def _free_port() -> int:
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

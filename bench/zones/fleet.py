@@ -18,7 +18,7 @@ import dns.message
 import dns.rdatatype
 
 from bench.api.served import WrongFigureError
-from bench.process import PROC, Child
+from bench.process import Child, memory
 from bench.rounds import LOAD_CORE, SERVER_CORE
 
 RRSETS = 10
@@ -107,10 +107,7 @@ class Server:
 
     def resident(self) -> int:
         """Octets of memory (proc(5), VmRSS)."""
-        found = re.search(r"^VmRSS:\s+(\d+) kB$", (PROC / str(self.pid) / "status").read_text(), re.MULTILINE)
-        if found is None:
-            raise WrongFigureError(f"no VmRSS of process {self.pid}")
-        return int(found[1]) * 1024
+        return memory(self.pid, "VmRSS")
 
     def reload(self) -> None:
         """Have it read its configuration and all zones again; returns at once."""
@@ -137,7 +134,7 @@ def emulator(folder: Path) -> Iterator[tuple[Child, str]]:
 @contextmanager
 def serving(fleet: Fleet, log: str, patience: float) -> Iterator[Server]:
     """The server, ready; ended with the block. Raises `RuntimeError` where it isn't ready within `patience` seconds."""
-    command = [sys.executable, *PROFILE, "-m", "server.cli", "serve", "--config", str(fleet.config)]
+    command = [sys.executable, "-m", "server.cli", "serve", "--config", str(fleet.config)]
     began = time.monotonic()
     with Child(command, core=SERVER_CORE, cwd=Path.cwd(), log=fleet.folder / log, patience=120) as child:
         line, text = _ready(child, patience)
@@ -148,9 +145,6 @@ def serving(fleet: Fleet, log: str, patience: float) -> Iterator[Server]:
             raise RuntimeError(f"the server does not say what it serves:\n{line}")
         cpu = child.cpu_seconds([pid])
         yield Server(child, pid, int(found[2]), metrics[1], seconds, cpu, int(found[1]))
-
-
-PROFILE: list[str] = []
 
 
 def _ready(child: Child, patience: float) -> tuple[str, str]:
