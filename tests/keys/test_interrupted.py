@@ -127,7 +127,7 @@ async def test_a_refresh_counts_from_when_its_slots_were_chosen(world: World, au
     async with world.life() as custodian:
         await trio.sleep(HOUR)
         asked = world.now()
-        world.kms.delay(HOUR, method="sign")
+        world.kms.delay(10 * 60, method="sign")  # of 30, one after the other
         await custodian.request(CreateKsk("second"))
         await trio.sleep(DAY)
         refreshed = custodian.ring.refreshed
