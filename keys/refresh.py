@@ -108,7 +108,7 @@ class KeysetRequest(NamedTuple):
 
     def signed(self, signatures: tuple[SlotSignature, ...]) -> SignedKeyset:
         """The keyset, given all its new signatures."""
-        return SignedKeyset(self.owner, self.ttl, self.rdatas, signatures + self.carried)
+        return SignedKeyset(self.owner, self.ttl, self.rdatas, signatures + self.carried).sharing()
 
 
 def keyset_request(ring: Ring, policy: Policy, now: int) -> KeysetRequest:

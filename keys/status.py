@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from datetime import UTC, datetime
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -159,13 +160,26 @@ def describe(
     )
 
 
-def changes(before: ZoneStatus, after: ZoneStatus, at: int) -> list[StatusChange]:
+class Heard(NamedTuple):
+    """What of a status the next one is compared with: thousands of zones have one each, and a whole status is 2 kB."""
+
+    condition: Condition
+    ksks: tuple[tuple[str, str], ...]
+    """Name and status."""
+
+    @classmethod
+    def of(cls, status: ZoneStatus) -> Self:
+        """What is heard of a status."""
+        return cls(status.condition, tuple((ksk.name, ksk.status.value) for ksk in status.ksks))
+
+
+def changes(before: Heard, after: ZoneStatus, at: int) -> list[StatusChange]:
     """What is to be told of the way from one status to another."""
     told = []
     if before.condition is not after.condition:
         words = before.condition.value, after.condition.value
         told.append(StatusChange(at=at, ksk=None, before=words[0], after=words[1], reason=after.problem))
-    earlier = {ksk.name: ksk.status.value for ksk in before.ksks}
+    earlier = dict(before.ksks)
     later = {ksk.name: (ksk.status.value, ksk.message) for ksk in after.ksks}
     for name in {**earlier, **later}:
         was, (now, message) = earlier.get(name, "NONE"), later.get(name, ("NONE", None))

@@ -239,7 +239,7 @@ class Store:
             raise StateDamaged(f"{self.path}: a ring can't be read ({error}): {_RESTORE}") from None
         if ring.revision != revision:
             raise StateDamaged(f"{self.path}: a ring of revision {ring.revision} is filed as {revision}: {_RESTORE}")
-        return ring
+        return ring if ring.keyset is None else msgspec.structs.replace(ring, keyset=ring.keyset.sharing())
 
 
 class _Version(msgspec.Struct):

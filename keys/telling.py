@@ -9,7 +9,7 @@ from keys.model import Policy
 from keys.names import to_text
 from keys.performer import Services
 from keys.ring import KskStatus, Ring
-from keys.status import ZoneStatus, changes
+from keys.status import Heard, ZoneStatus, changes
 
 
 def entries(events: Sequence[Event], why: str, earlier: Ring, later: Ring) -> list[Entry]:
@@ -41,7 +41,7 @@ class Teller:
         self._zone = to_text(origin)
         self._services = services
         self._log = services.log.bind(zone=self._zone)
-        self._status: ZoneStatus | None = None
+        self._heard: Heard | None = None
 
     def tell(self, events: Sequence[Event], why: str, earlier: Ring, later: Ring) -> None:
         """Log events that led from one ring to another, which is stored."""
@@ -70,7 +70,7 @@ class Teller:
 
     def tell_status(self, status: ZoneStatus) -> None:
         """Tell of whatever is another status now; the first one is compared with nothing."""
-        before, self._status = self._status, status
+        before, self._heard = self._heard, Heard.of(status)
         for change in changes(before, status, int(self._services.now())) if before is not None else ():
             if change.after == KskStatus.ACTION_NEEDED.value:
                 self._log.error(
