@@ -115,7 +115,7 @@ def _answer(
         return _answer_or_raise(query, zoneset, now, limit, memo, udp_size)
     except Exception:
         _log.exception("cannot answer", qname=query.qname.hex(), qtype=query.qtype)
-        return _bare(query, Rcode.SERVFAIL, udp_size, ExtendedError.OTHER)._replace(until=0), False, False
+        return _bare(query, Rcode.SERVFAIL, udp_size, ExtendedError.OTHER, until=0), False, False
 
 
 def _answer_or_raise(
@@ -134,7 +134,7 @@ def _answer_or_raise(
     failure = failure_of(served, now)
     if failure is not None:
         # Whether this zone can be served is asked again each second.
-        return _bare(query, Rcode.SERVFAIL, udp_size, failure)._replace(until=now + 1), False, False
+        return _bare(query, Rcode.SERVFAIL, udp_size, failure, until=now + 1), False, False
     composition = compose(query, served, now, memo)
     return _fitted(query, composition, limit, udp_size), composition.exists, composition.alone
 
@@ -183,8 +183,10 @@ def _fitted(query: Query, composition: Composition, limit: int, udp_size: int) -
     return Response(head, records + opt, composition.until)
 
 
-def _bare(query: Query, rcode: Rcode, udp_size: int, error: ExtendedError | None = None) -> Response:
+def _bare(
+    query: Query, rcode: Rcode, udp_size: int, error: ExtendedError | None = None, until: int = FOREVER
+) -> Response:
     """A response without records."""
     opt = opt_record(query.edns, udp_size, rcode, error) if query.edns is not None else b""
     head = _HEAD.pack(response_flags(query.flags, rcode), 1, 0, 0, bool(opt))
-    return Response(head, opt, FOREVER)
+    return Response(head, opt, until)

@@ -254,7 +254,7 @@ class Responder:
             _log.exception("cannot deny", qname=owner.hex())
             return None  # the general way says SERVFAIL
         if answer is not None:
-            denials.put(key, answer)
+            denials.offer(key, answer)
         return answer
 
     def _elsewhere(self, owner: bytes, labels: int, shape: _Shape, now: int) -> _Made | None:
@@ -277,7 +277,7 @@ class Responder:
             return None  # the general way says SERVFAIL
         if answer is None:
             return None
-        self._memo.denials.put(key, answer)
+        self._memo.denials.offer(key, answer)
         return answer, False, False
 
     def _existing(self, owner: bytes, served: ServedZone, plain: DenialShape, now: int) -> _Made | None:

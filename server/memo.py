@@ -10,7 +10,9 @@ times what remembering does.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
+
+import msgspec
 
 from zones.zoneset import ZoneSet, changed_names
 
@@ -22,11 +24,17 @@ _MOST_FORMS = 1000
 _MOST_TRIED = 20_000
 """Keys that are tried to find the answers of changed names: beyond, it is cheaper to forget all."""
 
+_TAGS = 1 << 16
+"""Octets that tell what was offered before."""
+
 V = TypeVar("V")
 
 
-class Response(NamedTuple):
-    """A response without its ID and its question, which are the client's own."""
+class Response(msgspec.Struct, frozen=True, gc=False):
+    """A response without its ID and its question, which are the client's own.
+
+    The collector of cycles, which has nothing to find here, is spared the look at each.
+    """
 
     head: bytes
     """Flags and counts: the ten octets between ID and question."""
@@ -58,7 +66,7 @@ class Generations(Generic[V]):
         """What was stored last; for a reader that cannot spare the call of `get`."""
         self._old: dict[bytes, V] = {}
         self.stored = 0
-        """How often something new was stored: the look-ups that found nothing."""
+        """How often something new was made, to be stored: the look-ups that found nothing."""
 
     def __len__(self) -> int:
         return len(self.young) + len(self._old)
@@ -96,6 +104,29 @@ class Generations(Generic[V]):
         if value is not None:
             self._used -= len(key) + self._weigh(value) + _ENTRY_OVERHEAD
         self._old.pop(key, None)
+
+
+class Denials(Generations[Response]):
+    """Responses to names that do not exist. Random ones come once and are not worth their place: what is offered a
+    second time is kept (0.4 µs of 27.5 less for a name that comes once).
+    """
+
+    __slots__ = ("_tags",)
+
+    def __init__(self, budget: int) -> None:
+        super().__init__(budget, _octets)
+        self._tags = bytearray(_TAGS)
+        """By a part of a key's hash, another part of what was offered last."""
+
+    def offer(self, key: bytes, response: Response) -> None:
+        """Store `response` if, as far as can be told, it was offered before."""
+        mark = hash(key)
+        place, tag = mark % _TAGS, mark // _TAGS & 0xFF
+        if self._tags[place] == tag:
+            self.put(key, response)
+        else:
+            self._tags[place] = tag
+            self.stored += 1
 
 
 class Answers(Generations[V]):
@@ -172,7 +203,7 @@ class Memo:
         self.stream_packets: Answers[tuple[bytes, int]] = Answers(budget // 16, lambda packet: len(packet[0]))
         """The same over TCP."""
         self.answers: Answers[Response] = Answers(budget * 3 // 16, _octets)
-        self.denials: Generations[Response] = Generations(budget // 16, _octets)
+        self.denials = Denials(budget // 16)
         self.signatures: Generations[bytes] = Generations(budget // 8, len)
         """Signatures by content (`zones.signing`)."""
         self.negatives: dict[bytes, tuple[tuple[bytes, ...], int]] = {}

@@ -213,7 +213,7 @@ def traffic_metrics(traffic: Traffic) -> Iterator[Metric]:
     hits.add_metric((), traffic.hot)
     yield hits
     stored = CounterMetricFamily(
-        "signwright_cache_stored", "What was made and stored, since the cache did not have it", labels=("cache",)
+        "signwright_cache_stored", "What was made, since the cache did not have it", labels=("cache",)
     )
     entries = GaugeMetricFamily("signwright_cache_entries", "What the cache holds", labels=("cache",))
     for name, count in traffic.stored.items():

@@ -22,7 +22,7 @@ class Traffic(msgspec.Struct, frozen=True):
     hot: int = 0
     """Those of `udp` that were answered from the cache of whole responses."""
     stored: Mapping[str, int] = {}
-    """What was made and stored, by cache."""
+    """What was made, since it was not there, by cache."""
     entries: Mapping[str, int] = {}
     """What each cache holds now."""
 

@@ -8,7 +8,7 @@ from keys.keyset import ZoneKeys
 from keys.model import Policy
 from server.answer import Via, respond
 from server.hot import Responder
-from server.memo import Answers, Generations, Memo, Response
+from server.memo import Answers, Denials, Generations, Memo, Response
 from tests.lab import NOW, query, served, wire_name, zone_keys
 from zones.zone import Denial, Node
 from zones.zoneset import ZoneSet
@@ -100,6 +100,19 @@ def test_too_many_forms_or_names_forget_all() -> None:
         kept.keep(b"", b"name", number(n), b"", alone=True)
     kept.forget_names({b"other"})
     assert len(kept) == 0
+
+
+def test_a_denial_is_kept_when_it_is_offered_again() -> None:
+    denials, response = Denials(1 << 20), Response(b"", b"body", 5)
+    keys = [b"%d" % n for n in range(1000)]
+    for key in keys:
+        denials.offer(key, response)
+    assert len(denials) < 100  # of 65,536 places few are shared, and then the other part of the hash tells
+    assert denials.stored == 1000
+    for key in keys:
+        denials.offer(key, response)
+    assert len(denials) > 900
+    assert all(denials.get(key) in (response, None) for key in keys)
 
 
 def test_answers_are_those_of_the_zones_as_they_are_and_signatures_of_all() -> None:
