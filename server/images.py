@@ -10,12 +10,10 @@ from __future__ import annotations
 import mmap
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from hashlib import file_digest
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-
-import structlog
 
 from zones import names
 from zones.image import Image, ImageError, Source, digest_of, read_image
@@ -25,7 +23,6 @@ _SUFFIX = ".image"
 _PARTIAL = ".partial"
 _LONGEST_STEM = 100
 _DIGEST_SHOWN = 32  # hexadecimal digits
-_log = structlog.get_logger("signwright.zones")
 
 
 class Images:
@@ -58,16 +55,18 @@ class Images:
             raise ImageError("it is another one than its name says")
         return image
 
-    def find(self, origin: bytes, file: Path, *, signed: bool, denial: Denial) -> Image | None:
+    def find(
+        self, origin: bytes, file: Path, *, signed: bool, denial: Denial, unused: Callable[[Path, ImageError], object]
+    ) -> Image | None:
         """An image of the zone, made in this way from a file that has not changed since, nor any that it includes.
 
-        One that can't be used, now or at all, is left to `keep_only`: another process may need it.
+        `unused` is told of one that can't be used. It is left to `keep_only`: another process may need it.
         """
         for path in sorted(self.folder.glob(f"{_stem(origin)}-*{_SUFFIX}")):
             try:
                 image = _open(path)
             except ImageError as error:
-                _log.warning("image not used", zone=names.to_text(origin), file=str(path), reason=str(error))
+                unused(path, error)
                 continue
             zone = image.zone
             is_alike = (zone.origin, zone.signed, zone.denial) == (origin, signed, denial)

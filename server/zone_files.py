@@ -84,9 +84,13 @@ class ZoneFiles:
     async def _image(self, config: ZoneConfig, file: Path, images: Images) -> Image | None:
         """An image of the file as it is now; None where none can be had."""
         origin = names.from_text(config.origin)
+
+        def unused(path: Path, error: ImageError) -> None:
+            _log.warning("image not used", zone=config.origin, file=str(path), reason=str(error))
+
         try:
             found = await self._run_blocking(
-                lambda: images.find(origin, file, signed=config.signed, denial=config.denial)
+                lambda: images.find(origin, file, signed=config.signed, denial=config.denial, unused=unused)
             )
             if found is None:
                 digest = await self._made(config, file, images)

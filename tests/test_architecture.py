@@ -25,6 +25,8 @@ PURE = {
     " route53/errors route53/model route53/xml route53/requests route53/constraints route53/throttle",
 }
 IMPURE = {"time", "random", "secrets", "socket", "trio", "os", "datetime", "pathlib", "io", "threading", "subprocess"}
+CONVERSIONS = {"AF_INET", "AF_INET6", "inet_pton"}
+"""Of `socket`: from text to octets, and no more of the world than that."""
 LONGEST = 400
 
 
@@ -54,6 +56,8 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: a relative import"
             assert node.module is not None
+            if node.module == "socket" and {alias.name for alias in node.names} <= CONVERSIONS:
+                continue
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,13 @@ def config(tmp_path: Path) -> ZoneConfig:
 
 def files(folder: Path, large: int = 1) -> ZoneFiles:
     return ZoneFiles(Images(folder), trio.to_thread.run_sync, large)
+
+
+def found_in(folder: Path, config: ZoneConfig, unused: Callable[[Path, ImageError], object]) -> Image | None:
+    assert config.file is not None
+    return Images(folder).find(
+        wire_name(config.origin), config.file, signed=config.signed, denial=config.denial, unused=unused
+    )
 
 
 def images_in(folder: Path) -> list[str]:
@@ -138,13 +145,13 @@ async def test_a_damaged_image_is_made_again(folder: Path, config: ZoneConfig) -
 async def test_an_image_that_can_t_be_opened_now_stays(
     folder: Path, config: ZoneConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert config.file is not None
     await files(folder).load(config)
     before = images_in(folder)
+    told: list[str] = []
     with monkeypatch.context() as patched:
         patched.setattr("server.images.mmap.mmap", refuse)
-        found = Images(folder).find(wire_name(ORIGIN), config.file, signed=True, denial=Denial.COMPACT)
-        assert found is None
+        assert found_in(folder, config, lambda path, _: told.append(path.name)) is None
+    assert told == before
     assert images_in(folder) == before
 
 
@@ -255,7 +262,7 @@ async def test_a_reload_takes_up_what_changed(world: World, folder: Path, config
                 config.file.write_text(text)
                 changes += [load.change for load in await hosting.load([config])]
                 assert len(images_in(folder)) == 1
-                now = Images(folder).find(wire_name(ORIGIN), config.file, signed=True, denial=Denial.COMPACT)
+                now = found_in(folder, config, lambda path, error: pytest.fail(f"{path}: {error}"))
                 assert now is not None or text == "nonsense"
                 found = now or found
                 # What is answered from, workers can open, and the next start finds.
