@@ -9,8 +9,9 @@ are put down at once by a `struct` made beforehand (0.02 less than by a format m
 with all system calls, not 2.37). Batches of 128 gain nothing over 64 (2.30).
 
 All memory is laid out once. The kernel writes each sender's address into the slot that the response is then sent
-from, so that addresses never become Python objects. On a wildcard address the same holds for the local address a
-datagram came to (IP_PKTINFO): a response leaves from there.
+from, so that addresses never become Python objects. Nor do IDs: a response is sent as the first octets of its query's
+place and what was made for it, two vectors a message, which is 3 % faster than a copy with the ID in front. On a
+wildcard address the same holds for the local address a datagram came to (IP_PKTINFO): a response leaves from there.
 """
 
 from __future__ import annotations
@@ -21,17 +22,19 @@ import socket
 import struct
 import sys
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any, Protocol
 
 import cffi
+
+from server.wire import ID_SIZE
 
 QUERY_LIMIT = 4096  # octets; a longer datagram is no query we know: what is cut off makes it FORMERR
 BATCH = 64
 
 _STRIDE = QUERY_LIMIT + 64  # octets from the place of one query to the next
-_STARTS = range(0, BATCH * _STRIDE, _STRIDE)
-_VECTORS = [struct.Struct(f"={2 * count}Q") for count in range(BATCH + 1)]
+_STARTS = range(ID_SIZE, BATCH * _STRIDE, _STRIDE)
+_VECTORS = [struct.Struct(f"={4 * count}Q") for count in range(BATCH + 1)]
 _CONTROL = 64  # octets for one IP_PKTINFO or IPV6_PKTINFO message
 _MSGHDR = struct.calcsize("PI4xPPPPi4x")
 _MMSGHDR = _MSGHDR + 8
@@ -58,12 +61,16 @@ class Batch(Protocol):
     """Datagrams received together, to be answered together."""
 
     def receive(self) -> list[bytes]:
-        """The datagrams that are there, at most `BATCH`; empty when there are none. Does not wait."""
+        """What follows the ID in the datagrams that are there, at most `BATCH`; no items when there are none.
+
+        Does not wait.
+        """
 
     def send(self, responses: Sequence[bytes | None], start: int = 0) -> int:
         """Send the response to each datagram received last, from the one numbered `start` on; None is silence.
 
-        Returns how many are done; fewer than all when the socket takes no more now.
+        Each gets its datagram's ID before it. Returns how many are done; fewer than all when the socket takes no more
+        now.
         """
 
 
@@ -86,25 +93,28 @@ class KernelBatch:
         self._controls = _ffi.new("unsigned char[]", BATCH * _CONTROL)
         self._queries = _ffi.new("unsigned char[]", BATCH * _STRIDE)
         self._query_octets = _ffi.buffer(self._queries)
-        self._received, self._received_iov = self._headers(self._queries, QUERY_LIMIT)
-        self._sent, self._sent_iov = self._headers(self._queries, 0)
+        self._received, self._received_iov = self._headers(1)
+        for slot in range(BATCH):
+            self._received_iov[slot] = (self._queries + slot * _STRIDE, QUERY_LIMIT)
+        self._sent, self._sent_iov = self._headers(2)
         self._sent_iov_octets = _ffi.buffer(self._sent_iov)
+        begin = int(_ffi.cast("uintptr_t", self._queries))
+        self._numbered = [value for slot in range(BATCH) for value in (begin + slot * _STRIDE, ID_SIZE, 0, 0)]
+        """Addresses and sizes of the vectors of a batch: each slot's ID, and the place of what follows it."""
         self._header_octets = _ffi.buffer(self._received)
         # recvmmsg overwrites the lengths of address and control data: each batch starts from this copy.
         self._fresh_headers = self._header_octets[:]
         self._lengths = struct.Struct("=" + f"{_MSGHDR}xI4x" * BATCH)
 
-    def _headers(self, buffers: Any, size: int) -> tuple[Any, Any]:
+    def _headers(self, vectors_each: int) -> tuple[Any, Any]:
         headers = _ffi.new("struct mmsghdr[]", BATCH)
-        vectors = _ffi.new("struct iovec[]", BATCH)
+        vectors = _ffi.new("struct iovec[]", BATCH * vectors_each)
         for slot in range(BATCH):
             header = headers[slot].msg_hdr
             header.msg_name = self._names + slot * self._name_size
             header.msg_namelen = self._name_size
-            vectors[slot].iov_base = buffers + slot * _STRIDE
-            vectors[slot].iov_len = size
-            header.msg_iov = vectors + slot
-            header.msg_iovlen = 1
+            header.msg_iov = vectors + slot * vectors_each
+            header.msg_iovlen = vectors_each
             if self._with_control:
                 header.msg_control = self._controls + slot * _CONTROL
                 header.msg_controllen = _CONTROL
@@ -119,7 +129,7 @@ class KernelBatch:
             return []
         octets = self._query_octets
         lengths = self._lengths.unpack(self._header_octets)
-        return [octets[at : at + length] for at, length in zip(_STARTS[:count], lengths, strict=False)]
+        return [octets[at : at + length - ID_SIZE] for at, length in zip(_STARTS[:count], lengths, strict=False)]
 
     def send(self, responses: Sequence[bytes | None], start: int = 0) -> int:
         """As `Batch.send`."""
@@ -133,9 +143,11 @@ class KernelBatch:
         octets: Sequence[Any] = [responses[slot] for slot in slots] if moved else responses[: len(slots)]
         joined = b"".join(octets)
         held = _ffi.from_buffer(joined)  # keeps the octets in place while the kernel reads them
-        vectors = [0] * (2 * len(octets))
-        sizes = vectors[1::2] = [*map(len, octets)]
-        vectors[::2] = accumulate(sizes[:-1], initial=int(_ffi.cast("uintptr_t", held)))
+        vectors = (
+            self._numbered[: 4 * len(octets)] if not moved else [*chain.from_iterable(map(self._numbered_slot, slots))]
+        )
+        sizes = vectors[3::4] = [*map(len, octets)]
+        vectors[2::4] = accumulate(sizes[:-1], initial=int(_ffi.cast("uintptr_t", held)))
         _VECTORS[len(octets)].pack_into(self._sent_iov_octets, 0, *vectors)
         if moved:
             self._readdress(slots)
@@ -146,6 +158,9 @@ class KernelBatch:
         if moved:
             self._readdress(range(BATCH))
         return len(responses) if done == len(slots) else slots[done]
+
+    def _numbered_slot(self, slot: int) -> list[int]:
+        return self._numbered[4 * slot : 4 * slot + 4]
 
     def _readdress(self, slots: Sequence[int]) -> None:
         """Let the n-th message sent go to the sender of the datagram in the n-th of `slots`."""
@@ -174,7 +189,8 @@ class PlainBatch:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._control = _CONTROL if ask_for_local_address(sock, sock.getsockname()[0]) else 0
-        self._senders: list[tuple[list[tuple[int, int, bytes]], Any]] = []
+        self._senders: list[tuple[bytes, list[tuple[int, int, bytes]], Any]] = []
+        """The ID of each datagram, control data and address."""
 
     def receive(self) -> list[bytes]:
         """As `Batch.receive`."""
@@ -185,8 +201,8 @@ class PlainBatch:
                 query, control, _, sender = self._socket.recvmsg(QUERY_LIMIT, self._control)
             except (BlockingIOError, InterruptedError, ConnectionRefusedError):
                 break
-            queries.append(query)
-            self._senders.append((control, sender))
+            queries.append(query[ID_SIZE:])
+            self._senders.append((query[:ID_SIZE], control, sender))
         return queries
 
     def send(self, responses: Sequence[bytes | None], start: int = 0) -> int:
@@ -195,9 +211,9 @@ class PlainBatch:
             response = responses[slot]
             if response is None:
                 continue
-            control, sender = self._senders[slot]
+            identity, control, sender = self._senders[slot]
             try:
-                self._socket.sendmsg((response,), control, 0, sender)
+                self._socket.sendmsg((identity, response), control, 0, sender)
             except BlockingIOError:
                 return slot
             except OSError:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from server.edns import TYPE_OPT, Edns, OptError, read_opt
 
 HEADER_SIZE = 12
+ID_SIZE = 2
 QR, AA, TC, RD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0010
 _OPCODE = 0x7800
 _KEPT = RD | CD  # copied from the query; AD is never set by an authority, RA never by a server that does not recurse

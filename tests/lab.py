@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import dns.flags
@@ -19,7 +20,9 @@ from keys.windows import slot_window
 from keys.zsk import ZoneSigner, load_signer
 from server.answer import Via, respond
 from server.edns import CO
+from server.hot import Responder
 from server.memo import Memo
+from server.wire import ID_SIZE
 from zones import names
 from zones.load import parse_zone
 from zones.zone import Denial, Zone
@@ -129,3 +132,11 @@ def ask(
 def wire_name(text: str) -> bytes:
     """A name of the core's: wire form, lower case."""
     return names.from_text(text)
+
+
+def datagrams(responder: Responder, wires: Sequence[bytes], now: int = NOW) -> list[bytes | None]:
+    """The responses to whole datagrams, with their IDs."""
+    responses = responder.datagrams([wire[ID_SIZE:] for wire in wires], now)
+    return [
+        None if response is None else wire[:ID_SIZE] + response for wire, response in zip(wires, responses, strict=True)
+    ]

@@ -10,7 +10,7 @@ from keys.model import HOUR
 from server.answer import Via, respond
 from server.hot import Responder
 from server.memo import Memo
-from tests.lab import NOW, query, served, wire_name
+from tests.lab import NOW, datagrams, query, served, wire_name
 from zones.choice import Weighted
 from zones.zone import Denial, Node, RRset
 from zones.zoneset import ZoneSet
@@ -56,7 +56,7 @@ def test_every_name_and_type_at_every_time(denial: Denial, size: int) -> None:
         for name, rdtype in itertools.product(_NAMES, _TYPES)
     ]
     for now in (NOW, NOW + 1, NOW + 3 * HOUR, NOW + 8 * HOUR, NOW + 8 * HOUR):
-        assert responder.datagrams(asked, now) == [respond(wire, zoneset, now, Via.UDP) for wire in asked]
+        assert datagrams(responder, asked, now) == [respond(wire, zoneset, now, Via.UDP) for wire in asked]
         assert responder.messages(asked, now) == [respond(wire, zoneset, now, Via.TCP) for wire in asked]
 
 
@@ -64,7 +64,7 @@ def test_what_stands_there_is_joined_once_its_shape_is_known() -> None:
     zoneset, memo = zones(Denial.COMPACT), Memo()
     responder = Responder(lambda: zoneset, memo)
     for name, composed in (("alias", 1), ("www", 1), ("ns", 1), ("*.wild", 1), ("x.wild", 1), ("drawn", 2)):
-        responder.datagrams([query(f"{name}.lab.example", "A")], NOW)
+        datagrams(responder, [query(f"{name}.lab.example", "A")], NOW)
         assert len(memo.answers) == composed, name
 
 
@@ -73,4 +73,4 @@ def test_nothing_unsigned_is_joined() -> None:
     responder = Responder(lambda: zoneset, Memo())
     for _ in range(3):
         wire = query("www.lab.example", "A")
-        assert responder.datagrams([wire], NOW) == [respond(wire, zoneset, NOW, Via.UDP)]
+        assert datagrams(responder, [wire], NOW) == [respond(wire, zoneset, NOW, Via.UDP)]

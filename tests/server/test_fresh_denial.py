@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from server.answer import Via, respond
 from server.hot import Responder
 from server.memo import Memo
-from tests.lab import NOW, query, served, signed
+from tests.lab import NOW, datagrams, query, served, signed
 from zones.load import parse_zone
 from zones.zone import Denial
 from zones.zoneset import ZoneSet
@@ -72,7 +72,7 @@ def test_the_hot_path_says_what_the_general_one_says(
         wire = query(name, qtype, do=do, co=co, size=size)
         general = respond(wire, zoneset, NOW, Via.UDP)
         for _ in range(3):
-            assert responder.datagrams([wire], NOW) == [general]
+            assert datagrams(responder, [wire], NOW) == [general]
             assert responder.messages([wire], NOW) == [respond(wire, zoneset, NOW, Via.TCP)]
 
 
@@ -82,4 +82,4 @@ def test_what_is_remembered_of_a_gap_ends_with_its_signatures(denial: Denial) ->
     responder = Responder(lambda: zoneset, Memo())
     for number, now in enumerate(range(NOW, NOW + 86_400, 1800)):
         wire = query(f"absent{number % 2}.lab.example", "A")
-        assert responder.datagrams([wire], now) == [respond(wire, zoneset, now, Via.UDP)]
+        assert datagrams(responder, [wire], now) == [respond(wire, zoneset, now, Via.UDP)]

@@ -12,7 +12,7 @@ from server import hot
 from server.answer import Via, respond
 from server.hot import Responder
 from server.memo import Memo
-from tests.lab import NOW, query, served, wire_name, zone_keys
+from tests.lab import NOW, datagrams, query, served, wire_name, zone_keys
 from zones.load import parse_zone
 from zones.zone import Denial
 from zones.zoneset import ZoneSet
@@ -31,7 +31,7 @@ def knowing(*known: bytes) -> Responder:
     """A responder that has answered these, twice."""
     responder = Responder(lambda: _ZONES, Memo())
     for _ in range(2):
-        responder.datagrams(known, NOW)
+        datagrams(responder, known, NOW)
     return responder
 
 
@@ -64,7 +64,7 @@ _LAB = b"\x03lab\x07example"
 def test_what_looks_like_something_known(tricky: bytes) -> None:
     responder = knowing(plain(b"\x03www" + _LAB), plain(b"\x03a\x00b" + _LAB), plain(b"\x04nope" + _LAB))
     for _ in range(2):
-        assert responder.datagrams([tricky], NOW) == [respond(tricky, _ZONES, NOW, Via.UDP)]
+        assert datagrams(responder, [tricky], NOW) == [respond(tricky, _ZONES, NOW, Via.UDP)]
 
 
 @pytest.mark.parametrize("first", [0x3F, 0x40, 0x5B, 0x80, 0xC0, 0xFF])
@@ -88,7 +88,7 @@ def test_labels_that_are_too_long_are_no_names_that_do_not_exist(
         asking(bytes([middle]) + b"z" * middle + bytes([rest]) + b"z" * rest),
         asking(bytes([first]) + b"z" * first),
     ]
-    assert responder.datagrams(wires * 3, NOW) == [respond(wire, zoneset, NOW, Via.UDP) for wire in wires * 3]
+    assert datagrams(responder, wires * 3, NOW) == [respond(wire, zoneset, NOW, Via.UDP) for wire in wires * 3]
     assert logged == []
 
 
@@ -97,7 +97,7 @@ def test_types_that_differ_by_what_lower_case_would_change() -> None:
     for known, asked in ((65, 97), (97, 65), (0x4100, 0x6100)):
         responder = knowing(query("www.lab.example", known))
         wire = query("WWW.lab.example", asked)
-        assert responder.datagrams([wire], NOW) == [respond(wire, _ZONES, NOW, Via.UDP)]
+        assert datagrams(responder, [wire], NOW) == [respond(wire, _ZONES, NOW, Via.UDP)]
 
 
 def test_options_are_the_clients_choice_and_fill_no_cache() -> None:
@@ -106,7 +106,7 @@ def test_options_are_the_clients_choice_and_fill_no_cache() -> None:
     for number in range(50):
         option = struct.pack("!HHQ", 10, 8, number)
         wire = query("www.lab.example", "A")[:-2] + struct.pack("!H", len(option)) + option
-        assert responder.datagrams([wire], NOW) == [respond(wire, _ZONES, NOW, Via.UDP)]
+        assert datagrams(responder, [wire], NOW) == [respond(wire, _ZONES, NOW, Via.UDP)]
     assert len(memo.packets) <= 1
 
 
@@ -127,19 +127,19 @@ def test_options_well_formed_and_not(options: bytes, declared: int) -> None:
     responder = knowing(bare)
     wire = bare[:-2] + struct.pack("!H", len(options) + declared) + options
     for tricky in (wire, wire + b"\x00", wire.replace(b"www", b"wWw"), wire[:10] + b"\x00\x02" + wire[12:]):
-        assert responder.datagrams([tricky, tricky], NOW) == [respond(tricky, _ZONES, NOW, Via.UDP)] * 2
+        assert datagrams(responder, [tricky, tricky], NOW) == [respond(tricky, _ZONES, NOW, Via.UDP)] * 2
 
 
 def test_names_without_end_do_not_evict_names_that_exist() -> None:
     memo = Memo(budget=200_000)
     responder = Responder(lambda: _ZONES, memo)
     hot = query("www.lab.example", "A")
-    responder.datagrams([hot, hot], NOW)
+    datagrams(responder, [hot, hot], NOW)
     kept = len(memo.packets)
     assert kept == 1
     for number in range(2000):
         name = f"n{number}.w.lab.example" if number % 2 else f"n{number}.lab.example"
-        responder.datagrams([query(name, "NSEC" if number % 3 else "A")], NOW)
+        datagrams(responder, [query(name, "NSEC" if number % 3 else "A")], NOW)
     assert len(memo.packets) == kept
     assert memo.packets.get(hot[2:]) is not None
 
@@ -148,9 +148,9 @@ def test_another_set_of_zones_answers_at_once() -> None:
     current = [_ZONES]
     responder = Responder(lambda: current[0], Memo())
     wire = query("www.lab.example", "A")
-    (before,) = responder.datagrams([wire], NOW)
+    (before,) = datagrams(responder, [wire], NOW)
     current[0] = served(_ZONE.replace("192.0.2.1", "192.0.2.99"), "lab.example")
-    (after,) = responder.datagrams([wire], NOW)
+    (after,) = datagrams(responder, [wire], NOW)
     assert after != before
     assert after == respond(wire, current[0], NOW, Via.UDP)
 
@@ -163,7 +163,7 @@ def test_denials_follow_a_new_zsk_as_all_else_does(denial: Denial) -> None:
     responder = Responder(lambda: zoneset, Memo())
     wires = [query(f"n{number}.lab.example", "A") for number in range(8)]
     for now in range(NOW, NOW + 10 * 3600, 1000):
-        assert responder.datagrams(wires, now) == [respond(wire, zoneset, now, Via.UDP) for wire in wires]
+        assert datagrams(responder, wires, now) == [respond(wire, zoneset, now, Via.UDP) for wire in wires]
 
 
 def test_denials_follow_zones_keys_and_the_clock() -> None:
@@ -185,7 +185,7 @@ def test_denials_follow_zones_keys_and_the_clock() -> None:
     for zoneset in [*sets, *reversed(sets)]:
         current[0] = zoneset
         for now in (NOW, NOW + 50 * 86_400, NOW + 20_000, NOW):
-            assert responder.datagrams(wires * 2, now) == [respond(wire, zoneset, now, Via.UDP) for wire in wires * 2]
+            assert datagrams(responder, wires * 2, now) == [respond(wire, zoneset, now, Via.UDP) for wire in wires * 2]
 
 
 def test_however_many_shapes_there_were_denials_follow_the_zone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,9 +201,9 @@ def test_however_many_shapes_there_were_denials_follow_the_zone(monkeypatch: pyt
                 for number in range(shapes)
             ]
             wire = query("absent.lab.example", "A")
-            responder.datagrams([wire, wire, *others, wire, wire], NOW)
+            datagrams(responder, [wire, wire, *others, wire, wire], NOW)
             current[0] = served(_ZONE + "absent 60 A 192.0.2.7\n", "lab.example", denial=denial)
-            assert responder.datagrams([wire], NOW) == [respond(wire, current[0], NOW, Via.UDP)]
+            assert datagrams(responder, [wire], NOW) == [respond(wire, current[0], NOW, Via.UDP)]
 
 
 @given(
@@ -226,7 +226,7 @@ def test_a_query_with_one_option_is_answered_as_the_one_without(
     misstated = bytes(bare[:-2]) + len(whole).to_bytes(2) + other
     shortened = wire[: len(wire) + min(change, 0)] + bytes(max(change, 0))
     wires = [wire, wire, misstated, wire, shortened, wire]
-    assert responder.datagrams(wires, NOW) == [respond(one, _ZONES, NOW, Via.UDP) for one in wires]
+    assert datagrams(responder, wires, NOW) == [respond(one, _ZONES, NOW, Via.UDP) for one in wires]
     for _ in range(2):
         assert responder.messages(wires, NOW) == [respond(one, _ZONES, NOW, Via.TCP) for one in wires]
     assert respond(wire, _ZONES, NOW, Via.UDP) == respond(bytes(bare), _ZONES, NOW, Via.UDP)
@@ -244,10 +244,10 @@ def test_what_the_old_generation_and_several_options_lead_to() -> None:
     ]
     right = [respond(wire, _ZONES, NOW, Via.UDP) for wire in wires]
     for _ in range(3):
-        assert responder.datagrams(wires, NOW) == right
+        assert datagrams(responder, wires, NOW) == right
         assert len(memo.packets) == 1
         made = memo.packets.stored
         memo.packets._old, memo.packets.young = memo.packets.young, {}
-    assert responder.datagrams(wires[::-1], NOW) == right[::-1]
+    assert datagrams(responder, wires[::-1], NOW) == right[::-1]
     assert memo.packets.stored == made == 1
     assert responder.datagrams_seen - sum(responder.udp_rcodes) > 0

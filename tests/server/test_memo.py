@@ -9,7 +9,7 @@ from keys.model import Policy
 from server.answer import Via, respond
 from server.hot import Responder
 from server.memo import Answers, Denials, Generations, Memo, Response
-from tests.lab import NOW, query, served, wire_name, zone_keys
+from tests.lab import NOW, datagrams, query, served, wire_name, zone_keys
 from zones.zone import Denial, Node
 from zones.zoneset import ZoneSet
 
@@ -160,10 +160,10 @@ def test_a_dnskey_rrset_that_is_signed_anew_leaves_other_answers() -> None:
     def kept(keys: ZoneKeys) -> bool:
         """Whether answers outlive these keys' coming, and all are those of now."""
         for _ in range(2):
-            assert responder.datagrams(wires, now) == [respond(wire, current[0], now, Via.UDP) for wire in wires]
+            assert datagrams(responder, wires, now) == [respond(wire, current[0], now, Via.UDP) for wire in wires]
         current[0] = current[0].with_keys(origin, keys)
         made = memo.packets.stored
-        assert responder.datagrams(wires, now) == [respond(wire, current[0], now, Via.UDP) for wire in wires]
+        assert datagrams(responder, wires, now) == [respond(wire, current[0], now, Via.UDP) for wire in wires]
         return memo.packets.stored == made + 2  # those of the apex
 
     now += slot

@@ -23,7 +23,7 @@ from server.metrics import KmsMeter, exposition, register
 from server.operations import ServerStatus, ZoneReport
 from server.traffic import Traffic
 from tests.lab import NOW as LAB_NOW
-from tests.lab import signed
+from tests.lab import datagrams, signed
 from tests.server.key_history import DAY, START, history
 from zones.load import parse_zone
 from zones.zoneset import ZoneSet
@@ -174,7 +174,7 @@ to 300 CNAME no
         [b"", www[:11], www[:20]],
         *[[query("to.lab.example.")]] * 3,  # an alias that exists, to a name that does not
     ):
-        responder.datagrams(packets, LAB_NOW)
+        datagrams(responder, packets, LAB_NOW)
     for message in (www, query("nowhere.lab.example."), b""):
         responder.messages([message], LAB_NOW)
     found = metrics_of(status_of((), LAB_NOW), responder, memo)
@@ -242,7 +242,7 @@ def test_the_traffic_of_several_processes_is_their_sum() -> None:
         memo = Memo()
         responder = Responder(lambda: zoneset, memo)
         for _ in range(count):
-            responder.datagrams([dns.message.make_query("lab.example.", "SOA").to_wire(), b""], LAB_NOW)
+            datagrams(responder, [dns.message.make_query("lab.example.", "SOA").to_wire(), b""], LAB_NOW)
             responder.messages([b""], LAB_NOW)
         each.append(Traffic.of(responder, memo))
     total = each[0] + each[1] + Traffic()
