@@ -65,7 +65,7 @@ def table(figures: Sequence[Figure]) -> Table:
     """The figures for people."""
     shown = Table(title="Many zones", title_justify="left", title_style="bold")
     for heading in ("", "measured", "wanted", ""):
-        shown.add_column(heading, no_wrap=True)
+        shown.add_column(heading, overflow="fold")
     marks = {None: "", True: "[green]✓[/]", False: "[bold red]✗[/]"}
     for figure in figures:
         shown.add_row(figure.what, figure.told, figure.wanted, marks[figure.good])
