@@ -131,7 +131,7 @@ async def _serve(
     limits = Limits(config.tcp.connections, config.tcp.idle)
     pool = None
     if config.workers:
-        pool = Pool([*zip(*sockets.listened, strict=True)], config.udp_size, limits, state.images, log)
+        pool = Pool([*zip(*sockets.listened, strict=True)], config.udp_size, limits, Images(state.images), log)
     async with _hosting(config, state, store, registry, pool or Here(), nursery) as (hosting, zones, changes, kms):
         running = _running(config, reread, state, sockets, store, hosting, kms, pool)
         kept = await zones.load()

@@ -31,7 +31,7 @@ class Images:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def write(self, origin: bytes, pieces: Iterable[bytes]) -> bytes:
+    def write(self, origin: bytes, pieces: Iterable[bytes | memoryview]) -> bytes:
         """Keep an image of the zone `origin`; its digest. Raises `OSError`. Who opens it sees whether it is whole."""
         digest = b""
         with NamedTemporaryFile(dir=self.folder, suffix=_PARTIAL, delete=False) as file:
@@ -47,6 +47,13 @@ class Images:
                 partial.unlink()
                 raise
         return digest
+
+    def provide(self, origin: bytes, octets: memoryview) -> bool:
+        """Keep an image that is mapped, if it is gone from the folder; whether it was. Raises `OSError`."""
+        if self._path(origin, digest_of(octets)).exists():
+            return False
+        self.write(origin, [octets])
+        return True
 
     def open(self, origin: bytes, digest: bytes) -> Image:
         """The image of a zone with that digest. Raises `ImageError`."""

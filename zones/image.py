@@ -116,9 +116,9 @@ def image_of(
     yield from sections
 
 
-def digest_of(octets: bytes) -> bytes:
+def digest_of(octets: bytes | memoryview) -> bytes:
     """The digest of the image that begins with these octets."""
-    return octets[len(MAGIC) : _LENGTH_AT]
+    return bytes(octets[len(MAGIC) : _LENGTH_AT])
 
 
 def _sections(zone: Zone, progress: Callable[[int, int], None] | None) -> list[bytes]:
@@ -149,7 +149,7 @@ def read_image(octets: memoryview) -> Image:
     """The zone of an image. It stays where it is: `octets` must remain what they are. Raises `ImageError`."""
     if bytes(octets[: len(MAGIC)]) != MAGIC:
         raise ImageError("this is no image of a zone")
-    digest = bytes(octets[len(MAGIC) : _LENGTH_AT])
+    digest = digest_of(octets)
     end = _HEADER_AT + int.from_bytes(octets[_LENGTH_AT:_HEADER_AT])
     at = end + -end % _ALIGNMENT
     if sha256(octets[_LENGTH_AT:at]).digest() != digest:
@@ -161,7 +161,9 @@ def read_image(octets: memoryview) -> Image:
     for size in header.sizes:
         found.append(octets[at : at + size])
         at += size
-    entries = Entries(Sections(found[0], found[1].cast("Q"), found[2], found[3].cast("I")), header.names, digest)
+    entries = Entries(
+        Sections(found[0], found[1].cast("Q"), found[2], found[3].cast("I")), header.names, digest, octets
+    )
     zone = Zone(header.origin, MappedNodes(entries), signed=header.signed, denial=Denial(header.denial))
     zone.ttls = SortedMap.of(dict(header.ttls))
     zone.rrset_count, zone.glue_count = header.rrsets, header.glue

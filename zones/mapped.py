@@ -49,10 +49,11 @@ class Sections(NamedTuple):
 class Entries:
     """What an image says of names. Shared by all mappings that were made from it."""
 
-    def __init__(self, sections: Sections, count: int, digest: bytes) -> None:
-        """`count` is how many names there are, `digest` that of the image."""
+    def __init__(self, sections: Sections, count: int, digest: bytes, octets: memoryview) -> None:
+        """`count` is how many names there are, `digest` that of the image, which is `octets`."""
         self.count = count
         self.digest = digest
+        self.octets = octets
         self._entries = sections.entries
         self._offsets = sections.offsets
         self._filled = sections.filled
@@ -114,6 +115,11 @@ class MappedNodes(Persistent[Node]):
     def image(self) -> bytes:
         """The digest of the image."""
         return self._entries.digest
+
+    @property
+    def octets(self) -> memoryview:
+        """The image."""
+        return self._entries.octets
 
     @property
     def unchanged(self) -> MappedNodes:

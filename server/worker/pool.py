@@ -12,19 +12,30 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 import trio
 
+from server.images import Images
 from server.listen import Pair
 from server.operations import WorkerReport
 from server.programs import command, environment
 from server.tcp import Limits
 from server.traffic import Traffic
 from server.worker.channel import Channel
-from server.worker.messages import PROTOCOL, Acknowledged, Commit, Counted, Hello, decode_from_worker, encode
+from server.worker.messages import (
+    PROTOCOL,
+    Acknowledged,
+    Commit,
+    Counted,
+    Hello,
+    ZoneMapped,
+    decode_from_worker,
+    encode,
+)
 from server.worker.updates import updates
+from zones import names
+from zones.mapped import MappedNodes
 from zones.zoneset import ZoneSet
 
 _SILENT = 6  # looks in a row: a stopped control process looks once, however long it was stopped
@@ -69,13 +80,13 @@ class Pool:
         sockets: Sequence[Sequence[Pair]],
         udp_size: int,
         limits: Limits,
-        images: Path,
+        images: Images,
         log: str = "auto",
         *,
         look: float = 5,
     ) -> None:
-        """`sockets` are each worker's own. `limits` are of all of them together. `images` is the folder with those of
-        large zones. `log` is how their log looks.
+        """`sockets` are each worker's own. `limits` are of all of them together. `images` are those of large
+        zones. `log` is how their log looks.
 
         Every `look` seconds it is seen whether each worker still speaks.
         """
@@ -180,7 +191,7 @@ class Pool:
     async def _start(self, worker: _Worker, channel: socket.socket) -> trio.Process:
         descriptors = [fd for pair in worker.pairs for fd in (pair.udp.fileno(), pair.tcp.fileno())]
         options: dict[str, object] = {"--number": worker.number, "--log": self._log, "--channel": channel.fileno()}
-        options["--images"] = self._images
+        options["--images"] = self._images.folder
         arguments = [str(part) for option in options.items() for part in option]
         return await trio.lowlevel.open_process(
             [*command("server.worker"), *arguments, *map(str, descriptors)],
@@ -201,11 +212,25 @@ class Pool:
                 if worker.holds is None:
                     worker.holds = version
                 for message in updates(sent, zoneset):
+                    if isinstance(message, ZoneMapped):
+                        await self._provide(zoneset, message.origin)
                     await channel.send(encode(message))
                 await channel.send(encode(Commit(version)))
                 sent = zoneset
         except trio.BrokenResourceError:
             return  # it is dead, as `_hear` hears
+
+    async def _provide(self, zoneset: ZoneSet, origin: bytes) -> None:
+        """Have a zone's image where a worker looks for it, also where somebody took it away."""
+        served = zoneset.get(origin)
+        assert served is not None
+        nodes = served.zone.nodes
+        assert isinstance(nodes, MappedNodes)
+        try:
+            if await trio.to_thread.run_sync(self._images.provide, origin, nodes.octets):
+                _log.warning("an image was gone, and is written again", zone=names.to_text(origin))
+        except OSError as error:
+            _log.error("an image is gone, and cannot be written", zone=names.to_text(origin), reason=str(error))
 
     async def _hear(self, worker: _Worker, channel: Channel) -> None:
         while (octets := await channel.receive()) is not None:

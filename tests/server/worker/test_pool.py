@@ -16,6 +16,7 @@ import dns.message
 import dns.name
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from server.addresses import Address
 from server.answer import Via, respond
@@ -102,7 +103,7 @@ class Workers:
 async def workers(count: int, zoneset: ZoneSet, look: float = 5, images: Path = Path()) -> AsyncIterator[Workers]:
     pairs = bind_shared(Address("127.0.0.1", 0), count)
     try:
-        pool = Pool([[pair] for pair in pairs], 1232, Limits(), images, "logfmt", look=look)
+        pool = Pool([[pair] for pair in pairs], 1232, Limits(), Images(images), "logfmt", look=look)
         pool.follow(zoneset)
         async with trio.open_nursery() as nursery:
             await nursery.start(pool.run)
@@ -300,21 +301,40 @@ async def test_a_zone_that_is_mapped_is_mapped_by_workers_too(tmp_path: Path) ->
             assert await running.all_answer("new.lab.example", f"192.0.2.{number}")
 
 
-async def test_an_image_that_somebody_removed_is_missed_until_it_is_made_again(
+async def test_an_image_that_somebody_removed_is_written_again_for_the_next_worker(tmp_path: Path) -> None:
+    images, zone = Images(tmp_path), parse_zone(f"{TEXT}\nnew 60 A 192.0.2.1\n", "lab.example")
+    mapped = images.open(LAB, images.write(LAB, image_of(zone, ())))
+    zoneset = ZoneSet().with_zone(mapped.zone).with_keys(LAB, zone_keys(LAB, int(time.time())))
+    with capture_logs() as told:
+        async with workers(1, zoneset, images=tmp_path) as running:
+            images.keep_only([])
+            os.kill(running.pids()[0], signal.SIGKILL)
+            await until(
+                lambda: running.pool.reports()[0].version is not None and running.pool.reports()[0].restarts == 1
+            )
+            assert await running.all_answer("new.lab.example", "192.0.2.1")
+    assert images.open(LAB, mapped.digest).content == mapped.content
+    assert "an image was gone, and is written again" in [line["event"] for line in told]
+
+
+async def test_an_image_that_can_t_be_written_again_is_missed_until_it_can(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    images, zone = Images(tmp_path), parse_zone(f"{TEXT}\nnew 60 A 192.0.2.1\n", "lab.example")
-    pieces = [*image_of(zone, ())]
-    mapped = images.open(LAB, images.write(LAB, pieces))
+    folder = tmp_path / "images"
+    folder.mkdir()
+    images, zone = Images(folder), parse_zone(f"{TEXT}\nnew 60 A 192.0.2.1\n", "lab.example")
+    mapped = images.open(LAB, images.write(LAB, image_of(zone, ())))
     zoneset = ZoneSet().with_zone(mapped.zone).with_keys(LAB, zone_keys(LAB, int(time.time())))
-    async with workers(1, zoneset, images=tmp_path) as running:
-        images.keep_only([])
-        os.kill(running.pids()[0], signal.SIGKILL)
-        await until(lambda: running.pool.reports()[0].restarts >= 2)
-        images.write(LAB, pieces)
-        await until(lambda: running.pool.reports()[0].version is not None)
-        assert await running.all_answer("new.lab.example", "192.0.2.1")
-    assert "`signwright reload` makes it again" in capfd.readouterr().err
+    with capture_logs() as told:
+        async with workers(1, zoneset, images=folder) as running:
+            folder.rename(tmp_path / "elsewhere")
+            os.kill(running.pids()[0], signal.SIGKILL)
+            await until(lambda: running.pool.reports()[0].restarts >= 2)
+            folder.mkdir()
+            await until(lambda: running.pool.reports()[0].version is not None)
+            assert await running.all_answer("new.lab.example", "192.0.2.1")
+    assert "an image is gone, and cannot be written" in [line["event"] for line in told]
+    assert "an image is missing or damaged" in capfd.readouterr().err
 
 
 async def test_a_worker_refuses_a_control_process_of_another_version(capfd: pytest.CaptureFixture[str]) -> None:
