@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Collection
@@ -22,10 +24,15 @@ from zones import names
 from zones.image import Image, ImageError
 from zones.load import ZoneFileError, load_zone
 from zones.mapped import image_digest
+from zones.masterfile import INCLUDE_DEPTH
 from zones.zone import Zone
 
 LARGE = 4 << 20
-"""Octets of a zone file from which on it is mapped: 100,000 records, which are read in less than a second."""
+"""Octets of a zone file, with what it includes, from which on it is mapped.
+
+That is 100,000 records, which are read in less than a second.
+"""
+_INCLUDE = re.compile(rb'^\$INCLUDE[ \t]+"?([^\s";]+)', re.MULTILINE | re.IGNORECASE)
 _TELL_EVERY = 2.0  # seconds
 _KILLED = (
     "the program that compiles it was killed, as happens where memory runs out: it needs about a gigabyte for "
@@ -76,10 +83,7 @@ class ZoneFiles:
             await self._run_blocking(lambda: images.keep_only(digests))
 
     def _is_large(self, file: Path) -> bool:
-        try:
-            return file.stat().st_size >= self._large
-        except OSError:
-            return False  # as reading it will tell
+        return _size_with_included(file, file.parent, self._large, INCLUDE_DEPTH) >= self._large
 
     async def _image(self, config: ZoneConfig, file: Path, images: Images) -> Image | None:
         """An image of the file as it is now; None where none can be had."""
@@ -163,6 +167,20 @@ async def _ordered(order: Order, tell: Callable[[Progress], None]) -> Outcome | 
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     await pipe.aclose()
+
+
+def _size_with_included(file: Path, folder: Path, enough: int, depth: int) -> int:
+    """The octets of a file and of what it includes from `folder`, as far as that shows at the beginnings of lines."""
+    try:
+        size = file.stat().st_size
+        if size < enough and depth > 0:
+            for name in _INCLUDE.findall(file.read_bytes()):
+                size += _size_with_included(folder / os.fsdecode(name), folder, enough - size, depth - 1)
+                if size >= enough:
+                    break
+    except OSError:
+        return 0  # as reading it will tell
+    return size
 
 
 def _read(config: ZoneConfig) -> LoadedZone:

@@ -22,7 +22,7 @@ from zones import names
 from zones.plain import Record, State, read_plain
 from zones.validate import ZoneFileError
 
-_INCLUDE_DEPTH = 8
+INCLUDE_DEPTH = 8
 _NEWLINE = b"\n"[0]
 _ASCII = [chr(octet) for octet in range(0x80)]
 _FIRST_BLOCK, _LARGEST_BLOCK = 2048, 0x10000  # octets that are read at once, where plain lines begin and further on
@@ -210,8 +210,8 @@ class Reader(dns.zonefile.Reader):
     def tok(self, tokenizer: dns.tokenizer.Tokenizer) -> None:
         # The reader makes a plain one for each file that it includes.
         if not isinstance(tokenizer, _Tokenizer):
-            if len(self.saved_state) > _INCLUDE_DEPTH:
-                raise ZoneFileError(*self._began(), f"$INCLUDE within $INCLUDE, more than {_INCLUDE_DEPTH} deep")
+            if len(self.saved_state) > INCLUDE_DEPTH:
+                raise ZoneFileError(*self._began(), f"$INCLUDE within $INCLUDE, more than {INCLUDE_DEPTH} deep")
             octets = tokenizer.file.buffer.read()
             if self._reading.read is not None:
                 self._reading.read(tokenizer.filename, octets)

@@ -73,6 +73,21 @@ def no_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zone_files, "command", lambda module: [sys.executable, "-c", f"# no {module}"])
 
 
+@pytest.mark.parametrize("directive", ["$INCLUDE rest.zone", '$include "rest.zone" ; more', "$INCLUDE between.zone"])
+async def test_what_a_file_includes_makes_it_large(folder: Path, config: ZoneConfig, directive: str) -> None:
+    assert config.file is not None
+    config.file.write_text(f"{TEXT}{directive}\n$INCLUDE gone.zone\n")
+    config.file.with_name("between.zone").write_text("; nothing but\n$INCLUDE rest.zone\n")
+    rest = config.file.with_name("rest.zone")
+    rest.write_text("".join(f"n{number} 60 A 192.0.2.1\n" for number in range(100)))
+    with pytest.raises(ZoneFileError, match=r"gone\.zone"):
+        await files(folder, large=1000).load(config)
+    config.file.with_name("gone.zone").write_text("; here\n")
+    assert isinstance((await files(folder, large=1000).load(config)).zone.nodes, MappedNodes)
+    rest.write_text("n 60 A 192.0.2.1\n")
+    assert not isinstance((await files(folder, large=1000).load(config)).zone.nodes, MappedNodes)
+
+
 async def test_a_large_zone_is_mapped_and_a_small_one_is_read(folder: Path, config: ZoneConfig) -> None:
     mapped = await files(folder).load(config)
     read = await files(folder, large=len(TEXT) + 1).load(config)

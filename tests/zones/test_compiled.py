@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from server.answer import Via, respond
 from server.hot import Responder
 from server.memo import Memo
-from tests.lab import NOW, anchor, ask, query, signed, wire_name
+from tests.lab import NOW, anchor, ask, datagrams, query, signed, wire_name
 from tests.validator import judge
 from tests.zones.test_contents import compare
 from zones.recordsets.compiled import Compiled
@@ -147,8 +147,8 @@ def test_a_choice_lasts_one_second_in_every_cache_and_what_is_plain_lasts() -> N
     for second in range(30):
         now = NOW + second
         fresh = [respond(wire, zoneset, now, Via.UDP) for wire in wires]
-        assert one_process.datagrams(wires, now) == one_process.datagrams(wires, now) == fresh
-        assert another.datagrams(wires[::-1], now) == fresh[::-1]
+        assert datagrams(one_process, wires, now) == datagrams(one_process, wires, now) == fresh
+        assert datagrams(another, wires[::-1], now) == fresh[::-1]
     memo = Memo()
     for wire in wires:
         respond(wire, zoneset, NOW, Via.UDP, memo)
