@@ -188,8 +188,8 @@ class Performer:
         asked = self._now()
         request = keyset_request(ring, policy, asked)
         failed: dict[str, KmsFailed] = {}
-        # One slot after the other: 15 calls at once would take 20 ms of processor time in one piece from whoever
-        # answers in the process of client and emulator.
+        # One slot after the other: 15 calls at once, of a KMS emulated in this process, would take 20 ms in one piece
+        # from those who answer here.
         for slot in request.slots:
             name = slot.ksk.name
             # What refused one slot would refuse the others.

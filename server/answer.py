@@ -97,7 +97,7 @@ def remembered(
     if response.until and exists:
         memo.answers.keep(b"", query.qname, differing, response, alone=alone)
     elif response.until:
-        memo.denials.put(key, response)
+        memo.denials.offer(key, response)
     return response, exists, alone
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import re
+import threading
 from collections.abc import Callable, Collection, Iterable
 from hashlib import file_digest
 from pathlib import Path
@@ -23,6 +24,8 @@ _SUFFIX = ".image"
 _PARTIAL = ".partial"
 _LONGEST_STEM = 100
 _DIGEST_SHOWN = 32  # hexadecimal digits
+_CHANGING = threading.Lock()
+"""Held by whoever writes or removes images in this process, so that none is written twice, nor removed half written."""
 
 
 class Images:
@@ -44,16 +47,23 @@ class Images:
                 os.fsync(file.fileno())
                 partial.rename(self._path(origin, digest))
             except BaseException:
-                partial.unlink()
+                partial.unlink(missing_ok=True)
                 raise
         return digest
 
-    def provide(self, origin: bytes, octets: memoryview) -> bool:
-        """Keep an image that is mapped, if it is gone from the folder; whether it was. Raises `OSError`."""
-        if self._path(origin, digest_of(octets)).exists():
-            return False
-        self.write(origin, [octets])
-        return True
+    def provide(self, origin: bytes, digest: bytes, octets: memoryview) -> bool:
+        """Keep an image that is mapped as `octets`, if it is in the folder no more, or not whole; whether that was so.
+
+        Raises `OSError`.
+        """
+        with _CHANGING:
+            try:
+                if self._path(origin, digest).stat().st_size == len(octets):
+                    return False
+            except FileNotFoundError:
+                pass
+            self.write(origin, [octets])
+            return True
 
     def open(self, origin: bytes, digest: bytes) -> Image:
         """The image of a zone with that digest. Raises `ImageError`."""
@@ -84,9 +94,10 @@ class Images:
     def keep_only(self, digests: Collection[bytes]) -> None:
         """Remove all other images, and what was left by those who were interrupted."""
         kept = {digest.hex()[:_DIGEST_SHOWN] for digest in digests}
-        for path in self.folder.iterdir():
-            if path.suffix == _PARTIAL or (path.suffix == _SUFFIX and path.stem[-_DIGEST_SHOWN:] not in kept):
-                path.unlink(missing_ok=True)
+        with _CHANGING:
+            for path in self.folder.iterdir():
+                if path.suffix == _PARTIAL or (path.suffix == _SUFFIX and path.stem[-_DIGEST_SHOWN:] not in kept):
+                    path.unlink(missing_ok=True)
 
     def _path(self, origin: bytes, digest: bytes) -> Path:
         return self.folder / f"{_stem(origin)}-{digest.hex()[:_DIGEST_SHOWN]}{_SUFFIX}"

@@ -22,7 +22,7 @@ import socket
 import struct
 import sys
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import Any, Protocol
 
 import cffi
@@ -143,14 +143,14 @@ class KernelBatch:
         octets: Sequence[Any] = [responses[slot] for slot in slots] if moved else responses[: len(slots)]
         joined = b"".join(octets)
         held = _ffi.from_buffer(joined)  # keeps the octets in place while the kernel reads them
-        vectors = (
-            self._numbered[: 4 * len(octets)] if not moved else [*chain.from_iterable(map(self._numbered_slot, slots))]
-        )
+        if moved:
+            self._readdress(slots)
+            vectors = [number for slot in slots for number in self._numbered[4 * slot : 4 * slot + 4]]
+        else:
+            vectors = self._numbered[: 4 * len(octets)]
         sizes = vectors[3::4] = [*map(len, octets)]
         vectors[2::4] = accumulate(sizes[:-1], initial=int(_ffi.cast("uintptr_t", held)))
         _VECTORS[len(octets)].pack_into(self._sent_iov_octets, 0, *vectors)
-        if moved:
-            self._readdress(slots)
         if self._with_control:
             for number, slot in enumerate(slots):
                 self._sent[number].msg_hdr.msg_controllen = self._received[slot].msg_hdr.msg_controllen
@@ -158,9 +158,6 @@ class KernelBatch:
         if moved:
             self._readdress(range(BATCH))
         return len(responses) if done == len(slots) else slots[done]
-
-    def _numbered_slot(self, slot: int) -> list[int]:
-        return self._numbered[4 * slot : 4 * slot + 4]
 
     def _readdress(self, slots: Sequence[int]) -> None:
         """Let the n-th message sent go to the sender of the datagram in the n-th of `slots`."""

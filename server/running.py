@@ -45,6 +45,7 @@ _RELOADED = {
 }
 
 _REST = 19
+"""Times as long as writing the trust files took, in which they are not written again."""
 
 
 class Running:
@@ -206,7 +207,7 @@ class Running:
     async def keep_trust_written(self, changes: AsyncIterator[None]) -> None:
         """Write STATE/trust/ again after each change.
 
-        Among thousands of zones that takes longer than it takes a zone to change: it has a twentieth of the time.
+        Among thousands of zones that takes longer than it takes a zone to change: a twentieth of the time goes into it.
         """
         async for _ in changes:
             began = trio.current_time()

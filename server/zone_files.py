@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import stat
 import subprocess
 from collections.abc import Callable, Collection
 from hashlib import sha256
@@ -172,13 +173,14 @@ async def _ordered(order: Order, tell: Callable[[Progress], None]) -> Outcome | 
 def _size_with_included(file: Path, folder: Path, enough: int, depth: int) -> int:
     """The octets of a file and of what it includes from `folder`, as far as that shows at the beginnings of lines."""
     try:
-        size = file.stat().st_size
-        if size < enough and depth > 0:
+        status = file.stat()
+        size = status.st_size
+        if size < enough and depth > 0 and stat.S_ISREG(status.st_mode):
             for name in _INCLUDE.findall(file.read_bytes()):
                 size += _size_with_included(folder / os.fsdecode(name), folder, enough - size, depth - 1)
                 if size >= enough:
                     break
-    except OSError:
+    except (OSError, ValueError):
         return 0  # as reading it will tell
     return size
 

@@ -105,7 +105,7 @@ def _open(images: Images, origin: bytes, digest: bytes) -> Zone:
     try:
         return images.open(origin, digest).zone
     except ImageError as error:
-        what = "an image is missing or damaged, and so this worker ends"
+        what = "an image is missing or damaged, and so this worker ends: `signwright reload` makes it again"
         _log.error(what, zone=names.to_text(origin), reason=str(error))
         raise
 

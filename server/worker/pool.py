@@ -227,7 +227,7 @@ class Pool:
         nodes = served.zone.nodes
         assert isinstance(nodes, MappedNodes)
         try:
-            if await trio.to_thread.run_sync(self._images.provide, origin, nodes.octets):
+            if await trio.to_thread.run_sync(self._images.provide, origin, nodes.image, nodes.octets):
                 _log.warning("an image was gone, and is written again", zone=names.to_text(origin))
         except OSError as error:
             _log.error("an image is gone, and cannot be written", zone=names.to_text(origin), reason=str(error))

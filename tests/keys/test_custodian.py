@@ -463,3 +463,15 @@ async def test_who_asks_does_not_wait_until_every_answer_is_of_what_was_publishe
             await custodian.request(StartRollover())
         await trio.sleep(110)
         assert custodian.ring.zsks[0].ready is not None
+
+
+async def test_all_slots_of_a_ksk_have_its_rdata_as_one_object(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        made = custodian.ring.keyset
+        assert made is not None
+        assert len({id(signature.ksk) for signature in made.signatures}) == 1
+    with world.open_store() as store:
+        ring = store.load_ring(LAB)
+        assert ring is not None
+        assert ring.keyset == made
+        assert len({id(signature.ksk) for signature in ring.keyset.signatures}) == 1

@@ -103,16 +103,32 @@ def test_too_many_forms_or_names_forget_all() -> None:
 
 
 def test_a_denial_is_kept_when_it_is_offered_again() -> None:
-    denials, response = Denials(1 << 20), Response(b"", b"body", 5)
-    keys = [b"%d" % n for n in range(1000)]
-    for key in keys:
+    denials = Denials(1 << 20)
+    keys = {b"%d" % n: Response(b"", b"body %d" % n, 5) for n in range(1000)}
+    for key, response in keys.items():
         denials.offer(key, response)
     assert len(denials) < 100  # of 65,536 places few are shared, and then the other part of the hash tells
     assert denials.stored == 1000
-    for key in keys:
+    for key, response in keys.items():
         denials.offer(key, response)
     assert len(denials) > 900
-    assert all(denials.get(key) in (response, None) for key in keys)
+    assert all(denials.get(key) in (response, None) for key, response in keys.items())
+
+
+@pytest.mark.parametrize("under", ["lab.example", "deeper.lab.example"])
+@pytest.mark.parametrize("edns", [True, False])
+def test_names_that_are_not_there_are_kept_when_they_are_asked_for_again(under: str, edns: bool) -> None:
+    memo, zoneset = Memo(), served("@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\n", "lab.example")
+    responder, wires = Responder(lambda: zoneset, memo), [query(f"n{n}.{under}", "A", edns=edns) for n in range(100)]
+    datagrams(responder, wires)
+    assert len(memo.denials) < 10
+    assert memo.denials.stored == 100
+    datagrams(responder, wires)
+    assert len(memo.denials) == 100
+    made = memo.denials.stored
+    assert made > 190
+    datagrams(responder, wires)
+    assert memo.denials.stored == made
 
 
 def test_answers_are_those_of_the_zones_as_they_are_and_signatures_of_all() -> None:

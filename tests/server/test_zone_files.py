@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,10 @@ async def test_what_a_file_includes_makes_it_large(folder: Path, config: ZoneCon
         await files(folder, large=1000).load(config)
     config.file.with_name("gone.zone").write_text("; here\n")
     assert isinstance((await files(folder, large=1000).load(config)).zone.nodes, MappedNodes)
+    config.file.with_name("gone.zone").write_text("$INCLUDE no\0name\n")
+    with pytest.raises(ZoneFileError, match="null byte"):
+        await files(folder, large=1000).load(config)
+    config.file.with_name("gone.zone").write_text("")
     rest.write_text("n 60 A 192.0.2.1\n")
     assert not isinstance((await files(folder, large=1000).load(config)).zone.nodes, MappedNodes)
 
@@ -319,3 +324,37 @@ def test_signals_are_for_the_server(folder: Path, config: ZoneConfig) -> None:
             file.write(TEXT)
         assert program.wait(30) == 0
     assert len(images_in(folder)) == 1
+
+
+async def test_an_image_that_is_gone_or_not_whole_is_written_again(folder: Path, config: ZoneConfig) -> None:
+    zone = (await files(folder).load(config)).zone
+    nodes = zone.nodes
+    assert isinstance(nodes, MappedNodes)
+    images = Images(folder)
+    (name,) = images_in(folder)
+    whole = (folder / name).read_bytes()
+    assert not images.provide(zone.origin, nodes.image, nodes.octets)
+    (folder / name).unlink()  # what is mapped stays as it is
+    assert images.provide(zone.origin, nodes.image, nodes.octets)
+    assert (folder / name).read_bytes() == whole
+    (folder / name).unlink()
+    (folder / name).write_bytes(whole[:100])
+    assert images.provide(zone.origin, nodes.image, nodes.octets)
+    assert (folder / name).read_bytes() == whole
+    assert images_in(folder) == [name]
+
+
+async def test_an_image_is_not_removed_while_it_is_written(folder: Path, config: ZoneConfig) -> None:
+    zone = (await files(folder).load(config)).zone
+    nodes = zone.nodes
+    assert isinstance(nodes, MappedNodes)
+    images, octets = Images(folder), nodes.octets
+    images.keep_only([])
+    with ThreadPoolExecutor() as threads:
+        for _ in range(30):
+            written = [threads.submit(images.provide, zone.origin, nodes.image, octets) for _ in range(4)]
+            removed = [threads.submit(images.keep_only, []) for _ in range(4)]
+            assert any(each.result() for each in written)
+            assert all(each.result() is None for each in removed)
+            images.keep_only([])
+    assert images_in(folder) == []
