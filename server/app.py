@@ -6,6 +6,7 @@ state, sockets, zones, KMS, answering, signing, ready; a zone without a valid ke
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import secrets
@@ -154,7 +155,7 @@ async def _serve(
         nursery.start_soon(running.keep_trust_written, changes)
         await nursery.start(_follow_signals, running)
         await hosting.answering.reached()
-        _spare_collector()
+        _settle()
         on_ready(running)
         return await running.ended()
 
@@ -291,12 +292,16 @@ def _single_errors() -> Iterator[None]:
         raise alone from None
 
 
-def _spare_collector() -> None:
-    """What is there after the start is there to stay: without this, the collector of cycles looks at all of it now and
-    then, and nothing is answered for 60 ms.
+def _settle() -> None:
+    """What is there after the start is there to stay; what the start needed beside that is given back.
+
+    Without the one, the collector of cycles looks at all of it now and then, and nothing is answered for 60 ms. Without
+    the other, the C library keeps what was freed: 5 of 41 kB a zone, with 9,000 zones.
     """
     gc.collect()
     gc.freeze()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of glibc
+        trim(0)
 
 
 def _new_token() -> str:
