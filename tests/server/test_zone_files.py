@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -354,6 +354,8 @@ async def test_an_image_is_not_removed_while_it_is_written(folder: Path, config:
         for _ in range(30):
             written = [threads.submit(images.provide, zone.origin, nodes.image, octets) for _ in range(4)]
             removed = [threads.submit(images.keep_only, []) for _ in range(4)]
+            wait(written)
+            wait(removed)
             assert any(each.result() for each in written)
             assert all(each.result() is None for each in removed)
             images.keep_only([])
