@@ -37,12 +37,7 @@ async def broken(_: Request) -> Response:
     raise RuntimeError("a bug")
 
 
-async def slow(_: Request) -> Response:
-    await trio.sleep_forever()
-    return PlainTextResponse("never")
-
-
-APP = Starlette(routes=[Route("/hello", hello), Route("/drop", drop), Route("/broken", broken), Route("/slow", slow)])
+APP = Starlette(routes=[Route("/hello", hello), Route("/drop", drop), Route("/broken", broken)])
 
 
 @pytest.fixture(params=["tcp", "tcp6", "unix"])
@@ -109,16 +104,26 @@ async def test_it_serves_until_cancelled_and_says_nothing(
 
 async def test_cancelled_in_the_middle_of_requests(sock: socket.socket) -> None:
     address, family = sock.getsockname(), sock.family
+    tell, begun = trio.open_memory_channel[None](3)
+
+    async def endless(_: Request) -> Response:
+        tell.send_nowait(None)
+        await trio.sleep_forever()
+        return PlainTextResponse("never")
+
+    app = Starlette(routes=[Route("/endless", endless)])
     async with trio.open_nursery() as clients, trio.open_nursery() as nursery:
-        await nursery.start(serve_http, APP, sock)
+        await nursery.start(serve_http, app, sock)
         got: list[bytes] = []
 
         async def wait() -> None:
-            got.extend(await ask(address, family, b"slow"))
+            got.extend(await ask(address, family, b"endless"))
 
         for _ in range(3):
             clients.start_soon(wait)
-        await trio.sleep(0.1)
+        with trio.fail_after(5):
+            for _ in range(3):
+                await begun.receive()
         nursery.cancel_scope.cancel()
     assert got == [b"", b"", b""]
 
