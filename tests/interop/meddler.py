@@ -11,14 +11,17 @@ import dns.message
 import dns.name
 import dns.rdatatype
 
+from server.addresses import Address
+from server.listen import bind
+
 _SPARED = (dns.rdatatype.OPT, dns.rdatatype.DNSKEY, dns.rdatatype.DS)
 
 
 class Meddler:
     """Passes messages on; with `flips`, responses are changed on their way back."""
 
-    def __init__(self, server: tuple[str, int], udp: socket.socket, tcp: socket.socket) -> None:
-        self.port: int = udp.getsockname()[1]
+    def __init__(self, server: tuple[str, int], port: int, udp: socket.socket, tcp: socket.socket) -> None:
+        self.port = port
         self.flips = False
         self.flipped = 0
         self._server = server
@@ -94,14 +97,11 @@ def _after_name(wire: bytes, position: int) -> int:
 @contextmanager
 def meddling(server: tuple[str, int]) -> Iterator[Meddler]:
     """A meddler on a free port."""
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-    ):
-        udp.bind(("127.0.0.1", 0))
-        tcp.bind(udp.getsockname())
-        tcp.listen()
-        meddler = Meddler(server, udp, tcp)
+    address, udp, tcp = bind(Address("127.0.0.1", 0))
+    with udp, tcp:
+        udp.setblocking(True)
+        tcp.setblocking(True)
+        meddler = Meddler(server, address.port, udp, tcp)
         for relay in (meddler.relay_udp, meddler.relay_tcp):
             threading.Thread(target=relay, daemon=True).start()
         yield meddler

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,9 +13,14 @@ from typing import NamedTuple
 import dns.flags
 import dns.message
 import dns.query
+import pytest
 
 import zones
+from server.addresses import Address
+from server.listen import bind
 from tests.processes import Serving
+
+_TRIES = 5
 
 SAMPLES = Path(zones.__file__).parent / "samples"
 
@@ -116,27 +120,35 @@ def is_authentic(response: dns.message.Message) -> bool:
 def unbound(folder: Path, resolver_conf: str, *options: str) -> Iterator[Resolver]:
     """An unbound on a free port. `resolver_conf` is a whole configuration, as the server writes it."""
     folder.mkdir(parents=True, exist_ok=True)
-    port, log, conf = _free_port(), folder / "unbound.log", folder / "unbound.conf"
-    text = re.sub(r"interface: \S+", f"interface: 127.0.0.1@{port}", resolver_conf)
-    conf.write_text("\n".join([text, "server:", *(f"    {option}" for option in options), ""]))
-    with log.open("w") as output, subprocess.Popen(["unbound", "-d", "-c", conf], stderr=output) as process:
-        try:
-            _wait_for(log, "start of service", process)
-            yield Resolver(port, log)
-        finally:
-            process.kill()
+    port, log, conf = 0, folder / "unbound.log", folder / "unbound.conf"
+    for _ in range(_TRIES):
+        port = _free_port()
+        text = re.sub(r"interface: \S+", f"interface: 127.0.0.1@{port}", resolver_conf)
+        conf.write_text("\n".join([text, "server:", *(f"    {option}" for option in options), ""]))
+        with log.open("w") as output, subprocess.Popen(["unbound", "-d", "-c", conf], stderr=output) as process:
+            try:
+                if _starts(process, log):
+                    yield Resolver(port, log)
+                    return
+            finally:
+                process.kill()
+    pytest.fail(f"unbound found {_TRIES} ports in use that had been free, the last of them {port}")
 
 
-def _wait_for(log: Path, text: str, process: subprocess.Popen[bytes], seconds: float = 20) -> None:
+def _starts(process: subprocess.Popen[bytes], log: Path, seconds: float = 20) -> bool:
+    """Whether it serves; it does not where somebody took the port that was free when it was looked for."""
     deadline = time.monotonic() + seconds
-    while text not in log.read_text():
+    while "start of service" not in log.read_text():
+        if process.poll() is not None and "Address already in use" in log.read_text():
+            return False
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)
+    return True
 
 
 def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    pair = bind(Address("127.0.0.1", 0))
+    pair.udp.close()
+    pair.tcp.close()
+    return pair.address.port

@@ -124,11 +124,11 @@ def test_names_that_are_not_there_are_kept_when_they_are_asked_for_again(under: 
     assert len(memo.denials) < 10
     assert memo.denials.stored == 100
     datagrams(responder, wires)
-    assert len(memo.denials) == 100
+    assert len(memo.denials) > 80  # two whose hashes put them in one place displace each other
     made = memo.denials.stored
-    assert made > 190
+    assert 180 < made <= 200
     datagrams(responder, wires)
-    assert memo.denials.stored == made
+    assert memo.denials.stored - made == 100 - len(memo.denials)
 
 
 def test_answers_are_those_of_the_zones_as_they_are_and_signatures_of_all() -> None:

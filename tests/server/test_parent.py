@@ -16,6 +16,7 @@ import trio
 from keys.parent import ParentUnavailable
 from server.addresses import Address
 from server.framing import Deframer, frame
+from server.listen import bind
 from server.parent import LocalParent, RemoteParent, parent_for
 from zones.load import parse_zone
 from zones.zoneset import ZoneSet
@@ -88,13 +89,11 @@ class Server:
 async def parent(udp: Answer, tcp: Answer = silent) -> AsyncIterator[tuple[RemoteParent, Server]]:
     server = Server(udp, tcp)
     async with trio.open_nursery() as nursery:
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        port = listeners[0].socket.getsockname()[1]
-        with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as sock:
-            await sock.bind(("127.0.0.1", port))
+        address, udp_socket, tcp_socket = bind(Address("127.0.0.1", 0))
+        with trio.socket.from_stdlib_socket(udp_socket) as sock:
             nursery.start_soon(server.serve_udp, sock)
-            nursery.start_soon(trio.serve_listeners, server.serve_tcp, listeners)
-            address = Address("127.0.0.1", port)
+            listener = trio.SocketListener(trio.socket.from_stdlib_socket(tcp_socket))
+            nursery.start_soon(trio.serve_listeners, server.serve_tcp, [listener])
             yield RemoteParent(address, lambda: NOW, udp_seconds=0.3, tcp_seconds=0.3), server
             nursery.cancel_scope.cancel()
 
