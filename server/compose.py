@@ -89,6 +89,7 @@ class _Composer:
         self.body = Body(query.qname, self.zone.origin)
         self.owner = query.qname
         self.proofs: list[denial.Proof] = []
+        self.proved: set[bytes] = set()
         self.redirects: set[bytes] = set()
         self.counts = [0, 0, 0]
         self.section = 0
@@ -178,6 +179,9 @@ class _Composer:
             self.finish_positive()
             return False
         self.add(self.owner, RRset(TYPE_CNAME, rrset.ttl, (target,)), sign_it=False)
+        if self.qtype == TYPE_CNAME:  # that is the answer, as a CNAME of the zone's would be
+            self.finish_positive()
+            return False
         self.owner = target
         return True
 
@@ -304,8 +308,7 @@ class _Composer:
         self.alone = False
         self.section = 1
         self.counts[1] += self.body.add(self.zone.origin, self.negative_soa())
-        seen = {proof.owner for proof in proofs}
-        self.prove([*proofs, *(proof for proof in self.proofs if proof.owner not in seen)])
+        self.prove([*proofs, *self.proofs])
         self.proofs = []
 
     def negative_soa(self) -> tuple[bytes, ...]:
@@ -317,8 +320,8 @@ class _Composer:
         return records
 
     def prove(self, proofs: list[denial.Proof]) -> None:
-        seen = set()
+        """Each NSEC record once: one may prove more than one thing (RFC 4035 §3.1.3.2)."""
         for proof in proofs:
-            if proof.owner not in seen:
-                seen.add(proof.owner)
+            if proof.owner not in self.proved:
+                self.proved.add(proof.owner)
                 self.add(proof.owner, proof.rrset)

@@ -103,7 +103,7 @@ class Oracle:
             if name == qname:
                 break
             if RdataType.DNAME in types:
-                return self._redirected(qname, name, answer)
+                return self._redirected(qname, qtype, name, answer)
             below = Name(qname.labels[-size - 1 :])
             if not self.exists(below):
                 wildcard = Name((b"*", *name.labels))
@@ -129,7 +129,7 @@ class Oracle:
             return target
         return Truth(Kind.NODATA, qname, answer, present=types)
 
-    def _redirected(self, qname: Name, owner: Name, answer: list[dns.rrset.RRset]) -> Truth | Name:
+    def _redirected(self, qname: Name, qtype: int, owner: Name, answer: list[dns.rrset.RRset]) -> Truth | Name:
         redirect = self.rrset(owner, RdataType.DNAME)
         assert redirect is not None
         if redirect not in answer:
@@ -139,7 +139,7 @@ class Oracle:
             return Truth(Kind.YXDOMAIN, qname, answer)
         alias = dns.rrset.from_text(qname, redirect.ttl, "IN", "CNAME", Name(target).to_text())
         answer.append(alias)
-        return Name(target)
+        return Truth(Kind.POSITIVE, qname, answer) if qtype == RdataType.CNAME else Name(target)
 
     def glue(self, cut: Name) -> dict[tuple[Name, int], dns.rrset.RRset]:
         """Addresses of the name servers of `cut` that lie at or below it (RFC 9471 §3.1)."""
