@@ -135,7 +135,7 @@ def _answer_or_raise(
     if failure is not None:
         # Whether this zone can be served is asked again each second.
         return _bare(query, Rcode.SERVFAIL, udp_size, failure, until=now + 1), False, False
-    composition = compose(query, served, now, memo)
+    composition = compose(query, served, zoneset, now, memo)
     return _fitted(query, composition, limit, udp_size), composition.exists, composition.alone
 
 

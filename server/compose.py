@@ -23,7 +23,7 @@ from zones.zone import (
     RRset,
     Zone,
 )
-from zones.zoneset import ServedZone
+from zones.zoneset import ServedZone, ZoneSet
 
 FOREVER = 1 << 62
 CHAIN_LIMIT = 16
@@ -51,9 +51,9 @@ class Composition(NamedTuple):
     """Octets of the message, and additional records, without the sibling glue that may be left out."""
 
 
-def compose(query: Query, served: ServedZone, now: int, memo: Memo | None) -> Composition:
-    """Answer `query` from one zone at `now`. A signed zone must have keys with a keyset that serves."""
-    composer = _Composer(query, served, now, memo)
+def compose(query: Query, served: ServedZone, zoneset: ZoneSet, now: int, memo: Memo | None) -> Composition:
+    """Answer `query` from one zone of `zoneset` at `now`. A signed zone must have keys with a keyset that serves."""
+    composer = _Composer(query, served, zoneset, now, memo)
     composer.resolve()
     return composer.composition()
 
@@ -77,7 +77,8 @@ def signed_negative_soa(zone: Zone, keys: ZoneKeys, now: int, memo: Memo | None)
 class _Composer:
     """Gathers one response. Records are added section by section, in message order."""
 
-    def __init__(self, query: Query, served: ServedZone, now: int, memo: Memo | None) -> None:
+    def __init__(self, query: Query, served: ServedZone, zoneset: ZoneSet, now: int, memo: Memo | None) -> None:
+        self.served, self.zoneset = served, zoneset
         self.zone: Zone = served.zone
         self.keys: ZoneKeys | None = served.keys if served.zone.signed else None
         self.now = now
@@ -123,9 +124,20 @@ class _Composer:
             seen.add(self.owner)
             if not self.step():
                 return
-            if not names.is_subdomain(self.owner, self.zone.origin):
+            if self.is_answered_elsewhere():
                 break
         self.finish_positive()
+
+    def is_answered_elsewhere(self) -> bool:
+        """Whether the name that an alias led to lies outside the zone, or in a child served here without a delegation:
+        what this zone has at such a name, or lacks, is not what a query for it gets (RFC 1034 §4.3.2, step 2).
+        """
+        if self.zoneset.find(self.owner, self.qtype) is self.served:
+            return False
+        if not names.is_subdomain(self.owner, self.zone.origin):
+            return True
+        self.alone = False  # a delegation may come or go
+        return not isinstance(find(self.zone, self.owner, self.qtype), Referral)
 
     def step(self) -> bool:
         """Look up one owner. True when an alias leads on."""

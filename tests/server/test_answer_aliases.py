@@ -7,8 +7,11 @@ import dns.name
 import pytest
 from dns.rdatatype import RdataType
 
-from tests.lab import NOW, anchor, ask, served, wire_name
+from server.answer import Via, respond
+from server.memo import Memo
+from tests.lab import NOW, anchor, ask, query, served, wire_name
 from tests.validator import Verdict, judge
+from zones.load import parse_zone
 from zones.zone import Denial
 
 _ZONE = """
@@ -44,3 +47,17 @@ def test_in_an_unsigned_zone_nothing_stands_beside_a_cname(qtype: str) -> None:
     unsigned = served(_ZONE, "lab.example", sign=False)
     response = dns.message.from_wire(ask(unsigned, "x.e.lab.example", qtype))
     assert [rrset.rdtype for rrset in response.answer] == [RdataType.CNAME]
+
+
+def test_an_alias_into_a_child_without_a_delegation_is_not_remembered_past_the_delegation() -> None:
+    text = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns.elsewhere.test.\n"
+    parent = text + "alias 60 CNAME www.child\n"
+    delegating = parse_zone(parent + "child 60 NS ns.elsewhere.test.\n", "lab.example", signed=False)
+    zoneset = served(parent, "lab.example", sign=False)
+    zoneset = zoneset.with_zone(parse_zone(text + "www 60 A 192.0.2.1\n", "child.lab.example", signed=False))
+    memo, wire, cut = Memo(), query("alias.lab.example", "A"), wire_name("child.lab.example")
+    before = respond(wire, zoneset, NOW, Via.UDP, memo)
+    zoneset = zoneset.with_nodes(wire_name("lab.example"), {cut: delegating.nodes[cut]})
+    after = respond(wire, zoneset, NOW, Via.UDP, memo)
+    assert after == respond(wire, zoneset, NOW, Via.UDP)
+    assert after != before
