@@ -6,6 +6,7 @@ Every time is seconds since the epoch.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -130,8 +131,17 @@ class Operations(Protocol):
     def state(self) -> StateDir:
         """The state directory that it holds."""
 
+    def now(self) -> int:
+        """Its time, in seconds since the epoch."""
+
     def status(self) -> ServerStatus:
         """How it is."""
+
+    def origins(self) -> Sequence[str]:
+        """The origins of its zones, in canonical order."""
+
+    def zone(self, origin: str) -> ZoneReport | None:
+        """How one zone is, without a look at the others; None where it has none of that origin."""
 
     async def reload(self) -> ReloadReport:
         """Read the configuration and every zone file again; each that is a zone is served from then on.

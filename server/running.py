@@ -7,8 +7,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
+import dns.exception
 import dns.rdatatype
 import trio
 
@@ -44,6 +46,10 @@ _RELOADED = {
     Change.REMOVED: ReloadOutcome.REMOVED,
 }
 
+_LOOKED_AT = 1000
+"""Names of a zone among which an example is looked for: of a million, there may be none that has an address."""
+_BETWEEN_QUERIES = 100
+"""Zones whose trust anchors are gathered before queries are answered again: about a millisecond."""
 _REST = 19
 """Times as long as writing the trust files took, in which they are not written again."""
 
@@ -99,21 +105,40 @@ class Running:
 
     # What it is asked
 
+    def now(self) -> int:
+        """As `Operations.now`."""
+        return int(time.time())
+
+    def origins(self) -> list[str]:
+        """As `Operations.origins`."""
+        return [hosted.config.origin for hosted in self._sorted()]
+
+    def zone(self, origin: str) -> ZoneReport | None:
+        """As `Operations.zone`."""
+        try:
+            hosted = self._hosting.hosted.get(names.from_text(origin))
+        except dns.exception.DNSException:
+            return None
+        return self._report(hosted) if hosted is not None else None
+
     def status(self) -> ServerStatus:
         """As `Operations.status`."""
         return ServerStatus(
             version=version("signwright"),
             pid=os.getpid(),
-            now=int(time.time()),
+            now=self.now(),
             started=self._started,
             state=str(self.state.path),
             listeners=tuple(str(address) for address in self.listeners),
             kms=self._kms,
             route53=self._api,
             metrics=f"http://{self._watching}/metrics" if self._watching is not None else None,
-            zones=tuple(self._report(hosted) for _, hosted in sorted(self._hosting.hosted.items())),
+            zones=tuple(self._report(hosted) for hosted in self._sorted()),
             workers=self._workers(),
         )
+
+    def _sorted(self) -> list[Hosted]:
+        return [hosted for _, hosted in sorted(self._hosting.hosted.items())]
 
     def _report(self, hosted: Hosted) -> ZoneReport:
         served = self._hosting.zoneset.get(hosted.origin)
@@ -190,14 +215,13 @@ class Running:
 
     # What others need to trust its zones
 
-    def trusts(self) -> list[ZoneTrust]:
-        """The trust anchors of all zones, as they are now."""
-        hosting = self._hosting
-        return [_trust(hosted, hosting.zoneset.get(origin)) for origin, hosted in sorted(hosting.hosted.items())]
-
     async def write_trust(self) -> None:
         """Write STATE/trust/ where it differs."""
-        trusts = self.trusts()
+        trusts = []
+        for number, hosted in enumerate(self._sorted()):
+            if number % _BETWEEN_QUERIES == 0:
+                await trio.lowlevel.checkpoint()
+            trusts.append(_trust(hosted, self._hosting.zoneset.get(hosted.origin)))
         if trusts == self._trusts:
             return
         folder = self.state.trust
@@ -226,7 +250,8 @@ def _example(zone: Zone) -> str:
     www = zone.nodes.get(b"\x03www" + zone.origin)
     if www is not None and TYPE_A in www.rrsets:
         return _question(b"\x03www" + zone.origin, TYPE_A)
-    with_address = (o for o, node in zone.nodes.items() if TYPE_A in node.rrsets and not o.startswith(b"\x01*"))
+    looked_at = islice(zone.nodes.items(), _LOOKED_AT)
+    with_address = (o for o, node in looked_at if TYPE_A in node.rrsets and not o.startswith(b"\x01*"))
     owner = next(with_address, None)
     return _question(zone.origin, TYPE_SOA) if owner is None else _question(owner, TYPE_A)
 

@@ -26,6 +26,8 @@ from server.operations import Level, Operations, ServerStatus, ZoneReport, serve
 from server.settings import ConfigError
 
 _CHUNK = 1 << 16
+_NAMED = 10
+"""Zones that an error names as served: there may be thousands."""
 _DAY = 86400
 _FARTHEST = 5 * 366 * _DAY
 """Seconds that may be looked ahead."""
@@ -121,7 +123,7 @@ class _Control:
         zone = self._with_keys(request)
         if zone.keys is not None and zone.keys.condition is Condition.FROZEN:
             raise RefusedError(409, "Frozen", f"nothing will be done: the keys are frozen: {zone.keys.problem}")
-        now = self._operations.status().now
+        now = self._operations.now()
         return _json(await self._operations.plan(zone.origin, now + _seconds(request, "ahead", 90 * _DAY)))
 
     async def events(self, request: Request) -> Response:
@@ -130,7 +132,7 @@ class _Control:
 
     async def timeline(self, request: Request) -> Response:
         zone = self._with_keys(request)
-        now = self._operations.status().now
+        now = self._operations.now()
         since, until = now - _seconds(request, "back", 30 * _DAY), now + _seconds(request, "ahead", 60 * _DAY)
         return _json(await self._operations.timeline(zone.origin, since, until))
 
@@ -177,11 +179,13 @@ class _Control:
 
     def _zone(self, name: str) -> ZoneReport:
         origin = name.lower().rstrip(".") + "."
-        zones = {zone.origin: zone for zone in self._operations.status().zones}
-        if origin not in zones:
-            served = ", ".join(zones) or "none"
-            raise RefusedError(404, "NoSuchZone", f"{origin} is not served here; served: {served}")
-        return zones[origin]
+        zone = self._operations.zone(origin)
+        if zone is None:
+            served = self._operations.origins()
+            more = f" and {len(served) - _NAMED} more" if len(served) > _NAMED else ""
+            named = ", ".join(served[:_NAMED]) or "none"
+            raise RefusedError(404, "NoSuchZone", f"{origin} is not served here; served: {named}{more}")
+        return zone
 
 
 def _seconds(request: Request, name: str, default: int, most: int = _FARTHEST) -> int:

@@ -46,11 +46,12 @@ def test_the_life_of_a_server(folder: Path) -> None:
         assert ds.returncode == 0
         assert ds.stdout == (folder / "state/trust/lab.example.ds").read_text()
         assert ds.stdout.strip() in [line.strip() for line in server.banner]
-        other = run("ds", "other.example", cwd=folder)
-        assert (other.returncode, other.stderr) == (
-            1,
-            "signwright: other.example. is not served here; served: lab.example.\n",
-        )
+        for elsewhere in ("other.example", "no..name"):
+            other = run("ds", elsewhere, cwd=folder)
+            assert (other.returncode, other.stderr) == (
+                1,
+                f"signwright: {elsewhere}. is not served here; served: lab.example.\n",
+            )
 
         # A second one is told who holds the state, and who the address.
         second = run("serve", "--config", "quick.toml", "lab.example.zone", cwd=folder)

@@ -126,6 +126,15 @@ class Server:
         self.asked.append((origin, since, until))
         return TIMELINE
 
+    def now(self) -> int:
+        return NOW
+
+    def origins(self) -> list[str]:
+        return [zone.origin for zone in self.zones]
+
+    def zone(self, origin: str) -> ZoneReport | None:
+        return {zone.origin: zone for zone in self.zones}.get(origin)
+
     def status(self) -> ServerStatus:
         return ServerStatus(
             version="1",
@@ -191,6 +200,9 @@ async def test_status_reload_and_ds(state: StateDir) -> None:
         ]:
             with pytest.raises(ControlError, match=message):
                 await trio.to_thread.run_sync(client.ds, name)
+        server.zones = tuple(zone(f"z{number}.") for number in range(12))
+        with pytest.raises(ControlError, match=r"is not served here; served: z0\., .*, z9\. and 2 more"):
+            await trio.to_thread.run_sync(client.ds, "other.example")
 
 
 COMMANDS: list[Command] = [
