@@ -86,7 +86,7 @@ class Services:
     store: Store
     run_blocking: RunBlocking
     limit: trio.Semaphore | trio.CapacityLimiter
-    """Bounds the Sign calls in flight, over all zones."""
+    """Bounds the DNSKEY RRsets that are signed at a time, each by one Sign call after the other, over all zones."""
     now: Callable[[], float]
     """The wall clock, in seconds since the epoch."""
     new_token: Callable[[], str]
@@ -185,6 +185,12 @@ class Performer:
         return Done((KskLearned(self._now(), name, key.point),))
 
     async def _sign_keyset(self, ring: Ring, policy: Policy) -> Done:
+        # A turn lasts for all slots. Where thousands of zones want one, those that begin are soon done, and what waits
+        # is nothing yet: with a turn for each slot, all had begun before the first was done.
+        async with self._services.limit:
+            return await self._sign_slots(ring, policy)
+
+    async def _sign_slots(self, ring: Ring, policy: Policy) -> Done:
         asked = self._now()
         request = keyset_request(ring, policy, asked)
         failed: dict[str, KmsFailed] = {}
@@ -196,8 +202,7 @@ class Performer:
             if name in failed or (slot.arn, slot.message) in self._signed:
                 continue
             try:
-                async with self._services.limit:
-                    self._signed[slot.arn, slot.message] = await self._sign_slot(slot, ring.hosted_zone_id)
+                self._signed[slot.arn, slot.message] = await self._sign_slot(slot, ring.hosted_zone_id)
             except KmsError as error:
                 failed[name] = self._failed(name, "Sign", error, policy)
         wanted = {(slot.arn, slot.message) for slot in request.slots}

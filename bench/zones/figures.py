@@ -53,6 +53,7 @@ def of_many(measured: Many) -> list[Figure]:
             f"CPU {measured.kms_client_cpu * 1e3:.2f} ms each",
         ),
         Figure("  the server's CPU time for a signature", f"{refresh.cpu / signatures * 1e3:.2f} ms"),
+        Figure("  longest wait for an answer meanwhile", f"{measured.refresh_silence * 1000:.0f} ms"),
         Figure("reload with one changed file", _told(measured.reload)),
         Figure("status · status --json", f"{measured.status:.1f} s · {measured.status_json:.1f} s"),
         Figure("metrics", f"{measured.metrics:.2f} s, {measured.metrics_size / 1e6:.1f} MB"),

@@ -67,6 +67,8 @@ class Many:
     """With one changed file among them."""
     refresh: Took
     """From the reload of a policy that makes every RRSIG of the KMS another, until all zones have theirs."""
+    refresh_silence: float
+    """The longest time without an answer meanwhile, in seconds."""
     kms: float
     """Sign calls a second, of a client that does nothing else."""
     kms_spread: tuple[float, float]
@@ -150,7 +152,8 @@ def _running(
         reload = _timed(server, kms, lambda: _reload(fleet))
     arn = json.loads(text)["zones"][0]["keys"]["ksks"][0]["arn"]
     rates = [_bare(fleet.endpoint, arn)]
-    refresh = _timed(server, kms, lambda: _refresh(fleet, server, zones, step))
+    with listening(server.port, every=0.02) as refresh_silences:
+        refresh = _timed(server, kms, lambda: _refresh(fleet, server, zones, step))
     memory_refreshed = server.resident()
     rates.append(_bare(fleet.endpoint, arn))
     calls_a_second = sorted(BARE_CALLS / seconds for seconds, _ in rates)
@@ -170,6 +173,7 @@ def _running(
         silence=max(silences),
         reload=reload,
         refresh=refresh,
+        refresh_silence=max(refresh_silences),
         kms=sum(calls_a_second) / 2,
         kms_spread=(calls_a_second[0], calls_a_second[1]),
         kms_client_cpu=sum(used for _, used in rates) / (2 * BARE_CALLS),
@@ -177,13 +181,13 @@ def _running(
 
 
 @contextmanager
-def listening(port: int) -> Iterator[list[float]]:
-    """Ask for one name again and again; the seconds until each answer."""
+def listening(port: int, every: float = 0.005) -> Iterator[list[float]]:
+    """Ask for one name again and again, after pauses of so many seconds; the seconds until each answer."""
     over, taken = threading.Event(), list[float]()
 
     def go() -> None:
         with asking(port) as ask:
-            while not over.wait(0.005):
+            while not over.wait(every):
                 began = time.monotonic()
                 ask(f"www.{origin(1)}", "A")
                 taken.append(time.monotonic() - began)

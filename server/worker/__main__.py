@@ -6,7 +6,6 @@ It answers once it has all zones, and until the stream from the control process 
 from __future__ import annotations
 
 import argparse
-import gc
 import signal
 import socket
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import structlog
 import trio
 
+from server.collecting import Aside, setting_aside
 from server.hot import Responder
 from server.images import Images
 from server.logs import FORMATS, configure_logs
@@ -67,14 +67,20 @@ async def _work(stream: socket.socket, sockets: Sequence[socket.socket], images:
         hello = decode_to_worker(first)
         if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
             raise RuntimeError(f"the control process speaks another protocol than {PROTOCOL}")
-        async with trio.open_nursery() as nursery:
-            await _follow(hello, channel, sockets, images, nursery)
-            nursery.cancel_scope.cancel()
+        with setting_aside() as aside:
+            async with trio.open_nursery() as nursery:
+                await _follow(hello, channel, sockets, images, aside, nursery)
+                nursery.cancel_scope.cancel()
     _log.info("worker ends: the control process has ended")
 
 
 async def _follow(
-    hello: Hello, channel: Channel, sockets: Sequence[socket.socket], images: Images, nursery: trio.Nursery
+    hello: Hello,
+    channel: Channel,
+    sockets: Sequence[socket.socket],
+    images: Images,
+    aside: Aside,
+    nursery: trio.Nursery,
 ) -> None:
     """Answer from what the control process sends, until there is no control process."""
     opened: dict[bytes, Zone] = {}
@@ -90,8 +96,7 @@ async def _follow(
             opened[message.image] = await trio.to_thread.run_sync(_open, images, message.origin, message.image)
         version = follower.follow(message)
         if isinstance(message, Nodes) and len(message.nodes) >= NODES_A_MESSAGE:
-            # What a large zone is made of has no cycles: the collector need not look at all of it again and again.
-            gc.freeze()
+            aside.accept()
         if version is not None:
             if not answers:
                 _answer(sockets, responder, limits, nursery)

@@ -32,6 +32,7 @@ MANY = Many(
     silence=0.07,
     reload=Took(2.0, 1.0, 0.0),
     refresh=Took(60.0, 30.0, 15.0),
+    refresh_silence=0.02,
     kms=500.0,
     kms_spread=(490.0, 510.0),
     kms_client_cpu=0.0007,

@@ -243,7 +243,21 @@ async def test_slots_are_signed_one_after_the_other(world: World, autojump_clock
         assert world.now() == EPOCH + 15
 
 
-async def test_the_limit_bounds_the_calls_in_flight(world: World, autojump_clock: MockClock) -> None:
+async def test_one_zone_is_done_before_the_next_begins(world: World, autojump_clock: MockClock) -> None:
+    world.kms.delay(1, method="sign")
+    done: list[float] = []
+    with world.open_store() as store:
+        services = replace(world.services(store, Fuse()), limit=trio.Semaphore(1))
+        async with trio.open_nursery() as nursery:
+            for origin in (LAB, b"\x05other" + LAB):
+                custodian = Custodian(origin, Policy(), None, services, lambda *_: done.append(world.now()))
+                nursery.start_soon(custodian.run)
+            await trio.sleep(60)
+            nursery.cancel_scope.cancel()
+    assert done == [EPOCH + 15, EPOCH + 30]
+
+
+async def test_the_limit_bounds_what_is_signed_at_a_time(world: World, autojump_clock: MockClock) -> None:
     with world.open_store() as store:
         services = replace(world.services(store, Fuse()), limit=trio.Semaphore(1))
         async with trio.open_nursery() as nursery:
