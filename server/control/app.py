@@ -26,6 +26,7 @@ from server.operations import Level, Operations, ServerStatus, ZoneReport, serve
 from server.settings import ConfigError
 
 _CHUNK = 1 << 16
+_JSON = "application/json"
 _NAMED = 10
 """Zones that an error names as served: there may be thousands."""
 _DAY = 86400
@@ -100,11 +101,17 @@ class _Control:
         return Response(await trio.to_thread.run_sync(self._exposition), media_type=metrics.CONTENT_TYPE)
 
     async def status(self, _: Request) -> Response:
-        return _json(await self._status())
+        return Response(await trio.to_thread.run_sync(self._encoded_status), media_type=_JSON)
 
     async def _status(self) -> ServerStatus:
         """In a thread, as it has no effects, and goes through all zones."""
         return await trio.to_thread.run_sync(self._operations.status)
+
+    def _encoded_status(self) -> bytes:
+        """Zone by zone: nothing is answered while one call encodes all, and 3,000 take 20 ms."""
+        status = self._operations.status()
+        zones = tuple(msgspec.Raw(msgspec.json.encode(zone)) for zone in status.zones)
+        return msgspec.json.encode(msgspec.structs.replace(status, zones=zones))
 
     async def reload(self, _: Request) -> Response:
         return _json(await self._operations.reload())
@@ -214,7 +221,7 @@ async def _received(request: Request, spool: IO[bytes]) -> None:
 
 
 def _json(value: Any, status: int = 200, background: BackgroundTask | None = None) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type="application/json", background=background)
+    return Response(msgspec.json.encode(value), status, media_type=_JSON, background=background)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
