@@ -38,7 +38,7 @@ class Publisher:
         Raises `StateUnavailable` where private keys can't be read now.
         """
         self.next_delegation = None
-        if not ring.signing:
+        if ring.served_unsigned:
             self.problem = None
             if not self._unsigned:
                 self._publish(self._origin, None)

@@ -178,6 +178,8 @@ class Ring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether something about the KSKs has changed since."""
     signing: bool = True
     """Whether the zone is signed; if not, its keys wait."""
+    enabled: bool = False
+    """Whether that was asked for while the zone was served unsigned, as it then is until there is a keyset."""
     rollover_requested: int | None = None
     """When a person asked for a ZSK rollover that has not begun yet."""
     parent_checked: int | None = None
@@ -208,6 +210,11 @@ class Ring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """High-water mark: when the last cache drops what was served before the last time that TTL, live window or
     propagation went down (or the clock was found to have jumped).
     """
+
+    @property
+    def served_unsigned(self) -> bool:
+        """Whether no resolver can expect signatures yet, or any more."""
+        return not self.signing or (self.enabled and self.keyset is None)
 
     @property
     def waits(self) -> tuple[object, ...]:

@@ -23,7 +23,7 @@ class Condition(enum.Enum):
     STARTING = "starting"
     """Not signed yet, and nothing has failed."""
     TROUBLED = "troubled"
-    """Served and valid, but something fails that has to be mended before `valid_until`."""
+    """Served and valid, or not signed yet, but something fails that has to be mended before `valid_until`."""
     FAILING = "failing"
     """No valid keyset: answers are SERVFAIL."""
     UNSIGNED = "unsigned"
@@ -245,6 +245,8 @@ def _condition(ring: Ring, now: int, problem: str | None, frozen: bool) -> Condi
         return Condition.FROZEN
     if not ring.signing:
         return Condition.UNSIGNED
+    if ring.served_unsigned:
+        return Condition.TROUBLED if problem else Condition.STARTING
     if ring.keyset is None or ring.keyset.served(now) is None:
         return Condition.FAILING if problem or ring.keyset else Condition.STARTING
     return Condition.TROUBLED if problem else Condition.SIGNING

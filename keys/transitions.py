@@ -93,7 +93,7 @@ def _after(ring: Ring, event: Event) -> Ring:  # noqa: PLR0912 - a table of tran
         case RolloverRequested():
             return replace(ring, rollover_requested=event.at)
         case SigningEnabled():
-            return replace(ring, signing=True, refresh_wanted=True)
+            return replace(ring, signing=True, enabled=True, refresh_wanted=True)
         case SigningDisabled():
             return _signing_disabled(ring)
         case Observed():

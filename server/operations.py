@@ -185,7 +185,6 @@ SHORT_RUNWAY = 86400
 _CONDITIONS = {
     Condition.SIGNING: Level.OK,
     Condition.UNSIGNED: Level.OK,
-    Condition.UNSIGNED: Level.OK,
     Condition.STARTING: Level.WARNING,
     Condition.TROUBLED: Level.WARNING,
     Condition.FAILING: Level.CRITICAL,

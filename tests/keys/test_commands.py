@@ -306,6 +306,30 @@ async def test_signing_is_disabled_and_enabled(world: World, autojump_clock: Moc
         assert statuses(custodian) == {}
 
 
+async def test_a_zone_is_served_unsigned_until_its_first_keyset_also_by_the_next_process(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with world.life() as custodian:
+        await trio.sleep(DAY)
+        await custodian.request(DisableSigning())
+        world.kms.fail("KMSInternalException", method="sign")
+        await custodian.request(EnableSigning())
+        await trio.sleep(DAY)
+        assert world.unsigned
+        assert custodian.status.condition is Condition.TROUBLED
+    world.unsigned = False
+    async with world.life() as custodian:
+        assert world.unsigned  # nobody was told to expect signatures, so none are missing
+        await trio.sleep(DAY)
+        assert world.unsigned
+        assert custodian.status.condition is Condition.TROUBLED
+        world.kms.heal()
+        await trio.sleep(DAY)
+        assert not world.unsigned
+        assert custodian.status.condition is Condition.SIGNING
+        check_dnskey(world.keys, int(world.now()))
+
+
 async def refused_with(custodian: Custodian, command: Command) -> str | None:
     try:
         await custodian.request(command)
