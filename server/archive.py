@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
-from keys.emulator.files import TEMPORARY, private_directory
+from keys.files import TEMPORARY, private_directory
 from keys.seal import StateError
 from keys.store import DATABASE, STATE_KEY, StateTooNew, Store
 from server import replacement

@@ -13,7 +13,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from keys.emulator.files import private_directory, sync_directory, write_private
+from keys.files import private_directory, sync_directory, write_private
 from keys.store import DATABASE, STATE_KEY
 
 CONTENT = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", STATE_KEY, "kms", "aws")

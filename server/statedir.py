@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from keys.emulator.files import private_directory, write_private
+from keys.files import private_directory, write_private
 from keys.seal import StateError
 from keys.store import DATABASE, STATE_KEY, StateTooNew
 from server import replacement

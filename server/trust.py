@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keys.ds import ds_text
-from keys.emulator.files import private_directory, write_private
+from keys.files import private_directory, write_private
 from server.addresses import Address
 
 RESOLVER = Address("127.0.0.1", 5301)

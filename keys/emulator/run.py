@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import trio
 
-from keys.emulator import aws_files, files
+from keys import files
+from keys.emulator import aws_files
 from keys.emulator.app import Edge
 from keys.emulator.credentials import Credentials, RandomBytes
 from keys.emulator.faults import Faults
