@@ -91,6 +91,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
 class ReloadOutcome(enum.Enum):
     """What a reload did with one zone."""
 
+    ADDED = "added"
+    """It is served from now on: there was none of that origin, or its file was no zone so far."""
     REPLACED = "replaced"
     UNCHANGED = "unchanged"
     REFUSED = "refused"
@@ -159,7 +161,7 @@ class Operations(Protocol):
         """Every action to come for the keys of the signed zone `origin`, if each one succeeds at once."""
 
     async def events(self, origin: str, since: int) -> tuple[Entry, ...]:
-        """The event log of the zone `origin`, oldest first."""
+        """The event log of the zone `origin`, oldest first, within a second as it was done."""
 
     async def timeline(self, origin: str, since: int, until: int) -> Timeline:
         """The keys of the signed zone `origin` over time."""

@@ -25,6 +25,7 @@ MOST_TOLD = 100
 """Zones that are told one by one. Of more, only those are that want attention, and no more of these."""
 
 _OUTCOMES = {
+    ReloadOutcome.ADDED: "green",
     ReloadOutcome.REPLACED: "green",
     ReloadOutcome.UNCHANGED: "dim",
     ReloadOutcome.REFUSED: "bold red",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Sequence, Set
+from functools import lru_cache, partial
 from importlib.metadata import version
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 
 import dns.exception
@@ -46,6 +47,8 @@ _RELOADED = {
     Change.REMOVED: ReloadOutcome.REMOVED,
 }
 
+_canonical_key = lru_cache(maxsize=1 << 14)(names.canonical_key)
+"""Asked for all zones whenever the keys of one are others."""
 _LOOKED_AT = 1000
 """Names of a zone among which an example is looked for: of a million, there may be none that has an address."""
 _BETWEEN_QUERIES = 100
@@ -138,7 +141,8 @@ class Running:
         )
 
     def _sorted(self) -> list[Hosted]:
-        return [hosted for _, hosted in sorted(self._hosting.hosted.items())]
+        """In canonical order: a zone stands above those below it."""
+        return sorted(self._hosting.hosted.values(), key=lambda hosted: _canonical_key(hosted.origin))
 
     def _report(self, hosted: Hosted) -> ZoneReport:
         served = self._hosting.zoneset.get(hosted.origin)
@@ -169,7 +173,9 @@ class Running:
 
     async def events(self, origin: str, since: int) -> tuple[Entry, ...]:
         """As `Operations.events`."""
-        return await trio.to_thread.run_sync(self._store.events, names.from_text(origin), since)
+        entries = await trio.to_thread.run_sync(self._store.events, names.from_text(origin), since)
+        # What waits are counted from is stored with the second after it, and may come before something of this second.
+        return tuple(sorted(entries, key=attrgetter("at")))
 
     async def timeline(self, origin: str, since: int, until: int) -> Timeline:
         """As `Operations.timeline`."""
@@ -194,15 +200,20 @@ class Running:
     async def reload(self) -> ReloadReport:
         """As `Operations.reload`. Raises `ConfigError` where the configuration is wrong; then nothing changes."""
         config = await trio.to_thread.run_sync(self._reread)
+        before = {origin for origin, hosted in self._hosting.hosted.items() if hosted.fingerprint is not None}
         loads = await self._hosting.load(config.zones)
         await self._hosting.sign()
         await self._hosting.answering.reached()
-        return ReloadReport(tuple(self._reload(load) for load in loads))
+        return ReloadReport(tuple(self._reload(load, before) for load in loads))
 
-    def _reload(self, load: ZoneLoad) -> ZoneReload:
-        served = self._hosting.zoneset.get(names.from_text(load.origin))
+    def _reload(self, load: ZoneLoad, before: Set[bytes]) -> ZoneReload:
+        """What became of a zone; `before` are the origins of those that were loaded."""
+        origin = names.from_text(load.origin)
+        served = self._hosting.zoneset.get(origin)
         serial = served.zone.serial if served is not None else None
-        return ZoneReload(origin=load.origin, outcome=_RELOADED[load.change], serial=serial, reason=load.reason)
+        is_new = load.change is Change.LOADED and origin not in before
+        outcome = ReloadOutcome.ADDED if is_new else _RELOADED[load.change]
+        return ZoneReload(origin=load.origin, outcome=outcome, serial=serial, reason=load.reason)
 
     async def request(self, origin: str, command: Command) -> None:
         """As `Operations.request`."""
