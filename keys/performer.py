@@ -187,11 +187,11 @@ class Performer:
     async def _sign_keyset(self, ring: Ring, policy: Policy) -> Done:
         # A turn lasts for all slots. Where thousands of zones want one, those that begin are soon done, and what waits
         # is nothing yet: with a turn for each slot, all had begun before the first was done.
+        asked = self._now()  # not when the turn comes: no wait went on while the clock jumped meanwhile
         async with self._services.limit:
-            return await self._sign_slots(ring, policy)
+            return await self._sign_slots(ring, policy, asked)
 
-    async def _sign_slots(self, ring: Ring, policy: Policy) -> Done:
-        asked = self._now()
+    async def _sign_slots(self, ring: Ring, policy: Policy, asked: int) -> Done:
         request = keyset_request(ring, policy, asked)
         failed: dict[str, KmsFailed] = {}
         # One slot after the other: 15 calls at once, of a KMS emulated in this process, would take 20 ms in one piece

@@ -57,7 +57,7 @@ from server.worker.pool import Pool
 from server.zone_files import ZoneFiles
 
 CONCURRENT_SIGNATURES = 32
-"""KMS Sign calls in flight, over all zones."""
+"""DNSKEY RRsets that are signed at a time, each by one KMS call after the other."""
 
 _TOKEN = string.ascii_uppercase + string.digits
 _log = structlog.get_logger("signwright")

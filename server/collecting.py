@@ -5,6 +5,9 @@ A full collection looks at all objects there are, and nothing is answered meanwh
 (`gc.freeze`), and the next looks at what came since. Nearly everything goes by itself once nobody refers to it, also
 when it was set aside; what does not is a cycle. That these have a bound, all is looked at again when twice as much is
 set aside as there was the last time.
+
+With an incremental collector, as in the first releases of CPython 3.14, full collections are only those that are asked
+for, and nothing of this happens.
 """
 
 from __future__ import annotations
@@ -19,13 +22,22 @@ _FEWEST = 100_000
 """Objects that are set aside before all are looked at again, at least: the collector takes 10 ms for so many."""
 
 
+def _count(generation: int | None) -> int:
+    """How many objects are in a generation; in all, those set aside left out.
+
+    In C from end to end: no other thread runs while the list is there, which refers also to the tuple that one of them
+    is making, so that it could not be made (`SystemError`).
+    """
+    return next(map(len, map(gc.get_objects, (generation,))))
+
+
 class Aside:
     """What outlived a full collection."""
 
     def __init__(self, fewest: int = _FEWEST) -> None:
         self._fewest = fewest
         self._there = 0
-        """Objects that were left when all were looked at, or are known to have no cycles."""
+        """Objects that were left when all were looked at."""
         self._since = 0
         """Objects that were set aside after that; some are gone."""
         self._all = True
@@ -38,20 +50,23 @@ class Aside:
         gc.collect()
 
     def accept(self) -> None:
-        """Set aside what is there: it has no cycles."""
-        self._there += len(gc.get_objects())
-        gc.freeze()
+        """Set aside what is there, as after a full collection: hardly anything of it is a cycle."""
+        if not self._all:
+            self._set_aside(_count(None))
 
     def after(self, phase: str, info: dict[str, Any]) -> None:
         """What the collector calls when it begins and when it is done (`gc.callbacks`)."""
         if phase != "stop" or info["generation"] != _FULL:
             return
-        left = len(gc.get_objects(generation=_FULL))
-        gc.freeze()
         if self._all:
-            self._there, self._since, self._all = left, 0, False
-            return
-        self._since += left
+            gc.freeze()
+            self._there, self._since, self._all = gc.get_freeze_count(), 0, False
+        else:
+            self._set_aside(_count(_FULL))
+
+    def _set_aside(self, count: int) -> None:
+        gc.freeze()
+        self._since += count
         most = max(self._there, self._fewest)
         if self._since > most:
             # Counting takes a quarter of the time that looking does, so it is not done at every turn either.

@@ -108,12 +108,12 @@ class Hosting:
             results = [self._remove(origin) for origin in of_files if origin not in wanted]
             for origin, config in wanted.items():
                 results.append(await self._load(origin, config))
+            self._tell_children(self.hosted)
             for result in results:
                 if result.change is not Change.UNCHANGED:
                     level = _log.error if result.change is Change.REFUSED else _log.info
                     level(f"zone {result.change.value}", zone=result.origin, reason=result.reason)
                     await trio.lowlevel.checkpoint()  # of thousands of lines, each takes 30 µs
-            self._tell_children(self.hosted)
             await self.answering.reached()
             await self._files.forget([hosted.zone for hosted in self.hosted.values() if hosted.zone is not None])
             return results
@@ -224,6 +224,8 @@ class Hosting:
             zone, fingerprint = await self._files.load(config)
         except ZoneFileError as error:
             hosted.problem = str(error)
+            if hosted.zone is not None:
+                hosted.config = before  # or the next load would take its settings for those in force
             self._replace(self.zoneset.with_unloaded(origin))
             return ZoneLoad(config.origin, Change.REFUSED, str(error))
         hosted.problem = None
@@ -237,6 +239,8 @@ class Hosting:
             await self.observe_ttl(hosted, zone.maximum_ttl, lower=False)
         except StateError as error:
             hosted.problem = str(error)
+            if hosted.zone is not None:
+                hosted.config = before
             return ZoneLoad(config.origin, Change.REFUSED, str(error))
         hosted.fingerprint, hosted.zone = fingerprint, zone
         if hosted.custodian is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dns.exception
 import dns.rdatatype
+import structlog
 import trio
 
 from keys.commands import WRONG_SIGNING, Command, RequestRefusedError
@@ -55,6 +56,10 @@ _BETWEEN_QUERIES = 100
 """Zones whose trust anchors are gathered before queries are answered again: about a millisecond."""
 _REST = 19
 """Times as long as writing the trust files took, in which they are not written again."""
+_LONGEST_REST = 60  # seconds
+_UNTIL_WRITTEN = 10
+"""Seconds until trust files that could not be written are tried again."""
+_log = structlog.get_logger("signwright")
 
 
 class Running:
@@ -246,8 +251,19 @@ class Running:
         """
         async for _ in changes:
             began = trio.current_time()
-            await self.write_trust()
-            await trio.sleep(_REST * (trio.current_time() - began))
+            await self._write_trust_at_last()
+            await trio.sleep(min(_REST * (trio.current_time() - began), _LONGEST_REST))
+
+    async def _write_trust_at_last(self) -> None:
+        """Write them, once the disk takes them: no further change may come that would have them written."""
+        while True:
+            try:
+                await self.write_trust()
+            except OSError as error:
+                _log.error("the files for resolvers can't be written", reason=str(error))
+                await trio.sleep(_UNTIL_WRITTEN)
+            else:
+                return
 
 
 def _trust(hosted: Hosted, served: ServedZone | None) -> ZoneTrust:

@@ -81,7 +81,10 @@ class ZoneFiles:
         images = self._images
         if images is not None:
             digests = {digest for zone in kept if (digest := image_digest(zone)) is not None}
-            await self._run_blocking(lambda: images.keep_only(digests))
+            try:
+                await self._run_blocking(lambda: images.keep_only(digests))
+            except OSError as error:  # they only take room
+                _log.warning("images of former zones are not removed", reason=str(error))
 
     def _is_large(self, file: Path) -> bool:
         return _size_with_included(file, file.parent, self._large, INCLUDE_DEPTH) >= self._large

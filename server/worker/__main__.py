@@ -99,6 +99,7 @@ async def _follow(
             aside.accept()
         if version is not None:
             if not answers:
+                aside.look_at_all()
                 _answer(sockets, responder, limits, nursery)
                 answers = True
             await _tell(channel, encode(Acknowledged(version)))

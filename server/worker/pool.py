@@ -157,7 +157,10 @@ class Pool:
         pause = 0.0
         while True:
             began = trio.current_time()
-            ended = await self._live(worker)
+            try:
+                ended = await self._live(worker)
+            except OSError as error:  # no memory for another process, or no descriptors: the others go on
+                ended = f"could not be started: {error}"
             if not self._is_ready:
                 raise WorkerFailed(f"worker {worker.number} {ended} before it answered; the log has more")
             if trio.current_time() - began >= _SETTLED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import dns.message
 import dns.name
@@ -28,6 +28,12 @@ class Meddler:
         self._udp = udp
         self._tcp = tcp
 
+    def close(self) -> None:
+        """Pass nothing on any more. Whoever waits for a query or a connection is woken; closing alone would not."""
+        for sock in (self._udp, self._tcp):
+            with suppress(OSError):  # the one over UDP is connected to nobody, but woken all the same
+                sock.shutdown(socket.SHUT_RDWR)
+
     def bent(self, wire: bytes) -> bytes:
         """The response, with the first octet of the last rdata that is not spared flipped."""
         if not self.flips:
@@ -43,11 +49,14 @@ class Meddler:
             try:
                 query, client = self._udp.recvfrom(65535)
             except OSError:
-                return  # closed: the test is over
+                return
+            if not query:
+                return  # shut down: the test is over
             threading.Thread(target=self._one_datagram, args=(query, client), daemon=True).start()
 
     def _one_datagram(self, query: bytes, client: tuple[str, int]) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as onward:
+        # Who asked may be gone, and the test over, before there is an answer.
+        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as onward:
             onward.settimeout(5)
             onward.sendto(query, self._server)
             self._udp.sendto(self.bent(onward.recv(65535)), client)
@@ -62,6 +71,7 @@ class Meddler:
 
     def _one_connection(self, client: socket.socket) -> None:
         with (
+            suppress(OSError),
             client,
             socket.create_connection(self._server, timeout=5) as onward,
             client.makefile("rb") as asked,
@@ -102,6 +112,12 @@ def meddling(server: tuple[str, int]) -> Iterator[Meddler]:
         udp.setblocking(True)
         tcp.setblocking(True)
         meddler = Meddler(server, address.port, udp, tcp)
-        for relay in (meddler.relay_udp, meddler.relay_tcp):
-            threading.Thread(target=relay, daemon=True).start()
-        yield meddler
+        relays = [threading.Thread(target=relay) for relay in (meddler.relay_udp, meddler.relay_tcp)]
+        for relay in relays:
+            relay.start()
+        try:
+            yield meddler
+        finally:
+            meddler.close()
+            for relay in relays:
+                relay.join()

@@ -296,3 +296,25 @@ async def test_a_zsk_that_can_not_be_read_leads_to_an_emergency_rollover(
         check_dnskey(world.keys, int(world.now()))
     with world.open_store() as store:
         assert "ZskLost" in [entry.kind for entry in store.events(LAB)]
+
+
+async def test_a_clock_that_jumps_while_a_turn_to_sign_is_waited_for_ends_no_wait(
+    world: World, autojump_clock: MockClock
+) -> None:
+    world.ttl = DAY
+    async with world.life() as custodian:
+        await trio.sleep(2 * DAY)
+        await custodian.request(StartRollover())
+        await trio.sleep(2 * HOUR)
+        old, _ = custodian.ring.zsks
+        assert old.retired is not None
+        while world.turns.value:
+            await world.turns.acquire()
+        custodian.reconfigure(Policy(dnskey_ttl=1800), None)  # has the DNSKEY RRset signed anew
+        await trio.sleep(120)
+        world.set_back -= 5 * DAY
+        await trio.sleep(10)
+        world.turns.release()
+        await trio.sleep(120)
+        assert old.rdata in world.keys.keyset.rdatas  # caches hold its RRSIGs for a day
+        assert world.keys.keyset.ttl == 1800

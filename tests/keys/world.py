@@ -129,6 +129,8 @@ class World:
         """Seconds until every answer is of what is published."""
         self.parent: Parent | None = None
         self.told: list[StatusChange] = []
+        self.turns: trio.Semaphore
+        """Who holds one may have a DNSKEY RRset signed."""
         self._tokens = itertools.count(1)
         self._entropy = itertools.count(1)
 
@@ -145,13 +147,14 @@ class World:
 
     def services(self, store: Store, fuse: Fuse) -> Services:
         kms = KillableKms(self.kms, fuse)
+        self.turns = trio.Semaphore(4)
         return Services(
             provisioning=kms,
             service=kms,
             key_policy=None,
             store=store,
             run_blocking=self.run_blocking,
-            limit=trio.Semaphore(4),
+            limit=self.turns,
             now=self.now,
             new_token=lambda: f"token{next(self._tokens)}",
             generate_private_key=self._generate,

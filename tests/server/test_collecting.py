@@ -88,19 +88,54 @@ assert seen() is not None
 """)
 
 
-def test_what_is_accepted_counts_as_there() -> None:
+def test_what_is_accepted_is_set_aside_at_once() -> None:
     in_a_program_of_its_own("""
-gc.collect()
-kept = cycle()
-gc.collect()
-seen = weakref.ref(kept)
-del kept
-zone = []
-for turn in range(40):
-    zone += [Held() for _ in range(gc.get_freeze_count() // 4)]
+aside.accept()  # not before all were looked at
+assert gc.get_freeze_count() == 0
+aside.look_at_all()
+held = Held()
+aside.accept()
+assert not [one for one in gc.get_objects() if isinstance(one, Held)]
+""")
+
+
+def test_what_is_accepted_again_and_again_keeps_the_bound() -> None:
+    in_a_program_of_its_own("""
+gc.enable()
+aside.look_at_all()
+there, alive, sizes = gc.get_freeze_count(), weakref.WeakSet(), []
+for turn in range(2000):
+    zone = [Held() for _ in range(there // 10)]  # in the place of the one before
+    alive.update(cycle() for _ in range(there // 100))
     aside.accept()
-    assert not [one for one in gc.get_objects() if isinstance(one, Held)]
-assert seen() is not None
+    sizes.append(len(alive))
+assert there / 4 < max(sizes) < 4 * there, (there, max(sizes))
+assert sizes[-1] < 4 * there
+""")
+
+
+def test_threads_make_tuples_meanwhile() -> None:
+    in_a_program_of_its_own("""
+import sys, threading
+sys.setswitchinterval(1e-5)
+kept = [cycle() for _ in range(100_000)]
+over, failed = threading.Event(), []
+def make():
+    try:
+        while not over.is_set():
+            tuple(number for number in range(100))
+    except SystemError as error:
+        failed.append(error)
+threads = [threading.Thread(target=make) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for turn in range(100):
+    gc.unfreeze()
+    gc.collect()
+over.set()
+for thread in threads:
+    thread.join()
+assert not failed, failed
 """)
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 import shutil
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import dns.rdata
 import pytest
+import trio
+from structlog.testing import capture_logs
 
 from server.addresses import Address
+from server.running import Running
+from server.statedir import open_state
 from server.trust import (
     ZoneTrust,
     commands,
@@ -22,6 +28,7 @@ from server.trust import (
     unbound_conf,
     write_trust,
 )
+from zones.zoneset import ZoneSet
 
 DS = bytes.fromhex("0102 0d 02") + bytes(range(32))
 ZONES = [
@@ -132,3 +139,27 @@ def test_commands_ask_the_first_address_as_a_client_names_it() -> None:
     assert paste.delv == ("delv @::1 -p 5300 -a '/var/my state/trust/anchors.delv' +root=lab.example www.lab.example A")
     assert paste.unbound == "unbound -d -c '/var/my state/trust/resolver.conf'"
     assert paste.through_unbound == "dig @127.0.0.1 -p 5301 +dnssec www.lab.example A"
+
+
+async def test_what_the_disk_refused_is_written_once_it_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.running._UNTIL_WRITTEN", 0.01)
+    with open_state(tmp_path / "state") as state:
+        hosting = SimpleNamespace(hosted={}, zoneset=ZoneSet())
+        running = Running(None, None, state, None, hosting, SERVERS, "")  # type: ignore[arg-type]
+        state.trust.write_text("in the way")
+        changed, changes = trio.open_memory_channel[None](1)
+        async with trio.open_nursery() as nursery:
+            with capture_logs() as logs:
+                nursery.start_soon(running.keep_trust_written, changes)
+                await changed.send(None)
+                await until(lambda: len(logs) >= 2)
+            state.trust.unlink()
+            await until((state.trust / "anchors.delv").exists)
+            nursery.cancel_scope.cancel()
+    assert {log["event"] for log in logs} == {"the files for resolvers can't be written"}
+
+
+async def until(what: Callable[[], bool]) -> None:
+    with trio.fail_after(60):
+        while not what():  # noqa: ASYNC110
+            await trio.sleep(0.01)

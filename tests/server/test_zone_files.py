@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from keys.model import Policy
 from server import zone_files
 from server.compile_zone import Made, Order, Progress, Unwritten, compiled
 from server.config import ZoneConfig
@@ -296,6 +298,33 @@ async def test_a_reload_takes_up_what_changed(world: World, folder: Path, config
     assert served is not None
     assert isinstance(served.zone.nodes, MappedNodes)
     assert wire_name("www.big.example") in served.zone.nodes
+
+
+async def test_settings_that_came_with_a_file_that_was_refused_are_taken_up_with_the_next(
+    world: World, folder: Path, config: ZoneConfig
+) -> None:
+    assert config.file is not None
+    others = replace(config, policy=Policy(dnskey_ttl=600))
+    with world.open_store() as store:
+        async with trio.open_nursery() as nursery:
+            hosting = Hosting(world.services(store, Fuse()), nursery, lambda: None)
+            changes = []
+            for text, wanted in ((TEXT, config), ("nonsense", others), (TEXT, others), (TEXT, others)):
+                config.file.write_text(text)
+                changes += [load.change for load in await hosting.load([wanted])]
+            nursery.cancel_scope.cancel()
+    assert changes == [Change.LOADED, Change.REFUSED, Change.LOADED, Change.UNCHANGED]
+
+
+async def test_a_reload_needs_no_folder_of_images(world: World, folder: Path, config: ZoneConfig) -> None:
+    with world.open_store() as store:
+        async with trio.open_nursery() as nursery:
+            services = dataclasses.replace(world.services(store, Fuse()), run_blocking=trio.to_thread.run_sync)
+            hosting = Hosting(services, nursery, lambda: None, None, files(folder))
+            await hosting.load([config])
+            shutil.rmtree(folder)
+            assert [load.change for load in await hosting.load([])] == [Change.REMOVED]
+            nursery.cancel_scope.cancel()
 
 
 def test_the_program_says_what_it_does(folder: Path, config: ZoneConfig) -> None:

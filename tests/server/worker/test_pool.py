@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import signal
 import socket
 import sys
@@ -234,6 +235,22 @@ async def test_a_worker_that_hangs_is_replaced_and_nobody_waits_for_it_for_ever(
         assert not runs(hanging)
         await until(lambda: running.pool.reports()[0].version == version)
         assert await running.all_answer("www.lab.example", None)
+
+
+async def test_where_no_worker_can_be_started_the_others_go_on_until_one_can() -> None:
+    async with workers(2, scenario()) as running:
+        killed, other = running.pids()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # what is open stays open
+        try:
+            with capture_logs() as logs:
+                os.kill(killed, signal.SIGKILL)
+                await until(lambda: any("could not be started" in log.get("reason", "") for log in logs))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await until(lambda: all(report.version is not None for report in running.pool.reports()))
+        assert other in running.pids()
+        assert await running.all_answer("www.lab.example", "192.0.2.1")
 
 
 async def test_a_worker_that_is_being_replaced_keeps_nobody_waiting() -> None:
