@@ -19,12 +19,14 @@ import dns.tokenizer
 import dns.zonefile
 
 from zones import names
+from zones.faults import fault_of
 from zones.plain import Record, State, read_plain
 from zones.validate import ZoneFileError
 
 INCLUDE_DEPTH = 8
 _NEWLINE = b"\n"[0]
 _ASCII = [chr(octet) for octet in range(0x80)]
+_LONGEST_RECORD = 0x80000  # octets of text: each octet of rdata may be written as an escape of four
 _FIRST_BLOCK, _LARGEST_BLOCK = 2048, 0x10000  # octets that are read at once, where plain lines begin and further on
 
 Progress = Callable[[int, int], None]
@@ -102,6 +104,13 @@ class _Source:
         self._position += 2 if first < 0xE0 else 3 if first < 0xF0 else 4
         return self._octets[start : self._position].decode()
 
+    def from_line(self, number: int) -> str:
+        """The text from this line on, counted from 1, as far as a record may reach."""
+        start = 0
+        for _ in range(number - 1):
+            start = self._octets.find(b"\n", start) + 1
+        return self._octets[start : start + _LONGEST_RECORD].decode(errors="ignore")
+
     def lines(self, size: int) -> list[bytes]:
         """The next lines, without their ends, about so many octets of them; none where no line begins or ends."""
         self.tell()
@@ -154,6 +163,8 @@ class _Collector:
         self.manager = self
         self.origin = origin
         self.place = ("", 0)
+        self.made = 0
+        """How many records came from the line of $GENERATE that is read."""
         self._taker = taker
 
     def origin_information(self) -> tuple[dns.name.Name, bool, dns.name.Name]:
@@ -174,6 +185,7 @@ class _Collector:
         assert canonical is not None
         owner, rrtype = names.from_dnspython(name), int(rdata.rdtype)
         self._taker.add([(owner, ttl, rrtype, wire, canonical, *self.place)])
+        self.made += 1
 
 
 class Reader(dns.zonefile.Reader):
@@ -225,20 +237,28 @@ class Reader(dns.zonefile.Reader):
         except OSError as error:
             raise ZoneFileError(*self._began(), f"cannot include {error.filename}: {error.strerror}") from None
         except (dns.exception.DNSException, ValueError) as error:
-            file, line = self.tok.where()
-            reason = str(error).removeprefix(f"{file}:{line}: ") or type(error).__name__
-            raise ZoneFileError(*self._began(), reason) from None
+            raise ZoneFileError(*self._began(), self._reason(error)) from None
         finally:
             for included in (self.current_file, *(state[3] for state in self.saved_state)):
                 if included is not None:
                     included.close()
+
+    def _reason(self, error: Exception) -> str:
+        """What is wrong with the record or directive that is being read: where dnspython tells too little, more."""
+        tokenizer, collector = self._tokenizer, self._collector
+        made = collector.made if collector.place == self._began() else 0
+        assert self.current_origin is not None  # the zone's to begin with
+        text = tokenizer.source.from_line(tokenizer.began)
+        file, line = tokenizer.where()
+        told = str(error).removeprefix(f"{file}:{line}: ")
+        return fault_of(text, self.current_origin, tokenizer.idna_codec, made, told)
 
     def _began(self) -> tuple[str, int]:
         """The file and line on which began what is being read; its end may leave the tokenizer on the next line."""
         return self.tok.filename, self._tokenizer.began
 
     def _generate_line(self) -> None:
-        self._collector.place = self._began()
+        self._collector.place, self._collector.made = self._began(), 0
         super()._generate_line()  # type: ignore[no-untyped-call]
 
     def _rr_line(self) -> None:
