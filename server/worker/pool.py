@@ -83,7 +83,7 @@ class Pool:
         images: Images,
         log: str = "auto",
         *,
-        look: float = 5,
+        look: float = 2,
     ) -> None:
         """`sockets` are each worker's own. `limits` are of all of them together. `images` are those of large
         zones. `log` is how their log looks.
