@@ -19,12 +19,14 @@ from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 KEEP_ALIVE = 60.0
 """Seconds for which a connection may be idle between requests."""
+BODY_WITHIN = 60.0
+"""Seconds in which the body of a request must be here."""
 
 _log = logging.getLogger("signwright.http")
 _connection: ContextVar[trio.SocketStream] = ContextVar("connection")
@@ -80,11 +82,19 @@ class Dropped(Response):
 
 
 async def read_body(request: Request, maximum: int) -> bytes | None:
-    """The body of a request, `None` where it has more octets than `maximum`. Raises `ClientDisconnect`."""
+    """The body of a request, `None` where it has more octets than `maximum`.
+
+    Raises `ClientDisconnect`, also where it is not here within `BODY_WITHIN`: nobody whose signature is yet to be
+    looked at holds a connection for ever.
+    """
     body = bytearray()
-    async with aclosing(request.stream()) as parts:
-        async for part in parts:
-            body += part
-            if len(body) > maximum:
-                return None
+    try:
+        with trio.fail_after(BODY_WITHIN):
+            async with aclosing(request.stream()) as parts:
+                async for part in parts:
+                    body += part
+                    if len(body) > maximum:
+                        return None
+    except trio.TooSlowError:
+        raise ClientDisconnect from None
     return bytes(body)

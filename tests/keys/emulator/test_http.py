@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import trio
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from keys.http import drop_connection, serve_http
+from keys.http import drop_connection, read_body, serve_http
 
 GET = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -141,3 +141,29 @@ async def test_one_request_that_fails_ends_no_other(sock: socket.socket, caplog:
         assert b"hello" in (await ask(address, family, b"hello"))[0]
         nursery.cancel_scope.cancel()
     assert any("a bug" in (record.exc_text or "") for record in caplog.records)
+
+
+async def test_a_body_that_trickles_ends_with_its_connection(
+    sock: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keys.http.BODY_WITHIN", 0.2)
+    address, family, told = sock.getsockname(), sock.family, list[str]()
+
+    async def take(request: Request) -> Response:
+        try:
+            return PlainTextResponse(str(await read_body(request, 100)))
+        except ClientDisconnect:
+            told.append("too slow")
+            return Nothing()
+
+    app = Starlette(routes=[Route("/take", take, methods=["POST"])])
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_http, app, sock)
+        connection = trio.socket.socket(family)
+        await connection.connect(address)
+        async with trio.SocketStream(connection) as stream:
+            await stream.send_all(b"POST /take HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\na")
+            with trio.fail_after(30):
+                assert await stream.receive_some() == b""
+        nursery.cancel_scope.cancel()
+    assert told == ["too slow"]
