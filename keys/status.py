@@ -71,6 +71,8 @@ class KskReport(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the parent's DS named it when last looked at."""
     removable: int | None = None
     """From when on it may be removed, as far as the parent's DS goes; `None` while the DS names it or never did."""
+    withdrawn: int | None = None
+    """When the DS of a parent served here was told to drop it, if it was."""
 
 
 class ZskReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,6 +278,7 @@ def _ksk(ring: Ring, ksk: Ksk, frozen: bool) -> KskReport:
         changed=ksk.changed,
         ds_named=ksk.ds_named,
         removable=None if ksk.ds_named else ksk.ds_until,
+        withdrawn=ksk.withdrawn,
     )
 
 

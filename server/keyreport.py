@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from keys.events import Entry
 from keys.ring import KskStatus, ZskPhase
 from keys.status import KskReport, ZskReport
-from server.operations import Level, Planned, ZoneReport
+from server.operations import Above, DsRecord, Level, Planned, ZoneReport
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "bold red"}
 _STATUSES = {
@@ -70,6 +71,24 @@ def _about_ksk(ksk: KskReport, zone: ZoneReport, now: int) -> Iterator[str]:
         yield f"KSK may be removed {'from' if ksk.removable > now else 'since'} {moment(ksk.removable, now)}"
     elif zone.keys is not None and zone.keys.parent_checked is not None:
         yield "no DS has named it"
+
+
+def about_ds(record: DsRecord, above: Above | None, now: int) -> str | None:
+    """What is to be known of a DS record before it is put into the zone above, to be read after "the DS of KSK"."""
+    if record.ksk is None:
+        return None
+    waits = record.ready is None or record.ready > now
+    when = "once every cache knows the KSK"
+    if record.ready is not None:
+        when = f"from {utc(record.ready, seconds=True)} ({span(record.ready - now)})"
+    if above is not None and record.is_above:
+        return f"is in {above.origin} already, which is served here"
+    if above is not None and above.delegates and above.by_itself:
+        here = f"{above.origin}, which is served here"
+        if record.withdrawn is not None:
+            return f"was withdrawn from {here}, at {utc(record.withdrawn)}"
+        return f"is taken up by {here}, by itself, {when}" if waits else f"is not in {here}"
+    return f"may be added {when}, not before" if waits else None
 
 
 def _about_zsk(zsk: ZskReport, now: int) -> Iterator[str]:
@@ -131,20 +150,21 @@ def print_suspension(console: Console, zone: ZoneReport, now: int) -> None:
     print_line(console, f"{zone.origin} ZSK rotation is suspended since {since} by {names}{safe}", "yellow")
 
 
-def ksks_table(zone: ZoneReport, now: int) -> Table:
-    """The KSKs of one zone with their ARNs and DS records."""
-    table = _table("NAME", "TAG", "STATUS", "SINCE", "ARN", "DS", "")
+def print_ksks(console: Console, zone: ZoneReport, now: int) -> None:
+    """The KSKs of one zone, each with its ARN and its DS on a line of their own."""
     for ksk in zone.keys.ksks if zone.keys is not None else ():
-        table.add_row(
-            ksk.name,
-            str(ksk.key_tag) if ksk.key_tag is not None else "?",
-            Text(ksk.status.value, style=_STATUSES[ksk.status]),
-            utc(ksk.changed) if ksk.changed is not None else "-",
-            ksk.arn or "to be made",
-            ksk.ds or "-",
-            "; ".join(_about_ksk(ksk, zone, now)),
-        )
-    return table
+        since = f" since {utc(ksk.changed)}" if ksk.changed is not None else ""
+        tag = f", key tag {ksk.key_tag}" if ksk.key_tag is not None else ""
+        line = Text.assemble((ksk.name, "bold"), " ", (ksk.status.value, _STATUSES[ksk.status]), since, tag)
+        console.print(line, soft_wrap=True)
+        print_line(console, f"  ARN  {ksk.arn or 'to be made'}")
+        print_line(console, f"  DS   {ksk.ds or 'not known yet'}")
+        _print_remark(console, "; ".join(_about_ksk(ksk, zone, now)), 2)
+
+
+def _print_remark(console: Console, text: str, indent: int) -> None:
+    """Prose, broken between words."""
+    console.print(Padding(Text(text), (0, 0, 0, indent)))
 
 
 def plan_table(plan: Sequence[Planned], now: int) -> Table:

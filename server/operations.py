@@ -27,6 +27,20 @@ class Outcome(enum.Enum):
     """A restored state waits: open it and run again, in the same process."""
 
 
+class Above(msgspec.Struct, frozen=True, kw_only=True):
+    """The signed zone above one, where it is served here too."""
+
+    origin: str
+    delegates: bool
+    """Whether it has NS records for the zone. Without them it proves that the zone isn't there, so validators find all
+    that the zone answers bogus.
+    """
+    ds: tuple[str, ...] = ()
+    """Those of the zone's DS records that it holds, whole lines."""
+    by_itself: bool = True
+    """Whether it takes up the zone's DS records by itself; those of hosted zones are put there by people."""
+
+
 class ZoneReport(msgspec.Struct, frozen=True, kw_only=True):
     """One zone that is served."""
 
@@ -49,6 +63,7 @@ class ZoneReport(msgspec.Struct, frozen=True, kw_only=True):
     """Where the DS is looked up, as the setting has it."""
     refreshes: int = 0
     """How often the DNSKEY RRset was signed anew since the server was started."""
+    above: Above | None = None
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +131,30 @@ class ReloadReport(msgspec.Struct, frozen=True):
     """What a reload did."""
 
     zones: tuple[ZoneReload, ...]
+
+
+class DsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A DS record for the zone above."""
+
+    record: str
+    """The whole line."""
+    ksk: str | None
+    """Its name."""
+    key_tag: int | None
+    ready: int | None
+    """From when on it may be there: before, caches hold what it makes bogus. `None` while that isn't known."""
+    withdrawn: int | None
+    """When a zone above that is served here was told to drop it."""
+    is_above: bool
+    """Whether a zone above that is served here has it."""
+
+
+class DsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The DS records of one zone."""
+
+    zone: str
+    records: tuple[DsRecord, ...]
+    above: Above | None = None
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -194,8 +233,34 @@ _CONDITIONS = {
 }
 
 
+def ds_report(zone: ZoneReport) -> DsReport:
+    """The DS records of a zone, with what is to be known before they are put anywhere."""
+    ksks = {ksk.ds: ksk for ksk in zone.keys.ksks} if zone.keys is not None else {}
+    held = zone.above.ds if zone.above is not None else ()
+    records = []
+    for line in zone.ds:
+        ksk = ksks.get(line.partition(" DS ")[2])
+        records.append(
+            DsRecord(
+                record=line,
+                ksk=ksk.name if ksk is not None else None,
+                key_tag=ksk.key_tag if ksk is not None else None,
+                ready=ksk.ready if ksk is not None else None,
+                withdrawn=ksk.withdrawn if ksk is not None else None,
+                is_above=line in held,
+            )
+        )
+    return DsReport(zone=zone.origin, records=tuple(records), above=zone.above)
+
+
 def zone_level(zone: ZoneReport, now: int) -> Level:
     """How much one zone wants attention at `now`."""
+    undelegated = zone.above is not None and not zone.above.delegates
+    return max(_own_level(zone, now), Level.WARNING if undelegated else Level.OK)
+
+
+def _own_level(zone: ZoneReport, now: int) -> Level:
+    """The level by the zone's file and keys alone."""
     if zone.serial is None or (zone.signed and zone.keys is None):
         return Level.CRITICAL
     level = Level.WARNING if zone.refused else Level.OK

@@ -14,8 +14,18 @@ from rich.text import Text
 
 from keys.status import Condition
 from server.addresses import parse_address
-from server.keyreport import COLOURS, keys_table, moment, print_key_lines, print_line, span
-from server.operations import Level, ReloadOutcome, ReloadReport, ServerStatus, ZoneReport, server_level, zone_level
+from server.keyreport import COLOURS, about_ds, keys_table, moment, print_key_lines, print_line, span
+from server.operations import (
+    DsReport,
+    Level,
+    ReloadOutcome,
+    ReloadReport,
+    ServerStatus,
+    ZoneReport,
+    ds_report,
+    server_level,
+    zone_level,
+)
 from server.trust import commands
 
 _WIDE = 500
@@ -49,10 +59,10 @@ def print_banner(console: Console, status: ServerStatus, trust: Path) -> None:
     if signed:
         console.print("\nDS records for the parent zones:", style="bold")
         for zone in signed if len(signed) <= MOST_TOLD else ():
-            for line in zone.ds:
-                print_line(console, f"  {line}")
+            _print_ds(console, ds_report(zone), status.now)
         if len(signed) > MOST_TOLD:
             print_line(console, f"  {trust}/*.ds, of {len(signed)} zones")
+            print_line(console, "    signwright ds ZONE says before when one may not be added", "yellow")
         _print_commands(console, signed[0], status, trust)
     if status.route53 is not None:
         _print_api(console, status.route53, Path(status.state) / "aws")
@@ -113,7 +123,7 @@ def _print_zones(console: Console, status: ServerStatus) -> Sequence[ZoneReport]
     wanting, told = len(told), told[:MOST_TOLD]
     if told or not status.zones:
         console.print(_zones(told, status.now))
-    _print_problems(console, told, status.now)
+    _print_problems(console, told, status)
     if len(told) < len(status.zones):
         more = f"{wanting - len(told)} more want attention" if wanting > len(told) else "all others are well"
         print_line(console, f"{_count(len(told), len(status.zones))} told, {more}; status --json tells all", "dim")
@@ -170,15 +180,37 @@ def _condition(zone: ZoneReport) -> str:
     return zone.keys.condition.value if zone.keys else Condition.STARTING.value
 
 
-def _print_problems(console: Console, zones: Iterable[ZoneReport], now: int) -> None:
+def _print_ds(console: Console, report: DsReport, now: int) -> None:
+    """What to put into the zone above, unless that is served here and has it."""
+    above = report.above
+    if above is not None and all(record.is_above for record in report.records):
+        print_line(console, f"  {report.zone}: {above.origin}, which is served here, has its DS already")
+        return
+    for record in report.records:
+        print_line(console, f"  {record.record}")
+        if (remark := about_ds(record, above, now)) is not None:
+            print_line(console, f"    {remark}", "yellow")
+
+
+def _print_problems(console: Console, zones: Iterable[ZoneReport], status: ServerStatus) -> None:
     for zone in zones:
-        style = COLOURS[zone_level(zone, now)]
+        style = COLOURS[zone_level(zone, status.now)]
+        if zone.above is not None and not zone.above.delegates:
+            print_line(console, _undelegated(zone.origin, zone.above.origin, status), style)
         if zone.refused:
             print_line(console, f"{zone.origin} file refused: {zone.refused}", style)
         if zone.keys is not None and zone.keys.problem:
             print_line(console, f"{zone.origin} keys: {zone.keys.problem}", style)
         if zone.keys is not None and zone.keys.notice:
             print_line(console, f"{zone.origin} notice: {zone.keys.notice}", "yellow")
+
+
+def _undelegated(origin: str, above: str, status: ServerStatus) -> str:
+    file = next((zone.file for zone in status.zones if zone.origin == above), "")
+    return (
+        f"{origin} is bogus to validators: {above}, signed and served here too, has no delegation to it; "
+        f"add its NS records, with the addresses of those name servers that lie in it, to {above} ({file})"
+    )
 
 
 def _print_commands(console: Console, zone: ZoneReport, status: ServerStatus, trust: Path) -> None:

@@ -25,6 +25,7 @@ from server.addresses import Address
 from server.config import Config
 from server.hosting import Change, Hosted, Hosting, ZoneLoad
 from server.operations import (
+    Above,
     Outcome,
     Planned,
     ReloadOutcome,
@@ -38,7 +39,7 @@ from server.statedir import StateDir
 from server.timeline import Timeline, timeline
 from server.trust import ZoneTrust, ds_records, trust_files, write_trust
 from zones import names
-from zones.zone import TYPE_A, TYPE_SOA, Zone
+from zones.zone import TYPE_A, TYPE_DS, TYPE_SOA, Zone
 from zones.zoneset import ServedZone, trust_anchors
 
 _RELOADED = {
@@ -165,6 +166,27 @@ class Running:
             keys=hosted.custodian.status if hosted.custodian is not None else None,
             parent=str(hosted.config.parent or "none"),
             refreshes=hosted.refreshes,
+            above=self._above(hosted, trust) if loaded else None,
+        )
+
+    def _above(self, hosted: Hosted, trust: ZoneTrust) -> Above | None:
+        """The zone above; None also where that has delegated what lies between to somebody else."""
+        found = self._hosting.zoneset.find(hosted.origin, TYPE_DS)
+        if found is None or found.zone.origin == hosted.origin or not found.zone.signed:
+            return None
+        parent = self._hosting.hosted.get(found.zone.origin)
+        if parent is None or parent.fingerprint is None:
+            return None  # it could not be loaded: nobody knows what it delegates
+        cut = _delegation_point(found.zone, hosted.origin)
+        if cut not in (hosted.origin, None):
+            return None
+        signers = found.zone.nodes[cut].rrsets.get(TYPE_DS) if cut is not None else None
+        held = signers.canonical if signers is not None else ()
+        return Above(
+            origin=parent.config.origin,
+            delegates=cut is not None,
+            ds=tuple(ds_records(trust._replace(ds=tuple(rdata for rdata in trust.ds if rdata in held)))),
+            by_itself=hosted.config.file is not None,
         )
 
     async def plan(self, origin: str, until: int) -> tuple[Planned, ...]:
@@ -270,6 +292,16 @@ def _trust(hosted: Hosted, served: ServedZone | None) -> ZoneTrust:
     keys = served.keys if served is not None else None
     signers = trust_anchors(keys) if keys is not None else ()
     return ZoneTrust(hosted.config.origin, signers, hosted.config.signed)
+
+
+def _delegation_point(zone: Zone, owner: bytes) -> bytes | None:
+    """Where `zone` delegates `owner`, a name below its apex: there or above."""
+    while owner != zone.origin:
+        node = zone.nodes.get(owner)
+        if node is not None and node.is_cut:
+            return owner
+        owner = names.parent(owner)
+    return None
 
 
 def _example(zone: Zone) -> str:

@@ -16,6 +16,7 @@ from server import replacement
 from server.archive import stage_archive, write_archive
 from server.cli.options import EXISTING_FILE, located, of_running_server
 from server.control.client import ControlClient, ControlError, NoServerError, new_private_file
+from server.keyreport import about_ds
 from server.operations import Level, ReloadOutcome, ServerStatus, server_level
 from server.report import console_for_people, print_reload, print_status
 from server.statedir import StateDir, finish_restore, open_state
@@ -52,23 +53,39 @@ def status(ctx: click.Context, config: Path | None, state: Path | None, as_json:
 
 @click.command()
 @click.argument("zone")
+@click.option("--json", "as_json", is_flag=True, help="With what is known of each, for programs.")
 @of_running_server
-def ds(zone: str, config: Path | None, state: Path | None) -> None:
-    """Print the DS records of ZONE, for its parent zone."""
-    for line in ControlClient(located(config, state)).ds(zone):
-        click.echo(line)
+def ds(zone: str, as_json: bool, config: Path | None, state: Path | None) -> None:
+    """Print the DS records of ZONE, for its parent zone.
+
+    What is to be known of one comes on standard error: before when it may not be added, since caches hold what it would
+    make bogus, or that a parent which is served here has it already.
+    """
+    report = ControlClient(located(config, state)).ds(zone)
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+        return
+    for record in report.records:
+        click.echo(record.record)
+    for record in report.records:
+        if (remark := about_ds(record, report.above, int(time.time()))) is not None:
+            click.echo(f"signwright: the DS of {record.ksk} {remark}", err=True)
 
 
 @click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
 @of_running_server
 @click.pass_context
-def reload(ctx: click.Context, config: Path | None, state: Path | None) -> None:
+def reload(ctx: click.Context, as_json: bool, config: Path | None, state: Path | None) -> None:
     """Have the server read its configuration's zones and every zone file again.
 
     A zone that is wrong is refused, and the one served before goes on; then the exit code is 4.
     """
     report = ControlClient(located(config, state)).reload()
-    print_reload(console_for_people(), report)
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+    else:
+        print_reload(console_for_people(), report)
     ctx.exit(4 if any(zone.outcome is ReloadOutcome.REFUSED for zone in report.zones) else 0)
 
 

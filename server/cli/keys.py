@@ -25,7 +25,7 @@ from keys.commands import (
 )
 from server.cli.options import located, of_running_server
 from server.control.client import ControlClient, ControlError
-from server.keyreport import events_table, ksks_table, moment, plan_table, print_key_lines, print_suspension
+from server.keyreport import events_table, moment, plan_table, print_key_lines, print_ksks, print_suspension
 from server.operations import ServerStatus, ZoneReport
 from server.picture import render_svg
 from server.report import console_for_people
@@ -150,11 +150,16 @@ def ksk() -> None:
 
 @ksk.command("list")
 @_zone
+@_json
 @of_running_server
-def list_ksks(zone: str, config: Path | None, state: Path | None) -> None:
+def list_ksks(zone: str, as_json: bool, config: Path | None, state: Path | None) -> None:
     """Show the KSKs of ZONE with their ARNs and DS records."""
     status = ControlClient(located(config, state)).status()
-    console_for_people().print(ksks_table(_report_of(status, zone), status.now))
+    report = _report_of(status, zone)
+    if as_json:
+        click.echo(msgspec.json.encode(report.keys.ksks if report.keys is not None else ()))
+    else:
+        print_ksks(console_for_people(), report, status.now)
 
 
 @ksk.command()

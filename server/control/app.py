@@ -22,7 +22,7 @@ from keys.status import Condition
 from server import metrics
 from server.archive import LARGEST, stage_archive, write_archive
 from server.control.commands import COMMAND_TYPES
-from server.operations import Level, Operations, ServerStatus, ZoneReport, server_level
+from server.operations import Level, Operations, ServerStatus, ZoneReport, ds_report, server_level
 from server.settings import ConfigError
 
 _CHUNK = 1 << 16
@@ -124,7 +124,7 @@ class _Control:
             problem = zone.keys.problem if zone.keys else None
             reason = f": {problem}" if problem else ""
             raise RefusedError(409, "NotReady", f"{zone.origin} has no signed key-signing key yet{reason}")
-        return _json({"zone": zone.origin, "ds": zone.ds})
+        return _json(ds_report(zone))
 
     async def plan(self, request: Request) -> Response:
         zone = self._with_keys(request)

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import httpx2
 import msgspec
 
 from keys.commands import Command
 from keys.events import Entry
-from server.operations import Planned, ReloadReport, ServerStatus, ZoneReport
+from server.operations import DsReport, Planned, ReloadReport, ServerStatus, ZoneReport
 from server.statedir import StateDir, check_socket_path
 from server.timeline import Timeline
 
@@ -52,10 +52,10 @@ class ControlClient:
         with self._asked("POST", "/reload") as response:
             return msgspec.json.decode(response.read(), type=ReloadReport)
 
-    def ds(self, zone: str) -> list[str]:
-        """The DS records of a zone, as lines for its parent."""
+    def ds(self, zone: str) -> DsReport:
+        """The DS records of a zone, for its parent."""
         with self._asked("GET", f"/zones/{zone}/ds") as response:
-            return msgspec.json.decode(response.read(), type=dict[str, Any])["ds"]  # type: ignore[no-any-return]
+            return msgspec.json.decode(response.read(), type=DsReport)
 
     def plan(self, zone: str, ahead: int) -> list[Planned]:
         """Every action to come within `ahead` seconds."""

@@ -21,7 +21,7 @@ ZONE = """\
 @ 300 NS ns1
 ns1 300 A 192.0.2.1
 """
-PARENT = ZONE + "lab 300 NS ns1.lab\nns1.lab 300 A 192.0.2.1\n"
+PARENT = ZONE + "lab 300 NS ns1.lab\nplain 300 NS ns1.lab\nns1.lab 300 A 192.0.2.1\n"
 CONFIG = """\
 listen = ["127.0.0.1:0"]
 metrics = "127.0.0.1:0"
@@ -105,8 +105,15 @@ def test_a_ksk_rollover_by_double_signature(folder: Path) -> None:
         wait_until(lambda: len(run("ds", "lab.example", cwd=folder).stdout.splitlines()) == 2)
 
         listed = run("ksk", "list", "LAB.example.", cwd=folder).stdout.splitlines()
-        assert [line.split()[0] for line in listed] == ["NAME", "ksk_1", "ksk_new"]
-        assert all(re.search(r"ACTIVE .* arn:aws:kms:\S+ +\d+ 13 2 [0-9A-F]{64} ", line) for line in listed[1:])
+        assert [line.split()[0] for line in listed] == ["ksk_1", "ARN", "DS", "DS", "ksk_new", "ARN", "DS", "DS"]
+        assert all(re.fullmatch(r"ksk_\w+ ACTIVE since .*Z, key tag \d+", line) for line in listed[::4])
+        assert all(re.fullmatch(r"  ARN  arn:aws:kms:\S+", line) for line in listed[1::4])
+        assert all(re.fullmatch(r"  DS   \d+ 13 2 [0-9A-F]{64}", line) for line in listed[2::4])
+        values = json.loads(run("ksk", "list", "lab.example", "--json", cwd=folder).stdout)
+        assert [(value["name"], f"  DS   {value['ds']}") for value in values] == [
+            ("ksk_1", listed[2]),
+            ("ksk_new", listed[6]),
+        ]
 
         text = failed(folder, "ksk", "delete", "lab.example", "ksk_1")
         assert text.startswith("InvalidKeySigningKeyStatus: Key Signing Key with name ksk_1 cannot be deleted")

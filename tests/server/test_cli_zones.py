@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.processes import run, serving
+from tests.processes import Serving, run, serving
 
 ZONE = """\
 @ 300 SOA ns1 hostmaster 1 7200 3600 1209600 300
 @ 300 NS ns1
 ns1 300 A 192.0.2.1
 """
-PARENT = ZONE + "child 300 NS ns1.child\nns1.child 300 A 192.0.2.1\n"
+CHILD = "child 300 NS ns1.child\nns1.child 300 A 192.0.2.1\n"
+PARENT = ZONE + CHILD + "elsewhere 300 NS ns.other.example.\n"
 CONFIG = """\
 listen = ["127.0.0.1:0"]
+metrics = "127.0.0.1:0"
 [kms]
 emulator = "127.0.0.1:0"
 [route53]
@@ -25,8 +30,11 @@ listen = "127.0.0.1:0"
 """
 
 
-def configure(folder: Path, *origins: str) -> None:
-    zones = "".join(f'[[zones]]\nfile = "{origin}.zone"\n' for origin in origins)
+def configure(folder: Path, *origins: str, unsigned: str | None = None) -> None:
+    zones = "".join(
+        f'[[zones]]\nfile = "{origin}.zone"\n' + ("signed = false\n" if origin == unsigned else "")
+        for origin in origins
+    )
     (folder / "quick.toml").write_text(CONFIG + zones)
     for origin in origins:
         file = folder / f"{origin}.zone"
@@ -83,3 +91,85 @@ def test_a_reload_says_what_was_added(folder: Path) -> None:
         ]
         (folder / "child.lab.example.zone").write_text(ZONE.replace(" 1 ", " 2 "))
         assert run("reload", cwd=folder).stdout.splitlines()[-1] == "child.lab.example. replaced serial 2"
+
+
+def metric(server: Serving, line: str) -> bool:
+    url = next(told for told in server.banner if told.startswith("Metrics for Prometheus: ")).split()[-1]
+    with urllib.request.urlopen(url, timeout=5) as response:
+        return line in response.read().decode().splitlines()
+
+
+def test_a_zone_that_the_signed_zone_above_does_not_delegate_is_a_warning(folder: Path) -> None:
+    configure(folder, "lab.example", "child.lab.example", "x.lab.example", "x.elsewhere.lab.example", "y.x.lab.example")
+    file = folder / "lab.example.zone"
+    with serving(folder) as server:
+        warned = run("status", cwd=folder)
+        assert (warned.returncode, warned.stdout.split(":")[0]) == (1, "WARNING")
+        assert [line for line in warned.stdout.splitlines() if "bogus" in line] == [
+            f"{below} is bogus to validators: {above}, signed and served here too, has no delegation to it; add its NS "
+            f"records, with the addresses of those name servers that lie in it, to {above} ({folder / above}zone)"
+            for below, above in [("x.lab.example.", "lab.example."), ("y.x.lab.example.", "x.lab.example.")]
+        ]
+        above = {zone["origin"]: zone["above"] and zone["above"]["delegates"] for zone in zones(folder)}
+        assert above == {
+            "lab.example.": None,
+            "child.lab.example.": True,
+            "x.elsewhere.lab.example.": None,
+            "x.lab.example.": False,
+            "y.x.lab.example.": False,
+        }
+        assert metric(server, 'signwright_zone_level{zone="x.lab.example."} 1.0')
+        assert metric(server, 'signwright_zone_level{zone="child.lab.example."} 0.0')
+
+        file.write_text(PARENT + CHILD.replace("child", "x"))
+        configure(folder, "lab.example", "x.lab.example", "y.x.lab.example", unsigned="x.lab.example")
+        assert run("reload", cwd=folder).returncode == 0
+        well = run("status", cwd=folder)
+        assert (well.returncode, well.stdout.split(":")[0]) == (0, "OK")
+
+        file.write_text("no zone")
+    with serving(folder):
+        assert "bogus" not in run("status", cwd=folder).stdout  # nobody knows what the zone above delegates
+
+
+def test_a_ds_comes_with_the_time_before_which_it_may_not_be_added(folder: Path) -> None:
+    configure(folder, "lab.example", "child.lab.example")
+    with serving(folder) as server:
+        done = run("ds", "lab.example", cwd=folder)
+        (record,) = done.stdout.splitlines()
+        assert re.fullmatch(r"lab\.example\. 3600 IN DS \d+ 13 2 [0-9A-F]{64}", record)
+        early = r"may be added from 20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ \((9m \d+|10m \d)s\), not before"
+        assert re.fullmatch(f"signwright: the DS of ksk_1 {early}\n", done.stderr)
+        start = server.banner.index("DS records for the parent zones:")
+        assert server.banner[start + 1] == f"  {record}"
+        assert re.fullmatch(f"    {early}", server.banner[start + 2])
+        assert server.banner[start + 3 : start + 5] == [
+            "  child.lab.example.: lab.example., which is served here, has its DS already",
+            "",
+        ]
+
+        child = run("ds", "child.lab.example", cwd=folder)
+        assert child.stdout.startswith("child.lab.example. 3600 IN DS ")
+        assert child.stderr == "signwright: the DS of ksk_1 is in lab.example. already, which is served here\n"
+        assert run("ksk", "create", "child.lab.example", "ksk_2", cwd=folder).returncode == 0
+        assert run("ksk", "withdraw-ds", "child.lab.example", "ksk_1", cwd=folder).returncode == 0
+        deadline = time.monotonic() + 20
+        while len((both := run("ds", "child.lab.example", cwd=folder)).stdout.splitlines()) < 2:
+            assert time.monotonic() < deadline
+        first, second = sorted(both.stderr.splitlines())
+        here = r"lab\.example\., which is served here,"
+        assert re.fullmatch(rf"signwright: the DS of ksk_1 was withdrawn from {here} at 2.*Z", first)
+        assert re.fullmatch(rf"signwright: the DS of ksk_2 is taken up by {here} by itself, from 2.*Z \(.*\)", second)
+
+        (value,) = json.loads(run("ds", "lab.example", "--json", cwd=folder).stdout)["records"]
+        assert (value["record"], value["ksk"], value["is_above"]) == (record, "ksk_1", False)
+        assert value["ready"] > time.time()
+
+
+def test_a_reload_for_programs(folder: Path) -> None:
+    configure(folder, "lab.example")
+    with serving(folder):
+        (folder / "lab.example.zone").write_text("no zone")
+        done = run("reload", "--json", cwd=folder)
+        (zone,) = json.loads(done.stdout)["zones"]
+        assert (done.returncode, zone["origin"], zone["outcome"]) == (4, "lab.example.", "refused")

@@ -192,7 +192,8 @@ async def test_status_reload_and_ds(state: StateDir) -> None:
         assert await trio.to_thread.run_sync(client.status) == server.status()
         assert await trio.to_thread.run_sync(client.reload) == RELOADED
         for name in ("lab.example", "LAB.example."):
-            assert await trio.to_thread.run_sync(client.ds, name) == [DS]
+            report = await trio.to_thread.run_sync(client.ds, name)
+            assert [record.record for record in report.records] == [DS]
         for name, message in [
             ("other.example", r"other.example. is not served here; served: lab.example., plain.example., new.example."),
             ("plain.example", r"plain.example. is served unsigned"),
