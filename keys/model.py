@@ -20,7 +20,12 @@ MAXIMUM_SIGNED_TTL = 7 * DAY
 
 
 class PolicyError(ValueError):
-    """A policy that could not keep a zone valid."""
+    """A policy that could not keep a zone valid: the name of the `field`, and what is wrong with it."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field} {reason}")
+        self.field = field
+        self.reason = reason
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,16 +68,21 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             if getattr(self, name) < 0:
-                raise PolicyError(f"{name} must not be negative")
+                raise PolicyError(name, "must not be negative")
         for name in ("slot", "window", "refresh", "zsk_lifetime", "probe", "parent_check"):
             if not getattr(self, name):
-                raise PolicyError(f"{name} must be longer than nothing")
-        if not self.retry or self.retry_most < self.retry:
-            raise PolicyError("retry must be longer than nothing and not longer than retry_most")
+                raise PolicyError(name, "must be longer than nothing")
+        if not self.retry:
+            raise PolicyError("retry", "must be longer than nothing")
+        if self.retry_most < self.retry:
+            raise PolicyError("retry_most", f"is {self.retry_most} s, and retry is longer: {self.retry} s")
         if self.dnskey_ttl > MAXIMUM_SIGNED_TTL:
-            raise PolicyError(f"dnskey_ttl is over one week ({MAXIMUM_SIGNED_TTL})")
-        if (self.slots - 1) * self.slot < 2 * self.refresh:
+            raise PolicyError("dnskey_ttl", f"is {self.dnskey_ttl} s, more than one week: {MAXIMUM_SIGNED_TTL} s")
+        needed = 1 + -(-2 * self.refresh // self.slot)
+        if self.slots < needed:
             raise PolicyError(
-                f"{self.slots - 1} slots of {self.slot} s are less than two refreshes of {self.refresh} s: "
-                "one failed refresh would leave the zone without a valid DNSKEY signature"
+                "slots",
+                f"is {self.slots}, and must be {needed} or more: those after the first, of {self.slot} s each, last "
+                f"for two refreshes of {self.refresh} s, or one failed refresh would leave the zone without a valid "
+                "DNSKEY signature",
             )

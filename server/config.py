@@ -9,18 +9,19 @@ import ipaddress
 import re
 import socket
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Final, Literal
 
-import dns.exception
-import dns.name
 import msgspec
 
 import zones
 from keys.emulator.aws_files import ROOT_PROFILE, SERVICE_PROFILE
 from keys.model import Policy
 from server.addresses import Address, parse_address
+from server.expected import KeyPath, explain
 from server.settings import ConfigError, Route53Settings, Settings, ZoneSettings, key_text, line_of, parse_settings
+from server.zone_arguments import named_files, origin_of, origin_of_file, without_detours
 from zones.zone import Denial
 
 __all__ = [
@@ -35,9 +36,6 @@ __all__ = [
     "load_config",
     "samples",
 ]
-
-SUFFIX = ".zone"
-"""A master file with this suffix is named for its origin."""
 
 LOCAL: Final = "local"
 """A parent zone that is served here."""
@@ -149,10 +147,10 @@ def load_config(
         zone_configs += zones_from_argument(argument, source.settings.policy)
     if not file and not zone_arguments:
         zone_configs += samples()
-    _refuse_twice(zone_configs)
+    _refuse_twice(zone_configs, source)
     if kms_endpoint is not None:
         source.with_endpoint(kms_endpoint)
-    return Config(
+    config = Config(
         listen=tuple(_arguments_address(text) for text in listen) or source.listen(),
         state=Path.cwd() / state if state else source.path(source.settings.state),
         kms=source.kms(),
@@ -165,6 +163,8 @@ def load_config(
         hooks=source.hooks(),
         route53=source.route53(),
     )
+    _refuse_shared(config, source, arguments=bool(listen))
+    return config
 
 
 def samples() -> list[ZoneConfig]:
@@ -203,6 +203,10 @@ class _Source:
 
     def wrong(self, reason: str, *path: str | int) -> ConfigError:
         return ConfigError(reason, file=self._name, line=line_of(self._text, path), key=key_text(path))
+
+    def leaves_out(self, path: KeyPath) -> bool:
+        """Whether the file does not have the setting."""
+        return not line_of(self._text, path)
 
     def path(self, text: str) -> Path:
         return self._folder / Path(text).expanduser()
@@ -262,7 +266,7 @@ class _Source:
         if route53.listen is False:
             return None
         if route53.listen is True:
-            raise self.wrong("give an address, or false", "route53", "listen")
+            raise self.wrong("true can't be used; give an address and a port, or false", "route53", "listen")
         address = self.address(route53.listen, "route53", "listen")
         tls = self._tls(route53)
         if tls is None and not ipaddress.ip_address(address.host).is_loopback:
@@ -272,7 +276,7 @@ class _Source:
         if not route53.name_servers:
             raise self.wrong("a delegation set has at least one name server", "route53", "name_servers")
         try:
-            servers = tuple(_origin(name).removesuffix(".") for name in route53.name_servers)
+            servers = tuple(origin_of(name).removesuffix(".") for name in route53.name_servers)
         except ValueError as error:
             raise self.wrong(str(error), "route53", "name_servers") from None
         for name in route53.users:
@@ -300,12 +304,12 @@ class _Source:
             if zone.ksk_arn and not zone.signed:
                 raise self.wrong("an unsigned zone has no KSK", "zones", index, "ksk_arn")
             try:
-                origin = _origin(zone.origin) if zone.origin else _origin_of_file(Path(zone.file))
+                origin = origin_of(zone.origin) if zone.origin else origin_of_file(Path(zone.file))
             except ValueError as error:
                 raise self.wrong(str(error), "zones", index, "origin" if zone.origin else "file") from None
             yield ZoneConfig(
                 origin=origin,
-                file=self.path(zone.file),
+                file=without_detours(self.path(zone.file)),
                 signed=zone.signed,
                 denial=zone.denial,
                 ksk_arn=zone.ksk_arn,
@@ -331,44 +335,13 @@ class _Source:
         try:
             return msgspec.convert(msgspec.to_builtins(self.settings.policy) | zone.policy, Policy)
         except msgspec.ValidationError as error:
-            raise self.wrong(str(error), "zones", index, "policy") from None
+            wrong = explain(error, zone.policy, Policy)
+            raise self.wrong(wrong.reason, "zones", index, "policy", *wrong.path) from None
 
 
 def zones_from_argument(argument: str, policy: Policy) -> list[ZoneConfig]:
-    """A master file, `ORIGIN=FILE`, or a folder of `*.zone` files. Raises `ConfigError`."""
-    path = Path(argument).expanduser()
-    origin, equals, file = argument.partition("=")
-    try:
-        if path.is_dir():
-            found = [(_origin_of_file(member), member) for member in sorted(path.glob("*" + SUFFIX))]
-        elif equals and not path.exists():
-            found = [(_origin(origin), Path(file).expanduser())]
-        else:
-            found = [(_origin_of_file(path), path)]
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    if not found:
-        raise ConfigError(f"the folder {argument} holds no *{SUFFIX} file")
-    for _, path in found:
-        if not path.is_file():
-            raise ConfigError(f"there is no zone file {path}")
-    return [ZoneConfig(origin=origin, file=Path.cwd() / path, policy=policy) for origin, path in found]
-
-
-def _origin_of_file(path: Path) -> str:
-    if not path.name.endswith(SUFFIX) or path.name == SUFFIX:
-        raise ValueError(
-            f"{path.name!r} does not name its origin as lab.example{SUFFIX} does: set origin, or give ORIGIN={path}"
-        )
-    return _origin(path.name.removesuffix(SUFFIX))
-
-
-def _origin(text: str) -> str:
-    try:
-        name = dns.name.from_text(text)
-    except (dns.exception.DNSException, ValueError) as error:
-        raise ValueError(f"{text!r} is no domain name: {error}") from None
-    return name.canonicalize().to_text()
+    """The zones that an argument of the command line names, as `named_files`. Raises `ConfigError`."""
+    return [ZoneConfig(origin=origin, file=file, policy=policy) for origin, file in named_files(argument)]
 
 
 def _arguments_address(text: str) -> Address:
@@ -378,9 +351,35 @@ def _arguments_address(text: str) -> Address:
         raise ConfigError(f"--listen: {error}") from None
 
 
-def _refuse_twice(zone_configs: Sequence[ZoneConfig]) -> None:
+def _refuse_twice(zone_configs: Sequence[ZoneConfig], source: _Source) -> None:
+    """Raise `ConfigError` for a zone that is there twice. The first of `zone_configs` are those of the file."""
     seen: dict[str, Path | None] = {}
-    for zone in zone_configs:
+    for index, zone in enumerate(zone_configs):
         if zone.origin in seen:
-            raise ConfigError(f"zone {zone.origin} is given twice: {seen[zone.origin]} and {zone.file}")
+            reason = f"zone {zone.origin} is given twice: {seen[zone.origin]} and {zone.file}"
+            of_file = index < len(source.settings.zones)
+            raise source.wrong(reason, "zones", index, "file") if of_file else ConfigError(reason)
         seen[zone.origin] = zone.file
+
+
+def _refuse_shared(config: Config, source: _Source, *, arguments: bool) -> None:
+    """Raise `ConfigError` for two listeners on one address and port, of which only the first could be bound.
+
+    `arguments` tells whether `config.listen` is from the command line.
+    """
+    listened: list[tuple[Address, KeyPath]] = [(address, ("listen",)) for address in config.listen]
+    if config.metrics is not None:
+        listened.append((config.metrics, ("metrics",)))
+    if config.route53 is not None:
+        listened.append((config.route53.listen, ("route53", "listen")))
+    if config.kms.endpoint is None:
+        listened.append((config.kms.emulator, ("kms", "emulator")))
+    for first, second in combinations(listened, 2):
+        if first[0].overlaps(second[0]):
+            # Told at the one that is in the file: the other may be there by default.
+            (address, path), (other, elsewhere) = (first, second) if source.leaves_out(second[1]) else (second, first)
+            where = "given twice" if path == elsewhere else f"the address of {key_text(elsewhere)} already"
+            reason = f"{address} is {where}" + ("" if address == other else f" ({other})")
+            raise (
+                ConfigError(f"--listen: {reason}") if arguments and path == ("listen",) else source.wrong(reason, *path)
+            )

@@ -17,12 +17,21 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from keys.model import Policy
+from server.expected import KeyPath, explain
 from zones.zone import Denial
 
-KeyPath = tuple[str | int, ...]
-"""Where a value stands: ("zones", 1, "denial")."""
-
 DURATIONS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+# What may stand at a setting, as a message about something else ends.
+_ADDRESS = msgspec.Meta(description='an address and a port, such as "127.0.0.1:5300" or "[::1]:5300"')
+_NOWHERE = msgspec.Meta(description="false for nowhere")
+_NAME = msgspec.Meta(description='the name of a host, such as "ns1.example"')
+_PROGRAM = msgspec.Meta(description='the words of a command in quotes, such as "/usr/local/bin/page-somebody"')
+_URL = 'a URL, such as "https://hooks.example/dnssec"'
+_KMS_URL = 'the URL of a KMS, such as "https://kms.eu-west-1.amazonaws.com"'
+_REGION = 'the name of a region of AWS, such as "eu-west-1"'
+_ACCOUNT = 'the 12 digits of an account of AWS in quotes, such as "123456789012"'
+_ARN = 'the ARN of a KMS key, such as "arn:aws:kms:us-east-1:123456789012:key/9d2c8a4e-5b7f-4e57-8a37-0f6f6c1d2e3b"'
 
 
 class ConfigError(Exception):
@@ -40,12 +49,12 @@ class ConfigError(Exception):
 class KmsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which KMS holds the key-signing keys."""
 
-    endpoint: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/\s]+/?$")] | None = None
+    endpoint: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/\s]+/?$", description=_KMS_URL)] | None = None
     """URL of a KMS; without one, the embedded emulator."""
-    emulator: str = "127.0.0.1:5381"
+    emulator: Annotated[str, _ADDRESS] = "127.0.0.1:5381"
     """Where the embedded emulator listens."""
-    region: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+$")] = "us-east-1"
-    account: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{12}$")] = "000000000000"
+    region: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+$", description=_REGION)] = "us-east-1"
+    account: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{12}$", description=_ACCOUNT)] = "000000000000"
     """The account that owns the hosted zones."""
     profile: str | None = None
     """Profile of the AWS credential chain; without one, the emulator's own credentials or the chain's default."""
@@ -70,12 +79,12 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Route53Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The Route 53 API."""
 
-    listen: str | bool = "127.0.0.1:5380"
+    listen: Annotated[str, _ADDRESS] | Annotated[bool, _NOWHERE] = "127.0.0.1:5380"
     """Where it listens; `false`: nowhere."""
     tls_certificate: str | None = None
     """File with the certificate chain, PEM. Needed beside `tls_key` for an address that is none of loopback."""
     tls_key: str | None = None
-    name_servers: tuple[str, ...] = ("ns1.signwright.test", "ns2.signwright.test")
+    name_servers: tuple[Annotated[str, _NAME], ...] = ("ns1.signwright.test", "ns2.signwright.test")
     """The delegation set of hosted zones that are made."""
     users: dict[str, Literal["full", "read-only"]] = {}
     """Who may call it beside the account's root, and what they may do."""
@@ -90,9 +99,9 @@ class Route53Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class HooksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who is told of each change of a zone's or a KSK's status."""
 
-    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/\s]+(/\S*)?$")] | None = None
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/\s]+(/\S*)?$", description=_URL)] | None = None
     """A webhook: each change is posted there as JSON."""
-    command: tuple[str, ...] | None = None
+    command: tuple[Annotated[str, _PROGRAM], ...] | None = None
     """A program and its arguments: each change is JSON on its standard input."""
     timeout: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 10
     """Seconds that one try may take."""
@@ -101,12 +110,15 @@ class HooksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One zone to serve."""
 
-    file: str
-    origin: str | None = None
+    file: Annotated[str, msgspec.Meta(description='the path of a master file, such as "lab.example.zone"')]
+    origin: Annotated[str, msgspec.Meta(description='the name of the apex, such as "lab.example"')] | None = None
     """Name of the apex; without one, from a file name such as `lab.example.zone`."""
     signed: bool = True
     denial: Denial = Denial.COMPACT
-    ksk_arn: Annotated[str, msgspec.Meta(pattern=r"^arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$")] | None = None
+    ksk_arn: (
+        Annotated[str, msgspec.Meta(pattern=r"^arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", description=_ARN)]
+        | None
+    ) = None
     """A KMS key of one's own as KSK; without one, the server creates it."""
     parent: str = "none"
     """Where the DS of the zone is looked up: an authoritative server of the parent zone (ADDR or ADDR:PORT), "local"
@@ -119,12 +131,12 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
-    listen: tuple[str, ...] = ("127.0.0.1:5300", "[::1]:5300")
+    listen: tuple[Annotated[str, _ADDRESS], ...] = ("127.0.0.1:5300", "[::1]:5300")
     """Addresses for UDP and TCP. As long as it is the default, [::1] is left out on hosts without IPv6."""
     state: str = "./state"
     workers: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
     """Programs that answer; 0: this one."""
-    metrics: str | None = None
+    metrics: Annotated[str, _ADDRESS] | None = None
     """A loopback address for /metrics and /healthz; both are on the control socket in any case."""
     kms: KmsSettings = KmsSettings()
     udp: UdpSettings = UdpSettings()
@@ -166,7 +178,7 @@ def parse_settings(text: str, file: str) -> Settings:
     except _WrongError as error:
         path, reason = error.path, error.reason
     except msgspec.ValidationError as error:
-        path, reason = _split(str(error))
+        path, reason = explain(error, raw, Settings)
     raise ConfigError(reason, file=file, line=line_of(text, path), key=key_text(path))
 
 
@@ -258,16 +270,6 @@ def _read_durations(path: KeyPath, table: dict[str, Any]) -> None:
                 table[key] = parse_duration(value)
             except ValueError as error:
                 raise _WrongError((*path, key), str(error)) from None
-
-
-def _split(message: str) -> tuple[KeyPath, str]:
-    """msgspec's `Expected … - at `$.zones[1].signed`` as a path and a reason."""
-    reason, _, where = message.rpartition(" - at `$")
-    if not reason:
-        return (), message
-    parts = re.findall(r"\.([A-Za-z0-9_-]+)|\[(\d+|\.\.\.)\]", where)
-    path = tuple(name or (int(index) if index.isdigit() else index) for name, index in parts)
-    return tuple(part for part in path if part != "..."), reason[:1].lower() + reason[1:]
 
 
 def _has(value: Any, path: KeyPath) -> bool:

@@ -17,6 +17,7 @@ from server.config import ConfigError
 from server.control.client import ControlError
 from server.listen import CannotListen, PortInUse
 from server.worker.pool import WorkerFailed
+from server.zone_arguments import NoZoneFile
 from zones.load import ZoneFileError
 
 
@@ -39,6 +40,7 @@ _EXITS: tuple[tuple[type[Exception], Exit], ...] = (
     (PortInUse, Exit.ADDRESS),
     (CannotListen, Exit.ADDRESS),
     (ZoneFileError, Exit.ZONE_FILE),
+    (NoZoneFile, Exit.ZONE_FILE),
     (ConfigError, Exit.CONFIGURATION),
     (StateError, Exit.STATE),
     (KeystoreError, Exit.STATE),

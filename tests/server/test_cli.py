@@ -169,7 +169,7 @@ def test_how_a_start_fails(folder: Path) -> None:
         )
         cases: list[tuple[list[object], int, str]] = [
             ([*quick, "bad.zone"], 4, f"signwright: {folder}/bad.zone:2: "),
-            ([*quick, "none.zone"], 5, "signwright: there is no zone file none.zone"),
+            ([*quick, "none.zone"], 4, "signwright: there is no zone file none.zone"),
             (["serve", "--config", "unknown.toml"], 5, "signwright: unknown.toml:3: zones[0].denail: unknown setting"),
             (["serve", "--config", "empty.toml"], 7, "signwright: no zone is configured: "),
             (
