@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from keys.events import Entry
 from keys.ring import KskStatus, ZskPhase
 from keys.status import KskReport, ZskReport
+from server.columns import Cell, Columns, print_columns, print_prose
 from server.operations import Above, DsRecord, Level, Planned, ZoneReport
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "bold red"}
@@ -26,36 +25,46 @@ _STATUSES = {
 }
 
 
-def keys_table(zones: Sequence[ZoneReport], now: int) -> Table:
-    """Every key that is not gone, with its runway, and what the parent and caches have to do with it."""
-    table = _table("KEY", "TAG", "STATE", "SINCE", "VALID WITHOUT KMS UNTIL", "")
-    for zone in zones:
-        assert zone.keys is not None
-        for ksk in zone.keys.ksks:
-            table.add_row(
-                f"{zone.origin} {ksk.name}",
-                str(ksk.key_tag) if ksk.key_tag is not None else "?",
-                Text(ksk.status.value, style=_STATUSES[ksk.status]),
-                utc(ksk.changed) if ksk.changed is not None else "-",
-                moment(ksk.valid_until, now) if ksk.valid_until is not None else "-",
-                "; ".join(_about_ksk(ksk, zone, now)),
-            )
-        for zsk in zone.keys.zsks:
-            if zsk.phase is not ZskPhase.REMOVED:
-                since = _phase_since(zsk)
-                table.add_row(
-                    f"{zone.origin} ZSK {zsk.sequence}",
-                    str(zsk.key_tag),
-                    zsk.phase.value,
-                    utc(since) if since is not None else "-",
-                    "-",
-                    "; ".join(_about_zsk(zsk, now)),
-                )
-    return table
+def print_keys(console: Console, zones: Sequence[ZoneReport], now: int) -> None:
+    """Every key that is not gone, zone by zone: its runway, what the parent and caches have to do with it, and why one
+    is not well; then what a rollover waits for, and what comes next.
+    """
+    of_zones = [(zone, list(_rows(zone, now))) for zone in zones]
+    header = ("KEY", "TAG", "STATE", "SINCE", "VALID WITHOUT KMS UNTIL")
+    columns = Columns(console, header, [cells for _, rows in of_zones for cells, _ in rows])
+    columns.print_header()
+    for zone, rows in of_zones:
+        print_line(console, zone.origin, "bold")
+        for cells, remark in rows:
+            columns.print_row(cells)
+            if remark:
+                print_prose(console, remark, 4)
+        print_key_lines(console, zone, now, "  ")
+
+
+def _rows(zone: ZoneReport, now: int) -> Iterator[tuple[Sequence[Cell], str]]:
+    """What is in the columns for each key, and what is to be said besides."""
+    assert zone.keys is not None
+    for ksk in zone.keys.ksks:
+        cells = (
+            f"  {ksk.name}",
+            str(ksk.key_tag) if ksk.key_tag is not None else "?",
+            Text(ksk.status.value, style=_STATUSES[ksk.status]),
+            utc(ksk.changed) if ksk.changed is not None else "-",
+            moment(ksk.valid_until, now) if ksk.valid_until is not None else "-",
+        )
+        yield cells, "; ".join(_about_ksk(ksk, zone, now))
+    for zsk in zone.keys.zsks:
+        if zsk.phase is not ZskPhase.REMOVED:
+            since = utc(at) if (at := _phase_since(zsk)) is not None else "-"
+            cells = (f"  ZSK {zsk.sequence}", str(zsk.key_tag), zsk.phase.value, since, "-")
+            yield cells, "; ".join(_about_zsk(zsk, now))
 
 
 def _about_ksk(ksk: KskReport, zone: ZoneReport, now: int) -> Iterator[str]:
-    if ksk.published is None:
+    if zone.above is not None and any(line.endswith(f" DS {ksk.ds}") for line in zone.above.ds):
+        yield f"DS is in {zone.above.origin}, which is served here"
+    elif ksk.published is None:
         yield "not in the DNSKEY RRset"
     elif ksk.ready is None:
         yield "DS may not be added yet"
@@ -110,23 +119,26 @@ def _phase_since(zsk: ZskReport) -> int | None:
     }.get(zsk.phase)
 
 
-def print_key_lines(console: Console, zone: ZoneReport, now: int) -> None:
-    """Why a key is not well, what a rollover waits for, and what comes next."""
+def print_key_lines(console: Console, zone: ZoneReport, now: int, lead: str | None = None) -> None:
+    """Why a key is not well, what a rollover waits for, and what comes next; each line begins with `lead`, which is the
+    zone's name if none is given.
+    """
     keys = zone.keys
     if keys is None:
         return
+    lead = f"{zone.origin} " if lead is None else lead
     for ksk in keys.ksks:
         if ksk.status in (KskStatus.ACTION_NEEDED, KskStatus.INTERNAL_FAILURE):
-            print_line(console, f"{zone.origin} {ksk.name} {ksk.status.value}: {_why(ksk)}", "bold red")
+            print_line(console, f"{lead}{ksk.name} {ksk.status.value}: {_why(ksk)}", "bold red")
         elif ksk.trouble is not None:
-            print_line(console, f"{zone.origin} {ksk.name}: {_why(ksk)}", "yellow")
-    print_suspension(console, zone, now)
+            print_line(console, f"{lead}{ksk.name}: {_why(ksk)}", "yellow")
+    print_suspension(console, zone, now, lead)
     if keys.rollover is not None:
         when = f", {moment(keys.rollover_at, now)}" if keys.rollover_at is not None else ""
-        print_line(console, f"{zone.origin} rollover: {keys.rollover}{when}", "dim")
+        print_line(console, f"{lead}rollover: {keys.rollover}{when}", "dim")
     if keys.next_action is not None:
         when = f"in {span(keys.next_at - now)}" if keys.next_at is not None else "now"
-        print_line(console, f"{zone.origin} next: {keys.next_action} {when} ({keys.next_why})", "dim")
+        print_line(console, f"{lead}next: {keys.next_action} {when} ({keys.next_why})", "dim")
 
 
 def _why(ksk: KskReport) -> str:
@@ -139,15 +151,18 @@ def _why(ksk: KskReport) -> str:
     return f"{trouble.doing}: {trouble.code}: {trouble.message} (since {utc(trouble.since)}; {way_out})"
 
 
-def print_suspension(console: Console, zone: ZoneReport, now: int) -> None:
-    """Which KSKs keep ZSK rotation from going on, and until when the zone is safe; nothing where none does."""
+def print_suspension(console: Console, zone: ZoneReport, now: int, lead: str | None = None) -> None:
+    """Which KSKs keep ZSK rotation from going on, and until when the zone is safe; nothing where none does. `lead` is
+    as for `print_key_lines`.
+    """
     keys = zone.keys
     if keys is None or keys.suspended_since is None:
         return
     names = ", ".join(ksk.name for ksk in keys.ksks if ksk.status is KskStatus.ACTION_NEEDED)
     safe = f"; safe until {moment(keys.safe_until, now)}" if keys.safe_until is not None else ""
     since = utc(keys.suspended_since)
-    print_line(console, f"{zone.origin} ZSK rotation is suspended since {since} by {names}{safe}", "yellow")
+    lead = f"{zone.origin} " if lead is None else lead
+    print_line(console, f"{lead}ZSK rotation is suspended since {since} by {names}{safe}", "yellow")
 
 
 def print_ksks(console: Console, zone: ZoneReport, now: int) -> None:
@@ -159,36 +174,39 @@ def print_ksks(console: Console, zone: ZoneReport, now: int) -> None:
         console.print(line, soft_wrap=True)
         print_line(console, f"  ARN  {ksk.arn or 'to be made'}")
         print_line(console, f"  DS   {ksk.ds or 'not known yet'}")
-        _print_remark(console, "; ".join(_about_ksk(ksk, zone, now)), 2)
+        print_prose(console, "; ".join(_about_ksk(ksk, zone, now)), 2)
 
 
-def _print_remark(console: Console, text: str, indent: int) -> None:
-    """Prose, broken between words."""
-    console.print(Padding(Text(text), (0, 0, 0, indent)))
-
-
-def plan_table(plan: Sequence[Planned], now: int) -> Table:
+def print_plan(console: Console, plan: Sequence[Planned], now: int) -> None:
     """What is to come. The same thing several times in a row is one line: when first and last, and how often."""
-    table = _table("TIME", "IN", "ACTION", "WHY")
+    rows = []
     for (action, reason), same in groupby(plan, key=lambda planned: (planned.action, planned.reason)):
         times = [planned.at for planned in same]
         first = utc(times[0]) if len(times) == 1 else f"{utc(times[0])} to {utc(times[-1])}"
         how_often = action if len(times) == 1 else f"{action} ×{len(times)}"
-        table.add_row(first, span(times[0] - now) if times[0] > now else "now", how_often, reason)
-    return table
+        rows.append((first, span(times[0] - now) if times[0] > now else "now", how_often, reason))
+    print_columns(console, ("TIME", "IN", "ACTION", "WHY"), rows, prose=True)
 
 
-def events_table(entries: Sequence[Entry]) -> Table:
-    """The event log."""
-    table = _table("TIME", "EVENT", "WHY", "KMS REQUEST")
+def print_events(console: Console, entries: Sequence[Entry]) -> None:
+    """The event log. A KMS request stands below its event where the terminal is too narrow."""
+    rows, requests = [], []
     for entry in entries:
         ids = entry.request_ids
         more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
         style = "bold red" if entry.kind in ("KmsFailed", "KskNeedsAction") else ""
-        table.add_row(
-            utc(entry.at, seconds=True), Text(entry.kind, style), entry.reason, (ids[0] if ids else "") + more
-        )
-    return table
+        rows.append((utc(entry.at, seconds=True), Text(entry.kind, style), entry.reason))
+        requests.append((ids[0] if ids else "") + more)
+    whole = [(*row, request) for row, request in zip(rows, requests, strict=True)]
+    columns = Columns(console, ("TIME", "EVENT", "WHY", "KMS REQUEST"), whole)
+    beside = columns.width <= console.width
+    if not beside:
+        columns = Columns(console, ("TIME", "EVENT", "WHY"), rows, prose=True)
+    columns.print_header()
+    for row, request in zip(rows, requests, strict=True):
+        columns.print_row((*row, request) if beside else row)
+        if request and not beside:
+            print_line(console, f"    KMS request {request}", "dim")
 
 
 def span(seconds: int) -> str:
@@ -213,10 +231,3 @@ def moment(at: int, now: int) -> str:
 def print_line(console: Console, text: str, style: str = "") -> None:
     """Whole, however narrow the terminal: it is there to be copied."""
     console.print(Text(text, style=style), soft_wrap=True)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table

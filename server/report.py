@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from keys.status import Condition
 from server.addresses import parse_address
-from server.keyreport import COLOURS, about_ds, keys_table, moment, print_key_lines, print_line, span
+from server.columns import print_columns
+from server.keyreport import COLOURS, about_ds, moment, print_keys, print_line, span
 from server.operations import (
     DsReport,
     Level,
@@ -28,7 +28,7 @@ from server.operations import (
 )
 from server.trust import commands
 
-_WIDE = 500
+_WIDE = 10_000
 """Columns of what is no terminal."""
 
 MOST_TOLD = 100
@@ -92,12 +92,10 @@ def print_status(console: Console, status: ServerStatus) -> None:
     signed = [zone for zone in told if zone.keys is not None and (zone.keys.ksks or zone.keys.zsks)]
     if signed:
         console.print()
-        console.print(keys_table(signed, status.now))
-    for zone in signed:
-        print_key_lines(console, zone, status.now)
+        print_keys(console, signed, status.now)
     if status.workers:
         console.print()
-        console.print(_workers_table(status))
+        _print_workers(console, status)
 
 
 def print_reload(console: Console, report: ReloadReport) -> None:
@@ -122,7 +120,7 @@ def _print_zones(console: Console, status: ServerStatus) -> Sequence[ZoneReport]
         told = [zone for zone in told if _wants_attention(zone, status.now)]
     wanting, told = len(told), told[:MOST_TOLD]
     if told or not status.zones:
-        console.print(_zones(told, status.now))
+        _print_table(console, told, status.now)
     _print_problems(console, told, status)
     if len(told) < len(status.zones):
         more = f"{wanting - len(told)} more want attention" if wanting > len(told) else "all others are well"
@@ -135,41 +133,41 @@ def _wants_attention(zone: ZoneReport, now: int) -> bool:
     return has_notice or zone_level(zone, now) is not Level.OK
 
 
-def _zones(zones: Iterable[ZoneReport], now: int) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("ZONE", "SERIAL", "DENIAL", "STATE", "VALID UNTIL"):
-        table.add_column(column, overflow="fold")
+def _print_table(console: Console, zones: Iterable[ZoneReport], now: int) -> None:
+    rows = []
     for zone in zones:
         until = zone.keys.valid_until if zone.keys else None
-        table.add_row(
-            zone.origin,
-            "-" if zone.serial is None else str(zone.serial),
-            zone.denial if zone.signed else "-",
-            Text(_condition(zone), style=COLOURS[zone_level(zone, now)]),
-            moment(until, now) if until is not None else "-",
+        rows.append(
+            (
+                zone.origin,
+                "-" if zone.serial is None else str(zone.serial),
+                zone.denial if zone.signed else "-",
+                Text(_condition(zone), style=COLOURS[zone_level(zone, now)]),
+                moment(until, now) if until is not None else "-",
+            )
         )
-    return table
+    print_columns(console, ("ZONE", "SERIAL", "DENIAL", "STATE", "VALID UNTIL"), rows)
 
 
-def _workers_table(status: ServerStatus) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("WORKER", "PID", "STATE", "VERSION", "UP", "RESTARTS"):
-        table.add_column(column)
+def _print_workers(console: Console, status: ServerStatus) -> None:
+    rows = []
     for worker in status.workers:
         state, style = "answers", "green"
         if worker.version is None:
             state, style = "starting", COLOURS[Level.WARNING]
         elif worker.is_behind:
             state = "takes up a change"
-        table.add_row(
-            str(worker.number),
-            "-" if worker.pid is None else str(worker.pid),
-            Text(state, style=style),
-            "-" if worker.version is None else str(worker.version),
-            "-" if worker.pid is None else span(status.now - worker.started),
-            str(worker.restarts),
+        rows.append(
+            (
+                str(worker.number),
+                "-" if worker.pid is None else str(worker.pid),
+                Text(state, style=style),
+                "-" if worker.version is None else str(worker.version),
+                "-" if worker.pid is None else span(status.now - worker.started),
+                str(worker.restarts),
+            )
         )
-    return table
+    print_columns(console, ("WORKER", "PID", "STATE", "VERSION", "UP", "RESTARTS"), rows)
 
 
 def _condition(zone: ZoneReport) -> str:

@@ -25,7 +25,7 @@ from keys.commands import (
 )
 from server.cli.options import located, of_running_server
 from server.control.client import ControlClient, ControlError
-from server.keyreport import events_table, moment, plan_table, print_key_lines, print_ksks, print_suspension
+from server.keyreport import moment, print_events, print_key_lines, print_ksks, print_plan, print_suspension
 from server.operations import ServerStatus, ZoneReport
 from server.picture import render_svg
 from server.report import console_for_people
@@ -76,7 +76,7 @@ def plan(zone: str, ahead: int, as_json: bool, config: Path | None, state: Path 
     if as_json:
         click.echo(msgspec.json.encode(planned))
     elif planned:
-        console_for_people().print(plan_table(planned, int(time.time())))
+        print_plan(console_for_people(), planned, int(time.time()))
     else:
         click.echo(f"Nothing is to be done for {zone} in that time.")
     if not as_json:
@@ -113,7 +113,7 @@ def events(zone: str, back: int | None, as_json: bool, config: Path | None, stat
     if as_json:
         click.echo(msgspec.json.encode(entries))
     else:
-        console_for_people().print(events_table(entries))
+        print_events(console_for_people(), entries)
 
 
 @click.command()

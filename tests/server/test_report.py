@@ -12,8 +12,9 @@ from rich.console import Console
 from keys.events import Entry
 from keys.ring import KskStatus, Trouble, ZskPhase
 from keys.status import Condition, KskReport, ZoneStatus, ZskReport
-from server.keyreport import events_table, plan_table, span
+from server.keyreport import print_events, print_ksks, print_plan, span
 from server.operations import (
+    Above,
     Level,
     Planned,
     ReloadOutcome,
@@ -96,7 +97,7 @@ def status(condition: Condition = Condition.SIGNING, problem: str | None = None)
 
 def plain() -> tuple[io.StringIO, Console]:
     to = io.StringIO()
-    return to, Console(file=to, highlight=False, width=500)
+    return to, Console(file=to, highlight=False, width=10_000)
 
 
 def test_the_banner_ends_with_ready_and_holds_what_to_paste() -> None:
@@ -143,13 +144,14 @@ def test_status() -> None:
     lines = [line.rstrip() for line in to.getvalue().splitlines()]
     assert lines[0] == "CRITICAL: 3 zones on 0.0.0.0:5300, [::1]:5300, up 1h 2m"
     assert "lab.example. keys: Sign: DisabledException: the key is disabled" in lines
-    assert lines[8:11] == [
-        "KEY                 TAG  STATE   SINCE              VALID WITHOUT KMS UNTIL",
-        "lab.example. ksk_1  258  ACTIVE  -                  -                        "
-        "DS may be added since 2026-01-01 00:00Z; the parent is not looked at",
-        "lab.example. ZSK 1  77   active  2026-01-01 00:00Z  -",
+    assert lines[8:] == [
+        "KEY      TAG  STATE   SINCE              VALID WITHOUT KMS UNTIL",
+        "lab.example.",
+        "  ksk_1  258  ACTIVE  -                  -",
+        "    DS may be added since 2026-01-01 00:00Z; the parent is not looked at",
+        "  ZSK 1  77   active  2026-01-01 00:00Z  -",
+        "  next: SignKeyset in 1d 0h (regular refresh)",
     ]
-    assert lines[-1] == "lab.example. next: SignKeyset in 1d 0h (regular refresh)"
 
 
 def test_a_key_that_needs_action_says_why_since_when_and_until_when_the_zone_is_safe() -> None:
@@ -214,20 +216,71 @@ def test_a_key_that_needs_action_says_why_since_when_and_until_when_the_zone_is_
     lines = [line.rstrip() for line in to.getvalue().splitlines()]
     assert lines[0].startswith("WARNING: 1 zone")
     assert lines[5:] == [
-        "KEY                 TAG  STATE          SINCE              VALID WITHOUT KMS UNTIL",
-        "lab.example. ksk_1  258  ACTION_NEEDED  2025-12-31 22:00Z  2026-01-04 00:00Z (3d 0h)  "
-        "DS may be added since 2025-12-31 01:46Z; the parent's DS names it: KSK may not be removed",
-        "lab.example. ksk_2  258  ACTIVE         2025-12-31 22:00Z  2026-01-04 00:00Z (3d 0h)  "
-        "DS may be added from 2026-01-01 01:00Z (1h 0m); KSK may be removed from 2026-01-01 00:01Z (1m 0s)",
-        "lab.example. ZSK 1  77   retired        2026-01-01 00:00Z  -                          "
-        "lost at 2026-01-01 00:00Z; no cache holds what it signed from 2026-01-01 00:10Z (10m 0s)",
-        "lab.example. ZSK 2  78   published      2026-01-01 00:00Z  -                          "
-        "may sign from 2026-01-01 00:05Z (5m 0s)",
-        "lab.example. ksk_1 ACTION_NEEDED: Sign: DisabledException: it is disabled "
+        "KEY      TAG  STATE          SINCE              VALID WITHOUT KMS UNTIL",
+        "lab.example.",
+        "  ksk_1  258  ACTION_NEEDED  2025-12-31 22:00Z  2026-01-04 00:00Z (3d 0h)",
+        "    DS may be added since 2025-12-31 01:46Z; the parent's DS names it: KSK may not be removed",
+        "  ksk_2  258  ACTIVE         2025-12-31 22:00Z  2026-01-04 00:00Z (3d 0h)",
+        "    DS may be added from 2026-01-01 01:00Z (1h 0m); KSK may be removed from 2026-01-01 00:01Z (1m 0s)",
+        "  ZSK 1  77   retired        2026-01-01 00:00Z  -",
+        "    lost at 2026-01-01 00:00Z; no cache holds what it signed from 2026-01-01 00:10Z (10m 0s)",
+        "  ZSK 2  78   published      2026-01-01 00:00Z  -",
+        "    may sign from 2026-01-01 00:05Z (5m 0s)",
+        "  ksk_1 ACTION_NEEDED: Sign: DisabledException: it is disabled "
         "(since 2025-12-31 22:00Z; mend that, then: signwright ksk activate ZONE ksk_1)",
-        "lab.example. ZSK rotation is suspended since 2025-12-31 22:00Z by ksk_1; safe until 2026-01-04 00:00Z (3d 0h)",
-        "lab.example. rollover: suspended until ksk_1 can sign again",
-        "lab.example. next: SignKeyset in 1d 0h (regular refresh)",
+        "  ZSK rotation is suspended since 2025-12-31 22:00Z by ksk_1; safe until 2026-01-04 00:00Z (3d 0h)",
+        "  rollover: suspended until ksk_1 can sign again",
+        "  next: SignKeyset in 1d 0h (regular refresh)",
+    ]
+
+
+LONG = "d.c.b.a.9.8.7.6.5.4.3.2.1.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa."
+
+
+def narrow_status() -> ServerStatus:
+    ksk = msgspec.structs.replace(
+        keys(Condition.SIGNING, None).ksks[0], ds=DS.split(" DS ")[1], changed=NOW, valid_until=NOW + 5 * 86400 - 1
+    )
+    lab, plain_zone, _ = status().zones
+    kept = msgspec.structs.replace(keys(Condition.SIGNING, None), ksks=(ksk,))
+    child = msgspec.structs.replace(
+        lab,
+        origin=LONG,
+        above=Above(origin="lab.example.", delegates=True, ds=(DS.replace("lab.example.", LONG),)),
+        keys=kept,
+    )
+    lost = msgspec.structs.replace(plain_zone, above=Above(origin="lab.example.", delegates=False))
+    return msgspec.structs.replace(status(), zones=(msgspec.structs.replace(lab, keys=kept), child, lost))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_names_are_whole_in_a_terminal_of_80_columns(width: int) -> None:
+    to = io.StringIO()
+    print_status(Console(file=to, highlight=False, width=width), narrow_status())
+    lines = to.getvalue().splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+    beside = f"{LONG}  7       compact  signing   2026-01-06 00:00Z (5d 0h)"
+    below = " " * 28 + "7       compact  signing   2026-01-06 00:00Z (5d 0h)"
+    assert lines[0].startswith("WARNING: ")
+    assert lines[3:5] == ([LONG, below] if width == 80 else [beside, lines[4]])
+    (undelegated,) = [line for line in lines if "bogus" in line]
+    assert undelegated.startswith(
+        "plain.example. is bogus to validators: lab.example., signed and served here too, has"
+    )
+    assert undelegated.endswith(" to lab.example. (f)")
+    assert all(len(line) <= width for line in lines if line != undelegated)
+    assert "    DS is in lab.example., which is served here; the parent is not looked at" in lines
+
+
+def test_ksks_are_listed_with_what_is_copied_on_lines_of_their_own() -> None:
+    to = io.StringIO()
+    print_ksks(Console(file=to, highlight=False, width=40), narrow_status().zones[0], NOW)
+    assert to.getvalue().splitlines() == [
+        "ksk_1 ACTIVE since 2026-01-01 00:00Z, key tag 258",
+        f"  ARN  {ARN}",
+        f"  DS   {DS.split(' DS ')[1]}",
+        "  DS may be added since 2026-01-01",
+        "  00:00Z; the parent is not looked at",
     ]
 
 
@@ -235,7 +288,7 @@ def test_a_plan_folds_what_repeats_itself() -> None:
     to, console = plain()
     plan = [Planned(NOW + day * 86400, "SignKeyset", "regular refresh") for day in range(3)]
     plan += [Planned(NOW + 3 * 86400, "GenerateZsk", "regular ZSK rollover")]
-    console.print(plan_table(plan, NOW))
+    print_plan(console, plan, NOW)
     assert [line.rstrip() for line in to.getvalue().splitlines()] == [
         "TIME                                    IN     ACTION         WHY",
         "2026-01-01 00:00Z to 2026-01-03 00:00Z  now    SignKeyset ×3  regular refresh",
@@ -245,11 +298,26 @@ def test_a_plan_folds_what_repeats_itself() -> None:
 
 def test_events_name_the_first_kms_call() -> None:
     to, console = plain()
-    console.print(events_table([Entry(NOW, "KeysetSigned", "regular refresh", ("r-1", "r-2")), Entry(NOW, "X", "y")]))
+    print_events(console, [Entry(NOW, "KeysetSigned", "regular refresh", ("r-1", "r-2")), Entry(NOW, "X", "y")])
     assert [line.rstrip() for line in to.getvalue().splitlines()] == [
         "TIME                  EVENT         WHY              KMS REQUEST",
         "2026-01-01 00:00:00Z  KeysetSigned  regular refresh  r-1 and 1 more",
         "2026-01-01 00:00:00Z  X             y",
+    ]
+
+
+def test_events_in_a_narrow_terminal_have_the_kms_call_below_them() -> None:
+    to = io.StringIO()
+    why = f"ksk_1 can't sign: Sign: DisabledException: {ARN} is disabled"
+    entries = [Entry(NOW, "KeysetSigned", "regular refresh", ("r-1", "r-2")), Entry(NOW, "KmsFailed", why)]
+    print_events(Console(file=to, highlight=False, width=80), entries)
+    assert to.getvalue().splitlines() == [
+        "TIME                  EVENT         WHY",
+        "2026-01-01 00:00:00Z  KeysetSigned  regular refresh",
+        "    KMS request r-1 and 1 more",
+        "2026-01-01 00:00:00Z  KmsFailed     ksk_1 can't sign: Sign: DisabledException:",
+        " " * 36 + ARN,
+        " " * 36 + "is disabled",
     ]
 
 
