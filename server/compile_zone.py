@@ -19,8 +19,9 @@ from pathlib import Path
 import msgspec
 
 from server.images import Images
+from zones.advice import first
 from zones.image import Source, image_of
-from zones.load import ZoneFileError, load_zone
+from zones.load import ZoneFileError, ZoneWarning, load_zone
 from zones.zone import Denial
 
 
@@ -60,6 +61,8 @@ class Made(msgspec.Struct, frozen=True, tag=True):
     """The image is there, and has this digest (in hexadecimal digits)."""
 
     digest: str
+    warnings: tuple[str, ...] = ()
+    """What is hardly meant in the zone (`zones.advice.first`)."""
 
 
 Report = Progress | Refused | Unwritten | Made
@@ -69,6 +72,7 @@ Outcome = Refused | Unwritten | Made
 def compiled(order: Order, report: Callable[[Progress], None]) -> Outcome:
     """Make the image that is ordered."""
     sources: list[Source] = []
+    warnings: list[ZoneWarning] = []
     try:
         zone = load_zone(
             Path(order.file),
@@ -77,12 +81,13 @@ def compiled(order: Order, report: Callable[[Progress], None]) -> Outcome:
             denial=Denial(order.denial),
             progress=lambda done, of: report(Progress("reading", done / of)),
             read=lambda path, octets: sources.append(Source(path, sha256(octets).digest())),
+            warned=warnings.extend,
         )
     except ZoneFileError as error:
         return Refused(error.file, error.line, error.reason)
     pieces = image_of(zone, sources, lambda done, of: report(Progress("compiling", done / of)))
     try:
-        return Made(Images(Path(order.images)).write(zone.origin, pieces).hex())
+        return Made(Images(Path(order.images)).write(zone.origin, pieces).hex(), first(warnings))
     except OSError as error:
         return Unwritten(str(error))
 

@@ -22,6 +22,7 @@ from server.config import ZoneConfig
 from server.parent import LocalParent, RemoteParent, parent_for
 from server.zone_files import ZoneFiles
 from zones import names
+from zones.advice import serial_warning
 from zones.load import ZoneFileError
 from zones.mapped import image_digest
 from zones.zone import Node, Zone
@@ -47,6 +48,8 @@ class ZoneLoad(NamedTuple):
     change: Change
     reason: str | None = None
     """Why it was refused, with file and line."""
+    warnings: tuple[str, ...] = ()
+    """What is hardly meant in what was loaded, the first few."""
 
 
 @dataclass
@@ -113,6 +116,8 @@ class Hosting:
                 if result.change is not Change.UNCHANGED:
                     level = _log.error if result.change is Change.REFUSED else _log.info
                     level(f"zone {result.change.value}", zone=result.origin, reason=result.reason)
+                    for warning in result.warnings:
+                        _log.warning("zone warning", zone=result.origin, reason=warning)
                     await trio.lowlevel.checkpoint()  # of thousands of lines, each takes 30 µs
             await self.answering.reached()
             await self._files.forget([hosted.zone for hosted in self.hosted.values() if hosted.zone is not None])
@@ -221,7 +226,7 @@ class Hosting:
             return ZoneLoad(config.origin, Change.REFUSED, f"{config.file}: {config.origin} is a hosted zone already")
         before, hosted.config = hosted.config, config
         try:
-            zone, fingerprint = await self._files.load(config)
+            zone, fingerprint, warnings = await self._files.load(config)
         except ZoneFileError as error:
             hosted.problem = str(error)
             if hosted.zone is not None:
@@ -242,6 +247,9 @@ class Hosting:
             if hosted.zone is not None:
                 hosted.config = before
             return ZoneLoad(config.origin, Change.REFUSED, str(error))
+        if hosted.zone is not None and fingerprint != hosted.fingerprint and _answered_alike(config, before):
+            grown = serial_warning(hosted.zone, zone)
+            warnings = (*warnings, f"{config.file}: {grown}") if grown is not None else warnings
         hosted.fingerprint, hosted.zone = fingerprint, zone
         if hosted.custodian is not None:
             if config.signed and config.parent == before.parent:
@@ -255,7 +263,7 @@ class Hosting:
         self._replace(self.zoneset.with_zone(_as_served(hosted, zone)))
         with suppress(StateError):  # then the longer wait stays in force
             await self.observe_ttl(hosted, zone.maximum_ttl, lower=True)
-        return ZoneLoad(config.origin, Change.LOADED)
+        return ZoneLoad(config.origin, Change.LOADED, warnings=warnings)
 
     async def observe_ttl(self, hosted: Hosted, maximum_ttl: int, *, lower: bool) -> None:
         """Tell the custodian of the zone's TTLs: of higher ones before they are served, of lower ones afterwards.
@@ -277,6 +285,11 @@ class Hosting:
     def _dismiss(self, hosted: Hosted) -> None:
         self.dismiss(hosted)
         hosted.unsigned = False
+
+
+def _answered_alike(one: ZoneConfig, other: ZoneConfig) -> bool:
+    """Whether what differs between two loads are the data."""
+    return (one.signed, one.denial) == (other.signed, other.denial)
 
 
 def _as_served(hosted: Hosted, zone: Zone) -> Zone:

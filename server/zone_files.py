@@ -22,8 +22,9 @@ from server.config import ZoneConfig
 from server.images import Images
 from server.programs import command, environment
 from zones import names
+from zones.advice import first
 from zones.image import Image, ImageError
-from zones.load import ZoneFileError, load_zone
+from zones.load import ZoneFileError, ZoneWarning, load_zone
 from zones.mapped import image_digest
 from zones.masterfile import INCLUDE_DEPTH
 from zones.zone import Zone
@@ -48,6 +49,8 @@ class LoadedZone(NamedTuple):
     zone: Zone
     fingerprint: bytes
     """Tells whether it is another one than before."""
+    warnings: tuple[str, ...] = ()
+    """What is hardly meant in it (`zones.advice.first`); of an image, only when it is made."""
 
 
 class ZoneFiles:
@@ -70,10 +73,10 @@ class ZoneFiles:
         small = await self._run_blocking(lambda: None if self._is_large(file) else _read(config))
         if small is not None:
             return small
-        image = await self._image(config, file, images)
+        image, warnings = await self._image(config, file, images)
         if image is not None:
             what = f"{config.signed} {config.denial}".encode() + image.content
-            return LoadedZone(image.zone, sha256(what).digest())
+            return LoadedZone(image.zone, sha256(what).digest(), warnings)
         return await self._run_blocking(lambda: _read(config))
 
     async def forget(self, kept: Collection[Zone]) -> None:
@@ -89,8 +92,8 @@ class ZoneFiles:
     def _is_large(self, file: Path) -> bool:
         return _size_with_included(file, file.parent, self._large, INCLUDE_DEPTH) >= self._large
 
-    async def _image(self, config: ZoneConfig, file: Path, images: Images) -> Image | None:
-        """An image of the file as it is now; None where none can be had."""
+    async def _image(self, config: ZoneConfig, file: Path, images: Images) -> tuple[Image | None, tuple[str, ...]]:
+        """An image of the file as it is now, None where none can be had; and what making it gave to warn of."""
         origin = names.from_text(config.origin)
 
         def unused(path: Path, error: ImageError) -> None:
@@ -100,16 +103,16 @@ class ZoneFiles:
             found = await self._run_blocking(
                 lambda: images.find(origin, file, signed=config.signed, denial=config.denial, unused=unused)
             )
-            if found is None:
-                digest = await self._made(config, file, images)
-                found = await self._run_blocking(lambda: images.open(origin, digest))
+            if found is not None:
+                return found, ()
+            made = await self._made(config, file, images)
+            return await self._run_blocking(lambda: images.open(origin, bytes.fromhex(made.digest))), made.warnings
         except (OSError, ImageError, UnicodeEncodeError) as error:  # the last for a path that is no UTF-8
             _log.warning("zone not mapped", zone=config.origin, reason=str(error))
-            return None
-        return found
+            return None, ()
 
-    async def _made(self, config: ZoneConfig, file: Path, images: Images) -> bytes:
-        """The digest of an image that was made. Raises `ZoneFileError`, and `ImageError` where it can't be made.
+    async def _made(self, config: ZoneConfig, file: Path, images: Images) -> Made:
+        """An image that was made. Raises `ZoneFileError`, and `ImageError` where it can't be made.
 
         What is killed has most likely run out of memory. The zone is refused then: a server that read it here would be
         the next.
@@ -117,8 +120,8 @@ class ZoneFiles:
         _log.info("zone is compiled", zone=config.origin, file=str(file))
         order = Order(str(file), config.origin, config.signed, config.denial.value, str(images.folder))
         match await _ordered(order, _Teller(config.origin).tell):
-            case Made(digest):
-                return bytes.fromhex(digest)
+            case Made() as made:
+                return made
             case Refused(where, line, reason):
                 raise ZoneFileError(where, line, reason)
             case Unwritten(reason):
@@ -190,7 +193,8 @@ def _size_with_included(file: Path, folder: Path, enough: int, depth: int) -> in
 
 def _read(config: ZoneConfig) -> LoadedZone:
     assert config.file is not None
-    zone = load_zone(config.file, config.origin, signed=config.signed, denial=config.denial)
+    warnings: list[ZoneWarning] = []
+    zone = load_zone(config.file, config.origin, signed=config.signed, denial=config.denial, warned=warnings.extend)
     digest = sha256(f"{config.signed} {config.denial}".encode())
     for owner in sorted(zone.nodes):
         node = zone.nodes[owner]
@@ -198,4 +202,4 @@ def _read(config: ZoneConfig) -> LoadedZone:
             digest.update(owner + rrtype.to_bytes(2) + b"".join(sorted(rrset.records)))
         for target, rrset in node.glue + node.sibling_glue:
             digest.update(target + b"".join(rrset.records))
-    return LoadedZone(zone, digest.digest())
+    return LoadedZone(zone, digest.digest(), first(warnings))

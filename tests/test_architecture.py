@@ -16,7 +16,7 @@ LAYERS = ["keys", "zones", "server"]
 PURE = {
     "keys": "model windows rrsig keyset lifecycle ring ds events refresh safety zsk names"
     " commands transitions rollover forecast spread",
-    "zones": "names bitmap zone choice build validate lookup denial signing zoneset contents persistent"
+    "zones": "names bitmap zone choice build advice validate lookup denial signing zoneset contents persistent"
     " values image mapped plain"
     " recordsets/model recordsets/naming recordsets/values recordsets/check recordsets/batch"
     " recordsets/compiled",

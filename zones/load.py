@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,12 +11,16 @@ import dns.exception
 import dns.name
 
 from zones import names
+from zones.advice import ZoneWarning
 from zones.build import build_zone
 from zones.masterfile import Progress, Reader, Reading, with_newlines
 from zones.validate import Gathering, ZoneFileError
 from zones.zone import Denial, Zone
 
-__all__ = ["Progress", "ZoneFileError", "load_zone", "parse_zone"]
+__all__ = ["Progress", "Warned", "ZoneFileError", "ZoneWarning", "load_zone", "parse_zone"]
+
+Warned = Callable[[Sequence[ZoneWarning]], None]
+"""Told once, of a zone that can be served, what is hardly meant in it."""
 
 
 def load_zone(
@@ -27,12 +31,14 @@ def load_zone(
     denial: Denial = Denial.COMPACT,
     progress: Progress | None = None,
     read: Callable[[str, bytes], None] | None = None,
+    warned: Warned | None = None,
     plain: bool = True,
 ) -> Zone:
     """Read the zone `origin` from the master file at `path`. Raises `ZoneFileError`.
 
     `progress` is called about each 64 KiB. `read` is called with the path and the octets of each file that is read.
-    Without `plain`, dnspython reads every line, which gives the same.
+    Warnings are looked for where `warned` wants to know (`zones.advice`). Without `plain`, dnspython reads every line,
+    which gives the same.
     """
     try:
         source = path.read_bytes()
@@ -42,7 +48,7 @@ def load_zone(
         read(str(path), source)
     source = source.removeprefix(b"\xef\xbb\xbf")
     reading = Reading(str(path), path.parent, progress, read, plain=plain)
-    return _compile(with_newlines(source), origin, reading, signed=signed, denial=denial)
+    return _compile(with_newlines(source), origin, reading, warned, signed=signed, denial=denial)
 
 
 def parse_zone(
@@ -52,15 +58,18 @@ def parse_zone(
     file: str = "<text>",
     signed: bool = True,
     denial: Denial = Denial.COMPACT,
+    warned: Warned | None = None,
     plain: bool = True,
 ) -> Zone:
     """Read the zone `origin` from the text of a master file; `file` is what errors call it. Raises `ZoneFileError`."""
     # Surrogates are no characters: they are refused with the line, as in a file.
     source = text.encode("utf-8", "surrogatepass")
-    return _compile(source, origin, Reading(file, None, plain=plain), signed=signed, denial=denial)
+    return _compile(source, origin, Reading(file, None, plain=plain), warned, signed=signed, denial=denial)
 
 
-def _compile(source: bytes, origin: str, reading: Reading, *, signed: bool, denial: Denial) -> Zone:
+def _compile(
+    source: bytes, origin: str, reading: Reading, warned: Warned | None, *, signed: bool, denial: Denial
+) -> Zone:
     try:
         apex = dns.name.from_text(origin)
     except dns.exception.DNSException as error:
@@ -69,7 +78,12 @@ def _compile(source: bytes, origin: str, reading: Reading, *, signed: bool, deni
     gathering = Gathering(wire_origin, signed=signed)
     with _without_cycles():
         Reader(source, apex, reading, gathering).read_all()
-        return build_zone(wire_origin, gathering.rrsets(reading.file), signed=signed, denial=denial)
+        gathering.check(reading.file)
+        warnings = gathering.warnings() if warned is not None else []
+        zone = build_zone(wire_origin, gathering.rrsets(), signed=signed, denial=denial)
+    if warned is not None:
+        warned(warnings)
+    return zone
 
 
 @contextmanager

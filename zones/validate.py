@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import dns.rdatatype
 
 from zones import names
+from zones.advice import ZoneWarning, warnings_of
 from zones.plain import Record
 from zones.zone import (
     TYPE_A,
@@ -76,11 +77,8 @@ class Gathering:
             else:
                 grouped[owner] = {rrtype: [record]}
 
-    def rrsets(self, file: str) -> dict[bytes, dict[int, RRset]]:
-        """The RRsets by owner and type, with which the gathering ends; `file` is what errors call the whole.
-
-        Raises `ZoneFileError` for what makes no zone.
-        """
+    def check(self, file: str) -> None:
+        """Check the whole, when all records are there. Raises `ZoneFileError`, in which `file` stands for all lines."""
         grouped = self._records
         apex = grouped.get(self._origin, {})
         for rrtype in (TYPE_SOA, TYPE_NS):
@@ -89,6 +87,14 @@ class Gathering:
         for owner, of_owner in grouped.items():
             if not of_owner.keys().isdisjoint(_WITH_RULES):
                 _check_owner(owner, of_owner, self._origin)
+
+    def warnings(self) -> list[ZoneWarning]:
+        """What is hardly meant in the whole, which was checked."""
+        return warnings_of(self._origin, self._records)
+
+    def rrsets(self) -> dict[bytes, dict[int, RRset]]:
+        """The RRsets by owner and type, with which the gathering ends. Raises `ZoneFileError` for one that is none."""
+        grouped = self._records
         rrsets: dict[bytes, dict[int, RRset]] = {}
         for owner, of_owner in grouped.items():
             rrsets[owner] = {rrtype: _rrset(rrtype, group) for rrtype, group in of_owner.items()}

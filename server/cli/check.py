@@ -11,7 +11,7 @@ from keys.model import Policy
 from server.cli.exits import Exit, exit_of
 from server.cli.progress import reading
 from server.config import ConfigError, ZoneConfig, load_config, zones_from_argument
-from zones.load import ZoneFileError, load_zone
+from zones.load import ZoneFileError, ZoneWarning, load_zone
 
 
 @click.command()
@@ -19,6 +19,8 @@ from zones.load import ZoneFileError, load_zone
 @click.pass_context
 def check(ctx: click.Context, files: tuple[str, ...]) -> None:
     """Check zone files and configurations; print file:line: reason for what is wrong.
+
+    Warnings go to stderr, and change no exit code: a zone that has some is served.
 
     A FILE is a configuration (*.toml), which is checked with the zones that it names, or a zone as for "serve".
     """
@@ -44,11 +46,21 @@ def _problems(file: str) -> Iterator[Exception]:
         return
     for zone in zones:
         assert zone.file is not None
+        warnings: list[ZoneWarning] = []
         try:
             with reading(zone.file) as progress:
-                loaded = load_zone(zone.file, zone.origin, signed=zone.signed, denial=zone.denial, progress=progress)
+                loaded = load_zone(
+                    zone.file,
+                    zone.origin,
+                    signed=zone.signed,
+                    denial=zone.denial,
+                    progress=progress,
+                    warned=warnings.extend,
+                )
         except ZoneFileError as error:
             yield error
         else:
+            for warning in warnings:
+                click.echo(f"{warning.file}:{warning.line}: warning: {warning.reason}", err=True)
             names, rrsets = len(loaded.nodes), loaded.rrset_count
             click.echo(f"{zone.file}: {zone.origin} serial {loaded.serial}, {names} names, {rrsets} RRsets")

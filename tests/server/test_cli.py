@@ -224,6 +224,13 @@ def test_check(folder: Path) -> None:
     )
 
 
+def test_check_warns_of_what_is_hardly_meant(folder: Path) -> None:
+    (folder / "odd.zone").write_text(ZONE + "@ 300 MX 10 gone\n")
+    odd = run("check", "odd.zone", cwd=folder)
+    assert (odd.returncode, odd.stdout) == (0, f"{folder}/odd.zone: odd. serial 1, 2 names, 4 RRsets\n")
+    assert odd.stderr == f"{folder}/odd.zone:4: warning: odd. MX: gone.odd. has no records here\n"
+
+
 def test_the_emulator_by_itself(folder: Path) -> None:
     command = [sys.executable, "-m", "server.cli", "kms", "--listen", "127.0.0.1:0"]
     with (

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import trio
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from keys.model import Policy
 from server import zone_files
@@ -314,6 +315,39 @@ async def test_settings_that_came_with_a_file_that_was_refused_are_taken_up_with
                 changes += [load.change for load in await hosting.load([wanted])]
             nursery.cancel_scope.cancel()
     assert changes == [Change.LOADED, Change.REFUSED, Change.LOADED, Change.UNCHANGED]
+
+
+@pytest.mark.parametrize("large", [1, 1000], ids=["mapped", "read"])
+async def test_what_is_hardly_meant_is_logged_once(world: World, folder: Path, config: ZoneConfig, large: int) -> None:
+    assert config.file is not None
+    absent = "".join(f"@ 60 MX {number} gone{number}\n" for number in range(7))
+    loads = (TEXT, TEXT + absent, TEXT + absent, TEXT.replace("host 1 ", "host 0 "))
+    told = []
+    with world.open_store() as store:
+        async with trio.open_nursery() as nursery:
+            services = dataclasses.replace(world.services(store, Fuse()), run_blocking=trio.to_thread.run_sync)
+            hosting = Hosting(services, nursery, lambda: None, None, files(folder, large))
+            for text in loads:
+                config.file.write_text(text)
+                with capture_logs() as logs:
+                    await hosting.load([config])
+                told.append([(log["zone"], log["reason"]) for log in logs if log["log_level"] == "warning"])
+            with capture_logs() as logs:  # as after a restart
+                await Hosting(services, nursery, lambda: None, None, files(folder, large)).load([config])
+            nursery.cancel_scope.cancel()
+    file, zone = config.file, "big.example."
+    absences = [(zone, f"{file}:{4 + n}: {zone} MX: gone{n}.{zone} has no records here") for n in range(5)]
+    unchanged = f"{file}: the zone has changed and its serial has not: 1 (RFC 1982)"
+    down = f"{file}: the serial went down, from 1 to 0 (RFC 1982)"
+    assert told == [[], [*absences, (zone, "and 2 more"), (zone, unchanged)], [], [(zone, down)]]
+    assert [log for log in logs if log["log_level"] == "warning"] == []
+
+
+async def test_an_image_that_is_there_is_not_asked_for_warnings(folder: Path, config: ZoneConfig) -> None:
+    assert config.file is not None
+    config.file.write_text(TEXT + "@ 60 MX 0 gone\n")
+    assert len((await files(folder).load(config)).warnings) == 1
+    assert (await files(folder).load(config)).warnings == ()
 
 
 async def test_a_reload_needs_no_folder_of_images(world: World, folder: Path, config: ZoneConfig) -> None:
