@@ -153,6 +153,7 @@ class Running:
     def _report(self, hosted: Hosted) -> ZoneReport:
         served = self._hosting.zoneset.get(hosted.origin)
         trust = _trust(hosted, served)
+        ds = tuple(ds_records(trust))
         loaded = served is not None and hosted.fingerprint is not None
         return ZoneReport(
             origin=hosted.config.origin,
@@ -162,15 +163,18 @@ class Running:
             denial=hosted.config.denial.value,
             example=_example(served.zone) if served is not None else f"{hosted.config.origin} SOA",
             refused=hosted.problem,
-            ds=tuple(ds_records(trust)),
+            ds=ds,
             keys=hosted.custodian.status if hosted.custodian is not None else None,
             parent=str(hosted.config.parent or "none"),
             refreshes=hosted.refreshes,
-            above=self._above(hosted, trust) if loaded else None,
+            above=self._above(hosted, trust, ds) if loaded else None,
         )
 
-    def _above(self, hosted: Hosted, trust: ZoneTrust) -> Above | None:
-        """The zone above; None also where that has delegated what lies between to somebody else."""
+    def _above(self, hosted: Hosted, trust: ZoneTrust, ds: Sequence[str]) -> Above | None:
+        """The zone above, which may hold some of `ds`, the lines of `trust`.
+
+        None also where what lies between is delegated to somebody else.
+        """
         found = self._hosting.zoneset.find(hosted.origin, TYPE_DS)
         if found is None or found.zone.origin == hosted.origin or not found.zone.signed:
             return None
@@ -185,7 +189,7 @@ class Running:
         return Above(
             origin=parent.config.origin,
             delegates=cut is not None,
-            ds=tuple(ds_records(trust._replace(ds=tuple(rdata for rdata in trust.ds if rdata in held)))),
+            ds=tuple(line for line, rdata in zip(ds, trust.ds, strict=True) if rdata in held),
             by_itself=hosted.config.file is not None,
         )
 

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.processes import Serving, run, serving
@@ -130,6 +131,22 @@ def test_a_zone_that_the_signed_zone_above_does_not_delegate_is_a_warning(folder
         file.write_text("no zone")
     with serving(folder):
         assert "bogus" not in run("status", cwd=folder).stdout  # nobody knows what the zone above delegates
+
+
+def test_so_it_is_for_a_hosted_zone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "state/aws/config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "state/aws/credentials"))
+    configure(folder, "lab.example")
+    with serving(folder):
+        # A session of its own: the default one remembers the files of whoever used it first.
+        route53 = boto3.Session().client("route53")
+        assert run("status", cwd=folder).returncode == 0
+        for name in ("api.lab.example", "child.lab.example", "other.example"):
+            route53.create_hosted_zone(Name=name, CallerReference=name)
+        warned = run("status", cwd=folder)
+        assert (warned.returncode, warned.stdout.count("bogus")) == (1, 1)
+        assert "\napi.lab.example. is bogus to validators: lab.example., signed" in warned.stdout
+        assert [zone["above"] and zone["above"]["by_itself"] for zone in zones(folder)] == [None, False, False, None]
 
 
 def test_a_ds_comes_with_the_time_before_which_it_may_not_be_added(folder: Path) -> None:
