@@ -14,7 +14,7 @@ import socket
 import ssl
 import string
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from itertools import chain
@@ -55,12 +55,16 @@ from server.traffic import Traffic
 from server.udp import serve_udp
 from server.worker.pool import Pool
 from server.zone_files import ZoneFiles
+from zones import names
 
 CONCURRENT_SIGNATURES = 32
 """DNSKEY RRsets that are signed at a time, each by one KMS call after the other."""
 
 _TOKEN = string.ascii_uppercase + string.digits
 _log = structlog.get_logger("signwright")
+
+_MOST_NAMED = 3
+"""Zones of a state that are named in a message."""
 
 
 class NothingToServe(Exception):  # noqa: N818 - it names what happened
@@ -138,6 +142,8 @@ async def _serve(
     async with _hosting(config, state, store, registry, pool or Here(), nursery) as (hosting, zones, changes, kms):
         running = _running(config, reread, state, sockets, store, hosting, kms, pool)
         kept = await zones.load()
+        if config.samples:
+            await trio.to_thread.run_sync(_refuse_strangers, config, state, store, set(hosting.hosted))
         loads = await hosting.load(config.zones)
         if not kept and (loads or config.route53 is None) and all(load.change is Change.REFUSED for load in loads):
             raise NothingToServe(loads)
@@ -179,6 +185,23 @@ def _running(
     return Running(config, reread, state, store, hosting, listeners, kms.url, watching, api, workers)
 
 
+def _refuse_strangers(config: Config, state: StateDir, store: Store, hosted: Set[bytes]) -> None:
+    """Refuse to serve the samples for want of named zones, where there are keys of zones that somebody named before.
+
+    Those would not be answered any more, and the samples' keys would join theirs.
+    """
+    samples = {names.from_text(zone.origin) for zone in config.zones}
+    strangers = sorted(
+        names.to_text(ring.origin) for ring in store.load_rings() if ring.ksks and ring.origin not in samples | hosted
+    )
+    if strangers:
+        told = ", ".join(strangers[:_MOST_NAMED]) + (" and others" if len(strangers) > _MOST_NAMED else "")
+        raise ConfigError(
+            f"no zone is named, and {state.path} has the keys of {told}: name the zones or --config as before, "
+            "or have the sample zones in another state directory (--state)"
+        )
+
+
 def _with_port(address: Address | None, sock: socket.socket | None) -> Address | None:
     return address._replace(port=sock.getsockname()[1]) if address is not None and sock is not None else None
 
@@ -203,7 +226,7 @@ async def _manage(
         url = route53_endpoint(config.route53, sockets.api)
         await nursery.start(serve_route53, config.route53, state.path, site, zones, ask, sockets.api, sockets.tls)
     if url is not None or kms.emulator is not None:
-        await trio.to_thread.run_sync(point_clients, state.path, site, kms.url, config.route53, url)
+        await trio.to_thread.run_sync(point_clients, state.path, site, kms, config.route53, url)
 
 
 @asynccontextmanager

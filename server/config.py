@@ -125,6 +125,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Where /metrics is, beside the control socket; port 0 for one that is free."""
     hooks: HooksConfig = HooksConfig()
     route53: Route53Config | None = None
+    samples: bool = False
+    """Whether `zones` are the samples because none were named."""
 
 
 def load_config(
@@ -145,7 +147,8 @@ def load_config(
     zone_configs = [*source.zones()]
     for argument in zone_arguments:
         zone_configs += zones_from_argument(argument, source.settings.policy)
-    if not file and not zone_arguments:
+    as_samples = not file and not zone_arguments
+    if as_samples:
         zone_configs += samples()
     _refuse_twice(zone_configs, source)
     if kms_endpoint is not None:
@@ -162,6 +165,7 @@ def load_config(
         metrics=source.metrics(),
         hooks=source.hooks(),
         route53=source.route53(),
+        samples=as_samples,
     )
     _refuse_shared(config, source, arguments=bool(listen))
     return config

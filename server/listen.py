@@ -12,6 +12,8 @@ from server.mmsg import ask_for_local_address
 
 _BUFFER = 4 << 20  # bytes asked for; the kernel gives what its limit allows
 
+_PRIVILEGED = 1024
+
 
 class PortInUse(Exception):  # noqa: N818
     """Another process listens there already."""
@@ -115,5 +117,19 @@ def _bound(address: Address, kind: int, where: str = "--listen", *, shared: bool
             raise PortInUse(
                 f"{name} {address} is in use by another process: end it, or listen elsewhere with {where}"
             ) from None
-        raise CannotListen(f"cannot listen on {name} {address}: {error.strerror}") from None
+        raise CannotListen(
+            f"cannot listen on {name} {address}: {error.strerror}{way_out(address, error, where)}"
+        ) from None
     return sock
+
+
+def way_out(address: Address, error: OSError, where: str) -> str:
+    """What a person can do about an address that can't be bound; `where` is what to change it with."""
+    if error.errno == errno.EACCES and address.port < _PRIVILEGED:
+        return (
+            f": a port below {_PRIVILEGED} takes the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=): "
+            f"grant it, or listen on a higher port with {where}"
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f": no interface of this host has it; name another one with {where}"
+    return ""

@@ -72,11 +72,8 @@ def write_config(state: Path, region: str, endpoints: Mapping[str, str | None], 
     Services that are not named keep the URL that they have there; those whose URL is `None` lose it. `profiles` are
     those beside the ones of the two principals.
     """
-    parser = _parser()
-    with suppress(OSError, configparser.Error, UnicodeDecodeError):  # what can't be read is written anew
-        parser.read_string(config_path(state).read_text(encoding="utf-8"))
-    known = parser[_SERVICES] if parser.has_section(_SERVICES) else {}
-    present = {service: text.rpartition(" = ")[2] for service, text in known.items()}
+    parser = _read_config(state)
+    present = _endpoints(parser)
     profile = {"region": region, "output": "json", "services": "signwright"}
     # A nested section of an AWS configuration file: an empty value, and indented lines below it.
     services = {name: f"\nendpoint_url = {url}" for name, url in {**present, **endpoints}.items() if url is not None}
@@ -85,6 +82,23 @@ def write_config(state: Path, region: str, endpoints: Mapping[str, str | None], 
     sections |= {f"profile {name}": profile for name in (SERVICE_PROFILE, *profiles)}
     files.private_directory(config_path(state).parent)
     files.write_private(config_path(state), _ini({**sections, _SERVICES: services}))
+
+
+def endpoint_of(state: Path, service: str) -> str | None:
+    """The URL of a service in STATE/aws/config, if it is there."""
+    return _endpoints(_read_config(state)).get(service)
+
+
+def _read_config(state: Path) -> configparser.RawConfigParser:
+    parser = _parser()
+    with suppress(OSError, configparser.Error, UnicodeDecodeError):  # what can't be read is written anew
+        parser.read_string(config_path(state).read_text(encoding="utf-8"))
+    return parser
+
+
+def _endpoints(parser: configparser.RawConfigParser) -> dict[str, str]:
+    known = parser[_SERVICES] if parser.has_section(_SERVICES) else {}
+    return {service: text.rpartition(" = ")[2] for service, text in known.items()}
 
 
 def _section(key: AccessKey) -> dict[str, str]:

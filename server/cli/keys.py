@@ -91,13 +91,17 @@ def plan(zone: str, ahead: int, as_json: bool, config: Path | None, state: Path 
 @click.option("--until", "ahead", type=Duration(), default="60d", show_default=True, help="How far to look ahead.")
 @of_running_server
 def timeline(zone: str, file: Path, back: int, ahead: int, config: Path | None, state: Path | None) -> None:
-    """Draw the keys of ZONE over time into FILE (SVG).
+    """Draw the keys of ZONE over time into FILE (SVG); "-" is standard output.
 
     One bar for each key, its phases in colour, and below that of a KSK the slots for which it signs the DNSKEY RRset:
     the past from the event log, the future as "signwright plan" has it.
     """
     drawn = ControlClient(located(config, state)).timeline(zone, back, ahead)
-    file.write_text(render_svg(drawn), encoding="utf-8")
+    picture = render_svg(drawn)
+    if str(file) == "-":
+        click.echo(picture, nl=False)
+        return
+    file.write_text(picture, encoding="utf-8")
     click.echo(f"{file}: {len(drawn.rows)} keys of {drawn.zone}")
 
 

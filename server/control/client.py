@@ -23,6 +23,9 @@ from server.timeline import Timeline
 _TIMEOUT = httpx2.Timeout(300, connect=5)
 """Seconds; a reload of large zones takes a while."""
 
+_MOST_NAMED = 3
+"""Zones of a state that are named in a message."""
+
 
 class ControlError(Exception):
     """The server did not do as asked; the message says why. `code` is the server's name for it, where it has one."""
@@ -126,7 +129,7 @@ class ControlClient:
             reason = f"no server runs on {path}: nothing answers on {address} ({error.strerror})"
         else:
             return
-        raise NoServerError(f"{reason}; start one with: signwright serve --state {path}")
+        raise NoServerError(f"{reason}; {_way_out(self._state)}")
 
 
 @contextmanager
@@ -134,7 +137,13 @@ def new_private_file(path: Path) -> Iterator[BinaryIO]:
     """A file (0600) that is at `path` once it is whole and on the disk. Raises `OSError`, also where there is one."""
     if path.exists():
         raise FileExistsError(errno.EEXIST, "there is such a file already", str(path))
-    with NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", delete=False) as file:
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent}", str(path))
+    try:
+        temporary = NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", delete=False)  # noqa: SIM115 - below
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    with temporary as file:
         beside = Path(file.name)
         try:
             yield file  # type: ignore[misc]  # the wrapper has every method of a binary file
@@ -144,6 +153,16 @@ def new_private_file(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
+
+
+def _way_out(state: StateDir) -> str:
+    """How to have a server there. No command for a state that is in use: without its zones, it would serve others."""
+    if not state.database.exists():
+        return f"start one with: signwright serve --state {state.path}"
+    zones = sorted(file.stem for file in state.trust.glob("*.ds"))
+    more = f" and {len(zones) - _MOST_NAMED} more" if len(zones) > _MOST_NAMED else ""
+    keys = f", with its zones ({', '.join(zones[:_MOST_NAMED])}{more})" if zones else ""
+    return f"start it again as it was started{keys}"
 
 
 def _error(response: httpx2.Response) -> ControlError:

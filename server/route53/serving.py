@@ -15,6 +15,7 @@ from keys.emulator.model import Site
 from keys.http import serve_http
 from server.addresses import Address
 from server.config import ConfigError, Route53Config
+from server.kms import KmsAccess
 from server.route53.app import Clocks, Route53App
 from server.route53.call import Ask
 from server.route53.model import load_model
@@ -45,10 +46,17 @@ def endpoint(config: Route53Config, sock: socket.socket) -> str:
     return f"{scheme}://{Address(config.listen.host, sock.getsockname()[1])}"
 
 
-def point_clients(state: Path, site: Site, kms: str, config: Route53Config | None, url: str | None) -> None:
-    """Write STATE/aws/config, so that AWS clients find the KMS and, where it listens, the API. Blocks."""
+def point_clients(state: Path, site: Site, kms: KmsAccess, config: Route53Config | None, url: str | None) -> None:
+    """Write STATE/aws/config, so that AWS clients find the emulator and, where it listens, the API. Blocks.
+
+    Any other KMS does not know the credentials beside it. One that is there already is that of an emulator which runs
+    on this state by itself.
+    """
     users = list(config.users) if config is not None else []
-    aws_files.write_config(state, site.region, {KMS: kms, ROUTE_53: url}, users)
+    endpoints = {ROUTE_53: url}
+    if kms.emulator is not None or aws_files.endpoint_of(state, KMS) != kms.url.rstrip("/"):
+        endpoints[KMS] = kms.url if kms.emulator is not None else None
+    aws_files.write_config(state, site.region, endpoints, users)
 
 
 async def serve_route53(

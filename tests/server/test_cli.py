@@ -12,9 +12,15 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
+import trio
 
+from server import app
 from server.cli import cli
+from server.config import ConfigError, load_config, samples
+from server.operations import Outcome
+from server.running import Running
 from tests.processes import QUICK, ready, run, serving
 
 ZONE = """\
@@ -67,6 +73,9 @@ def test_the_life_of_a_server(folder: Path) -> None:
     gone = run("status", cwd=folder)
     assert gone.returncode == 2
     assert gone.stdout.startswith("CRITICAL: no server runs on ")
+    assert gone.stdout.endswith("; start it again as it was started, with its zones (lab.example)\n")
+    fresh = run("status", "--state", "fresh", cwd=folder)
+    assert fresh.stdout.endswith(f"; start one with: signwright serve --state {folder}/fresh\n")
     assert json.loads(run("status", "--json", cwd=folder).stdout)["level"] == "critical"
     assert "Traceback" not in server.log
 
@@ -106,6 +115,8 @@ def test_backup_and_restore_with_and_without_a_server(folder: Path) -> None:
         done = run("backup", "b.tar.gz", cwd=folder)
         assert done.returncode == 0, done.stderr
         assert stat.S_IMODE((folder / "b.tar.gz").stat().st_mode) == 0o600
+        nowhere = run("backup", "none/b.tar.gz", cwd=folder)
+        assert nowhere.stderr == "signwright: none/b.tar.gz: there is no folder none\n"
         again = run("backup", "b.tar.gz", cwd=folder)
         assert (again.returncode, again.stderr) == (1, "signwright: b.tar.gz: there is such a file already\n")
         server.process.terminate()
@@ -145,6 +156,28 @@ def test_a_killed_server_is_followed_by_the_next(folder: Path) -> None:
     with serving(folder, "lab.example.zone") as server:
         assert server.serial("lab.example") == 1
         assert "KskCreated" not in server.log
+
+
+def test_the_samples_do_not_take_the_place_of_zones_that_were_named(folder: Path) -> None:
+    """`signwright serve` without a zone, on the state of a server that has some."""
+    (folder / "own.example.zone").write_text(ZONE)
+    with serving(folder, "own.example.zone"):
+        pass
+    named = load_config(folder / "quick.toml", zone_arguments=[str(folder / "own.example.zone")])
+    unnamed = msgspec.structs.replace(named, zones=tuple(samples()), samples=True)
+    seen: list[str] = []
+
+    def stop(running: Running) -> None:
+        seen.extend(running.origins())
+        running.end(Outcome.STOPPED)
+
+    with pytest.raises(ConfigError, match=r"no zone is named, and \S+/state has the keys of own\.example\.: name the"):
+        trio.run(app.run, unnamed, lambda: unnamed, stop)
+    assert seen == []
+    fresh = msgspec.structs.replace(unnamed, state=folder / "fresh")
+    for _ in "once", "again":
+        trio.run(app.run, fresh, lambda: fresh, stop)
+    assert seen == ["lab.example.", "child.lab.example.", "insecure.lab.example."] * 2
 
 
 def test_how_a_start_fails(folder: Path) -> None:
@@ -244,6 +277,11 @@ def test_the_emulator_by_itself(folder: Path) -> None:
             assert endpoint
             config = (folder / "state/aws/config").read_text()
             assert endpoint[1] in config
+            # A server that uses it: one beside it leaves its address where it is, another one has no key to it.
+            for state, known in (("state", True), ("other", False)):
+                with serving(folder, "lab.example.zone", "--kms-endpoint", endpoint[1], "--state", state):
+                    config = (folder / state / "aws/config").read_text()
+                    assert (endpoint[1] in config, "route_53" in config) == (known, True)
             second = run("kms", "--listen", "127.0.0.1:0", cwd=folder)
             assert second.returncode == 6
             process.send_signal(signal.SIGTERM)

@@ -161,6 +161,9 @@ def test_zsk_rollovers_are_planned_done_logged_drawn_and_measured(folder: Path) 
         assert picture.returncode == 0, picture.stderr
         assert re.fullmatch(r"keys\.svg: \d+ keys of lab\.example\.\n", picture.stdout)
         assert ElementTree.parse(folder / "keys.svg").getroot().tag.endswith("svg")
+        piped = run("timeline", "lab.example", "--svg", "-", cwd=folder)
+        assert ElementTree.fromstring(piped.stdout).tag.endswith("svg")
+        assert not (folder / "-").exists()
 
         assert server.serial("lab.example") == 1
         text = metrics(server)

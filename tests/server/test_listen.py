@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from server.addresses import Address
-from server.listen import CannotListen, Pair, PortInUse, bind, bind_shared
+from server.listen import CannotListen, Pair, PortInUse, bind, bind_shared, way_out
 
 
 @pytest.fixture
@@ -50,6 +52,14 @@ def test_one_transport_in_use_is_an_error_that_leaves_nothing_bound(kind: socket
 def test_an_address_that_this_host_does_not_have() -> None:
     with pytest.raises(CannotListen, match=r"cannot listen on UDP 192\.0\.2\.1:"):
         bind(Address("192.0.2.1", 0))
+
+
+def test_a_port_that_takes_a_capability_is_told_with_the_way_out() -> None:
+    refused = OSError(errno.EACCES, "Permission denied")
+    assert re.search(
+        r"CAP_NET_BIND_SERVICE.*higher port with --listen$", way_out(Address("::1", 53), refused, "--listen")
+    )
+    assert way_out(Address("::1", 5300), refused, "--listen") == ""
 
 
 def test_a_restart_may_bind_beside_connections_that_linger(pair: Pair) -> None:
