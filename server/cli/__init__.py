@@ -14,17 +14,17 @@ from server.cli.serve import kms, serve
 
 _EPILOG = """\b
 Examples:
-  signwright serve                                the sample zones on 127.0.0.1:5300
-  signwright serve lab.example.zone               one zone; its name is that of the file
-  signwright serve lab.example=db.lab zones/      named otherwise; all *.zone files of a folder
-  signwright serve --config signwright.toml       docs/signwright.toml has every setting
-  signwright check zones/ signwright.toml         what is wrong, as file:line: reason
-  signwright ds lab.example                       the DS records for the parent zone
-  signwright status || page-somebody              0 well, 1 warning, 2 critical
-  signwright plan lab.example --until 90d         what will be done to the keys, and why
-  signwright timeline lab.example --svg keys.svg  the same as a picture, with the past
-  signwright rollover lab.example                 a new zone-signing key, now
-  signwright ksk --help                           key-signing keys, and how to roll them over
+  signwright serve                            the sample zones, 127.0.0.1:5300
+  signwright serve lab.example.zone           one zone, named by its file
+  signwright serve lab.example=db.lab zones/  by name; a folder's *.zone files
+  signwright serve --config signwright.toml   docs/signwright.toml has all
+  signwright check zones/ signwright.toml     what is wrong, as file:line
+  signwright ds lab.example                   the DS records for the parent
+  signwright status || page-somebody          0 well, 1 warning, 2 critical
+  signwright plan lab.example --until 90d     what will be done to the keys
+  signwright timeline lab.example --svg k.svg the same as a picture
+  signwright rollover lab.example             a new zone-signing key, now
+  signwright ksk --help                       how key-signing keys roll over
   signwright backup state-$(date +%F).tar.gz
 
 \b

@@ -14,7 +14,7 @@ from server.config import ConfigError, ZoneConfig, load_config, zones_from_argum
 from zones.load import ZoneFileError, ZoneWarning, load_zone
 
 
-@click.command()
+@click.command(short_help="Say what is wrong in zone files and configurations.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.pass_context
 def check(ctx: click.Context, files: tuple[str, ...]) -> None:

@@ -72,7 +72,7 @@ def ds(zone: str, as_json: bool, config: Path | None, state: Path | None) -> Non
             click.echo(f"signwright: the DS of {record.ksk} {remark}", err=True)
 
 
-@click.command()
+@click.command(short_help="Have the server read its zones and their files again.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @of_running_server
 @click.pass_context
@@ -89,7 +89,7 @@ def reload(ctx: click.Context, as_json: bool, config: Path | None, state: Path |
     ctx.exit(4 if any(zone.outcome is ReloadOutcome.REFUSED for zone in report.zones) else 0)
 
 
-@click.command()
+@click.command(short_help="Write a backup of the state, with its private keys.")
 @click.argument("file", type=click.Path(path_type=Path))
 @of_running_server
 def backup(file: Path, config: Path | None, state: Path | None) -> None:

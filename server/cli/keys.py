@@ -60,7 +60,7 @@ _force = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Show every action to come for the keys of a zone.")
 @_zone
 @click.option("--until", "ahead", type=Duration(), default="90d", show_default=True, help="How far to look ahead.")
 @_json
@@ -84,7 +84,7 @@ def plan(zone: str, ahead: int, as_json: bool, config: Path | None, state: Path 
         print_suspension(console_for_people(), _report_of(status, zone), status.now)
 
 
-@click.command()
+@click.command(short_help="Draw the keys of a zone over time (SVG).")
 @_zone
 @click.option("--svg", "file", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE")
 @click.option("--since", "back", type=Duration(), default="30d", show_default=True, help="How far to look back.")
@@ -105,7 +105,7 @@ def timeline(zone: str, file: Path, back: int, ahead: int, config: Path | None, 
     click.echo(f"{file}: {len(drawn.rows)} keys of {drawn.zone}")
 
 
-@click.command()
+@click.command(short_help="Show what was done to the keys of a zone, and why.")
 @_zone
 @click.option("--since", "back", type=Duration(), metavar="DURATION", help="How far to look back [default: all].")
 @_json
@@ -120,7 +120,7 @@ def events(zone: str, back: int | None, as_json: bool, config: Path | None, stat
         print_events(console_for_people(), entries)
 
 
-@click.command()
+@click.command(short_help="Begin a rollover of the zone-signing key of a zone.")
 @_zone
 @click.option(
     "--emergency",
@@ -137,16 +137,16 @@ def rollover(zone: str, emergency: bool, config: Path | None, state: Path | None
     _ask(zone, EmergencyRollover() if emergency else StartRollover(), config, state)
 
 
-@click.group()
+@click.group(short_help="Create, activate, deactivate and delete key-signing keys.")
 def ksk() -> None:
     """Create, activate, deactivate and delete key-signing keys: up to two in a zone.
 
     \b
     A rollover by Double-Signature (RFC 6781 §4.1.2):
-      signwright ksk create lab.example ksk_new      both sign the DNSKEY RRset
-      signwright status                              wait until "DS may be added"
-      signwright ds lab.example                      put both into the parent, then only the new one
-      signwright status                              wait until "KSK may be removed"
+      signwright ksk create lab.example ksk_new   both sign the DNSKEY RRset
+      signwright status                           wait for "DS may be added"
+      signwright ds lab.example                   to the parent: both, then new
+      signwright status                           wait for "KSK may be removed"
       signwright ksk deactivate lab.example ksk_1
       signwright ksk delete lab.example ksk_1
     """
@@ -209,7 +209,7 @@ def delete(zone: str, name: str, force: bool, config: Path | None, state: Path |
     _ask(zone, DeleteKsk(name, force), config, state, name, force=force)
 
 
-@ksk.command("withdraw-ds")
+@ksk.command("withdraw-ds", short_help="Have the DS of a parent served here drop a KSK.")
 @_zone
 @click.argument("name")
 @of_running_server
@@ -221,7 +221,7 @@ def withdraw_ds(zone: str, name: str, config: Path | None, state: Path | None) -
     _ask(zone, WithdrawDs(name), config, state, name)
 
 
-@ksk.command("offer-ds")
+@ksk.command("offer-ds", short_help="Have the DS of a parent served here name a KSK again.")
 @_zone
 @click.argument("name")
 @of_running_server
@@ -255,7 +255,7 @@ def disable(zone: str, force: bool, config: Path | None, state: Path | None) -> 
     _ask(zone, DisableSigning(force), config, state, force=force)
 
 
-@click.command("trust-clock")
+@click.command("trust-clock", short_help="Go on by the present time where keys are frozen.")
 @_zone
 @of_running_server
 def trust_clock(zone: str, config: Path | None, state: Path | None) -> None:

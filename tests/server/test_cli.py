@@ -295,7 +295,11 @@ def test_help_teaches(tmp_path: Path) -> None:
     told = run("--help", cwd=tmp_path).stdout
     for command in cli.commands:
         assert f"\n  {command} " in told
-        assert run(command, "--help", cwd=tmp_path).returncode == 0
+        of_command = run(command, "--help", cwd=tmp_path)
+        assert of_command.returncode == 0
+        for line in (told + of_command.stdout).splitlines():
+            assert len(line) <= 80
+            assert not line.endswith("...") or line.startswith("Usage: ")
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     table = readme.partition("| command | |")[2].partition("They are in")[0] + "serve ds"
     assert {command for command in cli.commands if not re.search(rf"\b{command}\b", table)} == set()
