@@ -131,6 +131,8 @@ class ReloadReport(msgspec.Struct, frozen=True):
     """What a reload did."""
 
     zones: tuple[ZoneReload, ...]
+    restart: tuple[str, ...] = ()
+    """Settings that have changed since the start and are read then only."""
 
 
 class DsRecord(msgspec.Struct, frozen=True, kw_only=True):

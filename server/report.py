@@ -99,7 +99,9 @@ def print_status(console: Console, status: ServerStatus) -> None:
 
 
 def print_reload(console: Console, report: ReloadReport) -> None:
-    """What `reload` prints: one line a zone, and one for those that are unchanged where there are many."""
+    """What `reload` prints: one line a zone, one for those that are unchanged where there are many, and one a setting
+    that a reload does not bring into force.
+    """
     many = len(report.zones) > MOST_TOLD
     unchanged = 0
     for zone in report.zones:
@@ -111,6 +113,8 @@ def print_reload(console: Console, report: ReloadReport) -> None:
         print_line(console, f"{zone.origin} {zone.outcome.value}{serial}{reason}", _OUTCOMES[zone.outcome])
     if unchanged:
         print_line(console, f"{_count(unchanged, unchanged)} unchanged", _OUTCOMES[ReloadOutcome.UNCHANGED])
+    for setting in report.restart:
+        print_line(console, f"{setting}: changed, takes a restart", "yellow")
 
 
 def _print_zones(console: Console, status: ServerStatus) -> Sequence[ZoneReport]:

@@ -35,6 +35,7 @@ from server.operations import (
     ZoneReload,
     ZoneReport,
 )
+from server.restart import waiting_for_restart
 from server.statedir import StateDir
 from server.timeline import Timeline, timeline
 from server.trust import ZoneTrust, ds_records, trust_files, write_trust
@@ -235,7 +236,11 @@ class Running:
         loads = await self._hosting.load(config.zones)
         await self._hosting.sign()
         await self._hosting.answering.reached()
-        return ReloadReport(tuple(self._reload(load, before) for load in loads))
+        hosted = any(hosted.config.file is None for hosted in self._hosting.hosted.values())
+        waiting = waiting_for_restart(self.config, config, hosted=hosted)
+        if waiting:
+            _log.warning("settings have changed that take a restart", settings=list(waiting))
+        return ReloadReport(tuple(self._reload(load, before) for load in loads), waiting)
 
     def _reload(self, load: ZoneLoad, before: Set[bytes]) -> ZoneReload:
         """What became of a zone; `before` are the origins of those that were loaded."""

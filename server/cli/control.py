@@ -79,7 +79,8 @@ def ds(zone: str, as_json: bool, config: Path | None, state: Path | None) -> Non
 def reload(ctx: click.Context, as_json: bool, config: Path | None, state: Path | None) -> None:
     """Have the server read its configuration's zones and every zone file again.
 
-    A zone that is wrong is refused, and the one served before goes on; then the exit code is 4.
+    A zone that is wrong is refused, and the one served before goes on; then the exit code is 4. Of other settings than
+    those of zones, it is told which have changed: they take a restart.
     """
     report = ControlClient(located(config, state)).reload()
     if as_json:

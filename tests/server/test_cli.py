@@ -104,6 +104,15 @@ def test_reload_by_command_and_by_signal(folder: Path) -> None:
         while server.serial("lab.example") != 3:
             assert time.monotonic() < deadline
             time.sleep(0.02)
+        file.write_text(ZONE.replace("hostmaster 1 ", "hostmaster 4 "))
+        quick = folder / "quick.toml"
+        quick.write_text(quick.read_text().replace("127.0.0.1:0", "127.0.0.2:0", 1) + "[tcp]\nidle = 3\n")
+        changed = run("reload", cwd=folder)
+        assert (changed.returncode, changed.stdout) == (
+            0,
+            "lab.example. replaced serial 4\nlisten: changed, takes a restart\ntcp.idle: changed, takes a restart\n",
+        )
+        assert "settings have changed that take a restart" in server.log
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(10) == 0
 

@@ -330,13 +330,16 @@ def test_reload() -> None:
                 ZoneReload(origin="a.", outcome=ReloadOutcome.REPLACED, serial=2),
                 ZoneReload(origin="b.", outcome=ReloadOutcome.REFUSED, serial=1, reason="b.zone:3: no [tag]"),
                 ZoneReload(origin="c.", outcome=ReloadOutcome.REMOVED),
-            )
+            ),
+            ("listen", "route53.users"),
         ),
     )
     assert to.getvalue().splitlines() == [
         "a. replaced serial 2",
         "b. refused serial 1: b.zone:3: no [tag]",
         "c. removed",
+        "listen: changed, takes a restart",
+        "route53.users: changed, takes a restart",
     ]
 
 
