@@ -176,6 +176,11 @@ def samples() -> list[ZoneConfig]:
     return list(_Source.read(Path(zones.__file__).parent / "samples" / "signwright.toml").zones())
 
 
+def at_setting(file: Path, *path: str | int) -> ConfigError:
+    """The place of a setting in a file, as the text of an error about it begins."""
+    return _Source.read(file).wrong("", *path)
+
+
 def has_ipv6_loopback() -> bool:
     """Whether this host has [::1]."""
     try:

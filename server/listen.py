@@ -67,6 +67,11 @@ def _ready(address: Address, udp: socket.socket, tcp: socket.socket) -> Pair:
     return Pair(Address(address.host, udp.getsockname()[1]), udp, tcp)
 
 
+def check_host(address: Address) -> None:
+    """Raises `CannotListen` where this host does not have the address. Whether the port is free is not tried."""
+    _bound(Address(address.host, 0), socket.SOCK_DGRAM).close()
+
+
 def bind_stream(address: Address, where: str = "--listen") -> socket.socket:
     """A listening TCP socket; `where` is what an error says to change. Raises `PortInUse` and `CannotListen`."""
     sock = _bound(address, socket.SOCK_STREAM, where)

@@ -110,6 +110,18 @@ def open_state(path: Path) -> Iterator[StateDir]:
         yield state
 
 
+def check_usable(path: Path) -> None:
+    """Raises the `StateError` of `open_state`, as far as it can be told without making or locking anything."""
+    state = StateDir(path.absolute())
+    check_socket_path(state.control_socket)
+    with _declared(state.path):
+        if state.path.exists() and not state.path.is_dir():
+            raise StateError(f"{state.path} cannot be the state directory: it is a file")
+        _refuse_strangers(state)
+        if state.version.exists():
+            check_version(state)
+
+
 def prepare_state(path: Path) -> StateDir:
     """Make the directory where it is missing, for an emulator on its own, which holds `kms`. Raises `StateError`."""
     state = StateDir(path.absolute())
@@ -186,12 +198,16 @@ def _finish_restore(state: StateDir) -> list[str]:
 
 def _prepare(state: StateDir) -> None:
     """A directory with our mark or nothing in it: the home folder that someone names by mistake is left as it is."""
+    _refuse_strangers(state)
+    private_directory(state.path)
+
+
+def _refuse_strangers(state: StateDir) -> None:
     path = state.path
     if path.is_dir() and not state.version.exists():
         strangers = [entry.name for entry in path.iterdir() if entry.name not in _OURS]
         if strangers:
             raise StateError(f"{path} is no state directory: it holds other files ({min(strangers)}) and no version")
-    private_directory(path)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from keys.model import Policy
+from server import start_check
 from server.cli.exits import Exit, exit_of
 from server.cli.progress import reading
 from server.config import ConfigError, ZoneConfig, load_config, zones_from_argument
@@ -22,7 +23,8 @@ def check(ctx: click.Context, files: tuple[str, ...]) -> None:
 
     Warnings go to stderr, and change no exit code: a zone that has some is served.
 
-    A FILE is a configuration (*.toml), which is checked with the zones that it names, or a zone as for "serve".
+    A FILE is a configuration (*.toml), which is checked with the zones that it names and for whether a server would
+    start on this host, or a zone as for "serve".
     """
     worst = Exit.DONE
     for file in files:
@@ -38,6 +40,9 @@ def _problems(file: str) -> Iterator[Exception]:
         if file.endswith(".toml"):
             config = load_config(Path(file))
             click.echo(f"{file}: a configuration with {len(config.zones)} zones")
+            yield from start_check.problems(Path(file), config)
+            for remark in start_check.remarks(Path(file), config):
+                click.echo(remark, err=True)
             zones: list[ZoneConfig] = list(config.zones)
         else:
             zones = zones_from_argument(file, Policy())

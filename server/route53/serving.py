@@ -25,19 +25,40 @@ from server.zone_operations import ZoneOperations
 KMS, ROUTE_53 = "kms", "route_53"
 """What AWS's configuration files call the services."""
 
+_TABLE = "route53"
+
 
 def tls_context(config: Route53Config) -> ssl.SSLContext | None:
     """What encrypts connections, where they are encrypted. Raises `ConfigError`."""
     if config.tls is None:
         return None
     certificate, key = config.tls
+    _check_pem(certificate, b"CERTIFICATE-----", "tls_certificate", "certificate")
+    _check_pem(key, b" KEY-----", "tls_key", "private key")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or error.reason if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigError(f"{certificate} and {key} can't be used for TLS: {reason}", key="route53") from None
+        context.load_cert_chain(certificate, key, password=b"")  # never asks for one
+    except ssl.SSLError as error:
+        alien = error.reason == "KEY_VALUES_MISMATCH"
+        reason = "the key is not that of the certificate" if alien else error.reason or str(error)
+        raise ConfigError(f"{certificate} and {key} can't be used for TLS: {reason}", key=f"{_TABLE}.tls_key") from None
     return context
+
+
+def _check_pem(file: Path, mark: bytes, setting: str, what: str) -> None:
+    """Raise `ConfigError` for a file that can't be read or does not hold `what`: OpenSSL says not which of two."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        reason = f"{file} cannot be read: {error.strerror}"
+    else:
+        if mark not in content:
+            reason = f"{file} holds no {what} (PEM)"
+        elif b"-----BEGIN ENCRYPTED" in content or b",ENCRYPTED" in content:
+            reason = f"{file} is encrypted: a server can't be asked for a passphrase"
+        else:
+            return
+    raise ConfigError(reason, key=f"{_TABLE}.{setting}")
 
 
 def endpoint(config: Route53Config, sock: socket.socket) -> str:

@@ -219,7 +219,7 @@ def test_how_a_start_fails(folder: Path) -> None:
                 3,
                 f"{port} is in use by another process: end it, or listen elsewhere",
             ),
-            (["serve", "--config", "tls.toml", "--state", "other"], 5, "signwright: route53: "),
+            (["serve", "--config", "tls.toml", "--state", "other"], 5, "signwright: route53.tls_certificate: "),
             ([*quick, "lab.example.zone", "--state", "newer"], 6, "has state version 9"),
             ([*quick, "lab.example.zone", "--state", "."], 6, "is no state directory: it holds other files"),
             ([*quick, "lab.example.zone", "--listen", f"127.0.0.1:{port}"], 3, f"TCP 127.0.0.1:{port} is in use"),

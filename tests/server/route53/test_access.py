@@ -302,6 +302,17 @@ def test_files_that_are_no_certificate_are_named(tmp_path: Path) -> None:
     good = certificate(tmp_path)
     check: Callable[[tuple[Path, Path]], object] = lambda files: tls_context(configured(files))  # noqa: E731
     assert tls_context(configured(None)) is None
-    for files in ((good[1], good[0]), (tmp_path / "none.pem", good[1]), (tmp_path, good[1])):
-        with pytest.raises(ConfigError, match="can't be used for TLS"):
+    (tmp_path / "other").mkdir()
+    other = certificate(tmp_path / "other")
+    hidden = tmp_path / "hidden.pem"
+    hidden.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
+    for files, message in (
+        ((good[1], good[0]), rf"tls_certificate: {good[1]} holds no certificate"),
+        ((good[0], good[0]), rf"tls_key: {good[0]} holds no private key"),
+        ((tmp_path / "none.pem", good[1]), r"tls_certificate: \S+/none\.pem cannot be read: No such file"),
+        ((good[0], tmp_path), rf"tls_key: {tmp_path} cannot be read: Is a directory"),
+        ((good[0], hidden), r"tls_key: \S+/hidden\.pem is encrypted"),
+        ((good[0], other[1]), rf"tls_key: {good[0]} and {other[1]} can't be used for TLS: the key is not that"),
+    ):
+        with pytest.raises(ConfigError, match=message):
             check(files)
