@@ -54,7 +54,7 @@ class ActivateKsk(Command, frozen=True):
 
 
 class DeactivateKsk(Command, frozen=True):
-    """Take a KSK out of the DNSKEY RRset. `force` passes over what the parent's DS says."""
+    """Take a KSK out of the DNSKEY RRset. `force` passes over what the parent's DS says, and what caches hold."""
 
     name: str
     force: bool = False

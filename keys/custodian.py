@@ -253,10 +253,10 @@ class Custodian:
 
     def _refuse_while_frozen(self, command: Command) -> None:
         # Only a person can say that the clock is right, and only where it seems not to be.
-        unsure = self._clock_wrong != isinstance(command, TrustClock)
-        if self._frozen or unsure or not self._loaded:
-            reason = self._problem or ("nothing is wrong with the clock" if self._loaded else "they are not read yet")
-            raise RequestRefusedError(WRONG_SIGNING, f"The keys can't be changed now: {reason}.")
+        if self._frozen or not self._loaded or self._clock_wrong != isinstance(command, TrustClock):
+            reason = self._problem or ("" if self._loaded else "they are not read yet")
+            said = f"The keys can't be changed now: {reason}." if reason else "Nothing is wrong with the clock."
+            raise RequestRefusedError(WRONG_SIGNING, said)
         if self._stuck is not None:
             raise self._stuck
 

@@ -1,6 +1,7 @@
 """What has to be asked of others before a command is carried out: of the parent its DS, of the KMS the key.
 
-A KSK that a DS names, or that a cached DS may name, is what validators look for; without it the zone is bogus.
+A KSK that a DS names, or that a cached DS may name, is what validators look for; without it the zone is bogus. Where no
+parent is known, the last KSK that every cache knows may be the one.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import trio
 
 from keys.commands import (
     IN_PARENT,
+    IN_USE,
     WRONG_ARN,
     ActivateKsk,
     Command,
     CreateKsk,
+    DeactivateKsk,
     DisableSigning,
     EnableSigning,
     RequestRefusedError,
@@ -94,17 +97,21 @@ class Checked(NamedTuple):
 def check_parent(ring: Ring, command: Command, answer: ParentDs | None, now: float) -> Checked:
     """Whether a KSK may be taken away: not while a DS names it, nor while one may name it from a cache.
 
+    Where no parent is known, not while no other KSK can stand in for it.
+
     `ring` is as it is now: while the parent was asked, somebody else may have seen a DS that is gone since. `now` is
     the wall clock.
     """
     if answer is None:
-        return Checked([])
+        return Checked([], _unknown(ring, command, int(now)))
     event = seen(ring, answer)
     after = evolve(ring, event)
     # `seen_at` is rounded up, for waits that begin with it; whether one has ended is asked of the time rounded down.
     keys_too = isinstance(command, DisableSigning)
     refusals = (_refusal(ring, after.ksk(ksk.name), int(now), keys_too) for ksk in leaving(ring, command))
     refusal = next((one for one in refusals if one is not None), None)
+    if refusal is None and not answer.known:
+        refusal = _unknown(ring, command, int(now))
     return Checked([event] if is_news(ring, after) else [], refusal)
 
 
@@ -115,22 +122,46 @@ def _refusal(ring: Ring, ksk: Ksk, now: int, keys_too: bool) -> RequestRefusedEr
     (RFC 4035 §5.3.3 bounds its TTL by its own and its RRSIGs'). What is unsigned then is bogus, and another KSK's RRSIG
     is not.
     """
-    until = ksk.ds_until
-    what = "it"
+    until, what = ksk.ds_until, "it"
     if until is not None and keys_too and ring.keyset is not None:
         until += max(ring.keyset_ttl, ring.keyset.ttl)
         what = "it, or DNSKEY records that it led to,"
     if ksk.ds_named:
         said = f"The parent's DS record names Key Signing Key with name {ksk.name}: remove it there first."
     elif until is not None and until > now:
-        moment = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         said = (
             f"The parent's DS record named Key Signing Key with name {ksk.name}, and caches may hold {what} until "
-            f"{moment} (in {until - now} s)."
+            f"{_moment(until, now)}."
         )
     else:
         return None
     return RequestRefusedError(IN_PARENT, said)
+
+
+def _unknown(ring: Ring, command: Command, now: int) -> RequestRefusedError | None:
+    """Whether a KSK has to stay as long as no other one could be named: a DS that nobody here knows of may name it.
+
+    Only what is in caches is known then, so nothing is said against a zone that is served unsigned from now on.
+    """
+    if not isinstance(command, DeactivateKsk) or ring.served_unsigned:
+        return None
+    for ksk in leaving(ring, command):
+        others = [other for other in ring.ksks if other.name != ksk.name and other.status is KskStatus.ACTIVE]
+        if ksk.published is None or any(ring.is_in_every_cache(other, now) for other in others):
+            continue
+        ready = min((other.ready for other in others if other.ready is not None), default=None)
+        when = f"before {_moment(ready, now)}" if ready is not None else "yet"
+        return RequestRefusedError(
+            IN_USE,
+            f"Key Signing Key with name {ksk.name} cannot be deactivated: no other one with status ACTIVE is known to "
+            f"every cache {when}, and no parent is known here whose DS record could be looked up. Where no DS record "
+            f"names it: signwright ksk deactivate {to_text(ring.origin)} {ksk.name} --force",
+        )
+    return None
+
+
+def _moment(at: int, now: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC (in {at - now} s)"
 
 
 async def watch_parent(keeper: Keeper, parent: Parent | None, services: Services) -> AsyncIterator[ParentSeen]:
@@ -147,11 +178,13 @@ async def watch_parent(keeper: Keeper, parent: Parent | None, services: Services
         )
         if known:
             try:
-                event = seen(ring, await parent.look_up(ring.origin))
+                answer = await parent.look_up(ring.origin)
             except ParentUnavailable as error:
                 services.log.warning("the parent's DS can't be looked up", zone=to_text(ring.origin), error=str(error))
             else:
-                if is_news(keeper.ring, evolve(keeper.ring, event)) or ring.parent_checked is None:
+                event = seen(ring, answer)
+                first = ring.parent_checked is None and answer.known
+                if first or is_news(keeper.ring, evolve(keeper.ring, event)):
                     yield event
         # A zone whose first KSK is only just being made is looked at as soon as a DS may name that.
         pause = keeper.policy.parent_check if known else min(_SOON, keeper.policy.parent_check)

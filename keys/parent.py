@@ -21,6 +21,8 @@ class ParentDs(NamedTuple):
     """Seconds for which a cache keeps this answer: of the RRset, or of its denial."""
     seen_at: int
     """When it was looked at, in seconds since the epoch."""
+    known: bool = True
+    """Whether there is a parent to look at; without one, a DS may be there that nobody here knows of."""
 
 
 class Parent(Protocol):

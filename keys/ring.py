@@ -226,14 +226,14 @@ class Ring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         The zone's very first KSK is named at once: no cache holds anything of the zone from before.
         """
+        return tuple(ksk for ksk in self.ksks if ksk.withdrawn is None and self.is_in_every_cache(ksk, now))
+
+    def is_in_every_cache(self, ksk: Ksk, now: int) -> bool:
+        """Whether a cache that holds anything signed of the zone holds or finds a DNSKEY RRset with this KSK."""
+        if ksk.published is None:
+            return False
         signing_began = next((z.activated for z in self.zsks if z.sequence == 1), None)
-        return tuple(
-            ksk
-            for ksk in self.ksks
-            if ksk.published is not None
-            and ksk.withdrawn is None
-            and (ksk.published == signing_began or (ksk.ready is not None and ksk.ready <= now))
-        )
+        return ksk.published == signing_began or (ksk.ready is not None and ksk.ready <= now)
 
     def ksk(self, name: str) -> Ksk:
         """The KSK called `name`. Raises `KeyError`."""

@@ -34,7 +34,7 @@ from server.addresses import Address
 from server.answer import Via, respond
 from server.answering import Answering, Here
 from server.collecting import Aside, setting_aside
-from server.config import LOCAL, Config, ConfigError
+from server.config import AUTO, Config, ConfigError
 from server.control.app import control_app, watching_app
 from server.control.sockets import bind_control
 from server.hooks import Hooks
@@ -267,7 +267,7 @@ async def _hosting(
         )
         files = ZoneFiles(Images(state.images), services.run_blocking)
         hosting = Hosting(services, nursery, changed, answering, files)
-        parent = config.route53.parent if config.route53 is not None else LOCAL
+        parent = config.route53.parent if config.route53 is not None else AUTO
         yield hosting, HostedZones(hosting, services, policy=config.policy, parent=parent), changes, kms
 
 

@@ -25,6 +25,7 @@ from server.zone_arguments import named_files, origin_of, origin_of_file, withou
 from zones.zone import Denial
 
 __all__ = [
+    "AUTO",
     "LOCAL",
     "Config",
     "ConfigError",
@@ -32,13 +33,19 @@ __all__ = [
     "KmsConfig",
     "Route53Config",
     "TcpConfig",
+    "Where",
     "ZoneConfig",
     "load_config",
     "samples",
 ]
 
+AUTO: Final = "auto"
+"""The parent zone where it is served here, and otherwise none."""
 LOCAL: Final = "local"
-"""A parent zone that is served here."""
+"""The parent zone, which is to be served here."""
+Where = Address | Literal["auto", "local"] | None
+"""Where a zone's DS is looked up; `None`: nowhere."""
+_WORDS: dict[str, Where] = {AUTO: AUTO, LOCAL: LOCAL, "none": None}
 _DNS = 53
 _USER = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
 """A name of IAM's."""
@@ -56,8 +63,8 @@ class ZoneConfig(msgspec.Struct, frozen=True, kw_only=True):
     signed: bool = True
     denial: Denial = Denial.COMPACT
     ksk_arn: str | None = None
-    parent: Address | Literal["local"] | None = None
-    """Where its DS is looked up; `None`: nowhere."""
+    parent: Where = AUTO
+    """Where its DS is looked up."""
     policy: Policy = Policy()
 
 
@@ -103,8 +110,8 @@ class Route53Config(msgspec.Struct, frozen=True, kw_only=True):
     users: dict[str, str] = {}
     """Access by name: "full" or "read-only"."""
     rate: int
-    parent: Address | Literal["local"] | None = LOCAL
-    """Where the DS of hosted zones is looked up; `None`: nowhere."""
+    parent: Where = AUTO
+    """Where the DS of hosted zones is looked up."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -326,11 +333,9 @@ class _Source:
                 policy=self._policy(index, zone),
             )
 
-    def _parent(self, text: str, *path: str | int) -> Address | Literal["local"] | None:
-        if text == "none":
-            return None
-        if text == LOCAL:
-            return LOCAL
+    def _parent(self, text: str, *path: str | int) -> Where:
+        if text in _WORDS:
+            return _WORDS[text]
         try:
             return Address(str(ipaddress.ip_address(text)), _DNS)
         except ValueError:
@@ -338,7 +343,7 @@ class _Source:
         try:
             return parse_address(text)
         except ValueError as error:
-            raise self.wrong(f'{error}; or give "local" or "none"', *path) from None
+            raise self.wrong(f'{error}; or give "auto", "local" or "none"', *path) from None
 
     def _policy(self, index: int, zone: ZoneSettings) -> Policy:
         try:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -26,9 +26,8 @@ from keys.performer import Services
 from keys.ring import hosted_zone_id
 from keys.seal import StateError
 from server import file_records
-from server.addresses import Address
 from server.answering import Reaching
-from server.config import LOCAL, ZoneConfig
+from server.config import AUTO, Where, ZoneConfig
 from server.file_zones import ZonesOfFiles
 from server.hosting import Hosted, Hosting
 from zones import names
@@ -82,7 +81,7 @@ class HostedZones:
         services: Services,
         *,
         policy: Policy | None = None,
-        parent: Address | Literal["local"] | None = LOCAL,
+        parent: Where = AUTO,
     ) -> None:
         """`policy` is of the keys of hosted zones; `parent` says where their DS is looked up."""
         self._hosting = hosting

@@ -151,10 +151,7 @@ class Hosting:
 
     def parent_of(self, hosted: Hosted) -> RemoteParent | LocalParent | None:
         """Where a zone's DS and delegation are looked up."""
-        config = hosted.config
-        # Hosted zones share one setting, and not each has its parent here.
-        required = config.file is not None
-        return parent_for(config.parent, lambda: self.zoneset, self._services.now, required=required)
+        return parent_for(hosted.config.parent, lambda: self.zoneset, self._services.now)
 
     def host(self, new: Sequence[Hosted]) -> None:
         """Answer for these hosted zones from now on."""
@@ -204,11 +201,14 @@ class Hosting:
             keys = keys._replace(delegation=())
         zoneset = self.zoneset
         before = zoneset.get(origin)
-        trusted = trust_anchors(before.keys) if before is not None and before.keys is not None else ()
+        earlier = before.keys if before is not None else None
+        trusted = trust_anchors(earlier) if earlier is not None else ()
         if hosted.unsigned != (keys is None):
             hosted.unsigned = keys is None
             zoneset = zoneset.with_zone(_as_served(hosted, hosted.zone))
         self._follow(zoneset.with_keys(origin, keys))
+        if earlier is not None and keys is not None and earlier.delegation != keys.delegation:
+            self._tell_children((origin,))  # a parent served here has another DS by now
         if trusted != (trust_anchors(keys) if keys is not None else ()):
             self._changed()
 

@@ -60,7 +60,7 @@ class ZoneReport(msgspec.Struct, frozen=True, kw_only=True):
     keys: ZoneStatus | None = None
     """Of a signed zone."""
     parent: str = "none"
-    """Where the DS is looked up, as the setting has it."""
+    """Where the DS is looked up: an address, "local" for the parent that is served here, or "none"."""
     refreshes: int = 0
     """How often the DNSKEY RRset was signed anew since the server was started."""
     above: Above | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil
-from typing import Literal
 
 import dns.asyncquery
 import dns.exception
@@ -24,7 +23,7 @@ import trio
 
 from keys.parent import ParentDs, ParentUnavailable
 from server.addresses import Address
-from server.config import LOCAL
+from server.config import LOCAL, Where
 from zones import names
 from zones.zone import TYPE_DS, TYPE_NS
 from zones.zoneset import ServedZone, ZoneSet
@@ -35,19 +34,16 @@ _TCP_SECONDS = 10.0
 
 
 def parent_for(
-    where: Address | Literal["local"] | None,
-    zoneset: Callable[[], ZoneSet],
-    now: Callable[[], float],
-    *,
-    required: bool = True,
+    where: Where, zoneset: Callable[[], ZoneSet], now: Callable[[], float]
 ) -> RemoteParent | LocalParent | None:
-    """Who looks up the DS as the zone's setting says; `None` where nothing is to be checked.
-
-    `required` says whether a parent that should be served here must be, or else has no DS.
-    """
-    if where is None:
-        return None
-    return LocalParent(zoneset, now, required=required) if where == LOCAL else RemoteParent(where, now)
+    """Who looks up the DS as the zone's setting says; `None` where nothing is to be checked."""
+    match where:
+        case None:
+            return None
+        case "auto" | "local":
+            return LocalParent(zoneset, now, required=where == LOCAL)
+        case _:
+            return RemoteParent(where, now)
 
 
 class RemoteParent:
@@ -128,7 +124,7 @@ class LocalParent:
     """A parent zone that is served by this process: what it answers now, with the DS records it has by itself."""
 
     def __init__(self, zoneset: Callable[[], ZoneSet], now: Callable[[], float], *, required: bool = True) -> None:
-        """Without `required`, a parent that isn't served here has no DS."""
+        """Without `required`, a zone whose parent isn't served here is one whose parent nobody knows."""
         self._zoneset = zoneset
         self._now = now
         self._required = required
@@ -139,14 +135,20 @@ class LocalParent:
         served = self._served(origin)
         if served is None:
             if not self._required:
-                return ParentDs((), 0, ceil(self._now()))
+                return ParentDs((), 0, ceil(self._now()), known=False)
             raise ParentUnavailable(f"no parent zone of {names.to_text(origin)} is served here")
+        if TYPE_NS not in served.zone.nodes[served.zone.origin].rrsets:
+            raise ParentUnavailable(f"the parent zone {names.to_text(served.zone.origin)} could not be loaded")
         node = served.zone.nodes.get(origin)
         rrset = node.rrsets.get(TYPE_DS) if node is not None else None
         seen_at = ceil(self._now())
         if rrset is None:
             return ParentDs((), served.zone.negative_ttl, seen_at)
         return ParentDs(tuple(rrset.canonical), rrset.ttl, seen_at)
+
+    def is_asked(self, origin: bytes) -> bool:
+        """Whether anything is to be learned here, or refused for want of it."""
+        return self._required or self._served(origin) is not None
 
     async def changed(self) -> None:
         """As `Parent.changed`, for one who waits."""
@@ -165,9 +167,17 @@ class LocalParent:
         return frozenset(rrset.canonical) if rrset is not None else None
 
     def _served(self, origin: bytes) -> ServedZone | None:
-        """The zone above `origin`."""
+        """The zone above `origin`; `None` also where that has delegated what lies between to somebody else."""
         served = self._zoneset().find(origin, TYPE_DS)
-        return served if served is not None and served.zone.origin != origin else None
+        if served is None or served.zone.origin == origin:
+            return None
+        between = names.parent(origin)
+        while between != served.zone.origin:
+            node = served.zone.nodes.get(between)
+            if node is not None and node.is_cut:
+                return None
+            between = names.parent(between)
+        return served
 
 
 def read_ds(response: dns.message.Message, child: dns.name.Name) -> tuple[tuple[bytes, ...], int]:

@@ -22,7 +22,7 @@ from keys.events import Entry
 from keys.forecast import forecast, steps
 from keys.store import Store
 from server.addresses import Address
-from server.config import Config
+from server.config import LOCAL, Config
 from server.hosting import Change, Hosted, Hosting, ZoneLoad
 from server.operations import (
     Above,
@@ -35,6 +35,7 @@ from server.operations import (
     ZoneReload,
     ZoneReport,
 )
+from server.parent import LocalParent
 from server.restart import waiting_for_restart
 from server.statedir import StateDir
 from server.timeline import Timeline, timeline
@@ -166,7 +167,7 @@ class Running:
             refused=hosted.problem,
             ds=ds,
             keys=hosted.custodian.status if hosted.custodian is not None else None,
-            parent=str(hosted.config.parent or "none"),
+            parent=_asked(hosted),
             refreshes=hosted.refreshes,
             above=self._above(hosted, trust, ds) if loaded else None,
         )
@@ -295,6 +296,13 @@ class Running:
                 await trio.sleep(_UNTIL_WRITTEN)
             else:
                 return
+
+
+def _asked(hosted: Hosted) -> str:
+    """Where the DS is looked up, as things are now."""
+    if isinstance(hosted.parent, LocalParent):
+        return LOCAL if hosted.parent.is_asked(hosted.origin) else "none"
+    return str(hosted.config.parent) if hosted.parent is not None else "none"
 
 
 def _trust(hosted: Hosted, served: ServedZone | None) -> ZoneTrust:

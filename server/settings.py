@@ -88,10 +88,8 @@ class Route53Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The delegation set of hosted zones that are made."""
     users: dict[str, Literal["full", "read-only"]] = {}
     """Who may call it beside the account's root, and what they may do."""
-    parent: str = "local"
-    """Where the DS of hosted zones is looked up, as for a zone of a file; "local": in the parent zone that is served
-    here, where there is one.
-    """
+    parent: str = "auto"
+    """Where the DS of hosted zones is looked up, as for a zone of a file."""
     rate: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
     """Requests a second that each user may make."""
 
@@ -120,9 +118,9 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         | None
     ) = None
     """A KMS key of one's own as KSK; without one, the server creates it."""
-    parent: str = "none"
-    """Where the DS of the zone is looked up: an authoritative server of the parent zone (ADDR or ADDR:PORT), "local"
-    for a parent that is served here, or "none": nothing is checked.
+    parent: str = "auto"
+    """Where the DS of the zone is looked up: an authoritative server of the parent zone (ADDR or ADDR:PORT); "auto" for
+    the parent that is served here, where there is one; "local" for one that has to be; "none" for nowhere.
     """
     policy: dict[str, int] = {}
     """Fields of the policy that differ for this zone."""

@@ -44,6 +44,7 @@ class FakeParent:
         self.world = world
         self.rdatas: tuple[bytes, ...] = ()
         self.away = False
+        self.known = True
         self.told = trio.Event()
         self.latency = 0.0
         """Seconds from a look to its answer."""
@@ -53,7 +54,7 @@ class FakeParent:
         await trio.lowlevel.checkpoint()
         if self.away:
             raise ParentUnavailable("127.0.0.1:53 does not answer")
-        answer = ParentDs(self.rdatas, DS_TTL, int(self.world.now()))
+        answer = ParentDs(self.rdatas, DS_TTL, int(self.world.now()), self.known)
         await trio.sleep(self.latency)
         return answer
 
@@ -112,6 +113,7 @@ async def test_a_ksk_is_replaced_by_double_signature(world: World, autojump_cloc
         assert error.message == (
             "Key Signing Key with name ksk_1 cannot be deleted because current status is not INACTIVE."
         )
+        await trio.sleep(HOUR + 300)
         await custodian.request(DeactivateKsk("ksk_1"))
         await trio.sleep(1)
         assert statuses(custodian)["ksk_1"] is KskStatus.INACTIVE
@@ -135,9 +137,9 @@ async def test_each_key_operation_refreshes(world: World, autojump_clock: MockCl
         operations: list[tuple[Command, int]] = [
             (CreateKsk("second", arn, active=False), 15),
             (ActivateKsk("second"), 30),
-            (DeactivateKsk("ksk_1"), 15),
+            (DeactivateKsk("ksk_1", force=True), 15),
             (ActivateKsk("ksk_1"), 30),
-            (DeactivateKsk("second"), 15),
+            (DeactivateKsk("second", force=True), 15),
         ]
         for command, cost in operations:
             before = world.kms.calls["sign"]
@@ -275,6 +277,95 @@ async def test_force_passes_over_the_parent(world: World, parent: FakeParent, au
         assert world.unsigned
 
 
+@pytest.mark.parametrize("setting", ["none", "auto"])
+async def test_without_a_parent_the_only_ksk_that_every_cache_knows_stays(
+    world: World, autojump_clock: MockClock, setting: str
+) -> None:
+    """A DS that nobody here knows of names it, as far as anybody can tell; the newcomer none can name yet."""
+    if setting == "auto":
+        world.parent = parent = FakeParent(world)
+        parent.known = False
+    async with world.life() as custodian:
+        await trio.sleep(DAY)
+        await custodian.request(CreateKsk("second"))
+        await trio.sleep(1)
+        ready = custodian.ring.ksk("second").ready
+        assert ready is not None
+        error = await refused(custodian, DeactivateKsk("ksk_1"))
+        assert (error.code, error.message) == (
+            commands.IN_USE,
+            "Key Signing Key with name ksk_1 cannot be deactivated: no other one with status ACTIVE is known to every "
+            "cache before 2024-10-05 01:05:00 UTC (in 3899 s), and no parent is known here whose DS record could be "
+            "looked up. Where no DS record names it: signwright ksk deactivate lab.example. ksk_1 --force",
+        )
+        assert custodian.ring.parent_checked is None
+        # The newcomer itself may go again.
+        await custodian.request(DeactivateKsk("second"))
+        await custodian.request(ActivateKsk("second"))
+        await trio.sleep(1)
+        ready = custodian.ring.ksk("second").ready
+        assert ready is not None
+        await trio.sleep(ready - world.now() - 0.5)
+        assert (await refused(custodian, DeactivateKsk("ksk_1"))).code == commands.IN_USE
+        await trio.sleep(0.5)
+        await custodian.request(DeactivateKsk("ksk_1"))
+        assert statuses(custodian)["ksk_1"] is KskStatus.INACTIVE
+
+
+async def test_a_ksk_that_is_not_published_goes_without_a_parent(world: World, autojump_clock: MockClock) -> None:
+    arn = await world.kms.create_key(KeyRequest("mine", None, {}))
+    async with world.life() as custodian:
+        await trio.sleep(DAY)
+        await custodian.request(DisableSigning())
+        await custodian.request(CreateKsk("second", arn))
+        await custodian.request(DeactivateKsk("ksk_1"))  # the zone is served unsigned
+        await custodian.request(DeactivateKsk("second"))
+        await custodian.request(ActivateKsk("ksk_1"))
+        await custodian.request(EnableSigning())
+        await trio.sleep(1)
+        world.kms.fail("KMSInternalException", method="sign", arn=arn)
+        await custodian.request(ActivateKsk("second"))
+        await trio.sleep(1)
+        assert not custodian.ring.is_in_every_cache(custodian.ring.ksk("ksk_1"), int(world.now()))
+        assert custodian.ring.ksk("second").published is None
+        assert (await refused(custodian, DeactivateKsk("ksk_1"))).code == commands.IN_USE
+        await custodian.request(DeactivateKsk("second"))
+        assert statuses(custodian) == {"ksk_1": KskStatus.ACTIVE, "second": KskStatus.INACTIVE}
+
+
+async def test_force_takes_the_only_ksk_that_every_cache_knows(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as custodian:
+        await custodian.request(CreateKsk("second"))
+        await trio.sleep(1)
+        await custodian.request(DeactivateKsk("ksk_1", force=True))
+        assert statuses(custodian)["ksk_1"] is KskStatus.INACTIVE
+
+
+async def test_a_parent_that_was_asked_decides_alone(
+    world: World, parent: FakeParent, autojump_clock: MockClock
+) -> None:
+    async with world.life() as custodian:
+        await custodian.request(CreateKsk("second"))
+        await trio.sleep(1)
+        await custodian.request(DeactivateKsk("ksk_1"))
+        assert statuses(custodian)["ksk_1"] is KskStatus.INACTIVE
+
+
+async def test_a_ds_of_a_parent_that_is_known_no_more_is_waited_for(
+    world: World, parent: FakeParent, autojump_clock: MockClock
+) -> None:
+    async with world.life() as custodian:
+        await custodian.request(CreateKsk("second"))
+        await trio.sleep(DAY)
+        parent.rdatas = (ds_rdata(LAB, custodian.ring.ksks[0].rdata),)
+        await trio.sleep(HOUR)
+        parent.rdatas, parent.known = (), False
+        error = await refused(custodian, DeactivateKsk("ksk_1"))
+        assert (error.code, "caches may hold it until" in error.message) == (commands.IN_PARENT, True)
+        await trio.sleep(DS_TTL + 300)
+        await custodian.request(DeactivateKsk("ksk_1"))
+
+
 async def test_signing_is_disabled_and_enabled(world: World, autojump_clock: MockClock) -> None:
     async with world.life() as custodian:
         await trio.sleep(DAY)
@@ -377,7 +468,9 @@ async def test_a_lost_ksk_is_replaced_by_a_ds_for_one_that_waits(world: World, a
         assert statuses(custodian)["second"] is KskStatus.ACTIVE
         assert world.keys.keyset.rdatas == rdatas
         assert custodian.status.ksks[1].ds is not None
-        await custodian.request(DeactivateKsk("ksk_1"))
+        error = await refused(custodian, DeactivateKsk("ksk_1"))
+        assert "no other one with status ACTIVE is known to every cache yet, and no parent" in error.message
+        await custodian.request(DeactivateKsk("ksk_1", force=True))
         await trio.sleep(1)
         assert custodian.ring.ksks[1].rdata in world.keys.keyset.rdatas
         assert len(world.keys.keyset.rdatas) == 2

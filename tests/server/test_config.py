@@ -8,7 +8,7 @@ import pytest
 
 from keys.model import Policy
 from server.addresses import Address, parse_address
-from server.config import LOCAL, ConfigError, HooksConfig, has_ipv6_loopback, load_config
+from server.config import AUTO, ConfigError, HooksConfig, has_ipv6_loopback, load_config
 from server.settings import Settings, line_of, parse_duration, parse_settings
 from zones.load import load_zone
 from zones.zone import Denial
@@ -207,7 +207,7 @@ def test_a_file_and_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_who_watches_and_who_is_asked(tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
-    parents = ["local", "none", "192.0.2.53", "192.0.2.53:5300", "2001:db8::53", "[2001:db8::53]:5300"]
+    parents = ["auto", "local", "none", "192.0.2.53", "192.0.2.53:5300", "2001:db8::53", "[2001:db8::53]:5300"]
     file.write_text(
         'metrics = "[::1]:9153"\n[hooks]\nurl = "https://hooks.example/x"\ncommand = ["./told", "a"]\ntimeout = "1m"\n'
         + "".join(f'[[zones]]\nfile = "{n}.zone"\nparent = "{parent}"\n' for n, parent in enumerate(parents))
@@ -216,6 +216,7 @@ def test_who_watches_and_who_is_asked(tmp_path: Path) -> None:
     assert config.metrics == Address("::1", 9153)
     assert config.hooks == HooksConfig(url="https://hooks.example/x", command=(str(tmp_path / "told"), "a"), timeout=60)
     assert [zone.parent for zone in config.zones] == [
+        "auto",
         "local",
         None,
         Address("192.0.2.53", 53),
@@ -223,7 +224,8 @@ def test_who_watches_and_who_is_asked(tmp_path: Path) -> None:
         Address("2001:db8::53", 53),
         Address("2001:db8::53", 5300),
     ]
-    file.write_text('[hooks]\ncommand = ["logger"]\n')
+    file.write_text('[hooks]\ncommand = ["logger"]\n[[zones]]\nfile = "a.zone"\n')
+    assert [zone.parent for zone in load_config(file).zones] == ["auto"]
     assert load_config(file).hooks.command == ("logger",)  # found on the PATH
 
 
@@ -232,7 +234,7 @@ def test_the_route53_api(tmp_path: Path) -> None:
     file.touch()
     usual = load_config(file).route53
     assert usual is not None
-    assert (str(usual.listen), usual.tls, usual.users, usual.parent) == ("127.0.0.1:5380", None, {}, LOCAL)
+    assert (str(usual.listen), usual.tls, usual.users, usual.parent) == ("127.0.0.1:5380", None, {}, AUTO)
     file.write_text(
         '[route53]\nlisten = "192.0.2.1:443"\ntls_certificate = "api.pem"\ntls_key = "/keys/api.key"\nparent = "none"\n'
         'name_servers = ["NS1.Example.", "ns2.example"]\nrate = 5\n[route53.users]\nci = "full"\n"an@b" = "read-only"\n'

@@ -13,7 +13,7 @@ import dns.rrset
 import pytest
 import trio
 
-from keys.parent import ParentUnavailable
+from keys.parent import ParentDs, ParentUnavailable
 from server.addresses import Address
 from server.framing import Deframer, frame
 from server.listen import bind
@@ -109,7 +109,7 @@ async def test_a_ds_rrset_with_its_ttl_and_when_it_was_seen() -> None:
 @pytest.mark.parametrize("rcode", [dns.rcode.NOERROR, dns.rcode.NXDOMAIN])
 async def test_a_denial_has_the_ttl_that_caches_give_it(rcode: int) -> None:
     async with parent(answered(rcode=rcode, soa="lab.example.")) as (remote, _):
-        assert await remote.look_up(CHILD) == ((), 300, 1_767_225_601)
+        assert await remote.look_up(CHILD) == ParentDs((), 300, 1_767_225_601)
 
 
 async def test_what_is_truncated_or_lost_is_asked_for_over_tcp() -> None:
@@ -176,12 +176,21 @@ async def test_a_parent_that_is_served_here() -> None:
     local = LocalParent(lambda: zones, lambda: NOW)
     found = await local.look_up(CHILD)
     assert ([rdata.hex() for rdata in found.rdatas], found.ttl) == (["04d20d02" + "ab" * 32], 800)
-    assert await local.look_up(b"\x04bare" + CHILD[6:]) == ((), 300, 1_767_225_601)
+    assert await local.look_up(b"\x04bare" + CHILD[6:]) == ParentDs((), 300, 1_767_225_601)
     with pytest.raises(ParentUnavailable, match=r"no parent zone of lab\.example\. is served here"):
         await local.look_up(CHILD[6:])
     wanted = LocalParent(lambda: zones, lambda: NOW, required=False)
-    assert await wanted.look_up(CHILD[6:]) == ((), 0, 1_767_225_601)
+    assert await wanted.look_up(CHILD[6:]) == ParentDs((), 0, 1_767_225_601, known=False)
     assert await wanted.look_up(CHILD) == found
+    assert (wanted.is_asked(CHILD[6:]), wanted.is_asked(CHILD), local.is_asked(CHILD[6:])) == (False, True, True)
+    # What lies between is somebody else's, who alone knows whom that delegates to.
+    assert await wanted.look_up(b"\x01a" + CHILD) == ParentDs((), 0, 1_767_225_601, known=False)
+    assert not wanted.is_asked(b"\x01a" + CHILD)
+    assert (await wanted.look_up(b"\x01a\x01b" + CHILD[6:])).known
+    assert not wanted.is_asked(b"\x00")
+    zones = zones.with_unloaded(b"\x02up" + CHILD[6:])
+    with pytest.raises(ParentUnavailable, match=r"the parent zone up\.lab\.example\. could not be loaded"):
+        await wanted.look_up(b"\x01a\x02up" + CHILD[6:])
 
 
 def referral(*servers: str, aa: bool = False, rcode: int = 0, section: str = "authority") -> Answer:
@@ -226,5 +235,6 @@ async def test_whom_a_parent_that_is_served_here_delegates_to() -> None:
 
 def test_the_setting_says_who_is_asked() -> None:
     assert parent_for(None, ZoneSet, lambda: NOW) is None
+    assert isinstance(parent_for("auto", ZoneSet, lambda: NOW), LocalParent)
     assert isinstance(parent_for("local", ZoneSet, lambda: NOW), LocalParent)
     assert isinstance(parent_for(Address("192.0.2.1", 53), ZoneSet, lambda: NOW), RemoteParent)
