@@ -129,9 +129,9 @@ def print_key_lines(console: Console, zone: ZoneReport, now: int, lead: str | No
     lead = f"{zone.origin} " if lead is None else lead
     for ksk in keys.ksks:
         if ksk.status in (KskStatus.ACTION_NEEDED, KskStatus.INTERNAL_FAILURE):
-            print_line(console, f"{lead}{ksk.name} {ksk.status.value}: {_why(ksk)}", "bold red")
+            print_line(console, f"{lead}{ksk.name} {ksk.status.value}: {trouble_text(zone, ksk)}", "bold red")
         elif ksk.trouble is not None:
-            print_line(console, f"{lead}{ksk.name}: {_why(ksk)}", "yellow")
+            print_line(console, f"{lead}{ksk.name}: {trouble_text(zone, ksk)}", "yellow")
     print_suspension(console, zone, now, lead)
     if keys.rollover is not None:
         when = f", {moment(keys.rollover_at, now)}" if keys.rollover_at is not None else ""
@@ -141,13 +141,13 @@ def print_key_lines(console: Console, zone: ZoneReport, now: int, lead: str | No
         print_line(console, f"{lead}next: {keys.next_action} {when} ({keys.next_why})", "dim")
 
 
-def _why(ksk: KskReport) -> str:
+def trouble_text(zone: ZoneReport, ksk: KskReport) -> str:
+    """Why a KSK of the zone is not well, since when, and what is to be done."""
     trouble = ksk.trouble
     if trouble is None:
         return ksk.message or "unknown"
-    way_out = (
-        f"mend that, then: signwright ksk activate ZONE {ksk.name}" if trouble.refused else "tried again by itself"
-    )
+    mended = f"mend that, then: signwright ksk activate {zone.origin} {ksk.name}"
+    way_out = mended if trouble.refused else "tried again by itself"
     return f"{trouble.doing}: {trouble.code}: {trouble.message} (since {utc(trouble.since)}; {way_out})"
 
 

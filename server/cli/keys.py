@@ -11,7 +11,6 @@ import msgspec
 
 from keys.commands import (
     ActivateKsk,
-    Command,
     CreateKsk,
     DeactivateKsk,
     DeleteKsk,
@@ -23,19 +22,14 @@ from keys.commands import (
     TrustClock,
     WithdrawDs,
 )
+from server.cli.asking import ask
 from server.cli.options import located, of_running_server
 from server.control.client import ControlClient, ControlError
-from server.keyreport import moment, print_events, print_key_lines, print_ksks, print_plan, print_suspension
+from server.keyreport import print_events, print_key_lines, print_ksks, print_plan, print_suspension
 from server.operations import ServerStatus, ZoneReport
 from server.picture import render_svg
 from server.report import console_for_people
 from server.settings import parse_duration
-
-_RISK = (
-    "with --force the parent was not looked at: if a DS there, or in a cache, names no other KSK of the zone, "
-    "validators find the zone bogus"
-)
-_UNCHECKED = "nothing was checked at the parent: the zone's setting is parent = none"
 
 
 class Duration(click.ParamType[int]):
@@ -56,7 +50,9 @@ class Duration(click.ParamType[int]):
 _zone = click.argument("zone")
 _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _force = click.option(
-    "--force", is_flag=True, help="Don't look at the parent. If a DS names the KSK, the zone turns bogus."
+    "--force",
+    is_flag=True,
+    help="Look neither at the parent nor at what caches know. If a DS names the KSK, the zone turns bogus.",
 )
 
 
@@ -134,12 +130,15 @@ def rollover(zone: str, emergency: bool, config: Path | None, state: Path | None
     It takes its time: the successor signs once every cache knows it, and the predecessor leaves once no cache holds
     what it signed. "signwright status" says what it waits for, "signwright plan" when each step will be.
     """
-    _ask(zone, EmergencyRollover() if emergency else StartRollover(), config, state)
+    after = ask(located(config, state), zone, EmergencyRollover() if emergency else StartRollover())
+    print_key_lines(console_for_people(), after, int(time.time()))
 
 
 @click.group(short_help="Create, activate, deactivate and delete key-signing keys.")
 def ksk() -> None:
     """Create, activate, deactivate and delete key-signing keys: up to two in a zone.
+
+    What the KMS has to do for it is watched for a few seconds; what is not done by then is done later, and said to be.
 
     \b
     A rollover by Double-Signature (RFC 6781 §4.1.2):
@@ -174,7 +173,7 @@ def list_ksks(zone: str, as_json: bool, config: Path | None, state: Path | None)
 @of_running_server
 def create(zone: str, name: str, arn: str | None, inactive: bool, config: Path | None, state: Path | None) -> None:
     """Add the KSK NAME (3 to 128 letters, digits and _) to ZONE."""
-    _ask(zone, CreateKsk(name, arn, not inactive), config, state, name)
+    ask(located(config, state), zone, CreateKsk(name, arn, not inactive))
 
 
 @ksk.command()
@@ -183,7 +182,7 @@ def create(zone: str, name: str, arn: str | None, inactive: bool, config: Path |
 @of_running_server
 def activate(zone: str, name: str, config: Path | None, state: Path | None) -> None:
     """Have the KSK NAME of ZONE sign. One in ACTION_NEEDED is tried at once."""
-    _ask(zone, ActivateKsk(name), config, state, name)
+    ask(located(config, state), zone, ActivateKsk(name))
 
 
 @ksk.command()
@@ -194,9 +193,11 @@ def activate(zone: str, name: str, config: Path | None, state: Path | None) -> N
 def deactivate(zone: str, name: str, force: bool, config: Path | None, state: Path | None) -> None:
     """Take the KSK NAME out of the DNSKEY RRset of ZONE.
 
-    Refused while the parent's DS names it, or did less than a DS TTL ago, or can't be looked up.
+    Refused while the parent's DS names it, or did less than a DS TTL ago, or can't be looked up. The parent is the one
+    that is served here, or that the setting "parent" names. Where there is none, no DS is checked, and that is said;
+    then it is refused as long as no other ACTIVE KSK is known to every cache.
     """
-    _ask(zone, DeactivateKsk(name, force), config, state, name, force=force)
+    ask(located(config, state), zone, DeactivateKsk(name, force))
 
 
 @ksk.command()
@@ -206,7 +207,7 @@ def deactivate(zone: str, name: str, force: bool, config: Path | None, state: Pa
 @of_running_server
 def delete(zone: str, name: str, force: bool, config: Path | None, state: Path | None) -> None:
     """Forget the INACTIVE KSK NAME of ZONE. Its key in the KMS stays."""
-    _ask(zone, DeleteKsk(name, force), config, state, name, force=force)
+    ask(located(config, state), zone, DeleteKsk(name, force))
 
 
 @ksk.command("withdraw-ds", short_help="Have the DS of a parent served here drop a KSK.")
@@ -216,9 +217,10 @@ def delete(zone: str, name: str, force: bool, config: Path | None, state: Path |
 def withdraw_ds(zone: str, name: str, config: Path | None, state: Path | None) -> None:
     """Have a parent of ZONE that is served here too drop the KSK NAME from its DS.
 
-    That is the step before the KSK can be deactivated, a DS TTL later. A parent elsewhere is told there.
+    That is the step before the KSK can be deactivated, a DS TTL later. A parent elsewhere is told there; that of a
+    hosted zone has the DS as a record set.
     """
-    _ask(zone, WithdrawDs(name), config, state, name)
+    ask(located(config, state), zone, WithdrawDs(name))
 
 
 @ksk.command("offer-ds", short_help="Have the DS of a parent served here name a KSK again.")
@@ -227,7 +229,7 @@ def withdraw_ds(zone: str, name: str, config: Path | None, state: Path | None) -
 @of_running_server
 def offer_ds(zone: str, name: str, config: Path | None, state: Path | None) -> None:
     """Take withdraw-ds back: the DS of a parent served here names the KSK NAME of ZONE again."""
-    _ask(zone, OfferDs(name), config, state, name)
+    ask(located(config, state), zone, OfferDs(name))
 
 
 @click.group()
@@ -240,7 +242,7 @@ def dnssec() -> None:
 @of_running_server
 def enable(zone: str, config: Path | None, state: Path | None) -> None:
     """Sign ZONE with its ACTIVE KSKs."""
-    _ask(zone, EnableSigning(), config, state)
+    ask(located(config, state), zone, EnableSigning())
 
 
 @dnssec.command()
@@ -250,9 +252,11 @@ def enable(zone: str, config: Path | None, state: Path | None) -> None:
 def disable(zone: str, force: bool, config: Path | None, state: Path | None) -> None:
     """Serve ZONE unsigned. Its KSKs stay as they are.
 
-    Refused while the parent has a DS for it, or had one less than a DS TTL ago, or can't be asked.
+    Refused while the parent's DS names a KSK of it, or did so recently (a DS TTL and a DNSKEY TTL), or can't be looked
+    up. The parent is the one that is served here, or that the setting "parent" names. Where there is none, no DS is
+    checked, and that is said.
     """
-    _ask(zone, DisableSigning(force), config, state, force=force)
+    ask(located(config, state), zone, DisableSigning(force))
 
 
 @click.command("trust-clock", short_help="Go on by the present time where keys are frozen.")
@@ -263,7 +267,7 @@ def trust_clock(zone: str, config: Path | None, state: Path | None) -> None:
 
     Look at the clock first: what is stored lies after the present time, and one of the two is wrong.
     """
-    _ask(zone, TrustClock(), config, state)
+    ask(located(config, state), zone, TrustClock())
 
 
 def _report_of(status: ServerStatus, zone: str) -> ZoneReport:
@@ -272,39 +276,3 @@ def _report_of(status: ServerStatus, zone: str) -> ZoneReport:
         if report.origin == origin:
             return report
     raise ControlError(f"{origin} is not served here")
-
-
-def _ask(
-    zone: str,
-    command: Command,
-    config: Path | None,
-    state: Path | None,
-    name: str | None = None,
-    *,
-    force: bool = False,
-) -> None:
-    """Have it done, and say how things are then."""
-    after = ControlClient(located(config, state)).request(zone, command)
-    click.echo(_said(after, name))
-    takes_away = isinstance(command, DeactivateKsk | DeleteKsk | DisableSigning)
-    if force:
-        click.echo(f"signwright: {_RISK}", err=True)
-    elif takes_away and after.parent == "none":
-        click.echo(f"signwright: {_UNCHECKED}", err=True)
-    if isinstance(command, StartRollover | EmergencyRollover):
-        print_key_lines(console_for_people(), after, int(time.time()))
-
-
-def _said(zone: ZoneReport, name: str | None) -> str:
-    keys = zone.keys
-    if keys is None:
-        return f"{zone.origin} has no keys"
-    if name is None:
-        return f"{zone.origin} is {keys.condition.value}"
-    for found in keys.ksks:
-        if found.name == name:
-            ready = ""
-            if found.ready is not None and found.ready > time.time():
-                ready = f"; DS may be added from {moment(found.ready, int(time.time()))}"
-            return f"{name} of {zone.origin} is {found.status.value}{ready}"
-    return f"{name} of {zone.origin} is gone"

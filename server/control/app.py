@@ -55,6 +55,7 @@ def control_app(operations: Operations, exposition: Callable[[], bytes]) -> Star
             *_watching(control),
             Route("/status", control.status, methods=["GET"]),
             Route("/reload", control.reload, methods=["POST"]),
+            Route("/zones/{zone}", control.zone, methods=["GET"]),
             Route("/zones/{zone}/ds", control.ds, methods=["GET"]),
             Route("/zones/{zone}/plan", control.plan, methods=["GET"]),
             Route("/zones/{zone}/events", control.events, methods=["GET"]),
@@ -116,10 +117,15 @@ class _Control:
     async def reload(self, _: Request) -> Response:
         return _json(await self._operations.reload())
 
+    async def zone(self, request: Request) -> Response:
+        return _json(self._zone(request.path_params["zone"]))
+
     async def ds(self, request: Request) -> Response:
         zone = self._zone(request.path_params["zone"])
         if not zone.signed:
             raise RefusedError(409, "NotSigned", f"{zone.origin} is served unsigned, so it has no DS record")
+        if zone.keys is not None and not zone.keys.signing:
+            raise RefusedError(409, "NotSigned", f"signing of {zone.origin} is disabled, so it has no DS record")
         if not zone.ds:
             problem = zone.keys.problem if zone.keys else None
             reason = f": {problem}" if problem else ""

@@ -50,6 +50,11 @@ class ControlClient:
         with self._asked("GET", "/status") as response:
             return msgspec.json.decode(response.read(), type=ServerStatus)
 
+    def zone(self, zone: str) -> ZoneReport:
+        """How one zone is."""
+        with self._asked("GET", f"/zones/{zone}") as response:
+            return msgspec.json.decode(response.read(), type=ZoneReport)
+
     def reload(self) -> ReloadReport:
         """Have it read its zone files again."""
         with self._asked("POST", "/reload") as response:

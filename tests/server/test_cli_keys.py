@@ -98,11 +98,15 @@ def test_a_ksk_rollover_by_double_signature(folder: Path) -> None:
     with serving(folder) as server:
         made = run("ksk", "create", "lab.example", "ksk_new", cwd=folder)
         assert made.returncode == 0, made.stderr
-        assert made.stdout == "ksk_new of lab.example. is ACTIVE\n"
+        # The parent is served here: it takes up the DS as soon as every cache knows the KSK.
+        about_ds = (
+            r"is (taken up by example\., which is served here, by itself, from .*Z \(.*s\)|in example\. already, .*)"
+        )
+        assert re.fullmatch(rf"ksk_new of lab\.example\. is ACTIVE(; its DS {about_ds})?\n", made.stdout)
         assert failed(folder, "ksk", "create", "lab.example", "ksk_new").startswith("KeySigningKeyAlreadyExists: ")
         assert failed(folder, "ksk", "create", "lab.example", "a third").startswith("InvalidKeySigningKeyName: ")
         assert failed(folder, "ksk", "create", "lab.example", "third").startswith("TooManyKeySigningKeys: ")
-        wait_until(lambda: len(run("ds", "lab.example", cwd=folder).stdout.splitlines()) == 2)
+        assert len(run("ds", "lab.example", cwd=folder).stdout.splitlines()) == 2
 
         listed = run("ksk", "list", "LAB.example.", cwd=folder).stdout.splitlines()
         assert [line.split()[0] for line in listed] == ["ksk_1", "ARN", "DS", "DS", "ksk_new", "ARN", "DS", "DS"]
@@ -117,11 +121,15 @@ def test_a_ksk_rollover_by_double_signature(folder: Path) -> None:
 
         text = failed(folder, "ksk", "delete", "lab.example", "ksk_1")
         assert text.startswith("InvalidKeySigningKeyStatus: Key Signing Key with name ksk_1 cannot be deleted")
+        wait_until(lambda: keys(folder)["ksks"][1]["ready"] <= time.time())
         away = run("ksk", "deactivate", "lab.example", "ksk_1", cwd=folder)
         assert away.stdout == "ksk_1 of lab.example. is INACTIVE\n"
-        assert away.stderr == "signwright: nothing was checked at the parent: the zone's setting is parent = none\n"
+        assert re.fullmatch(
+            r"signwright: nothing was checked at the parent, since none is known here .*\n", away.stderr
+        )
         assert failed(folder, "ksk", "deactivate", "lab.example", "ksk_new").startswith("KeySigningKeyInUse: ")
-        assert run("ksk", "activate", "lab.example", "ksk_1", cwd=folder).stdout.endswith(" is ACTIVE\n")
+        back = run("ksk", "activate", "lab.example", "ksk_1", cwd=folder).stdout
+        assert re.fullmatch(rf"ksk_1 of lab\.example\. is ACTIVE(; its DS {about_ds})?\n", back)
         run("ksk", "deactivate", "lab.example", "ksk_1", cwd=folder)
         gone = run("ksk", "delete", "lab.example", "ksk_1", "--force", cwd=folder)
         assert gone.returncode == 0, gone.stderr
@@ -177,11 +185,13 @@ def test_signing_is_disabled_and_enabled(folder: Path) -> None:
     with serving(folder) as server:
         off = run("dnssec", "disable", "lab.example", cwd=folder)
         assert (off.returncode, off.stdout) == (0, "lab.example. is unsigned\n")
+        assert "nothing was checked at the parent" in off.stderr
+        assert failed(folder, "ds", "lab.example") == "signing of lab.example. is disabled, so it has no DS record"
         assert failed(folder, "dnssec", "disable", "lab.example").startswith("DNSSECNotFound: ")
         assert run("status", cwd=folder).returncode == 0
         on = run("dnssec", "enable", "lab.example", cwd=folder)
-        assert on.returncode == 0, on.stderr
-        wait_until(lambda: keys(folder)["condition"] == "signing")
+        assert (on.returncode, on.stdout) == (0, "lab.example. is signing\n"), on.stderr
+        assert failed(folder, "trust-clock", "lab.example") == "InvalidSigningStatus: Nothing is wrong with the clock."
         text = failed(folder, "dnssec", "enable", "plain.example")
         assert text == "NotSigned: plain.example. has no keys: the setting signed is false"
         assert "other.example. is not served here" in failed(folder, "plan", "other.example")
@@ -207,6 +217,59 @@ def test_the_parent_is_asked_and_another_one_after_a_reload(folder: Path) -> Non
         assert text.startswith("KeySigningKeyInParentDSRecord: The DS record can't be looked up at the parent: 127.0")
         assert server.serial("lab.example") == 1
         assert run("ksk", "deactivate", "lab.example", "ksk_1", "--force", cwd=folder).returncode == 0
+        assert "Traceback" not in server.log
+
+
+def test_without_the_setting_a_parent_that_is_served_here_is_asked(folder: Path) -> None:
+    (folder / "quick.toml").write_text(CONFIG.replace('parent = "none"\n', ""))
+    with serving(folder) as server:
+        run("ksk", "create", "lab.example", "ksk_new", cwd=folder)
+        for command in ("dnssec disable lab.example", "ksk deactivate lab.example ksk_1"):
+            text = failed(folder, *command.split())
+            assert text.startswith("KeySigningKeyInParentDSRecord: The parent's DS record names Key Signing Key"), text
+        told = run("ksk", "withdraw-ds", "lab.example", "ksk_1", cwd=folder).stdout
+        assert re.fullmatch(
+            r"The DS of ksk_1 of lab\.example\. is in example\., which is served here, no more; the KSK may be removed "
+            r"from 20.*Z \(5m .*\)\n",
+            told,
+        )
+        text = failed(folder, "ksk", "deactivate", "lab.example", "ksk_1")
+        assert "caches may hold it until" in text
+        # The parent itself has none here.
+        told = run("ksk", "withdraw-ds", "example", "ksk_1", cwd=folder).stdout
+        assert told.startswith("The DS of ksk_1 of example. is published by nobody here, as no signed zone")
+        off = run("dnssec", "disable", "example", cwd=folder)
+        assert off.stdout == "example. is unsigned\n"
+        assert off.stderr.startswith("signwright: nothing was checked at the parent, since none is known here")
+        assert "Traceback" not in server.log
+
+
+def test_what_the_kms_does_not_do_is_said_to_be_still_to_come(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "state/aws/config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "state/aws/credentials"))
+    (folder / "quick.toml").write_text(CONFIG.replace("dnskey_ttl = 1\n", "dnskey_ttl = 3600\n"))
+    with serving(folder) as server:
+        kms = boto3.Session().client("kms")
+        arn = keys(folder)["ksks"][0]["arn"]
+        kms.disable_key(KeyId=arn)
+        made = run("ksk", "create", "lab.example", "ksk_new", cwd=folder)
+        assert made.returncode == 0, made.stderr
+        assert re.fullmatch(
+            r"Asked for, and not done yet: ksk_new of lab\.example\. is not in the DNSKEY RRset: "
+            r"(the DNSKEY RRset stays as it is while ksk_1 can't sign|Sign: DisabledException: .*)\n",
+            made.stdout,
+        )
+        kms.enable_key(KeyId=arn)
+        mended = run("ksk", "activate", "lab.example", "ksk_1", cwd=folder).stdout
+        assert re.fullmatch(r"ksk_1 of lab\.example\. is ACTIVE(; its DS is in example\. already, .*)?\n", mended)
+        wait_until(lambda: keys(folder)["ksks"][1]["ready"] is not None)
+        # No cache knows it yet.
+        text = failed(folder, "ksk", "deactivate", "lab.example", "ksk_1")
+        assert text.startswith(
+            "KeySigningKeyInUse: Key Signing Key with name ksk_1 cannot be deactivated: no other one"
+        )
+        assert text.endswith(": signwright ksk deactivate lab.example. ksk_1 --force")
+        assert run("ksk", "deactivate", "lab.example", "ksk_new", cwd=folder).stdout.endswith(" is INACTIVE\n")
         assert "Traceback" not in server.log
 
 

@@ -227,7 +227,7 @@ def test_a_key_that_needs_action_says_why_since_when_and_until_when_the_zone_is_
         "  ZSK 2  78   published      2026-01-01 00:00Z  -",
         "    may sign from 2026-01-01 00:05Z (5m 0s)",
         "  ksk_1 ACTION_NEEDED: Sign: DisabledException: it is disabled "
-        "(since 2025-12-31 22:00Z; mend that, then: signwright ksk activate ZONE ksk_1)",
+        "(since 2025-12-31 22:00Z; mend that, then: signwright ksk activate lab.example. ksk_1)",
         "  ZSK rotation is suspended since 2025-12-31 22:00Z by ksk_1; safe until 2026-01-04 00:00Z (3d 0h)",
         "  rollover: suspended until ksk_1 can sign again",
         "  next: SignKeyset in 1d 0h (regular refresh)",
