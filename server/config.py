@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +19,7 @@ from keys.emulator.aws_files import ROOT_PROFILE, SERVICE_PROFILE
 from keys.model import Policy
 from server.addresses import Address, parse_address
 from server.expected import KeyPath, explain
+from server.listen import has_ipv6_loopback
 from server.settings import ConfigError, Route53Settings, Settings, ZoneSettings, key_text, line_of, parse_settings
 from server.zone_arguments import named_files, origin_of, origin_of_file, without_detours
 from zones.zone import Denial
@@ -49,6 +49,7 @@ _WORDS: dict[str, Where] = {AUTO: AUTO, LOCAL: LOCAL, "none": None}
 _DNS = 53
 _USER = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
 """A name of IAM's."""
+_NAMES_OF_USERS = f'give letters, digits and any of "_+=,.@-", 64 at most, but not {ROOT_PROFILE} or {SERVICE_PROFILE}'
 _PRINCIPALS = (ROOT_PROFILE, SERVICE_PROFILE)
 """Whose access keys are there in any case."""
 
@@ -188,16 +189,6 @@ def at_setting(file: Path, *path: str | int) -> ConfigError:
     return _Source.read(file).wrong("", *path)
 
 
-def has_ipv6_loopback() -> bool:
-    """Whether this host has [::1]."""
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
-
 class _Source:
     """Settings with the file they come from, so that an error can name its place."""
 
@@ -236,7 +227,7 @@ class _Source:
     def listen(self) -> tuple[Address, ...]:
         texts = self.settings.listen
         if not texts:
-            raise self.wrong("no address to listen on", "listen")
+            raise self.wrong("no address to listen on; give one or more", "listen")
         addresses = tuple(self.address(text, "listen") for text in texts)
         if texts == Settings().listen and not has_ipv6_loopback():
             return tuple(address for address in addresses if not address.is_ipv6)
@@ -271,7 +262,7 @@ class _Source:
     def hooks(self) -> HooksConfig:
         hooks = self.settings.hooks
         if hooks.command is not None and not (hooks.command and hooks.command[0]):
-            raise self.wrong("no program to run", "hooks", "command")
+            raise self.wrong("no program to run; give its path and its arguments", "hooks", "command")
         command = hooks.command
         if command is not None and "/" in command[0]:
             command = (str(self.path(command[0])), *command[1:])
@@ -297,7 +288,7 @@ class _Source:
             raise self.wrong(str(error), "route53", "name_servers") from None
         for name in route53.users:
             if not _USER.fullmatch(name) or name in _PRINCIPALS:
-                raise self.wrong(f"{name!r} can't be the name of a user", "route53", "users")
+                raise self.wrong(f"{name!r} can't be the name of a user; {_NAMES_OF_USERS}", "route53", "users", name)
         return Route53Config(
             listen=address,
             tls=tls,

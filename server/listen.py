@@ -67,6 +67,16 @@ def _ready(address: Address, udp: socket.socket, tcp: socket.socket) -> Pair:
     return Pair(Address(address.host, udp.getsockname()[1]), udp, tcp)
 
 
+def has_ipv6_loopback() -> bool:
+    """Whether this host has [::1]."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def check_host(address: Address) -> None:
     """Raises `CannotListen` where this host does not have the address. Whether the port is free is not tried."""
     _bound(Address(address.host, 0), socket.SOCK_DGRAM).close()

@@ -8,7 +8,8 @@ import pytest
 
 from keys.model import Policy
 from server.addresses import Address, parse_address
-from server.config import AUTO, ConfigError, HooksConfig, has_ipv6_loopback, load_config
+from server.config import AUTO, ConfigError, HooksConfig, load_config
+from server.listen import has_ipv6_loopback
 from server.settings import Settings, line_of, parse_duration, parse_settings
 from zones.load import load_zone
 from zones.zone import Denial
@@ -301,8 +302,11 @@ def test_an_empty_file_configures_no_zone(tmp_path: Path) -> None:
         ('[route53]\nparent = "x"', ":2: route53.parent: 'x' is no address"),
         ("[route53]\nrate = 0", ":2: route53.rate: 0 can't be used; give a whole number from 1 to"),
         ('[route53.users]\nci = "some"', ':2: route53.users.ci: "some" can\'t be used; give "full" or'),
-        ('[route53.users]\ndefault = "full"', ":1: route53.users: 'default' can't be the name of a user"),
-        ('[route53.users]\n"a b" = "full"', ":1: route53.users: 'a b' can't be the name of a user"),
+        ('[route53.users]\ndefault = "full"', ":2: route53.users.default: 'default' can't be the name of a user"),
+        (
+            '[route53.users]\n"a b" = "full"',
+            ":2: route53.users.a b: 'a b' can't be the name of a user; give letters, digits and",
+        ),
         ("[hooks]\n\ncommand = []", ":3: hooks.command: no program to run"),
         ('[[zones]]\nfile = "a.zone"\nparent = "ns1.example"', ":3: zones[0].parent: 'ns1.example' is no address"),
         (
