@@ -24,6 +24,7 @@ from server.operations import (
     ZoneReload,
     ZoneReport,
     server_level,
+    zone_level,
 )
 from server.report import console_for_people, print_banner, print_reload, print_status
 
@@ -270,6 +271,14 @@ def test_names_are_whole_in_a_terminal_of_80_columns(width: int) -> None:
     assert undelegated.endswith(" to lab.example. (f)")
     assert all(len(line) <= width for line in lines if line != undelegated)
     assert "    DS is in lab.example., which is served here; the parent is not looked at" in lines
+
+
+def test_a_missing_delegation_does_not_make_a_short_runway_critical() -> None:
+    lab = status().zones[0]
+    short = msgspec.structs.replace(keys(Condition.SIGNING, None), valid_until=NOW + 60)
+    for delegates, level in ((True, Level.OK), (False, Level.WARNING)):
+        above = Above(origin="example.", delegates=delegates)
+        assert zone_level(msgspec.structs.replace(lab, keys=short, above=above), NOW) is level
 
 
 def test_ksks_are_listed_with_what_is_copied_on_lines_of_their_own() -> None:
