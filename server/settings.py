@@ -26,6 +26,9 @@ DURATIONS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604
 _ADDRESS = msgspec.Meta(description='an address and a port, such as "127.0.0.1:5300" or "[::1]:5300"')
 _NOWHERE = msgspec.Meta(description="false for nowhere")
 _NAME = msgspec.Meta(description='the name of a host, such as "ns1.example"')
+_PARENT = msgspec.Meta(
+    description='an address, such as "192.0.2.53" or "192.0.2.53:5300", or "auto", "local" or "none"'
+)
 _PROGRAM = msgspec.Meta(description='the words of a command in quotes, such as "/usr/local/bin/page-somebody"')
 _URL = 'a URL, such as "https://hooks.example/dnssec"'
 _KMS_URL = 'the URL of a KMS, such as "https://kms.eu-west-1.amazonaws.com"'
@@ -88,7 +91,7 @@ class Route53Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The delegation set of hosted zones that are made."""
     users: dict[str, Literal["full", "read-only"]] = {}
     """Who may call it beside the account's root, and what they may do."""
-    parent: str = "auto"
+    parent: Annotated[str, _PARENT] = "auto"
     """Where the DS of hosted zones is looked up, as for a zone of a file."""
     rate: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
     """Requests a second that each user may make."""
@@ -118,7 +121,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         | None
     ) = None
     """A KMS key of one's own as KSK; without one, the server creates it."""
-    parent: str = "auto"
+    parent: Annotated[str, _PARENT] = "auto"
     """Where the DS of the zone is looked up: an authoritative server of the parent zone (ADDR or ADDR:PORT); "auto" for
     the parent that is served here, where there is one; "local" for one that has to be; "none" for nowhere.
     """

@@ -274,6 +274,10 @@ def test_an_empty_file_configures_no_zone(tmp_path: Path) -> None:
         ),
         ('[[zones]]\nfile = "a.zone"\n[[zones]]\nfile = "A.zone"', ":4: zones[1].file: zone a. is given twice: "),
         ('listen = ["127.0.0.1:99999"]', ":1: listen: the port 99999 in the address '127.0.0.1:99999' is over 65535"),
+        (
+            '[[zones]]\nfile = "a.zone"\nparent = false',
+            ':3: zones[0].parent: false can\'t be used; give an address, such as "192.0.2.53" or "192.0.2.53:5300"',
+        ),
         ('listen = ["127.0.0.1:53", "127.0.0.1:53"]', ":1: listen: 127.0.0.1:53 is given twice"),
         (
             'listen = ["0.0.0.0:53"]\nmetrics = "127.0.0.1:53"',
