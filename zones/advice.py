@@ -5,14 +5,15 @@ are aliases or don't exist, records that are never answered since a delegation o
 serial that does not grow. What other zones hold is not asked for.
 
 It looks at the types of each owner, and at records where they are NS, MX or SRV, once: beside loading it, a zone of
-100,000 names takes 2% longer where all have addresses, 10% where a quarter have an MX, 27% where half are delegations
-with glue; 3 µs more for each warning.
+100,000 names takes 2% longer where all have addresses, 10% where a quarter have an MX, 18% where some are delegations,
+too, 28% where half are, with glue for each; and 3 µs for each warning. Where nobody wants to know, it costs nothing.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import dns.rdatatype
@@ -113,11 +114,12 @@ class _Looking:
             yield from self._of_hidden()
 
     def _hidden_by(self, owner: bytes) -> bytes | None:
-        """The delegation point or owner of a DNAME that is the nearest one above a name of the zone."""
+        """The delegation point or owner of a DNAME that is the highest one above a name of the zone."""
         above = owner[owner[0] + 1 :]
         found = self._above.get(above, names.ROOT)
         if found is names.ROOT:  # which hides nothing
-            found = self._above[above] = above if above in self._hiding else self._hidden_by(above)
+            found = self._hidden_by(above) or (above if above in self._hiding else None)
+            self._above[above] = found
         return found
 
     def _of_hidden(self) -> Iterator[ZoneWarning]:
@@ -161,11 +163,11 @@ class _Looking:
     def _of_target(self, target: bytes) -> Advice | None:
         """What is wrong with a name that should have an address, as far as this zone knows."""
         of_target = self._records.get(target)
-        if of_target is None and (target == names.ROOT or not names.is_subdomain(target, self._origin)):
+        if target == names.ROOT or (of_target is None and not names.is_subdomain(target, self._origin)):
             return None  # the root says that there is none (RFC 7505, RFC 2782)
-        above = None
-        if self._hiding and target != self._origin:
-            above = target if target in self._cuts else self._hidden_by(target)
+        above = self._hidden_by(target) if self._hiding else None
+        if above is None and target in self._cuts:
+            above = target
         if above is not None:
             return None if above in self._cuts else Advice.ALIAS  # below a delegation, another zone knows
         if of_target is None:
@@ -177,17 +179,31 @@ class _Looking:
         return Advice.ADDRESSLESS if _ADDRESSES.isdisjoint(of_target) else None
 
     def _of_wildcard(self, owner: bytes) -> Mapping[int, list[Record]] | None:
-        """What a wildcard has for a name that does not exist.
+        """What a wildcard has for a name that has no records (RFC 4592 §3.3.1)."""
+        wildcards = [b"\x01*" + above for above in self._all_above(owner)]
+        if self._records.keys().isdisjoint(wildcards) or owner in self._existing:
+            return None  # mostly for the first reason, which costs less
+        for wildcard in wildcards:
+            encloser = wildcard[2:]
+            if encloser in self._existing:
+                return self._records.get(wildcard)
+        return None
 
-        Empty non-terminals are passed over, so a wildcard above one counts where it should not: no warning then.
-        """
+    @cached_property
+    def _existing(self) -> set[bytes]:
+        """All names that exist: those with records, and what is above them, down from the apex."""
+        found = {self._origin}
+        for owner in self._records:
+            name = owner
+            while name not in found:
+                found.add(name)
+                name = names.parent(name)
+        return found
+
+    def _all_above(self, owner: bytes) -> Iterator[bytes]:
         while owner != self._origin:
             owner = names.parent(owner)
-            if (found := self._records.get(b"\x01*" + owner)) is not None:
-                return found
-            if owner in self._records:
-                return None
-        return None
+            yield owner
 
 
 def _warning(record: Record, advice: Advice, other: bytes) -> ZoneWarning:

@@ -28,6 +28,7 @@ from zones.fields import (
     after_colon,
     name_field,
     no_name,
+    printable,
     said,
     seconds_field,
     see_fields,
@@ -39,6 +40,9 @@ from zones.fields import (
 )
 
 _DIRECTIVES = {"$TTL": (seconds_field("TTL"),), "$ORIGIN": (name_field("origin"),)}
+
+_UNOPENED = "a ) without a ( before it"
+"""Of which dnspython says nothing."""
 
 
 def fault_of(text: str, origin: dns.name.Name, codec: dns.name.IDNACodec | None, made: int, told: str) -> str:
@@ -60,7 +64,10 @@ def fault_of(text: str, origin: dns.name.Name, codec: dns.name.IDNACodec | None,
         return str(fault)
     except (dns.exception.DNSException, ValueError):  # of what stands around rdata
         pass
-    return told if told and told != WORDLESS else short(text.partition("\n")[0]) + " cannot be read"
+    if told and told != WORDLESS:
+        return printable(told)
+    line = text.partition("\n")[0]
+    return _UNOPENED if ")" in line else short(line) + " cannot be read"
 
 
 def _see_directive(directive: str, tokenizer: Tokenizer, origin: dns.name.Name) -> None:
@@ -145,7 +152,7 @@ def _see_rdata(rdtype: RdataType, tokenizer: Tokenizer, origin: dns.name.Name) -
     try:
         tokens = tokenizer.get_remaining()
     except dns.exception.DNSException as error:  # quotes or parentheses
-        raise FaultError(said(error) or "a ) without a ( before it") from None
+        raise FaultError(said(error) or _UNOPENED) from None
     text = " ".join(map(written, tokens))
     codec = tokenizer.idna_codec
     try:

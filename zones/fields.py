@@ -245,9 +245,14 @@ def after_colon(error: Exception) -> str:
 
 
 def short(text: str) -> str:
-    """Text that fits into a line, and has nothing in it that a terminal would obey."""
-    text = "".join(c if c.isprintable() else f"\\{ord(c):03}" for c in text[: _MOST_SHOWN + 1])
+    """The text, or where it is too long for a line, its beginning."""
+    text = printable(text[: _MOST_SHOWN + 1])
     return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what a terminal would obey."""
+    return "".join(c if c.isprintable() else f"\\{ord(c):03}" for c in text)
 
 
 def said(error: Exception) -> str:

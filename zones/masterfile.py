@@ -104,11 +104,13 @@ class _Source:
         self._position += 2 if first < 0xE0 else 3 if first < 0xF0 else 4
         return self._octets[start : self._position].decode()
 
-    def from_line(self, number: int) -> str:
-        """The text from this line on, counted from 1, as far as a record may reach."""
-        start = 0
-        for _ in range(number - 1):
-            start = self._octets.find(b"\n", start) + 1
+    @property
+    def position(self) -> int:
+        """How many octets have been read."""
+        return self._position
+
+    def text_from(self, start: int) -> str:
+        """The text from a position on, as far as a record may reach."""
         return self._octets[start : start + _LONGEST_RECORD].decode(errors="ignore")
 
     def lines(self, size: int) -> list[bytes]:
@@ -140,6 +142,8 @@ class _Tokenizer(dns.tokenizer.Tokenizer):
         self.source = source
         self.began = 1
         """The line on which the record or directive begins that is being read."""
+        self.began_at = 0
+        """Its position in the source."""
         self._folder = folder
         self._begin_line = begin_line
         self._after_include = False
@@ -148,7 +152,7 @@ class _Tokenizer(dns.tokenizer.Tokenizer):
         # Only where a line may begin does the reader want comments, and only there is a word a directive.
         if want_comment and self.ungotten_char is None and self.ungotten_token is None:
             self._begin_line()
-            self.began = self.line_number
+            self.began, self.began_at = self.line_number, self.source.position
         token = super().get(want_leading, want_comment)
         if self._after_include and self._folder is not None:
             token.value = str(self._folder / token.value)
@@ -248,7 +252,7 @@ class Reader(dns.zonefile.Reader):
         tokenizer, collector = self._tokenizer, self._collector
         made = collector.made if collector.place == self._began() else 0
         assert self.current_origin is not None  # the zone's to begin with
-        text = tokenizer.source.from_line(tokenizer.began)
+        text = tokenizer.source.text_from(tokenizer.began_at)
         file, line = tokenizer.where()
         told = str(error).removeprefix(f"{file}:{line}: ")
         return fault_of(text, self.current_origin, tokenizer.idna_codec, made, told)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Container
 
-from zones.advice import MOST_LOGGED, first, serial_warning
+import pytest
+from hypothesis import given, settings
+
+from tests import strategies
+from tests.zones.test_plain import Kept
+from zones import names
+from zones.advice import MOST_LOGGED, Advice, first, serial_warning
 from zones.load import ZoneWarning, parse_zone
-from zones.zone import Zone
+from zones.lookup import Alias, NoData, NoName, Redirect, find
+from zones.masterfile import Reader, Reading
+from zones.zone import TYPE_A, TYPE_AAAA, TYPE_NS, Zone
+
+TYPE_MX, TYPE_SRV = 15, 33
 
 APEX = "$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n"
 
@@ -83,6 +93,11 @@ _z._tcp SRV 0 0 0 .
 z.a A 192.0.2.3
 @ MX 10 x.z.a
   15: @ MX: x.z.a has no records here
+y.e.a TXT x
+@ MX 10 e.a
+  18: @ MX: e.a has no records here
+@ MX 10 x.e.a
+  20: @ MX: x.e.a has no records here
 
 ; below a delegation
 child NS ns.child
@@ -98,7 +113,7 @@ child MX 10 gone
 deep.child NS ns.deep.child
   15: deep.child NS: never answered, since child is delegated
 ns.deep.child A 192.0.2.2
-  17: ns.deep.child A: never answered, since deep.child is delegated
+  17: ns.deep.child A: never answered, since child is delegated
 
 ; below a DNAME
 old DNAME new
@@ -181,3 +196,51 @@ def with_serial(serial: int) -> Zone:
 )
 def test_a_serial_grows(before: int, after: int, told: str | None) -> None:
     assert serial_warning(with_serial(before), with_serial(after)) == told
+
+
+@given(strategies.zones())
+@settings(max_examples=100)
+def test_what_is_warned_of_is_what_is_answered_so(made: strategies.MadeZone) -> None:
+    """Warnings against the zone as it is answered: what it does not have, and what it says of each target."""
+    origin, kept, found = made.origin.to_text(), Kept(), list[ZoneWarning]()
+    zone = parse_zone(made.text, origin, warned=found.extend)
+    Reader(made.text.encode(), made.origin, Reading("zone", None, plain=True), kept).read_all()
+    glue = {(o, s.type) for node in zone.nodes.values() for o, s in node.glue + node.sibling_glue}
+    never = {(r[0], r[2]) for r in kept.records if r[2] not in rrsets_at(zone, r[0]) and (r[0], r[2]) not in glue}
+    assert {(w.owner, w.rrtype) for w in found if w.advice in (Advice.BELOW_CUT, Advice.BELOW_DNAME)} == never
+
+    expected = set()
+    for owner, _, rrtype, _, canonical, _, line in kept.records:
+        if rrtype not in (TYPE_NS, TYPE_MX, TYPE_SRV) or (owner, rrtype) in never:
+            continue
+        target = canonical[{TYPE_NS: 0, TYPE_MX: 2, TYPE_SRV: 6}[rrtype] :]
+        is_cut = zone.nodes[owner].is_cut
+        if is_cut and names.is_subdomain(target, owner):
+            has_glue = any((target, address) in glue for address in (TYPE_A, TYPE_AAAA))
+            advice = None if has_glue else Advice.NO_GLUE
+        else:
+            advice = advised(zone, target)
+        if advice is not None:
+            expected.add((line, target, advice))
+    pointed = {(w.line, w.other, w.advice) for w in found if w.advice not in (Advice.BELOW_CUT, Advice.BELOW_DNAME)}
+    assert pointed == expected
+
+
+def rrsets_at(zone: Zone, owner: bytes) -> Container[int]:
+    node = zone.nodes.get(owner)
+    return node.rrsets if node is not None else ()
+
+
+def advised(zone: Zone, target: bytes) -> Advice | None:
+    """What the zone's answers for the addresses of a target are worth."""
+    if target == names.ROOT or not names.is_subdomain(target, zone.origin):
+        return None
+    outcomes = [find(zone, target, address) for address in (TYPE_A, TYPE_AAAA)]
+    match outcomes:
+        case [Alias() | Redirect(), _]:
+            return Advice.ALIAS
+        case [NoName(), _]:
+            return Advice.ABSENT
+        case [NoData(node), NoData()]:
+            return Advice.ADDRESSLESS if node.rrsets else Advice.ABSENT
+    return None

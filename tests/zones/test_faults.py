@@ -58,7 +58,8 @@ www CH A 192.0.2.1                   class CH: only records of class IN are serv
 www BOGUS x                          unknown rdatatype 'BOGUS'
 a..b A 192.0.2.1                     a..b is no domain name: A DNS label is empty
 www A 192.0.2.1 )                    a ) without a ( before it
-)                                    ) cannot be read
+)                                    a ) without a ( before it
+$GENERATE 1-2 h$ A 192.0.2)          a ) without a ( before it
 $TTL soon                            $TTL: soon is no TTL (seconds, or as 1h30m)
 $TTL                                 $TTL ends before its TTL
 $ORIGIN a..b                         $ORIGIN: a..b is no domain name: A DNS label is empty
