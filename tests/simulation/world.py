@@ -270,7 +270,7 @@ class World:
     def publish(self, life: Life, keys: ZoneKeys | None) -> None:
         life.touch()
         ring = self.ring
-        if ring is None or (keys is None) == ring.signing or (keys is not None and keys.keyset != ring.keyset):
+        if ring is None or (keys is None) != ring.served_unsigned or (keys is not None and keys.keyset != ring.keyset):
             self.object("what is published is not stored")
         self.history.publications.append(Publication(self.true(), keys))
         self._foretell()
