@@ -25,7 +25,7 @@ from keys.parent import ParentDs, ParentUnavailable
 from server.addresses import Address
 from server.config import LOCAL, Where
 from zones import names
-from zones.zone import TYPE_DS, TYPE_NS
+from zones.zone import TYPE_DS, TYPE_NS, Zone
 from zones.zoneset import ServedZone, ZoneSet
 
 _UDP_TRIES = 2
@@ -171,13 +171,17 @@ class LocalParent:
         served = self._zoneset().find(origin, TYPE_DS)
         if served is None or served.zone.origin == origin:
             return None
-        between = names.parent(origin)
-        while between != served.zone.origin:
-            node = served.zone.nodes.get(between)
-            if node is not None and node.is_cut:
-                return None
-            between = names.parent(between)
-        return served
+        return served if delegation_point(served.zone, names.parent(origin)) is None else None
+
+
+def delegation_point(zone: Zone, owner: bytes) -> bytes | None:
+    """Where `zone` delegates `owner`, its apex or a name below: there or above; `None`: it doesn't."""
+    while owner != zone.origin:
+        node = zone.nodes.get(owner)
+        if node is not None and node.is_cut:
+            return owner
+        owner = names.parent(owner)
+    return None
 
 
 def read_ds(response: dns.message.Message, child: dns.name.Name) -> tuple[tuple[bytes, ...], int]:

@@ -35,7 +35,7 @@ from server.operations import (
     ZoneReload,
     ZoneReport,
 )
-from server.parent import LocalParent
+from server.parent import LocalParent, delegation_point
 from server.restart import waiting_for_restart
 from server.statedir import StateDir
 from server.timeline import Timeline, timeline
@@ -183,7 +183,7 @@ class Running:
         parent = self._hosting.hosted.get(found.zone.origin)
         if parent is None or parent.fingerprint is None:
             return None  # it could not be loaded: nobody knows what it delegates
-        cut = _delegation_point(found.zone, hosted.origin)
+        cut = delegation_point(found.zone, hosted.origin)
         if cut not in (hosted.origin, None):
             return None
         signers = found.zone.nodes[cut].rrsets.get(TYPE_DS) if cut is not None else None
@@ -309,16 +309,6 @@ def _trust(hosted: Hosted, served: ServedZone | None) -> ZoneTrust:
     keys = served.keys if served is not None else None
     signers = trust_anchors(keys) if keys is not None else ()
     return ZoneTrust(hosted.config.origin, signers, hosted.config.signed)
-
-
-def _delegation_point(zone: Zone, owner: bytes) -> bytes | None:
-    """Where `zone` delegates `owner`, a name below its apex: there or above."""
-    while owner != zone.origin:
-        node = zone.nodes.get(owner)
-        if node is not None and node.is_cut:
-            return owner
-        owner = names.parent(owner)
-    return None
 
 
 def _example(zone: Zone) -> str:
