@@ -69,7 +69,7 @@ def _about_ksk(ksk: KskReport, zone: ZoneReport, now: int) -> Iterator[str]:
     elif ksk.ready is None:
         yield "DS may not be added yet"
     elif ksk.ready > now:
-        yield f"DS may be added from {moment(ksk.ready, now)}"
+        yield f"DS may be added from {earliest(ksk.ready, now)}"
     else:
         yield f"DS may be added since {utc(ksk.ready)}"
     if zone.parent == "none":
@@ -77,7 +77,7 @@ def _about_ksk(ksk: KskReport, zone: ZoneReport, now: int) -> Iterator[str]:
     elif ksk.ds_named:
         yield "the parent's DS names it: KSK may not be removed"
     elif ksk.removable is not None:
-        yield f"KSK may be removed {'from' if ksk.removable > now else 'since'} {moment(ksk.removable, now)}"
+        yield f"KSK may be removed {'from' if ksk.removable > now else 'since'} {earliest(ksk.removable, now)}"
     elif zone.keys is not None and zone.keys.parent_checked is not None:
         yield "no DS has named it"
 
@@ -104,9 +104,9 @@ def _about_zsk(zsk: ZskReport, now: int) -> Iterator[str]:
     if zsk.lost is not None:
         yield f"lost at {utc(zsk.lost)}"
     if zsk.activated is None and zsk.ready is not None:
-        yield f"may sign from {moment(zsk.ready, now)}"
+        yield f"may sign from {earliest(zsk.ready, now)}"
     if zsk.removable is not None:
-        yield f"no cache holds what it signed from {moment(zsk.removable, now)}"
+        yield f"no cache holds what it signed from {earliest(zsk.removable, now)}"
 
 
 def _phase_since(zsk: ZskReport) -> int | None:
@@ -226,6 +226,11 @@ def utc(at: int, *, seconds: bool = False) -> str:
 def moment(at: int, now: int) -> str:
     """A time, and how far it is: `2026-01-06 00:00Z (5d 0h)`."""
     return f"{utc(at)} ({span(at - now)})"
+
+
+def earliest(at: int, now: int) -> str:
+    """As `moment`, for what must not be done before: never a minute that begins too early."""
+    return moment(at + -at % 60, now)
 
 
 def print_line(console: Console, text: str, style: str = "") -> None:

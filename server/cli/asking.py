@@ -25,7 +25,7 @@ from keys.commands import (
 from keys.ring import KskStatus
 from keys.status import Condition, KskReport
 from server.control.client import ControlClient
-from server.keyreport import about_ds, moment, trouble_text
+from server.keyreport import about_ds, earliest, trouble_text
 from server.operations import ZoneReport, ds_report
 from server.statedir import StateDir
 
@@ -169,7 +169,7 @@ def _withdrawn(zone: ZoneReport, ksk: KskReport, now: int) -> str:
         return f"{_elsewhere(zone)} has to drop it"
     if _is_above(ksk, zone):
         return f"is among the own records of {above.origin}, which is served here: it has to be taken away there"
-    since = f"; the KSK may be removed from {moment(ksk.removable, now)}" if ksk.removable is not None else ""
+    since = f"; the KSK may be removed from {earliest(ksk.removable, now)}" if ksk.removable is not None else ""
     return f"is in {above.origin}, which is served here, no more{since}"
 
 
