@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import trio
+from msgspec.structs import replace
 
 from keys.emulator.model import Site
 from keys.emulator.run import Emulator, run_emulator
@@ -67,8 +68,10 @@ def serve(
         kms_endpoint=kms_endpoint,
         workers=workers,
     )
-    while trio.run(app.run, read(), read, _print_ready, log) is Outcome.RESTART:
-        pass  # a restored state waits: run on it
+    settings = read()
+    while trio.run(app.run, settings, read, _print_ready, log) is Outcome.RESTART:
+        # A restored state waits: run on it, whatever zones its keys are of.
+        settings = replace(read(), samples=False)
 
 
 def _print_ready(running: Running) -> None:
