@@ -138,6 +138,10 @@ async def test_what_a_key_signing_key_refuses(api: Api) -> None:
     assert (await api.error("deactivate_key_signing_key", **one))[:2] == ("KeySigningKeyInUse", 400)
     await signed(api, "lab.example")
     await create_ksk(api, zone_id, "two")
+    # No parent is known here, and no cache knows the second one yet.
+    code, http, message = await api.error("deactivate_key_signing_key", **one)
+    assert (code, http) == ("KeySigningKeyInUse", 400)
+    assert message.endswith(": signwright ksk deactivate lab.example. one --force")
 
 
 async def test_signing_is_not_enabled_or_disabled_without_reason(api: Api) -> None:
