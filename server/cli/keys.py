@@ -194,8 +194,8 @@ def deactivate(zone: str, name: str, force: bool, config: Path | None, state: Pa
     """Take the KSK NAME out of the DNSKEY RRset of ZONE.
 
     Refused while the parent's DS names it, or did less than a DS TTL ago, or can't be looked up. The parent is the one
-    that is served here, or that the setting "parent" names. Where there is none, no DS is checked, and that is said;
-    then it is refused as long as no other ACTIVE KSK is known to every cache.
+    that is served here, unless the setting "parent" names another, or "none". Where there is none, no DS is checked,
+    and that is said; then it is refused as long as no other ACTIVE KSK is known to every cache.
     """
     ask(located(config, state), zone, DeactivateKsk(name, force))
 
@@ -253,8 +253,8 @@ def disable(zone: str, force: bool, config: Path | None, state: Path | None) -> 
     """Serve ZONE unsigned. Its KSKs stay as they are.
 
     Refused while the parent's DS names a KSK of it, or did so recently (a DS TTL and a DNSKEY TTL), or can't be looked
-    up. The parent is the one that is served here, or that the setting "parent" names. Where there is none, no DS is
-    checked, and that is said.
+    up. The parent is the one that is served here, unless the setting "parent" names another, or "none". Where there is
+    none, no DS is checked, and that is said.
     """
     ask(located(config, state), zone, DisableSigning(force))
 
