@@ -199,6 +199,9 @@ def _keyset_signed(ring: Ring, event: KeysetSigned) -> Ring:
     old, new = ring.keyset, event.keyset
     present = set(new.rdatas)
     signed_now = {s.ksk for s in new.signatures}
+    began = next((z.activated for z in ring.zsks if z.sequence == 1 and z.activated is not None), None)
+    # Never the second in which signing began: what comes later in it is not in every cache.
+    published = event.at if began is None else max(event.at, began + 1)
 
     def ksk_after(ksk: Ksk) -> Ksk:
         if ksk.public_key is None:
@@ -207,7 +210,7 @@ def _keyset_signed(ring: Ring, event: KeysetSigned) -> Ring:
             return replace(ksk, published=None, ready=None)
         if ksk.status is KskStatus.ACTIVE and ksk.rdata in signed_now:
             ksk = replace(ksk, trouble=None)
-        return ksk if ksk.published is not None else replace(ksk, published=event.at)
+        return ksk if ksk.published is not None else replace(ksk, published=published)
 
     def zsk_after(zsk: Zsk) -> Zsk:
         if zsk.rdata in present:
