@@ -6,11 +6,26 @@ from importlib.metadata import version
 
 import click
 
-from server.cli.check import check
-from server.cli.control import backup, ds, reload, restore, status
-from server.cli.exits import DeclaredGroup
-from server.cli.keys import dnssec, events, ksk, plan, rollover, timeline, trust_clock
-from server.cli.serve import kms, serve
+from server.cli.group import DeclaredGroup
+
+_MODULES = {
+    "serve": "server.cli.serve",
+    "check": "server.cli.check",
+    "status": "server.cli.control",
+    "ds": "server.cli.control",
+    "plan": "server.cli.keys",
+    "timeline": "server.cli.keys",
+    "events": "server.cli.keys",
+    "rollover": "server.cli.keys",
+    "ksk": "server.cli.keys",
+    "dnssec": "server.cli.keys",
+    "trust-clock": "server.cli.keys",
+    "reload": "server.cli.control",
+    "backup": "server.cli.control",
+    "restore": "server.cli.control",
+    "kms": "server.cli.serve",
+}
+"""Where each command is, the important ones first."""
 
 _EPILOG = """\b
 Examples:
@@ -37,7 +52,9 @@ Exit codes:
 """
 
 
-@click.group(cls=DeclaredGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=DeclaredGroup, modules=_MODULES, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(version("signwright"), prog_name="signwright")
 def cli() -> None:
     """An authoritative DNS server that signs as it answers, with its key-signing keys in a KMS.
@@ -45,26 +62,6 @@ def cli() -> None:
     "serve" runs it; the other commands work on zone files, or speak to the server that runs on a state directory
     (./state unless told).
     """
-
-
-for command in (
-    serve,
-    check,
-    status,
-    ds,
-    plan,
-    timeline,
-    events,
-    rollover,
-    ksk,
-    dnssec,
-    trust_clock,
-    reload,
-    backup,
-    restore,
-    kms,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

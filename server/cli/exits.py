@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from typing import Any
-
-import click
 
 from keys.emulator.aws_files import CredentialsFileError
 from keys.emulator.keystore import KeystoreError
@@ -52,30 +49,7 @@ _EXITS: tuple[tuple[type[Exception], Exit], ...] = (
 )
 
 
-class DeclaredGroup(click.Group):
-    """Commands whose declared failures end as `_EXITS` says."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """In the order in which they were added: the important thing first."""
-        return list(self.commands)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except (click.exceptions.Exit, click.ClickException, BrokenPipeError):
-            raise
-        except Exception as raised:
-            error = _alone(raised)
-            code = exit_of(error)
-            if code is None:
-                raise
-            for line in sentences(error):
-                click.echo(f"signwright: {line}", err=True)
-            ctx.exit(code)
-
-
-def _alone(error: Exception) -> Exception:
+def alone(error: Exception) -> Exception:
     """What went wrong alone, out of the groups that nurseries put around it."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]

@@ -302,7 +302,7 @@ def test_the_emulator_by_itself(folder: Path) -> None:
 
 def test_help_teaches(tmp_path: Path) -> None:
     told = run("--help", cwd=tmp_path).stdout
-    for command in cli.commands:
+    for command in cli.modules:
         assert f"\n  {command} " in told
         of_command = run(command, "--help", cwd=tmp_path)
         assert of_command.returncode == 0
@@ -311,6 +311,6 @@ def test_help_teaches(tmp_path: Path) -> None:
             assert not line.endswith("...") or line.startswith("Usage: ")
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     table = readme.partition("| command | |")[2].partition("They are in")[0] + "serve ds"
-    assert {command for command in cli.commands if not re.search(rf"\b{command}\b", table)} == set()
+    assert {command for command in cli.modules if not re.search(rf"\b{command}\b", table)} == set()
     for code in range(9):
         assert re.search(rf"\b{code}  [a-z]", told)
