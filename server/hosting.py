@@ -68,6 +68,8 @@ class Hosted:
     custodian: Custodian | None = None
     parent: RemoteParent | LocalParent | None = None
     """Whom the custodian asks for the DS."""
+    watches: bool = False
+    """Whether it does; where a zone of a file has no parent here, a task that waits for one would take 4 kB."""
     refreshed: int | None = None
     """When what is published was signed."""
     refreshes: int = 0
@@ -112,6 +114,7 @@ class Hosting:
             for origin, config in wanted.items():
                 results.append(await self._load(origin, config))
             self._tell_children(self.hosted)
+            self._give_up_orphans()  # `sign` is called next
             for result in results:
                 if result.change is not Change.UNCHANGED:
                     level = _log.error if result.change is Change.REFUSED else _log.info
@@ -134,13 +137,14 @@ class Hosting:
         """Start the custodian of a zone that has none, and wait until it has published keys or failed once."""
         config = hosted.config
         hosted.parent = self.parent_of(hosted)
+        hosted.watches = hosted.config.file is None or _is_asked(hosted)
         custodian = hosted.custodian = Custodian(
             hosted.origin,
             config.policy,
             config.ksk_arn,
             self._services,
             self._publish,
-            parent=hosted.parent,
+            parent=hosted.parent if hosted.watches else None,
             signing=config.file is not None,
         )
         scope = hosted.keeping = trio.CancelScope()
@@ -157,6 +161,21 @@ class Hosting:
         """Answer for these hosted zones from now on."""
         self.hosted |= {hosted.origin: hosted for hosted in new}
         self._replace(self.zoneset.with_new(_as_served(one, one.zone) for one in new if one.zone is not None))
+        for child in self._give_up_orphans():
+            self._nursery.start_soon(self._start_missing, child)
+
+    async def _start_missing(self, hosted: Hosted) -> None:
+        if hosted.custodian is None:
+            await self.start_custodian(hosted)
+
+    def _give_up_orphans(self) -> list[Hosted]:
+        """Give up the custodians that have no parent to look at where there is one by now; theirs begin anew."""
+        found = [
+            one for one in self.hosted.values() if one.custodian is not None and not one.watches and _is_asked(one)
+        ]
+        for hosted in found:
+            self.dismiss(hosted)
+        return found
 
     def change(self, hosted: Hosted, zone: Zone, replaced: Mapping[bytes, Node | None]) -> None:
         """Answer from now on from `zone`, which is the hosted zone as it was with other nodes at some names."""
@@ -290,6 +309,12 @@ class Hosting:
 def _answered_alike(one: ZoneConfig, other: ZoneConfig) -> bool:
     """Whether what differs between two loads are the data."""
     return (one.signed, one.denial) == (other.signed, other.denial)
+
+
+def _is_asked(hosted: Hosted) -> bool:
+    """Whether there is a parent that can be looked at."""
+    parent = hosted.parent
+    return parent.is_asked(hosted.origin) if isinstance(parent, LocalParent) else parent is not None
 
 
 def _as_served(hosted: Hosted, zone: Zone) -> Zone:

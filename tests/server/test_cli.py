@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -17,8 +16,10 @@ import pytest
 import trio
 
 from server import app
+from server.addresses import Address
 from server.cli import cli
 from server.config import ConfigError, load_config, samples
+from server.listen import bind
 from server.operations import Outcome
 from server.running import Running
 from tests.processes import QUICK, ready, run, serving
@@ -199,10 +200,10 @@ def test_how_a_start_fails(folder: Path) -> None:
         'listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n[route53]\nlisten = "127.0.0.1:0"\n'
     )
     quick = ["serve", "--config", "quick.toml"]
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    address, over_udp, taken = bind(Address("127.0.0.1", 0))
+    over_udp.close()  # free, so that it is TCP which is told to be in use
+    with taken:
+        port = address.port
         (folder / "taken.toml").write_text(
             f'listen = ["127.0.0.1:0"]\n[route53]\nlisten = "127.0.0.1:{port}"\n[[zones]]\nfile = "lab.example.zone"\n'
         )
