@@ -36,7 +36,7 @@ environment() {
     say "Preparing $dir (once)…"
     rm -rf "$dir"
     python3 -m venv "$dir"
-    "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r "$lock"
+    "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r "$lock"
     if [ "${3:-}" = project ]; then
         "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
     fi
