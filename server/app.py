@@ -24,37 +24,37 @@ import structlog
 import trio
 from prometheus_client import CollectorRegistry
 
+from keys.aws.http import serve_http
+from keys.custody.performer import Services
+from keys.custody.store import Store
+from keys.dnssec.zsk import generate_private_key
 from keys.emulator.model import Site
-from keys.http import serve_http
-from keys.performer import Services
-from keys.store import Store
-from keys.zsk import generate_private_key
-from server import metrics
-from server.addresses import Address
-from server.answer import Via, respond
-from server.answering import Answering, Here
-from server.collecting import Aside, setting_aside
-from server.config import AUTO, Config, ConfigError
 from server.control.app import control_app, watching_app
+from server.control.operations import Outcome, WorkerReport
+from server.control.running import Running
 from server.control.sockets import bind_control
-from server.hooks import Hooks
-from server.hosted import HostedZones
-from server.hosting import Change, Hosting, ZoneLoad
-from server.hot import Responder
-from server.images import Images
+from server.hosting.answering import Answering, Here
+from server.hosting.hosted import HostedZones
+from server.hosting.hosting import Change, Hosting, ZoneLoad
+from server.hosting.images import Images
+from server.hosting.zone_files import ZoneFiles
 from server.kms import KmsAccess, open_kms
-from server.listen import Pair, bind, bind_shared, bind_stream
-from server.memo import Memo
-from server.operations import Outcome, WorkerReport
+from server.monitoring import metrics
+from server.monitoring.collecting import Aside, setting_aside
+from server.monitoring.hooks import Hooks
+from server.monitoring.traffic import Traffic
+from server.net.addresses import Address
+from server.net.listen import Pair, bind, bind_shared, bind_stream
+from server.net.tcp import Limits, serve_tcp
+from server.net.udp import serve_udp
+from server.query.answer import Via, respond
+from server.query.fast.hot import Responder
+from server.query.fast.memo import Memo
 from server.route53.serving import endpoint as route53_endpoint
 from server.route53.serving import point_clients, serve_route53, tls_context
-from server.running import Running
-from server.statedir import StateDir, open_state
-from server.tcp import Limits, serve_tcp
-from server.traffic import Traffic
-from server.udp import serve_udp
+from server.settings.config import AUTO, Config, ConfigError
+from server.state.statedir import StateDir, open_state
 from server.worker.pool import Pool
-from server.zone_files import ZoneFiles
 from zones import names
 
 CONCURRENT_SIGNATURES = 32

@@ -17,10 +17,10 @@ from keys.kms.client import KmsClient
 from keys.kms.credentials import fixed_session
 from keys.kms.policy_document import dnssec_key_policy
 from keys.kms.shared import SharedKms
-from server.addresses import Address
-from server.config import KmsConfig
-from server.listen import bind_stream
-from server.statedir import StateDir
+from server.net.addresses import Address
+from server.net.listen import bind_stream
+from server.settings.config import KmsConfig
+from server.state.statedir import StateDir
 
 
 class KmsAccess(NamedTuple):
@@ -49,7 +49,7 @@ async def open_kms(
 ) -> AsyncIterator[KmsAccess]:
     """Open what the configuration names; an embedded emulator runs in `nursery`. `on_call` is told of every call.
 
-    Raises `server.listen.PortInUse`, `KmsError` for a configuration that leads nowhere, and what `run_emulator` raises.
+    Raises `server.net.listen.PortInUse`, `KmsError` for a configuration that leads nowhere, and what `run_emulator` raises.
     """
     # A credential process that hangs is left behind at the time-out: botocore would wait for it for ever.
     # In threads of its own: no call waits behind the disk, and what hangs takes no thread from others.

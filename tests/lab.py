@@ -13,18 +13,18 @@ import dns.rrset
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from keys.keyset import ActiveSigner, SignedKeyset, SlotSignature, ZoneKeys, dnskey_signing
-from keys.model import FLAG_KSK, Policy
-from keys.rrsig import canonical_order, dnskey_rdata, key_tag
-from keys.windows import slot_window
-from keys.zsk import ZoneSigner, load_signer
-from server.answer import Via, respond
-from server.edns import CO
-from server.hot import Responder
-from server.memo import Memo
-from server.wire import ID_SIZE
+from keys.dnssec.keyset import ActiveSigner, SignedKeyset, SlotSignature, ZoneKeys, dnskey_signing
+from keys.dnssec.model import FLAG_KSK, Policy
+from keys.dnssec.rrsig import canonical_order, dnskey_rdata, key_tag
+from keys.dnssec.windows import slot_window
+from keys.dnssec.zsk import ZoneSigner, load_signer
+from server.query.answer import Via, respond
+from server.query.edns import CO
+from server.query.fast.hot import Responder
+from server.query.fast.memo import Memo
+from server.query.wire import ID_SIZE
 from zones import names
-from zones.load import parse_zone
+from zones.masterfile.load import parse_zone
 from zones.zone import Denial, Zone
 from zones.zoneset import ZoneSet
 

@@ -15,7 +15,7 @@ import dns.message
 import dns.query
 import pytest
 
-from server.addresses import Address, parse_address
+from server.net.addresses import Address, parse_address
 
 QUICK = {**os.environ, "NO_COLOR": "1", "AWS_EC2_METADATA_DISABLED": "true"}
 

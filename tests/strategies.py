@@ -12,7 +12,7 @@ import dns.name
 from dns.name import Name
 from hypothesis import strategies as st
 
-from server.edns import CO
+from server.query.edns import CO
 
 _LABELS = [b"a", b"b", b"c", b"w", b"*", b"*", b"B", b"\x00", b"a.b", b"@", b"Z[", b"\xff", b"z" * 63, b"\x20;", b"1"]
 _TYPES = [1, 2, 5, 6, 15, 16, 28, 33, 35, 39, 43, 46, 47, 48, 52, 59, 64, 65, 99, 255, 257, 1234, 32768, 65534]

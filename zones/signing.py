@@ -9,9 +9,9 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
-from keys.keyset import ZoneKeys
-from keys.rrsig import TYPE_RRSIG, data_to_sign, label_count, record, rrsig_prefix
-from keys.windows import live_window
+from keys.dnssec.keyset import ZoneKeys
+from keys.dnssec.rrsig import TYPE_RRSIG, data_to_sign, label_count, record, rrsig_prefix
+from keys.dnssec.windows import live_window
 from zones.zone import RRset
 
 

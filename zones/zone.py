@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Protocol
 
-from keys.model import MAXIMUM_SIGNED_TTL
-from keys.rrsig import canonical_order, record
+from keys.dnssec.model import MAXIMUM_SIGNED_TTL
+from keys.dnssec.rrsig import canonical_order, record
 from zones import names
 from zones.bitmap import type_bitmap
 from zones.persistent import SortedMap, changed
@@ -131,7 +131,7 @@ class Chain(Protocol):
 
 
 class Zone:
-    """One zone. Made by `zones.load` or `zones.build`."""
+    """One zone. Made by `zones.masterfile.load` or `zones.build`."""
 
     def __init__(
         self,

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from keys.ds import ds_rdata
-from keys.keyset import ZoneKeys
-from keys.model import FLAG_KSK
+from keys.dnssec.ds import ds_rdata
+from keys.dnssec.keyset import ZoneKeys
+from keys.dnssec.model import FLAG_KSK
 from zones import names
 from zones.persistent import differing
 from zones.zone import TYPE_DS, TYPE_SOA, Node, RRset, Zone, with_delegation_signers

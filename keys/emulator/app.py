@@ -18,14 +18,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from keys import sigv4
+from keys.aws import sigv4
+from keys.aws.http import Dropped, read_body
 from keys.emulator.credentials import Credentials, RandomBytes
 from keys.emulator.errors import AwsError
 from keys.emulator.faults import Fault, FaultKind, Faults
 from keys.emulator.model import Site
 from keys.emulator.policy import Caller
 from keys.emulator.service import Service
-from keys.http import Dropped, read_body
 
 MAXIMUM_BODY = 256 * 1024
 """Bytes of a request: more than the largest key policy in JSON can need."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
-from keys import files
+from keys.custody import files
 from keys.emulator.credentials import AccessKey, Credentials, RandomBytes, generate_access_key
 
 ROOT_PROFILE = "default"

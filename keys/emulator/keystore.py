@@ -15,7 +15,7 @@ import msgspec
 import trio
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from keys import files
+from keys.custody import files
 from keys.emulator.material import PrivateKey, dump_private, load_private
 from keys.emulator.model import AliasRecord, KeyRecord
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import trio
 
-from keys import files
+from keys.aws.http import serve_http
+from keys.custody import files
 from keys.emulator import aws_files
 from keys.emulator.app import Edge
 from keys.emulator.credentials import Credentials, RandomBytes
@@ -23,7 +24,6 @@ from keys.emulator.keystore import Keystore, KeystoreError, RunBlocking
 from keys.emulator.material import PrivateKey, generate_key
 from keys.emulator.model import Site
 from keys.emulator.service import Service
-from keys.http import serve_http
 
 EXPIRY_INTERVAL = 3600.0
 """Seconds between two looks for keys whose deletion date has come; every request looks too."""

@@ -12,9 +12,9 @@ from typing import TypeVar
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from keys.dnssec.zsk import public_key_from_spki, raw_signature
 from keys.kms.errors import MALFORMED_ANSWER, WRONG_KEY, KmsError, KmsRefused, KmsUnavailable, classify
 from keys.kms.interface import PublicKey, Signature
-from keys.zsk import public_key_from_spki, raw_signature
 
 _LONGEST_MESSAGE = 300
 

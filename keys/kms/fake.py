@@ -18,9 +18,9 @@ from typing import Literal, TypeVar
 import trio
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from keys.dnssec.zsk import ZoneSigner
 from keys.kms.errors import TIMED_OUT, WRONG_KEY, classify
 from keys.kms.interface import KeyRequest, PublicKey, Signature, check_message
-from keys.zsk import ZoneSigner
 
 Method = Literal["create_key", "find_key", "get_public_key", "sign"]
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from keys.commands import (
+from keys.rules.commands import (
     ActivateKsk,
     Command,
     CreateKsk,
@@ -22,12 +22,12 @@ from keys.commands import (
     TrustClock,
     WithdrawDs,
 )
-from keys.ring import KskStatus
-from keys.status import Condition, KskReport
+from keys.rules.ring import KskStatus
+from keys.rules.status import Condition, KskReport
 from server.control.client import ControlClient
-from server.keyreport import about_ds, earliest, trouble_text
-from server.operations import ZoneReport, ds_report
-from server.statedir import StateDir
+from server.control.operations import ZoneReport, ds_report
+from server.display.keyreport import about_ds, earliest, trouble_text
+from server.state.statedir import StateDir
 
 _PATIENCE: Final = 5.0
 """Seconds for which a thing that is asked for is watched."""

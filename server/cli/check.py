@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from keys.model import Policy
-from server import start_check
+from keys.dnssec.model import Policy
+from server.cli import start_check
 from server.cli.exits import Exit, exit_of
 from server.cli.progress import reading
-from server.config import ConfigError, ZoneConfig, load_config, zones_from_argument
-from zones.load import ZoneFileError, ZoneWarning, load_zone
+from server.settings.config import ConfigError, ZoneConfig, load_config, zones_from_argument
+from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone
 
 
 @click.command(short_help="Say what is wrong in zone files and configurations.")

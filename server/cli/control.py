@@ -10,16 +10,16 @@ from pathlib import Path
 import click
 import msgspec
 
-from keys.seal import StateError
-from keys.store import Store
-from server import replacement
-from server.archive import stage_archive, write_archive
+from keys.custody.seal import StateError
+from keys.custody.store import Store
 from server.cli.options import EXISTING_FILE, located, of_running_server
 from server.control.client import ControlClient, ControlError, NoServerError, new_private_file
-from server.keyreport import about_ds
-from server.operations import Level, ReloadOutcome, ServerStatus, server_level
-from server.report import console_for_people, print_reload, print_status
-from server.statedir import StateDir, finish_restore, open_state
+from server.control.operations import Level, ReloadOutcome, ServerStatus, server_level
+from server.display.keyreport import about_ds
+from server.display.report import console_for_people, print_reload, print_status
+from server.state import replacement
+from server.state.archive import stage_archive, write_archive
+from server.state.statedir import StateDir, finish_restore, open_state
 
 _BACK = 60
 """Seconds that a server may take to start again on a restored state."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 
+from keys.custody.seal import StateError
 from keys.emulator.aws_files import CredentialsFileError
 from keys.emulator.keystore import KeystoreError
 from keys.kms.errors import KmsError
-from keys.seal import StateError
 from server.app import NothingToServe
-from server.config import ConfigError
 from server.control.client import ControlError
-from server.listen import CannotListen, PortInUse
+from server.net.listen import CannotListen, PortInUse
+from server.settings.config import ConfigError
+from server.settings.zone_arguments import NoZoneFile
 from server.worker.pool import WorkerFailed
-from server.zone_arguments import NoZoneFile
-from zones.load import ZoneFileError
+from zones.masterfile.load import ZoneFileError
 
 
 class Exit(enum.IntEnum):

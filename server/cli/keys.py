@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from keys.commands import (
+from keys.rules.commands import (
     ActivateKsk,
     CreateKsk,
     DeactivateKsk,
@@ -25,11 +25,11 @@ from keys.commands import (
 from server.cli.asking import ask
 from server.cli.options import located, of_running_server
 from server.control.client import ControlClient, ControlError
-from server.keyreport import print_events, print_key_lines, print_ksks, print_plan, print_suspension
-from server.operations import ServerStatus, ZoneReport
-from server.picture import render_svg
-from server.report import console_for_people
-from server.settings import parse_duration
+from server.control.operations import ServerStatus, ZoneReport
+from server.display.keyreport import print_events, print_key_lines, print_ksks, print_plan, print_suspension
+from server.display.picture import render_svg
+from server.display.report import console_for_people
+from server.settings.settings import parse_duration
 
 
 class Duration(click.ParamType[int]):

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from server.config import load_config
-from server.logs import FORMATS
-from server.settings import Settings
-from server.statedir import StateDir
+from server.monitoring.logs import FORMATS
+from server.settings.config import load_config
+from server.settings.settings import Settings
+from server.state.statedir import StateDir
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from zones.load import Progress as Told
+from zones.masterfile.load import Progress as Told
 
 _PATIENCE = 1.0
 """Seconds that nobody needs to be told anything."""

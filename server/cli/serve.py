@@ -14,16 +14,16 @@ from msgspec.structs import replace
 from keys.emulator.model import Site
 from keys.emulator.run import Emulator, run_emulator
 from server import app
-from server.addresses import Address, parse_address
 from server.cli.options import config_option, log_option, state_option
-from server.config import load_config
-from server.listen import bind_stream
-from server.logs import configure_logs
-from server.operations import Outcome
-from server.report import console_for_people, print_banner
-from server.running import Running
-from server.settings import KmsSettings
-from server.statedir import StateDir, prepare_state
+from server.control.operations import Outcome
+from server.control.running import Running
+from server.display.report import console_for_people, print_banner
+from server.monitoring.logs import configure_logs
+from server.net.addresses import Address, parse_address
+from server.net.listen import bind_stream
+from server.settings.config import load_config
+from server.settings.settings import KmsSettings
+from server.state.statedir import StateDir, prepare_state
 
 
 @click.command()

@@ -16,14 +16,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from keys.commands import EXISTS, NO_SUCH_KSK, Command, RequestRefusedError
-from keys.seal import StateError
-from keys.status import Condition
-from server import metrics
-from server.archive import LARGEST, stage_archive, write_archive
+from keys.custody.seal import StateError
+from keys.rules.commands import EXISTS, NO_SUCH_KSK, Command, RequestRefusedError
+from keys.rules.status import Condition
 from server.control.commands import COMMAND_TYPES
-from server.operations import Level, Operations, ServerStatus, ZoneReport, ds_report, server_level
-from server.settings import ConfigError
+from server.control.operations import Level, Operations, ServerStatus, ZoneReport, ds_report, server_level
+from server.monitoring import metrics
+from server.settings.settings import ConfigError
+from server.state.archive import LARGEST, stage_archive, write_archive
 
 _CHUNK = 1 << 16
 _JSON = "application/json"

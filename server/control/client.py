@@ -14,11 +14,11 @@ from typing import BinaryIO
 import httpx2
 import msgspec
 
-from keys.commands import Command
-from keys.events import Entry
-from server.operations import DsReport, Planned, ReloadReport, ServerStatus, ZoneReport
-from server.statedir import StateDir, check_socket_path
-from server.timeline import Timeline
+from keys.rules.commands import Command
+from keys.rules.events import Entry
+from keys.rules.timeline import Timeline
+from server.control.operations import DsReport, Planned, ReloadReport, ServerStatus, ZoneReport
+from server.state.statedir import StateDir, check_socket_path
 
 _TIMEOUT = httpx2.Timeout(300, connect=5)
 """Seconds; a reload of large zones takes a while."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keys.commands import (
+from keys.rules.commands import (
     ActivateKsk,
     CreateKsk,
     DeactivateKsk,

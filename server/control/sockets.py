@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from server.statedir import check_socket_path
+from server.state.statedir import check_socket_path
 
 
 def bind_control(path: Path) -> socket.socket:

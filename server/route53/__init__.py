@@ -2,5 +2,5 @@
 
 Shapes, errors and limits are read from the service's own model, as botocore ships it; nothing here spells them again.
 `app` is the HTTP edge, `requests` and `responses` turn XML into values and back, and each handler turns the values of
-one operation into a call of `server.zone_operations`.
+one operation into a call of `server.hosting.zone_operations`.
 """

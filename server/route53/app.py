@@ -16,10 +16,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from keys import sigv4
-from keys.commands import RequestRefusedError
-from keys.http import Dropped, read_body
-from keys.seal import StateError
+from keys.aws import sigv4
+from keys.aws.http import Dropped, read_body
+from keys.custody.seal import StateError
+from keys.rules.commands import RequestRefusedError
+from server.hosting.zone_operations import ZoneOperations
 from server.route53 import absent, dnssec, records, tags, zones
 from server.route53.call import Ask, Call, Handler
 from server.route53.constraints import check_constraints
@@ -30,7 +31,6 @@ from server.route53.requests import parse_request
 from server.route53.responses import CONTENT_TYPE, Rendered, render, render_error
 from server.route53.throttle import TokenBucket
 from server.route53.users import Access, User, Users
-from server.zone_operations import ZoneOperations
 from zones.recordsets.model import ZoneRequestError
 
 MAXIMUM_BODY = 2 << 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
+from server.hosting.zone_operations import ZoneOperations
 from server.route53.errors import INVALID_INPUT, ApiError
-from server.zone_operations import ZoneOperations
 from zones.recordsets.model import ChangeInfo
 
 Result = dict[str, Any]

@@ -6,7 +6,10 @@ from base64 import b64encode
 
 import trio
 
-from keys.commands import (
+from keys.custody.custodian import Custodian
+from keys.dnssec.ds import ds_rdata, ds_text
+from keys.dnssec.model import DIGEST_SHA256, ECDSAP256SHA256, FLAG_KSK
+from keys.rules.commands import (
     NO_SUCH_KSK,
     WRONG_STATUS,
     ActivateKsk,
@@ -18,11 +21,8 @@ from keys.commands import (
     EnableSigning,
     RequestRefusedError,
 )
-from keys.custodian import Custodian
-from keys.ds import ds_rdata, ds_text
-from keys.model import DIGEST_SHA256, ECDSAP256SHA256, FLAG_KSK
-from keys.ring import Ksk
-from keys.status import Condition, KskReport, ZoneStatus
+from keys.rules.ring import Ksk
+from keys.rules.status import Condition, KskReport, ZoneStatus
 from server.route53.call import Call, Handler, Result, bare, change_info
 from zones.recordsets.model import NO_SUCH_ZONE, ZoneRequestError
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import trio
 
+from keys.aws.http import serve_http
 from keys.emulator import aws_files
 from keys.emulator.model import Site
-from keys.http import serve_http
-from server.addresses import Address
-from server.config import ConfigError, Route53Config
+from server.hosting.zone_operations import ZoneOperations
 from server.kms import KmsAccess
+from server.net.addresses import Address
 from server.route53.app import Clocks, Route53App
 from server.route53.call import Ask
 from server.route53.model import load_model
 from server.route53.users import Access, load_users
-from server.zone_operations import ZoneOperations
+from server.settings.config import ConfigError, Route53Config
 
 KMS, ROUTE_53 = "kms", "route_53"
 """What AWS's configuration files call the services."""

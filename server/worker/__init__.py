@@ -1,6 +1,6 @@
 """Workers: programs of their own that answer, and do nothing else.
 
-The control process binds the sockets and keeps them (`server.listen`), starts the workers and feeds each what it
+The control process binds the sockets and keeps them (`server.net.listen`), starts the workers and feeds each what it
 answers from (`pool`). A worker (`__main__`) opens no file and speaks to nobody but those who ask it and, over one
 stream, the control process (`channel`). What crosses that stream are values (`messages`), none of which means anything
 on one machine alone: no descriptors, no paths, no pickles. First all zones with their keys, then what changes

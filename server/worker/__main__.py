@@ -15,19 +15,19 @@ from pathlib import Path
 import structlog
 import trio
 
-from server.collecting import Aside, setting_aside
-from server.hot import Responder
-from server.images import Images
-from server.logs import FORMATS, configure_logs
-from server.memo import Memo
-from server.tcp import Limits, serve_tcp
-from server.traffic import Traffic
-from server.udp import serve_udp
+from server.hosting.images import Images
+from server.monitoring.collecting import Aside, setting_aside
+from server.monitoring.logs import FORMATS, configure_logs
+from server.monitoring.traffic import Traffic
+from server.net.tcp import Limits, serve_tcp
+from server.net.udp import serve_udp
+from server.query.fast.hot import Responder
+from server.query.fast.memo import Memo
 from server.worker.channel import Channel
 from server.worker.messages import PROTOCOL, Acknowledged, Counted, Hello, Nodes, ZoneMapped, decode_to_worker, encode
 from server.worker.updates import NODES_A_MESSAGE, Follower
 from zones import names
-from zones.image import ImageError
+from zones.storage.image import ImageError
 from zones.zone import Zone
 
 _REPORT = 1  # seconds

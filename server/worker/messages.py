@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import msgspec
 
-from keys.keyset import SignedKeyset
-from keys.model import Policy
-from server.traffic import Traffic
-from zones.values import NodeValue
+from keys.dnssec.keyset import SignedKeyset
+from keys.dnssec.model import Policy
+from server.monitoring.traffic import Traffic
+from zones.storage.values import NodeValue
 
 PROTOCOL = 2
 """Raised with every change to the classes below that an older program would misread."""
 
 
 class KeysValue(msgspec.Struct, frozen=True, array_like=True):
-    """As `keys.keyset.ZoneKeys`. Its repr says nothing of the private keys."""
+    """As `keys.dnssec.keyset.ZoneKeys`. Its repr says nothing of the private keys."""
 
     keyset: SignedKeyset
     signers: tuple[tuple[int, bytes], ...]

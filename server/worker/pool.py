@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 import structlog
 import trio
 
-from server.images import Images
-from server.listen import Pair
-from server.operations import WorkerReport
+from server.control.operations import WorkerReport
+from server.hosting.images import Images
+from server.monitoring.traffic import Traffic
+from server.net.listen import Pair
+from server.net.tcp import Limits
 from server.programs import command, environment
-from server.tcp import Limits
-from server.traffic import Traffic
 from server.worker.channel import Channel
 from server.worker.messages import (
     PROTOCOL,
@@ -35,7 +35,7 @@ from server.worker.messages import (
 )
 from server.worker.updates import updates
 from zones import names
-from zones.mapped import MappedNodes
+from zones.storage.mapped import MappedNodes
 from zones.zoneset import ZoneSet
 
 _SILENT = 6  # looks in a row: a stopped control process looks once, however long it was stopped
@@ -73,7 +73,7 @@ class _Worker:
 
 
 class Pool:
-    """All workers: `server.answering.Answering` by several programs."""
+    """All workers: `server.hosting.answering.Answering` by several programs."""
 
     def __init__(
         self,

@@ -22,9 +22,9 @@ from server.worker.messages import (
 )
 from server.worker.values import keys_of, keys_value
 from zones.choice import Choice
-from zones.mapped import MappedNodes
 from zones.persistent import differing, persistent
-from zones.values import NodeValue, node_of, node_value
+from zones.storage.mapped import MappedNodes
+from zones.storage.values import NodeValue, node_of, node_value
 from zones.zone import Denial, Node, RRset, Zone
 from zones.zoneset import ServedZone, ZoneSet, signed_with
 

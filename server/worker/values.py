@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from keys.keyset import ActiveSigner, ZoneKeys
-from keys.zsk import load_signer
+from keys.dnssec.keyset import ActiveSigner, ZoneKeys
+from keys.dnssec.zsk import load_signer
 from server.worker.messages import KeysValue
 
 

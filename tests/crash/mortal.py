@@ -16,11 +16,11 @@ from typing import Any
 
 import trio
 
+from keys.custody.store import Store
 from keys.kms.client import KmsClient
-from keys.store import Store
 from server.app import run
-from server.config import Config, load_config
-from server.operations import Outcome
+from server.control.operations import Outcome
+from server.settings.config import Config, load_config
 
 state, zone_file, points, kill_at = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 passed = itertools.count()

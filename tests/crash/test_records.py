@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from keys.store import Store
-from tests.zones.test_record_store import APEX, info, initial, zone
+from keys.custody.store import Store
+from tests.zones.recordsets.test_record_store import APEX, info, initial, zone
 from zones.recordsets.compiled import Compiled
 from zones.recordsets.model import Action, Change, ChangeStatus, RecordSet
 from zones.recordsets.store import RecordStore

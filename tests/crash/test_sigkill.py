@@ -8,13 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-from keys import zsk
-from keys.ds import ds_rdata, ds_text
-from keys.keyset import dnskey_signing
-from keys.model import Policy
-from keys.rrsig import key_tag
-from keys.store import Store
-from keys.windows import Window
+from keys.custody.store import Store
+from keys.dnssec import zsk
+from keys.dnssec.ds import ds_rdata, ds_text
+from keys.dnssec.keyset import dnskey_signing
+from keys.dnssec.model import Policy
+from keys.dnssec.rrsig import key_tag
+from keys.dnssec.windows import Window
 from tests.processes import QUICK
 from zones import names
 

@@ -11,8 +11,8 @@ import dns.message
 import dns.name
 import dns.rdatatype
 
-from server.addresses import Address
-from server.listen import bind
+from server.net.addresses import Address
+from server.net.listen import bind
 
 _SPARED = (dns.rdatatype.OPT, dns.rdatatype.DNSKEY, dns.rdatatype.DS)
 

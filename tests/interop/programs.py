@@ -16,8 +16,8 @@ import dns.query
 import pytest
 
 import zones
-from server.addresses import Address
-from server.listen import bind
+from server.net.addresses import Address
+from server.net.listen import bind
 from tests.processes import Serving
 
 _TRIES = 5

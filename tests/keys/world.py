@@ -19,16 +19,16 @@ import structlog
 import trio
 import trio.testing
 
-from keys.custodian import Custodian
-from keys.keyset import ZoneKeys
+from keys.custody.custodian import Custodian
+from keys.custody.performer import Services
+from keys.custody.store import Store
+from keys.dnssec.keyset import ZoneKeys
+from keys.dnssec.model import DAY, Policy
+from keys.dnssec.zsk import generate_private_key
 from keys.kms.fake import FakeKms
 from keys.kms.interface import KeyRequest, PublicKey, Signature
-from keys.model import DAY, Policy
-from keys.parent import Parent
-from keys.performer import Services
-from keys.status import StatusChange
-from keys.store import Store
-from keys.zsk import generate_private_key
+from keys.rules.parent import Parent
+from keys.rules.status import StatusChange
 
 EPOCH = 20_000 * DAY
 """When every test begins: a midnight, UTC."""

@@ -7,9 +7,9 @@ import dns.message
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.answer import Via, respond
-from server.hot import Responder
-from server.memo import Memo
+from server.query.answer import Via, respond
+from server.query.fast.hot import Responder
+from server.query.fast.memo import Memo
 from tests.lab import NOW, datagrams, query, served
 from zones.zone import Denial
 

@@ -6,13 +6,13 @@ from random import Random
 
 import pytest
 
-from keys.model import Policy
-from server.answer import Via, respond
-from server.hot import Responder
-from server.memo import Memo
+from keys.dnssec.model import Policy
+from server.query.answer import Via, respond
+from server.query.fast.hot import Responder
+from server.query.fast.memo import Memo
 from tests.lab import NOW, datagrams, query, wire_name, zone_keys
-from zones.contents import Contents
-from zones.load import parse_zone
+from zones.masterfile.load import parse_zone
+from zones.storage.contents import Contents
 from zones.zone import Denial, RRset
 from zones.zoneset import ZoneSet
 

@@ -12,16 +12,16 @@ from dns.rdatatype import RdataType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.answer import Via, respond
-from server.hot import Responder
-from server.memo import Memo
-from server.wire import HEADER_SIZE
+from server.query.answer import Via, respond
+from server.query.fast.hot import Responder
+from server.query.fast.memo import Memo
+from server.query.wire import HEADER_SIZE
 from tests.lab import NOW, anchor, datagrams, query, served, wire_name, zone_keys
 from tests.oracle import Oracle
 from tests.properties.test_answers import has_the_content
 from tests.strategies import MadeQuery, MadeZone, scenarios
 from tests.validator import judge
-from zones.load import parse_zone
+from zones.masterfile.load import parse_zone
 from zones.zone import Denial
 from zones.zoneset import ZoneSet
 

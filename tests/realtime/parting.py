@@ -14,7 +14,7 @@ import dns.name
 import dns.rdatatype
 import trio
 
-from server.addresses import Address
+from server.net.addresses import Address
 
 _AA, _RD = 0x04, 0x01  # of the third octet (RFC 1035 §4.1.1)
 _RA = 0x80  # of the fourth

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.model import DAY
+from keys.dnssec.model import DAY
 from tests.keys.world import EPOCH
 from tests.rollovers.years import PLOTS, Year
 

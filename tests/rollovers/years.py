@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from keys.commands import Command, CreateKsk, decide
-from keys.events import (
+from keys.dnssec.model import DAY, HOUR, Policy
+from keys.rules.commands import Command, CreateKsk, decide
+from keys.rules.events import (
     Action,
     ConfirmPublished,
     Event,
@@ -23,13 +24,12 @@ from keys.events import (
     ProbeKsk,
     SignKeyset,
 )
-from keys.forecast import succeeded
-from keys.lifecycle import evolve, plan
-from keys.model import DAY, HOUR, Policy
-from keys.ring import KskStatus, Ring
-from keys.rollover import rollover_at
-from keys.safety import assert_safe
-from keys.status import describe
+from keys.rules.forecast import succeeded
+from keys.rules.lifecycle import evolve, plan
+from keys.rules.ring import KskStatus, Ring
+from keys.rules.rollover import rollover_at
+from keys.rules.safety import assert_safe
+from keys.rules.status import describe
 from tests.keys.world import EPOCH, LAB
 
 POLICY = Policy()

@@ -22,10 +22,10 @@ import dns.rdatatype
 import pytest
 from dns.rdatatype import RdataType
 
-from server.answer import Via
+from server.query.answer import Via
 from tests.lab import NOW, anchor, ask, wire_name, zone_keys
 from tests.validator import Bogus, judge
-from zones.load import parse_zone
+from zones.masterfile.load import parse_zone
 from zones.zone import Denial
 from zones.zoneset import ZoneSet
 

@@ -12,15 +12,15 @@ import dns.exception
 import dns.name
 import dns.rdatatype
 
-from keys.keyset import ZoneKeys
-from keys.rrsig import TYPE_RRSIG, record
-from keys.windows import live_start
+from keys.dnssec.keyset import ZoneKeys
+from keys.dnssec.rrsig import TYPE_RRSIG, record
+from keys.dnssec.windows import live_start
 from tests.lab import anchor, ask
 from tests.simulation.history import History
 from tests.simulation.judge import State, states
 from tests.validator.judge import judge
 from tests.validator.signatures import Bogus
-from zones.load import parse_zone
+from zones.masterfile.load import parse_zone
 from zones.names import to_text
 from zones.signing import sign
 from zones.zone import RRset

@@ -7,9 +7,9 @@ from functools import partial
 import msgspec
 import trio
 
-from keys import commands
-from keys.model import DAY
-from keys.seal import StateError
+from keys.custody.seal import StateError
+from keys.dnssec.model import DAY
+from keys.rules import commands
 from tests.keys.world import EPOCH
 from tests.simulation.operator import Operator
 from tests.simulation.schedule import (

@@ -23,8 +23,8 @@ from itertools import pairwise
 from math import ceil, floor
 from typing import NamedTuple
 
-from keys.keyset import SignedKeyset, SlotSignature, ZoneKeys
-from keys.model import MAXIMUM_SIGNED_TTL
+from keys.dnssec.keyset import SignedKeyset, SlotSignature, ZoneKeys
+from keys.dnssec.model import MAXIMUM_SIGNED_TTL
 from tests.simulation.history import Foretold, History, Publication, Step
 
 

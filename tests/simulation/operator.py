@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from keys.commands import (
+from keys.custody.seal import StateError
+from keys.rules.commands import (
     Command,
     CreateKsk,
     DeactivateKsk,
@@ -16,8 +17,7 @@ from keys.commands import (
     EnableSigning,
     RequestRefusedError,
 )
-from keys.ring import Ksk, KskStatus
-from keys.seal import StateError
+from keys.rules.ring import Ksk, KskStatus
 from tests.simulation.world import Killed, World
 
 _POLL = 3600.0

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 import trio
 import trio.testing
 
-from keys.model import DAY
-from keys.ring import KskStatus
+from keys.dnssec.model import DAY
+from keys.rules.ring import KskStatus
 from tests.keys.world import EPOCH
 from tests.simulation.answers import check_answers, check_live
 from tests.simulation.driver import Driver

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from keys.keyset import ActiveSigner, SignedKeyset, SlotSignature, ZoneKeys
-from keys.model import FLAG_KSK, HOUR, Policy
-from keys.rrsig import canonical_order, dnskey_rdata
-from keys.windows import slot_window
+from keys.dnssec.keyset import ActiveSigner, SignedKeyset, SlotSignature, ZoneKeys
+from keys.dnssec.model import FLAG_KSK, HOUR, Policy
+from keys.dnssec.rrsig import canonical_order, dnskey_rdata
+from keys.dnssec.windows import slot_window
 from tests.keys.world import EPOCH, LAB
 from tests.lab import signer
 from tests.simulation.history import DsSet, Foretold, History, Publication, Step

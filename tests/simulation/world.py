@@ -17,18 +17,18 @@ import structlog
 import trio
 from cryptography.hazmat.primitives import serialization
 
-from keys.custodian import Custodian
-from keys.ds import ds_rdata
-from keys.keyset import ZoneKeys
+from keys.custody.custodian import Custodian
+from keys.custody.performer import Services
+from keys.custody.store import StateUnavailable, Store
+from keys.dnssec.ds import ds_rdata
+from keys.dnssec.keyset import ZoneKeys
+from keys.dnssec.model import HOUR
+from keys.dnssec.zsk import ZoneSigner, verify
 from keys.kms.fake import FakeKey, FakeKms, seeded
 from keys.kms.interface import KeyRequest, PublicKey, Signature
-from keys.model import HOUR
-from keys.parent import ParentDs, ParentUnavailable
-from keys.performer import Services
-from keys.ring import Ring
-from keys.status import describe
-from keys.store import StateUnavailable, Store
-from keys.zsk import ZoneSigner, verify
+from keys.rules.parent import ParentDs, ParentUnavailable
+from keys.rules.ring import Ring
+from keys.rules.status import describe
 from tests.keys.world import EPOCH
 from tests.simulation.history import DsSet, Foretold, History, Publication, Step
 from tests.simulation.schedule import Plan

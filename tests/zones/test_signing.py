@@ -7,14 +7,14 @@ import dns.name
 import pytest
 from dns.rdatatype import RdataType
 
-from keys.model import Policy
-from keys.rrsig import key_tag
-from keys.windows import live_window
-from server.answer import Via
-from server.memo import Memo
+from keys.dnssec.model import Policy
+from keys.dnssec.rrsig import key_tag
+from keys.dnssec.windows import live_window
+from server.query.answer import Via
+from server.query.fast.memo import Memo
 from tests.lab import NOW, anchor, ask, signer, wire_name, zone_keys
 from tests.validator import Verdict, judge
-from zones.load import parse_zone
+from zones.masterfile.load import parse_zone
 from zones.signing import sign
 from zones.zone import Denial
 from zones.zoneset import ZoneSet

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from keys.ds import ds_rdata
-from keys.model import FLAG_KSK
-from keys.rrsig import dnskey_rdata
+from keys.dnssec.ds import ds_rdata
+from keys.dnssec.model import FLAG_KSK
+from keys.dnssec.rrsig import dnskey_rdata
 from tests.lab import NOW, signed, signer, wire_name, zone_keys
-from zones.contents import Contents
-from zones.load import parse_zone
+from zones.masterfile.load import parse_zone
+from zones.storage.contents import Contents
 from zones.zone import TYPE_A, TYPE_DS, TYPE_NS, RRset
 from zones.zoneset import ZoneSet
 

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import dns.rdatatype
 
 from zones.choice import MOST_VALUES, Multivalue, Weighted
-from zones.contents import Contents
 from zones.persistent import changed
 from zones.recordsets.model import MOST_ALIASES_IN_A_ROW, MOST_FOLLOWED, RecordSet
 from zones.recordsets.naming import from_text
 from zones.recordsets.values import Rdata, rdata_of
+from zones.storage.contents import Contents
 from zones.zone import TYPE_DS, TYPE_NS, Node, RRset, Zone
 
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
-from keys import schema
-from keys.store import StateDamaged, Store
+from keys.custody import schema
+from keys.custody.store import StateDamaged, Store
 from zones.recordsets.batch import Applied, apply_changes, touched_names
 from zones.recordsets.model import (
     NAME_TAKEN,

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from keys.http import drop_connection, read_body, serve_http
+from keys.aws.http import drop_connection, read_body, serve_http
 
 GET = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -146,7 +146,7 @@ async def test_one_request_that_fails_ends_no_other(sock: socket.socket, caplog:
 async def test_a_body_that_trickles_ends_with_its_connection(
     sock: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keys.http.BODY_WITHIN", 0.2)
+    monkeypatch.setattr("keys.aws.http.BODY_WITHIN", 0.2)
     address, family, told = sock.getsockname(), sock.family, list[str]()
 
     async def take(request: Request) -> Response:

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import trio
 
+from keys.custody.files import TEMPORARY, write_private
 from keys.emulator.aws_files import CredentialsFileError, load_credentials, load_profiles, write_config
 from keys.emulator.keystore import Key, Keystore, KeystoreError
 from keys.emulator.material import generate_key
 from keys.emulator.model import AliasRecord, KeyRecord
 from keys.emulator.run import run_emulator
-from keys.files import TEMPORARY, write_private
 
 P256 = {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}
 SIGN = {"Message": b"DNSKEY", "SigningAlgorithm": "ECDSA_SHA_256"}

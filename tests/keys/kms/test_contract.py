@@ -20,6 +20,7 @@ import pytest
 import trio
 from botocore.config import Config
 
+from keys.dnssec.zsk import verify
 from keys.emulator.run import run_emulator
 from keys.kms.credentials import fixed_session
 from keys.kms.errors import WRONG_KEY, KmsRefused
@@ -27,7 +28,6 @@ from keys.kms.fake import FakeKms
 from keys.kms.interface import MAXIMUM_MESSAGE, KeyRequest, Kms
 from keys.kms.policy_document import dnssec_key_policy
 from keys.kms.shared import SharedKms
-from keys.zsk import verify
 from tests.keys.kms.conftest import ACCOUNT, client
 
 ZONE = "Z0123456789ABCDEFGHIJ"

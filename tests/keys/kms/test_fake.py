@@ -6,10 +6,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from keys.dnssec.zsk import verify
 from keys.kms.errors import KmsRefused, KmsUnavailable
 from keys.kms.fake import FakeKms, seeded
 from keys.kms.interface import KeyRequest
-from keys.zsk import verify
 
 ZONE = "Z0123456789ABCDEFGHIJ"
 REQUEST = KeyRequest("KSK of lab.example.", None, {"signwright:intent": "one"})

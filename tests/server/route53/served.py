@@ -25,17 +25,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from keys.aws.http import serve_http
 from keys.emulator.credentials import AccessKey, generate_access_key
-from keys.http import serve_http
 from keys.kms.interface import KeyRequest
-from server.answer import Via, respond
-from server.config import ZoneConfig
-from server.edns import DEFAULT_SIZE
-from server.hosted import HostedZones
-from server.hosting import Hosting
+from server.hosting.hosted import HostedZones
+from server.hosting.hosting import Hosting
+from server.query.answer import Via, respond
+from server.query.edns import DEFAULT_SIZE
 from server.route53.app import Clocks, Route53App
 from server.route53.model import load_model
 from server.route53.users import Access, User, Users
+from server.settings.config import ZoneConfig
 from tests.keys.world import Fuse, World
 
 NAME_SERVERS = ("ns1.test", "ns2.test")

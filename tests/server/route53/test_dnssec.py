@@ -12,7 +12,7 @@ import dns.rdata
 import pytest
 import trio
 
-from keys.names import to_text
+from keys.dnssec.names import to_text
 from tests.lab import wire_name
 from tests.server.route53.served import Api
 

@@ -19,18 +19,18 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from server.addresses import Address
-from server.answer import Via, respond
-from server.images import Images
-from server.listen import Pair, bind_shared
-from server.tcp import Limits
+from server.hosting.images import Images
+from server.net.addresses import Address
+from server.net.listen import Pair, bind_shared
+from server.net.tcp import Limits
+from server.query.answer import Via, respond
 from server.worker.channel import Channel
 from server.worker.messages import Hello, encode
 from server.worker.pool import Pool, WorkerFailed
 from tests.lab import query, wire_name, zone_keys
 from tests.processes import runs
-from zones.image import image_of
-from zones.load import parse_zone
+from zones.masterfile.load import parse_zone
+from zones.storage.image import image_of
 from zones.zone import TYPE_A, Denial, Node, RRset
 from zones.zoneset import ZoneSet
 

@@ -17,7 +17,7 @@ import dns.query
 import pytest
 from botocore.configloader import load_config
 
-from server.listen import bind
+from server.net.listen import bind
 from tests.processes import Serving, run, runs, serving
 
 ZONE = """\

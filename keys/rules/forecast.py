@@ -1,0 +1,117 @@
+"""What the keys of a zone will do if all goes well: the plan, followed into the future."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+
+from msgspec.structs import replace
+
+from keys.dnssec.model import Policy
+from keys.rules.events import (
+    Action,
+    ActivateZsk,
+    ConfirmPublished,
+    Event,
+    ForgetKsk,
+    GenerateZsk,
+    IntendKsk,
+    KeysetSigned,
+    KskCreated,
+    KskDeleted,
+    KskIntended,
+    KskLearned,
+    KskRecovered,
+    LearnKsk,
+    MakeKsk,
+    Observed,
+    ObservePolicy,
+    ProbeKsk,
+    Published,
+    SignKeyset,
+    ZskActivated,
+    ZskGenerated,
+)
+from keys.rules.lifecycle import plan
+from keys.rules.refresh import keyset_request
+from keys.rules.ring import Ring
+from keys.rules.transitions import evolve
+
+_MOST = 100_000
+"""Steps of one forecast: more are a plan that goes in circles."""
+
+
+def forecast(
+    ring: Ring, policy: Policy, now: int, until: int, ksk_arn: str | None = None
+) -> Iterator[tuple[int, Action, str]]:
+    """Every action to come from `now` until before `until`, with its time and its reason, if each one succeeds at once.
+
+    It follows the very rules that the custodian follows. A KSK in ACTION_NEEDED is taken to stay so: nobody can know
+    when a person mends it, so the forecast shows what its trouble suspends. Raises `RuntimeError` where it never ends.
+    """
+    for at, action, _ in steps(ring, policy, now, until, ksk_arn):
+        yield at, action, action.why
+
+
+def steps(
+    ring: Ring, policy: Policy, now: int, until: int, ksk_arn: str | None = None
+) -> Iterator[tuple[int, Action, Ring]]:
+    """As `forecast`, with the ring after each action in place of the reason."""
+    for _ in range(_MOST):
+        step = plan(ring, policy, now, ksk_arn)
+        if step.action is None:
+            if step.wake_at is None or step.wake_at >= until:
+                return
+            now = step.wake_at
+        elif isinstance(step.action, ProbeKsk):
+            # Taken to fail: the next one comes after a while.
+            ring, known = _probed(ring, step.action.name, now), ring
+            if ring == known:
+                return
+        else:
+            ring = evolve(ring, succeeded(step.action, ring, policy, now))
+            yield now, step.action, ring
+    raise RuntimeError("the forecast goes in circles")
+
+
+def succeeded(action: Action, ring: Ring, policy: Policy, now: int) -> Event:
+    """The event of an action that succeeds at once. Keys and signatures in it are made up."""
+    match action:
+        case IntendKsk():
+            return KskIntended(now, action.name, "forecast", action.arn)
+        case MakeKsk():
+            return KskCreated(now, action.name, f"forecast:{action.name}")
+        case LearnKsk():
+            return KskLearned(now, action.name, _made_up(f"ksk/{action.name}"))
+        case ProbeKsk():
+            return KskRecovered(now, action.name)
+        case ForgetKsk():
+            return KskDeleted(now, action.name)
+        case GenerateZsk():
+            return ZskGenerated(now, action.sequence, _made_up(f"zsk/{action.sequence}"))
+        case ActivateZsk():
+            return ZskActivated(now, action.sequence)
+        case ConfirmPublished():
+            return Published(now)
+        case ObservePolicy():
+            highest = max(ring.window, action.window), max(ring.propagation, action.propagation)
+            settled = highest == (ring.window, ring.propagation)
+            window, propagation = (action.window, action.propagation) if settled else highest
+            return Observed(now, ring.data_ttl, window, propagation, settled)
+        case SignKeyset():
+            request = keyset_request(ring, policy, now)
+            return KeysetSigned(now, request.signed(tuple(slot.signed(bytes(64)) for slot in request.slots)))
+        case _:
+            raise TypeError(f"no success of {type(action).__name__} is known")
+
+
+def _probed(ring: Ring, name: str, now: int) -> Ring:
+    ksk = ring.ksk(name)
+    if ksk.trouble is None:
+        return ring
+    failed = replace(ksk, trouble=replace(ksk.trouble, at=now, attempts=ksk.trouble.attempts + 1))
+    return replace(ring, ksks=tuple(failed if k.name == name else k for k in ring.ksks))
+
+
+def _made_up(name: str) -> bytes:
+    return sha256(name.encode()).digest() + sha256(b"y/" + name.encode()).digest()

@@ -1,0 +1,164 @@
+"""What no transition may do to a ring, whatever rule or event led to it.
+
+It knows nothing of plans and waits for nobody: a second opinion, which looks at two rings only and computes every wait
+again from their times. Where it objects, the new ring is neither stored nor published, the zone's keys stay as they
+are, and a person is called.
+"""
+
+from __future__ import annotations
+
+from keys.dnssec.keyset import SignedKeyset
+from keys.dnssec.rrsig import canonical_order
+from keys.rules.ring import Ksk, KskStatus, Ring, Zsk
+
+
+class UnsafeTransitionError(Exception):
+    """A transition that could make an answer bogus, or lose a key: always a bug."""
+
+
+def assert_safe(before: Ring, after: Ring) -> None:
+    """Compare a ring with the one that is to follow. Raises `UnsafeTransitionError`."""
+    _require(before.origin == after.origin and before.hosted_zone_id == after.hosted_zone_id, "a ring changed its zone")
+    if after.newest < before.newest:
+        # A person has said that the clock was wrong: times may change, keys may not.
+        _require(before.keyset == after.keyset, "the signed keyset changed with the clock")
+        _require(_identities(before) == _identities(after), "a key changed with the clock")
+        return
+    _no_ksk_lost(before, after)
+    _no_zsk_lost(before, after)
+    _marks_kept(before, after)
+    if after.keyset is None:
+        _require(before.keyset is None or not after.signing, "the signed keyset vanished")
+        return
+    _keyset_complete(after, after.keyset)
+    _signers_known(before, after, after.keyset)
+    if before.keyset is not None:
+        _set_may_change(before, after, before.keyset, after.keyset)
+
+
+def _require(condition: bool, objection: str) -> None:
+    if not condition:
+        raise UnsafeTransitionError(objection)
+
+
+def _identities(ring: Ring) -> list[object]:
+    zsks = [
+        (z.sequence, z.public_key, z.activated is None, z.retired is None, z.superseded is None, z.removed)
+        for z in ring.zsks
+    ]
+    return [(k.name, k.public_key, k.status, k.published is None) for k in ring.ksks] + [*zsks]
+
+
+def _no_ksk_lost(before: Ring, after: Ring) -> None:
+    names = [ksk.name for ksk in after.ksks]
+    _require(len(set(names)) == len(names), "two KSKs have one name")
+    kept = {ksk.name: ksk for ksk in after.ksks}
+    for ksk in before.ksks:
+        now: Ksk | None = kept.get(ksk.name)
+        if ksk.public_key is None or (now is None and ksk.status is KskStatus.DELETING and ksk.published is None):
+            continue
+        same = now is not None and (now.arn, now.public_key, now.intent) == (ksk.arn, ksk.public_key, ksk.intent)
+        _require(same, f"{ksk.name} vanished or became another key")
+        if now is not None and ksk.ready is not None and now.ready is not None and ksk.published == now.published:
+            _require(now.ready >= ksk.ready, f"the wait of {ksk.name} became shorter")
+
+
+def _no_zsk_lost(before: Ring, after: Ring) -> None:
+    sequences = [zsk.sequence for zsk in after.zsks]
+    _require(len(set(sequences)) == len(sequences), "two ZSKs have one number")
+    kept = {zsk.sequence: zsk for zsk in after.zsks}
+    for zsk in before.zsks:
+        if zsk.removed is not None:
+            continue
+        now: Zsk | None = kept.get(zsk.sequence)
+        if now is None or now.public_key != zsk.public_key:
+            raise UnsafeTransitionError(f"ZSK {zsk.sequence} vanished or became another key")
+        # One that has signed nothing begins anew where its DNSKEY RRset is served no more.
+        unpublished = after.keyset is None and zsk.activated is None and now.published is None
+        if not unpublished:
+            _times_kept(zsk, now)
+
+
+def _times_kept(was: Zsk, now: Zsk) -> None:
+    for field in ("generated", "published", "activated", "retired", "superseded", "lost"):
+        time = getattr(was, field)
+        _require(time is None or getattr(now, field) == time, f"the {field} time of ZSK {was.sequence} changed")
+    _require(
+        was.ready is None or (now.ready is not None and now.ready >= was.ready),
+        f"the wait for ZSK {was.sequence} became shorter",
+    )
+
+
+def _marks_kept(before: Ring, after: Ring) -> None:
+    """High-water marks go up, or what they stood for is still waited for."""
+    _require(after.cached_until >= before.cached_until, "the mark of the DNSKEY RRsets in caches went down")
+    _require(after.data_cached_until >= before.data_cached_until, "the mark of what is in caches went down")
+    lower = after.data_ttl < before.data_ttl or after.window < before.window or after.propagation < before.propagation
+    if lower:
+        gone = before.newest + before.propagation + before.data_ttl
+        _require(after.data_cached_until >= gone, "what was served with a higher TTL is forgotten")
+    if before.unconfirmed is not None and after.unconfirmed is None:
+        gone = before.newest + before.propagation + before.unconfirmed
+        _require(after.cached_until >= gone, "a DNSKEY RRset that caches hold is forgotten")
+    if before.unconfirmed is not None and after.unconfirmed is not None:
+        _require(after.unconfirmed >= before.unconfirmed, "the TTL of a replaced DNSKEY RRset went down")
+
+
+def _keyset_complete(ring: Ring, keyset: SignedKeyset) -> None:
+    _require(keyset.owner == ring.origin, "the keyset is another zone's")
+    _require(keyset.rdatas == canonical_order(keyset.rdatas), "the DNSKEY RRset is not in canonical order")
+    slots: dict[bytes, set[int]] = {}
+    for signature in keyset.signatures:
+        slots.setdefault(signature.ksk, set()).add(signature.start)
+    _require(set(slots) <= set(keyset.rdatas), "a KSK signed a DNSKEY RRset that it is not in")
+    _require(bool(slots), "the DNSKEY RRset is not signed")
+    # One that has become ACTIVE again since may lack the newest slots until the refresh that follows.
+    signing = [ksk for ksk in ring.signing_ksks if ksk.published is not None and ksk.trouble is None]
+    last = max((max(slots.get(ksk.rdata, {0})) for ksk in signing), default=0)
+    for ksk in signing:
+        _require(ksk.rdata in keyset.rdatas, f"{ksk.name} is ACTIVE but not in the DNSKEY RRset")
+        if not ring.refresh_wanted:
+            signed = slots.get(ksk.rdata, set())
+            fullest = max((slots.get(other.rdata, set()) for other in signing), key=len)
+            _require(
+                bool(signed) and max(signed) == last and signed == fullest, f"{ksk.name} has not signed every slot"
+            )
+
+
+def _signers_known(before: Ring, after: Ring, keyset: SignedKeyset) -> None:
+    signing = [zsk for zsk in after.zsks if zsk.activated is not None and zsk.retired is None]
+    _require(len(signing) == 1, f"{len(signing)} ZSKs are active")
+    for zsk in after.zsks:
+        if zsk.activated is not None and zsk.removed is None:
+            _require(zsk.rdata in keyset.rdatas, f"ZSK {zsk.sequence} signs but is not in the DNSKEY RRset")
+    earlier = {zsk.sequence for zsk in before.zsks if zsk.activated is not None}
+    for zsk in signing:
+        if earlier and zsk.activated is not None and zsk.sequence not in earlier:
+            _require(zsk.ready is not None and zsk.activated >= zsk.ready, f"ZSK {zsk.sequence} signs too early")
+            _require(not before.needing_action, f"ZSK {zsk.sequence} signs while rotation is suspended")
+
+
+def _set_may_change(before: Ring, after: Ring, old: SignedKeyset, new: SignedKeyset) -> None:
+    """Whether the keys that leave the DNSKEY RRset may: nothing in a cache needs them."""
+    if old.rdatas == new.rdatas:
+        return
+    _require(not before.is_set_bound, "the DNSKEY RRset changed although a KSK can't sign")
+    left = set(old.rdatas) - set(new.rdatas)
+    for ksk in after.ksks:
+        if ksk.public_key is not None and ksk.rdata in left:
+            out = ksk.status in {KskStatus.INACTIVE, KskStatus.DELETING}
+            _require(out, f"{ksk.name} left the DNSKEY RRset while {ksk.status.value}")
+    at = after.refreshed or 0
+    for zsk in before.zsks:
+        if zsk.rdata not in left:
+            continue
+        objection = f"ZSK {zsk.sequence} left the DNSKEY RRset while caches may hold what it signed"
+        _require(not before.needing_action, f"ZSK {zsk.sequence} left while rotation is suspended")
+        if zsk.superseded is None:
+            raise UnsafeTransitionError(objection)
+        windows = 0 if zsk.lost is not None else before.window
+        _require(at >= zsk.superseded + before.propagation + windows + before.data_ttl, objection)
+        _require(at >= before.data_cached_until, objection)
+    for zsk in before.zsks:
+        if before.needing_action and zsk.rdata in set(new.rdatas) - set(old.rdatas):
+            raise UnsafeTransitionError(f"ZSK {zsk.sequence} was published while rotation is suspended")

@@ -1,0 +1,372 @@
+"""The transitions of a ring, one for each event: the only place where state changes.
+
+What an event says may be late, repeated, or of an earlier policy; the result is still a ring that the plan can go on
+from. Whether it is a safe one is another module's to say (`safety`).
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from keys.dnssec.model import MAXIMUM_SIGNED_TTL
+from keys.rules.events import (
+    ClockJumped,
+    ClockTrusted,
+    DsOffered,
+    DsWithdrawn,
+    Event,
+    KeysetSigned,
+    KmsFailed,
+    KskActivated,
+    KskCreated,
+    KskDeactivated,
+    KskDeleted,
+    KskDeleting,
+    KskIntended,
+    KskLearned,
+    KskRecovered,
+    Observed,
+    ParentSeen,
+    Published,
+    RolloverRequested,
+    SigningDisabled,
+    SigningEnabled,
+    TriedAgain,
+    ZskActivated,
+    ZskGenerated,
+    ZskLost,
+)
+from keys.rules.ring import Ksk, KskStatus, Ring, Trouble, Zsk
+from keys.rules.rollover import removals
+
+_REMEMBERED = 3
+"""Removed ZSKs that the ring still names, for whoever looks back."""
+
+
+def evolve(ring: Ring, event: Event) -> Ring:
+    """The ring after `event`. Raises `TypeError` for an event that is not known here, `KeyError` for an unknown key."""
+    if isinstance(event, TriedAgain):
+        return replace(ring, ksks=tuple(_without_delay(ksk) for ksk in ring.ksks))
+    if isinstance(event, ClockTrusted):
+        return _clock_trusted(ring, event.at)
+    return replace(_after(ring, event), newest=max(ring.newest, event.at))
+
+
+def _after(ring: Ring, event: Event) -> Ring:  # noqa: PLR0912 - a table of transitions
+    match event:
+        case KskIntended():
+            return _ksk_intended(ring, event)
+        case KskCreated():
+            return _with_ksk(ring, _working(ring.ksk(event.name), event.at, arn=event.arn, created=event.at))
+        case KskLearned():
+            learned = _working(ring.ksk(event.name), event.at, public_key=event.public_key)
+            return replace(_with_ksk(ring, learned), refresh_wanted=True)
+        case KskRecovered():
+            return replace(_with_ksk(ring, _working(ring.ksk(event.name), event.at)), refresh_wanted=True)
+        case KskActivated():
+            return _with_status(ring, event.name, KskStatus.ACTIVE, event.at)
+        case KskDeactivated():
+            return _with_status(ring, event.name, KskStatus.INACTIVE, event.at)
+        case DsWithdrawn():
+            return _with_ksk(ring, replace(ring.ksk(event.name), withdrawn=event.at))
+        case DsOffered():
+            return _with_ksk(ring, replace(ring.ksk(event.name), withdrawn=None))
+        case KskDeleting():
+            return _with_status(ring, event.name, KskStatus.DELETING, event.at)
+        case KskDeleted():
+            ring.ksk(event.name)
+            return replace(ring, ksks=tuple(k for k in ring.ksks if k.name != event.name), refresh_wanted=True)
+        case KmsFailed():
+            return _kms_failed(ring, event)
+        case KeysetSigned():
+            return _keyset_signed(ring, event)
+        case Published():
+            return _published(ring, event)
+        case ZskGenerated():
+            zsk = Zsk(event.sequence, event.public_key, event.at)
+            made = max(ring.zsks_generated, event.sequence)
+            return replace(ring, zsks=(*ring.zsks, zsk), zsks_generated=made, rollover_requested=None)
+        case ZskActivated():
+            return _zsk_activated(ring, event)
+        case ZskLost():
+            return _with_zsk(ring, replace(ring.zsk(event.sequence), lost=event.at))
+        case RolloverRequested():
+            return replace(ring, rollover_requested=event.at)
+        case SigningEnabled():
+            return replace(ring, signing=True, enabled=True, refresh_wanted=True)
+        case SigningDisabled():
+            return _signing_disabled(ring)
+        case Observed():
+            return _observed(ring, event)
+        case ParentSeen():
+            return replace(
+                ring, parent_checked=event.at, ksks=tuple(_seen(ksk, ring.propagation, event) for ksk in ring.ksks)
+            )
+        case ClockJumped():
+            return _clock_jumped(ring, event)
+        case _:
+            raise TypeError(f"no transition for {type(event).__name__}")
+
+
+def _with_ksk(ring: Ring, changed: Ksk) -> Ring:
+    return replace(ring, ksks=tuple(changed if k.name == changed.name else k for k in ring.ksks))
+
+
+def _with_zsk(ring: Ring, changed: Zsk) -> Ring:
+    return replace(ring, zsks=tuple(changed if z.sequence == changed.sequence else z for z in ring.zsks))
+
+
+# --- KSKs
+
+
+def _ksk_intended(ring: Ring, event: KskIntended) -> Ring:
+    ksk = Ksk(
+        event.name,
+        event.token,
+        KskStatus.ACTIVE if event.active else KskStatus.INACTIVE,
+        event.at,
+        brought=event.arn is not None and not event.asked,
+        arn=event.arn,
+        created=event.at if event.arn is not None else None,
+        changed=event.at,
+    )
+    if any(k.name == event.name for k in ring.ksks):
+        return _with_ksk(ring, ksk)
+    return replace(ring, ksks=(*ring.ksks, ksk), ksks_intended=ring.ksks_intended + 1)
+
+
+def _with_status(ring: Ring, name: str, status: KskStatus, at: int) -> Ring:
+    ksk = replace(ring.ksk(name), status=status, changed=at, trouble=None)
+    return replace(_with_ksk(ring, ksk), refresh_wanted=True)
+
+
+def _working(
+    ksk: Ksk, at: int, *, arn: str | None = None, created: int | None = None, public_key: bytes | None = None
+) -> Ksk:
+    """The KSK after its KMS has done as asked; only an ACTIVE one can have come to ACTION_NEEDED."""
+    if ksk.status is KskStatus.ACTION_NEEDED:
+        ksk = replace(ksk, status=KskStatus.ACTIVE, changed=at)
+    return replace(
+        ksk,
+        trouble=None,
+        arn=arn or ksk.arn,
+        created=created if created is not None else ksk.created,
+        public_key=public_key or ksk.public_key,
+    )
+
+
+def _kms_failed(ring: Ring, event: KmsFailed) -> Ring:
+    ksk = ring.ksk(event.name)
+    trouble = _trouble(ksk.trouble, event)
+    if ksk.status is KskStatus.ACTIVE and (event.refused or event.at >= trouble.since + event.patience):
+        ksk = replace(ksk, status=KskStatus.ACTION_NEEDED, changed=event.at)
+    return _with_ksk(ring, replace(ksk, trouble=trouble))
+
+
+def _trouble(before: Trouble | None, event: KmsFailed) -> Trouble:
+    # A row of failures that lies in the future is of a clock that was set back: it begins anew.
+    since, attempts = (before.since, before.attempts) if before and before.since <= event.at else (event.at, 0)
+    return Trouble(
+        event.doing,
+        event.code,
+        event.message,
+        event.request_id,
+        event.refused,
+        since=since,
+        at=event.at,
+        attempts=attempts + 1,
+    )
+
+
+def _without_delay(ksk: Ksk) -> Ksk:
+    return ksk if ksk.trouble is None else replace(ksk, trouble=replace(ksk.trouble, attempts=0))
+
+
+def _seen(ksk: Ksk, propagation: int, event: ParentSeen) -> Ksk:
+    """What the parent's DS says of the KSK. It may have named it until just now, also where it does not any more."""
+    named = ksk.name in event.names
+    if not named and not ksk.ds_named:
+        return ksk
+    ttl = max(ksk.ds_ttl, event.ttl) if named else ksk.ds_ttl
+    until = max(ksk.ds_until or 0, event.at + propagation + ttl)
+    return replace(ksk, ds_named=named, ds_ttl=ttl, ds_until=until)
+
+
+# --- the signed keyset and what is published
+
+
+def _keyset_signed(ring: Ring, event: KeysetSigned) -> Ring:
+    old, new = ring.keyset, event.keyset
+    present = set(new.rdatas)
+    signed_now = {s.ksk for s in new.signatures}
+    began = next((z.activated for z in ring.zsks if z.sequence == 1 and z.activated is not None), None)
+    # Never the second in which signing began: what comes later in it is not in every cache.
+    published = event.at if began is None else max(event.at, began + 1)
+
+    def ksk_after(ksk: Ksk) -> Ksk:
+        if ksk.public_key is None:
+            return ksk
+        if ksk.rdata not in present:
+            return replace(ksk, published=None, ready=None)
+        if ksk.status is KskStatus.ACTIVE and ksk.rdata in signed_now:
+            ksk = replace(ksk, trouble=None)
+        return ksk if ksk.published is not None else replace(ksk, published=published)
+
+    def zsk_after(zsk: Zsk) -> Zsk:
+        if zsk.rdata in present:
+            return zsk if zsk.published is not None else replace(zsk, published=event.at)
+        if zsk.published is not None and zsk.removed is None:
+            return replace(zsk, removed=event.at)
+        return zsk
+
+    zsks = [zsk_after(zsk) for zsk in ring.zsks]
+    if not any(z.activated is not None for z in zsks):
+        # Signing starts: there is no older key whose signatures a cache could hold.
+        first = next(i for i, z in enumerate(zsks) if z.published is not None)
+        zsks[first] = replace(zsks[first], activated=event.at)
+    unconfirmed, cached_until = ring.unconfirmed, ring.cached_until
+    if old is None:
+        # A zone that was served unsigned before: its data without RRSIGs, and its denial of a DNSKEY RRset.
+        unconfirmed = max(unconfirmed or 0, ring.data_ttl)
+        cached_until = max(cached_until, ring.data_cached_until)  # perhaps with a higher TTL than now
+    elif (old.rdatas, old.ttl) != (new.rdatas, new.ttl):
+        unconfirmed = max(unconfirmed or 0, old.ttl)
+    # No earlier one is left in caches once a refresh finds the present one older than any of those can be.
+    alone = unconfirmed is None and cached_until <= event.at
+    gone = [z for z in zsks if z.removed is not None]
+    return replace(
+        ring,
+        ksks=tuple(ksk_after(ksk) for ksk in ring.ksks),
+        zsks=tuple(z for z in zsks if z not in gone[:-_REMEMBERED]),
+        keyset=new,
+        refreshed=event.at if event.asked is None else event.asked,
+        refresh_wanted=False,
+        unconfirmed=unconfirmed,
+        cached_until=cached_until,
+        keyset_ttl=new.ttl if alone else max(ring.keyset_ttl, old.ttl if old is not None else 0, new.ttl),
+    )
+
+
+def _published(ring: Ring, event: Published) -> Ring:
+    # Not before it was stored, whatever the clock says meanwhile.
+    at = max(event.at, ring.newest)
+    ksks, zsks, cached_until = ring.ksks, ring.zsks, ring.cached_until
+    if ring.unconfirmed is not None:
+        # Until `gone` a cache may hold an RRset that was served before the present one.
+        gone = cached_until = max(cached_until, at + ring.propagation + ring.unconfirmed)
+        ksks = tuple(replace(k, ready=gone) if k.published is not None and k.ready is None else k for k in ksks)
+        zsks = tuple(replace(z, ready=gone) if z.published is not None and z.ready is None else z for z in zsks)
+    if ring.superseding:
+        zsks = tuple(replace(z, superseded=at) if z.retired is not None and z.superseded is None else z for z in zsks)
+    return replace(ring, ksks=ksks, zsks=zsks, cached_until=cached_until, unconfirmed=None, superseding=False)
+
+
+def _signing_disabled(ring: Ring) -> Ring:
+    """The keyset goes; the ZSK stays, so that signing that is enabled again agrees with what caches hold."""
+    gone = ring.keyset.ttl if ring.keyset is not None else 0
+    return replace(
+        ring,
+        signing=False,
+        keyset=None,
+        refreshed=None,
+        refresh_wanted=False,
+        rollover_requested=None,
+        # What was served of the DNSKEY RRset counts when the next one is published, which is later than needed.
+        unconfirmed=max(ring.unconfirmed or 0, gone),
+        ksks=tuple(replace(ksk, published=None, ready=None) for ksk in ring.ksks),
+        zsks=tuple(replace(z, published=None, ready=None) if z.activated is None else z for z in ring.zsks),
+    )
+
+
+def _zsk_activated(ring: Ring, event: ZskActivated) -> Ring:
+    def after(zsk: Zsk) -> Zsk:
+        if zsk.sequence == event.sequence:
+            return replace(zsk, activated=event.at)
+        return replace(zsk, retired=event.at) if zsk.activated is not None and zsk.retired is None else zsk
+
+    ring.zsk(event.sequence)
+    return replace(ring, zsks=tuple(after(zsk) for zsk in ring.zsks), superseding=True)
+
+
+# --- marks
+
+
+def _observed(ring: Ring, event: Observed) -> Ring:
+    if not event.settled:
+        return replace(
+            ring,
+            data_ttl=max(ring.data_ttl, event.ttl),
+            window=max(ring.window, event.window),
+            propagation=max(ring.propagation, event.propagation),
+        )
+    until = ring.data_cached_until
+    if event.ttl < ring.data_ttl or event.window < ring.window or event.propagation < ring.propagation:
+        # What was served with the higher values is served nowhere after a propagation, and cached for a TTL more.
+        until = max(until, max(event.at, ring.newest) + ring.propagation + ring.data_ttl)
+    return replace(
+        ring, data_ttl=event.ttl, window=event.window, propagation=event.propagation, data_cached_until=until
+    )
+
+
+def _clock_jumped(ring: Ring, event: ClockJumped) -> Ring:
+    """Every wait that had not ended before the jump goes on as if the time in between had not been."""
+    before = event.at - event.by
+
+    def later(time: int | None) -> int | None:
+        return time + event.by if time is not None and time > before else time
+
+    removing = [at + event.by for at, _ in removals(ring) if at > before]
+    # Signing is disabled only when DNSKEY RRsets that a DS led to are gone from caches, too: a TTL later.
+    led_to = max(ring.keyset_ttl, ring.keyset.ttl) if ring.keyset is not None else 0
+
+    def named(until: int | None) -> int | None:
+        return until + event.by if until is not None and until + led_to > before else until
+
+    return replace(
+        ring,
+        cached_until=later(ring.cached_until) or 0,
+        data_cached_until=max([later(ring.data_cached_until) or 0, *removing]),
+        ksks=tuple(replace(k, ready=later(k.ready), ds_until=named(k.ds_until)) for k in ring.ksks),
+        zsks=tuple(replace(z, ready=later(z.ready)) if z.activated is None else z for z in ring.zsks),
+    )
+
+
+def _clock_trusted(ring: Ring, at: int) -> Ring:
+    """All that is stored happened before `at`, whatever it says, and no cache keeps anything longer than a week.
+
+    So a time that lies ahead is `at`, and a wait ends a propagation and the longest TTL from `at` on, or earlier.
+    """
+    last = at + ring.propagation + MAXIMUM_SIGNED_TTL
+
+    def past(time: int | None) -> int | None:
+        return None if time is None else min(time, at)
+
+    def wait(time: int | None) -> int | None:
+        return None if time is None else min(time, last)
+
+    ksks = tuple(
+        replace(k, published=past(k.published), ready=wait(k.ready), ds_until=wait(k.ds_until)) for k in ring.ksks
+    )
+    zsks = tuple(
+        replace(
+            z,
+            published=past(z.published),
+            ready=wait(z.ready),
+            activated=past(z.activated),
+            retired=past(z.retired),
+            superseded=past(z.superseded),
+            lost=past(z.lost),
+        )
+        for z in ring.zsks
+    )
+    return replace(
+        ring,
+        newest=at,
+        ksks=ksks,
+        zsks=zsks,
+        cached_until=wait(ring.cached_until) or 0,
+        data_cached_until=wait(ring.data_cached_until) or 0,
+        refreshed=past(ring.refreshed),
+        rollover_requested=past(ring.rollover_requested),
+        refresh_wanted=ring.keyset is not None,
+    )

@@ -1,0 +1,205 @@
+"""Zone files to zones: small ones are read here, large ones mapped from their images, which a program makes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+from collections.abc import Callable, Collection
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import structlog
+import trio
+
+from keys.custody.performer import RunBlocking
+from server.hosting.compile_zone import Made, Order, Outcome, Progress, Refused, Report, Unwritten
+from server.hosting.images import Images
+from server.programs import command, environment
+from server.settings.config import ZoneConfig
+from zones import names
+from zones.masterfile.advice import first
+from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone
+from zones.masterfile.masterfile import INCLUDE_DEPTH
+from zones.storage.image import Image, ImageError
+from zones.storage.mapped import image_digest
+from zones.zone import Zone
+
+LARGE = 4 << 20
+"""Octets of a zone file, with what it includes, from which on it is mapped.
+
+That is 100,000 records, which are read in less than a second.
+"""
+_INCLUDE = re.compile(rb'^\$INCLUDE[ \t]+"?([^\s";]+)', re.MULTILINE | re.IGNORECASE)
+_TELL_EVERY = 2.0  # seconds
+_KILLED = (
+    "the program that compiles it was killed, as happens where memory runs out: it needs about a gigabyte for "
+    "a million records; with more memory, load it again"
+)
+_log = structlog.get_logger("signwright.zones")
+
+
+class LoadedZone(NamedTuple):
+    """A zone that was read."""
+
+    zone: Zone
+    fingerprint: bytes
+    """Tells whether it is another one than before."""
+    warnings: tuple[str, ...] = ()
+    """What is hardly meant in it (`zones.masterfile.advice.first`); of an image, only when it is made."""
+
+
+class ZoneFiles:
+    """Reads zone files."""
+
+    def __init__(self, images: Images | None, run_blocking: RunBlocking, large: int = LARGE) -> None:
+        """Without `images`, all are read here; else those of `large` octets or more are mapped."""
+        self._images = images
+        self._run_blocking = run_blocking
+        self._large = large
+
+    async def load(self, config: ZoneConfig) -> LoadedZone:
+        """The zone of a file. Raises `ZoneFileError`."""
+        file = config.file
+        assert file is not None
+        images = self._images
+        if images is None:
+            return await self._run_blocking(lambda: _read(config))
+        # Of thousands of small ones, a thread for each costs as much as reading it.
+        small = await self._run_blocking(lambda: None if self._is_large(file) else _read(config))
+        if small is not None:
+            return small
+        image, warnings = await self._image(config, file, images)
+        if image is not None:
+            what = f"{config.signed} {config.denial}".encode() + image.content
+            return LoadedZone(image.zone, sha256(what).digest(), warnings)
+        return await self._run_blocking(lambda: _read(config))
+
+    async def forget(self, kept: Collection[Zone]) -> None:
+        """Remove the images of zones that are not among these. All others must be out of use, in every process."""
+        images = self._images
+        if images is not None:
+            digests = {digest for zone in kept if (digest := image_digest(zone)) is not None}
+            try:
+                await self._run_blocking(lambda: images.keep_only(digests))
+            except OSError as error:  # they only take room
+                _log.warning("images of former zones are not removed", reason=str(error))
+
+    def _is_large(self, file: Path) -> bool:
+        return _size_with_included(file, file.parent, self._large, INCLUDE_DEPTH) >= self._large
+
+    async def _image(self, config: ZoneConfig, file: Path, images: Images) -> tuple[Image | None, tuple[str, ...]]:
+        """An image of the file as it is now, None where none can be had; and what making it gave to warn of."""
+        origin = names.from_text(config.origin)
+
+        def unused(path: Path, error: ImageError) -> None:
+            _log.warning("image not used", zone=config.origin, file=str(path), reason=str(error))
+
+        try:
+            found = await self._run_blocking(
+                lambda: images.find(origin, file, signed=config.signed, denial=config.denial, unused=unused)
+            )
+            if found is not None:
+                return found, ()
+            made = await self._made(config, file, images)
+            return await self._run_blocking(lambda: images.open(origin, bytes.fromhex(made.digest))), made.warnings
+        except (OSError, ImageError, UnicodeEncodeError) as error:  # the last for a path that is no UTF-8
+            _log.warning("zone not mapped", zone=config.origin, reason=str(error))
+            return None, ()
+
+    async def _made(self, config: ZoneConfig, file: Path, images: Images) -> Made:
+        """An image that was made. Raises `ZoneFileError`, and `ImageError` where it can't be made.
+
+        What is killed has most likely run out of memory. The zone is refused then: a server that read it here would be
+        the next.
+        """
+        _log.info("zone is compiled", zone=config.origin, file=str(file))
+        order = Order(str(file), config.origin, config.signed, config.denial.value, str(images.folder))
+        match await _ordered(order, _Teller(config.origin).tell):
+            case Made() as made:
+                return made
+            case Refused(where, line, reason):
+                raise ZoneFileError(where, line, reason)
+            case Unwritten(reason):
+                raise ImageError(reason)
+            case status if status == -signal.SIGKILL:
+                raise ZoneFileError(str(file), 0, _KILLED)
+            case status:
+                raise ImageError(f"the program that makes it has died (status {status})")
+
+
+class _Teller:
+    """Logs how far it is, now and then."""
+
+    def __init__(self, zone: str) -> None:
+        self._zone = zone
+        self._next = trio.current_time() + _TELL_EVERY
+
+    def tell(self, progress: Progress) -> None:
+        if trio.current_time() >= self._next:
+            self._next = trio.current_time() + _TELL_EVERY
+            _log.info(f"zone is compiled: {progress.step} {progress.done:.0%}", zone=self._zone)
+
+
+async def _ordered(order: Order, tell: Callable[[Progress], None]) -> Outcome | int:
+    """Have a program of its own do it; where it dies, its status. It ends with this task."""
+    process = await trio.lowlevel.open_process(
+        command("server.hosting.compile_zone"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
+    )
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            async with process.stdin:
+                await process.stdin.send_all(msgspec.json.encode(order))
+        except trio.BrokenResourceError:
+            return await process.wait()
+        rest = b""
+        async for received in process.stdout:
+            *lines, rest = (rest + received).split(b"\n")
+            for line in lines:
+                report: Report = msgspec.json.decode(line, type=Report)
+                if not isinstance(report, Progress):
+                    return report
+                tell(report)
+        return await process.wait()
+    finally:
+        process.kill()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    await pipe.aclose()
+
+
+def _size_with_included(file: Path, folder: Path, enough: int, depth: int) -> int:
+    """The octets of a file and of what it includes from `folder`, as far as that shows at the beginnings of lines."""
+    try:
+        status = file.stat()
+        size = status.st_size
+        if size < enough and depth > 0 and stat.S_ISREG(status.st_mode):
+            for name in _INCLUDE.findall(file.read_bytes()):
+                size += _size_with_included(folder / os.fsdecode(name), folder, enough - size, depth - 1)
+                if size >= enough:
+                    break
+    except (OSError, ValueError):
+        return 0  # as reading it will tell
+    return size
+
+
+def _read(config: ZoneConfig) -> LoadedZone:
+    assert config.file is not None
+    warnings: list[ZoneWarning] = []
+    zone = load_zone(config.file, config.origin, signed=config.signed, denial=config.denial, warned=warnings.extend)
+    digest = sha256(f"{config.signed} {config.denial}".encode())
+    for owner in sorted(zone.nodes):
+        node = zone.nodes[owner]
+        for rrtype, rrset in sorted(node.rrsets.items()):
+            digest.update(owner + rrtype.to_bytes(2) + b"".join(sorted(rrset.records)))
+        for target, rrset in node.glue + node.sibling_glue:
+            digest.update(target + b"".join(rrset.records))
+    return LoadedZone(zone, digest.digest(), first(warnings))

@@ -1,0 +1,88 @@
+"""What can be asked of the hosted zones, as the Route 53 API needs it; `server.hosting.hosted` does it.
+
+Ids are bare: "Z…" and "C…", without "/hostedzone/" and "/change/". Names given may be in any spelling that Route 53
+takes; names told are in Route 53's own. Every time is seconds since the epoch. All methods that take an id raise
+`ZoneRequestError` (NoSuchHostedZone) for a zone that is not there, and all that change or read the state raise
+`keys.custody.seal.StateError` where the disk fails; then nothing changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from keys.custody.custodian import Custodian
+from zones.recordsets.model import Change, ChangeInfo, HostedZone, Position, RecordSet
+
+
+class ZoneOperations(Protocol):
+    """Hosted zones, their record sets and the keys of each."""
+
+    async def create_zone(
+        self, name: str, caller_reference: str, name_servers: Sequence[str], comment: str = ""
+    ) -> tuple[HostedZone, ChangeInfo]:
+        """Make a zone with its NS and SOA record sets, and answer from it. Durable when it returns.
+
+        `name_servers` is its delegation set, without last dots. Raises `ZoneRequestError`: InvalidDomainName,
+        HostedZoneAlreadyExists, ConflictingDomainExists. The same request with the same reference raises
+        HostedZoneAlreadyExists too, as Route 53 has it.
+        """
+        ...
+
+    async def zone(self, zone_id: str) -> HostedZone:
+        """One zone."""
+        ...
+
+    async def zones(self, marker: str | None, limit: int) -> tuple[HostedZone, ...]:
+        """At most `limit` zones by id, from the one with the id `marker` on. Raises NoSuchHostedZone for the marker."""
+        ...
+
+    async def zones_by_name(self, name: str | None, zone_id: str | None, limit: int) -> tuple[HostedZone, ...]:
+        """At most `limit` zones in Route 53's order of names, from `name` and `zone_id` on."""
+        ...
+
+    async def zone_count(self) -> int:
+        """How many zones there are."""
+        ...
+
+    async def delete_zone(self, zone_id: str) -> ChangeInfo:
+        """Remove a zone with its keys' state. Raises HostedZoneNotEmpty while records or KSKs remain."""
+        ...
+
+    async def comment_zone(self, zone_id: str, comment: str) -> HostedZone:
+        """Give a zone another comment."""
+        ...
+
+    async def change_tags(self, zone_id: str, put: Mapping[str, str], remove: Sequence[str]) -> None:
+        """Put tags and remove others, at once."""
+        ...
+
+    async def tags(self, zone_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The tags of zones, by id and key."""
+        ...
+
+    async def change_record_sets(self, zone_id: str, changes: Sequence[Change], comment: str = "") -> ChangeInfo:
+        """Apply a batch whole. Durable when it returns, and answered from. Raises `InvalidChangeBatchError`."""
+        ...
+
+    async def record_sets(self, zone_id: str, start: Position | None, limit: int) -> tuple[RecordSet, ...]:
+        """At most `limit` record sets in Route 53's order, from `start` on: ask for one more to know what is next."""
+        ...
+
+    async def change(self, change_id: str) -> ChangeInfo:
+        """What became of a change. Raises NoSuchChange."""
+        ...
+
+    async def note_change(self, comment: str = "") -> ChangeInfo:
+        """A change that is made already, as the calls of DNSSEC answer it."""
+        ...
+
+    async def custodian(self, zone_id: str) -> Custodian:
+        """The custodian of a zone's keys, started if it was not: its `request` takes `keys.rules.commands`."""
+        ...
+
+    async def check_delegation(self, zone_id: str) -> None:
+        """That a parent which delegates the zone names the name servers that the zone has itself, as far as its setting
+        says where to ask. Raises `ZoneRequestError` (HostedZonePartiallyDelegated), also where asking fails.
+        """
+        ...

@@ -1,0 +1,241 @@
+"""What monitoring reads at /metrics: every value is computed when it is asked for, from what is counted elsewhere.
+
+Of the keys, CloudWatch's metrics of Route 53 keep their names, in snake case and with units (`hosted_zone` is the
+dimension HostedZoneId); all else begins with `signwright_`. Times are seconds, moments seconds since the epoch.
+The registry is handed in: nothing here is global.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import dns.rcode
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from keys.rules.ring import KskStatus, ZskPhase
+from keys.rules.status import Condition, ZoneStatus
+from server.control.operations import ServerStatus, server_level, zone_level
+from server.monitoring.traffic import Traffic
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_LATENCIES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+"""Bounds of the histogram: an emulator beside us answers in milliseconds; a call ends after 10 s."""
+_ZONE = ("hosted_zone", "zone")
+
+
+class KmsMeter:
+    """Counts the calls of a `KmsClient`, as its `on_call`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._calls = Counter(
+            "signwright_kms_calls",
+            'KMS calls by result: "ok", or the error',
+            ("operation", "result"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "signwright_kms_call_duration_seconds",
+            "How long KMS calls took, whatever came of them",
+            ("operation",),
+            buckets=_LATENCIES,
+            registry=registry,
+        )
+
+    def __call__(self, operation: str, result: str, seconds: float) -> None:
+        """Count one call."""
+        self._calls.labels(operation, result).inc()
+        self._seconds.labels(operation).observe(seconds)
+
+
+class ServerCollector(Collector):
+    """The server, its zones and their keys, from one status."""
+
+    def __init__(self, status: Callable[[], ServerStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        """As prometheus_client asks."""
+        return server_metrics(self._status())
+
+
+class TrafficCollector(Collector):
+    """What was answered, and what the caches did for it."""
+
+    def __init__(self, traffic: Callable[[], Traffic]) -> None:
+        self._traffic = traffic
+
+    def collect(self) -> Iterator[Metric]:
+        """As prometheus_client asks."""
+        return traffic_metrics(self._traffic())
+
+
+def register(registry: CollectorRegistry, status: Callable[[], ServerStatus], traffic: Callable[[], Traffic]) -> None:
+    """Have the registry ask for everything but KMS calls (`KmsMeter`), the process's own metrics with them."""
+    registry.register(ServerCollector(status))
+    registry.register(TrafficCollector(traffic))
+    ProcessCollector(registry=registry)
+
+
+def exposition(registry: CollectorRegistry) -> bytes:
+    """Everything, in Prometheus's text format (`CONTENT_TYPE`)."""
+    return generate_latest(registry)
+
+
+def server_metrics(status: ServerStatus) -> Iterator[Metric]:
+    """The metrics of one status."""
+    yield InfoMetricFamily("signwright_build", "The version that runs", {"version": status.version})
+    yield GaugeMetricFamily(
+        "signwright_level", "As signwright status exits: 0 well, 1 warning, 2 critical", server_level(status)
+    )
+    zones = _Gauges(
+        {
+            "signwright_zone_level": "As the zone's part of signwright status: 0 well, 1 warning, 2 critical",
+            "signwright_zone_serial": "Serial of the zone that is served",
+            "signwright_zone_refused": "Whether the zone file's present content is refused (0 or 1)",
+        },
+        ("zone",),
+    )
+    for zone in status.zones:
+        zones.add("signwright_zone_level", zone_level(zone, status.now), zone.origin)
+        zones.add("signwright_zone_refused", zone.refused is not None, zone.origin)
+        if zone.serial is not None:
+            zones.add("signwright_zone_serial", zone.serial, zone.origin)
+    yield from zones
+    signed = [(zone.keys, zone.refreshes) for zone in status.zones if zone.keys is not None]
+    yield from _route53_metrics([keys for keys, _ in signed], status.now)
+    yield from _key_metrics([keys for keys, _ in signed], status.now)
+    if status.workers:
+        answering = sum(worker.version is not None for worker in status.workers)
+        yield GaugeMetricFamily("signwright_workers", "Workers that answer", answering)
+        yield CounterMetricFamily(
+            "signwright_worker_restarts",
+            "How often a worker was replaced",
+            sum(worker.restarts for worker in status.workers),
+        )
+    refreshes = CounterMetricFamily("signwright_refreshes", "DNSKEY RRsets newly signed by the KMS", labels=_ZONE)
+    for keys, count in signed:
+        refreshes.add_metric(_labels(keys), count)
+    yield refreshes
+
+
+def _route53_metrics(zones: list[ZoneStatus], now: int) -> Iterator[Metric]:
+    """CloudWatch's metrics of Route 53 with DNSSEC."""
+    gauges = _Gauges(
+        {
+            "dnssec_internal_failure": "Whether the zone's keys are frozen by a failure of our own (0 or 1)",
+            "dnssec_key_signing_keys_needing_action": "KSKs in ACTION_NEEDED",
+            "dnssec_key_signing_key_max_needing_action_age_seconds": "The longest time a KSK is in ACTION_NEEDED",
+            "dnssec_key_signing_key_age_seconds": "Age of the oldest KSK",
+        },
+        _ZONE,
+    )
+    for zone in zones:
+        labels = _labels(zone)
+        needing = [ksk for ksk in zone.ksks if ksk.status is KskStatus.ACTION_NEEDED]
+        ages = [now - ksk.created for ksk in zone.ksks if ksk.created is not None]
+        waits = [now - ksk.changed for ksk in needing if ksk.changed is not None]
+        gauges.add("dnssec_internal_failure", zone.condition is Condition.FROZEN, *labels)
+        gauges.add("dnssec_key_signing_keys_needing_action", len(needing), *labels)
+        gauges.add("dnssec_key_signing_key_max_needing_action_age_seconds", max([0, *waits]), *labels)
+        gauges.add("dnssec_key_signing_key_age_seconds", max([0, *ages]), *labels)
+    return iter(gauges)
+
+
+def _key_metrics(zones: list[ZoneStatus], now: int) -> Iterator[Metric]:
+    gauges = _Gauges(
+        {
+            "signwright_zone_runway_seconds": "Time until the zone is bogus if no KMS signs from now on",
+            "signwright_zone_safe_runway_seconds": "The same for a KSK that the DS may name, where that is earlier",
+            "signwright_zone_refreshed_timestamp_seconds": "When the DNSKEY RRset was last signed",
+            "signwright_zsk_rotation_suspended": "Whether a KSK in ACTION_NEEDED suspends ZSK rotation (0 or 1)",
+            "signwright_zsk_next_transition_timestamp_seconds": "When the next step of the ZSK rollover is due",
+        },
+        _ZONE,
+    )
+    conditions = GaugeMetricFamily(
+        "signwright_zone_condition", "1 at the condition of the zone's keys", labels=(*_ZONE, "condition")
+    )
+    of_ksk = (*_ZONE, "ksk")
+    statuses = GaugeMetricFamily("signwright_ksk_status", "1 at the status of the KSK", labels=(*of_ksk, "status"))
+    runways = GaugeMetricFamily(
+        "signwright_ksk_runway_seconds", "Time until the last RRSIG of the KSK expires", labels=of_ksk
+    )
+    phases = GaugeMetricFamily("signwright_zsk_phase", "1 at the phase of the ZSK", labels=(*_ZONE, "zsk", "phase"))
+    for zone in zones:
+        labels = _labels(zone)
+        for name, moment in (
+            ("signwright_zone_runway_seconds", zone.valid_until),
+            ("signwright_zone_safe_runway_seconds", zone.safe_until),
+        ):
+            if moment is not None:
+                gauges.add(name, moment - now, *labels)
+        if zone.refreshed is not None:
+            gauges.add("signwright_zone_refreshed_timestamp_seconds", zone.refreshed, *labels)
+        if zone.rollover_at is not None:
+            gauges.add("signwright_zsk_next_transition_timestamp_seconds", zone.rollover_at, *labels)
+        gauges.add("signwright_zsk_rotation_suspended", zone.suspended_since is not None, *labels)
+        for condition in Condition:
+            conditions.add_metric((*labels, condition.value), float(zone.condition is condition))
+        for ksk in zone.ksks:
+            statuses.add_metric((*labels, ksk.name, ksk.status.value), 1)
+            if ksk.valid_until is not None:
+                runways.add_metric((*labels, ksk.name), ksk.valid_until - now)
+        for zsk in zone.zsks:
+            if zsk.phase is not ZskPhase.REMOVED:
+                phases.add_metric((*labels, str(zsk.sequence), zsk.phase.value), 1)
+    yield from gauges
+    yield conditions
+    yield statuses
+    yield runways
+    yield phases
+
+
+def traffic_metrics(traffic: Traffic) -> Iterator[Metric]:
+    """Queries by what came of them, and the caches."""
+    queries = CounterMetricFamily(
+        "signwright_queries",
+        'Queries by transport and by the RCODE in the header of the response; "none" got no response',
+        labels=("transport", "rcode"),
+    )
+    for transport, counts in (("udp", traffic.udp), ("tcp", traffic.tcp)):
+        for rcode, count in enumerate(counts[:-1]):
+            if count or rcode == dns.rcode.NOERROR:
+                queries.add_metric((transport, dns.rcode.to_text(dns.rcode.Rcode.make(rcode))), count)
+        queries.add_metric((transport, "none"), counts[-1])
+    yield queries
+    hits = CounterMetricFamily(
+        "signwright_hot_queries", "Queries over UDP that were answered NOERROR from the cache of whole responses"
+    )
+    hits.add_metric((), traffic.hot)
+    yield hits
+    stored = CounterMetricFamily(
+        "signwright_cache_stored", "What was made, since the cache did not have it", labels=("cache",)
+    )
+    entries = GaugeMetricFamily("signwright_cache_entries", "What the cache holds", labels=("cache",))
+    for name, count in traffic.stored.items():
+        stored.add_metric((name,), count)
+    for name, count in traffic.entries.items():
+        entries.add_metric((name,), count)
+    yield stored
+    yield entries
+
+
+class _Gauges:
+    """Gauges with the same labels."""
+
+    def __init__(self, described: dict[str, str], labels: tuple[str, ...]) -> None:
+        self._families = {name: GaugeMetricFamily(name, text, labels=labels) for name, text in described.items()}
+
+    def __iter__(self) -> Iterator[Metric]:
+        return iter(self._families.values())
+
+    def add(self, name: str, value: float, *labels: str) -> None:
+        self._families[name].add_metric(labels, float(value))
+
+
+def _labels(zone: ZoneStatus) -> tuple[str, str]:
+    return zone.hosted_zone_id, zone.zone

@@ -1,0 +1,150 @@
+"""Sockets to listen on: bound plainly at first, so that a port in use is an error and never shared in silence."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from typing import NamedTuple
+
+from server.net.addresses import Address
+from server.net.mmsg import ask_for_local_address
+
+_BUFFER = 4 << 20  # bytes asked for; the kernel gives what its limit allows
+
+_PRIVILEGED = 1024
+
+
+class PortInUse(Exception):  # noqa: N818
+    """Another process listens there already."""
+
+
+class CannotListen(Exception):  # noqa: N818
+    """An address that this host does not have, or may not be bound by this user."""
+
+
+class Pair(NamedTuple):
+    """The UDP and the TCP socket of one address."""
+
+    address: Address
+    udp: socket.socket
+    tcp: socket.socket
+
+
+def bind(address: Address) -> Pair:
+    """Bind UDP and TCP on one address; port 0 takes a free one for both.
+
+    Raises `PortInUse` and `CannotListen`. SO_REUSEPORT is not set: with it, the kernel would share the port
+    with another process of the same user without a word.
+    """
+    return _ready(address, *_bound_anywhere(address))
+
+
+def bind_shared(address: Address, count: int) -> tuple[Pair, ...]:
+    """As many sockets for UDP and TCP on one address, each for another process: the kernel spreads what comes.
+
+    Raises as `bind`, by which it is tried first that nobody else is there: SO_REUSEPORT would share with them too.
+    """
+    udp, tcp = _bound_anywhere(address)
+    address = Address(address.host, udp.getsockname()[1])
+    udp.close()
+    tcp.close()
+    pairs: list[Pair] = []
+    with contextlib.ExitStack() as undone:
+        for _ in range(count):
+            udp = undone.enter_context(_bound(address, socket.SOCK_DGRAM, shared=True))
+            tcp = undone.enter_context(_bound(address, socket.SOCK_STREAM, shared=True))
+            pairs.append(_ready(address, udp, tcp))
+        undone.pop_all()
+    return tuple(pairs)
+
+
+def _ready(address: Address, udp: socket.socket, tcp: socket.socket) -> Pair:
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        udp.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+    tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its connections inherit it
+    tcp.listen(512)
+    return Pair(Address(address.host, udp.getsockname()[1]), udp, tcp)
+
+
+def has_ipv6_loopback() -> bool:
+    """Whether this host has [::1]."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def check_host(address: Address) -> None:
+    """Raises `CannotListen` where this host does not have the address. Whether the port is free is not tried."""
+    _bound(Address(address.host, 0), socket.SOCK_DGRAM).close()
+
+
+def bind_stream(address: Address, where: str = "--listen") -> socket.socket:
+    """A listening TCP socket; `where` is what an error says to change. Raises `PortInUse` and `CannotListen`."""
+    sock = _bound(address, socket.SOCK_STREAM, where)
+    sock.listen(128)
+    return sock
+
+
+def _bound_anywhere(address: Address) -> tuple[socket.socket, socket.socket]:
+    return _bound_to_free_port(address) if address.port == 0 else _bound_pair(address)
+
+
+def _bound_to_free_port(address: Address, tries: int = 32) -> tuple[socket.socket, socket.socket]:
+    """A port that is free for UDP may not be for TCP: then another one."""
+    for _ in range(tries - 1):
+        with contextlib.suppress(PortInUse):
+            return _bound_pair(address)
+    return _bound_pair(address)
+
+
+def _bound_pair(address: Address) -> tuple[socket.socket, socket.socket]:
+    udp = _bound(address, socket.SOCK_DGRAM)
+    try:
+        return udp, _bound(Address(address.host, udp.getsockname()[1]), socket.SOCK_STREAM)
+    except Exception:
+        udp.close()
+        raise
+
+
+def _bound(address: Address, kind: int, where: str = "--listen", *, shared: bool = False) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, kind)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if kind == socket.SOCK_STREAM:
+            # Only lets a restart bind beside connections that linger; two listeners still exclude each other.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            ask_for_local_address(sock, address.host)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.setblocking(False)
+        sock.bind((address.host, address.port))
+    except OSError as error:
+        sock.close()
+        name = "UDP" if kind == socket.SOCK_DGRAM else "TCP"
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(
+                f"{name} {address} is in use by another process: end it, or listen elsewhere with {where}"
+            ) from None
+        raise CannotListen(
+            f"cannot listen on {name} {address}: {error.strerror}{way_out(address, error, where)}"
+        ) from None
+    return sock
+
+
+def way_out(address: Address, error: OSError, where: str) -> str:
+    """What a person can do about an address that can't be bound; `where` is what to change it with."""
+    if error.errno == errno.EACCES and address.port < _PRIVILEGED:
+        return (
+            f": a port below {_PRIVILEGED} takes the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=): "
+            f"grant it, or listen on a higher port with {where}"
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f": no interface of this host has it; name another one with {where}"
+    return ""

@@ -1,0 +1,246 @@
+"""Batches of datagrams by one system call: `recvmmsg` and `sendmmsg`, called through cffi without a compiler.
+
+Where the platform lacks them, `PlainBatch` does the same with a system call a datagram. Measured on hot signed answers,
+one core, interleaved: 687 k answers/s by batches of 64, 420 k by plain calls.
+
+What a packet costs here beside the system calls, in µs: 0.10 to receive, 0.13 to send. Addresses and sizes of a batch
+are put down at once by a `struct` made beforehand (0.02 less than by a format made each time). Places of queries lie
+4,160 octets apart, not 4,096, since the beginnings of all would share a set of the processor's cache (2.31 µs an answer
+with all system calls, not 2.37). Batches of 128 gain nothing over 64 (2.30).
+
+All memory is laid out once. The kernel writes each sender's address into the slot that the response is then sent
+from, so that addresses never become Python objects. Nor do IDs: a response is sent as the first octets of its query's
+place and what was made for it, two vectors a message, which is 3 % faster than a copy with the ID in front. On a
+wildcard address the same holds for the local address a datagram came to (IP_PKTINFO): a response leaves from there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import sys
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, Protocol
+
+import cffi
+
+from server.query.wire import ID_SIZE
+
+QUERY_LIMIT = 4096  # octets; a longer datagram is no query we know: what is cut off makes it FORMERR
+BATCH = 64
+
+_STRIDE = QUERY_LIMIT + 64  # octets from the place of one query to the next
+_STARTS = range(ID_SIZE, BATCH * _STRIDE, _STRIDE)
+_VECTORS = [struct.Struct(f"={4 * count}Q") for count in range(BATCH + 1)]
+_CONTROL = 64  # octets for one IP_PKTINFO or IPV6_PKTINFO message
+_MSGHDR = struct.calcsize("PI4xPPPPi4x")
+_MMSGHDR = _MSGHDR + 8
+_AGAIN = (errno.EAGAIN, errno.EWOULDBLOCK)
+_IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3
+_IP_PKTINFO = 8  # Linux; not in Python 3.11's socket module
+
+_ffi = cffi.FFI()
+_ffi.cdef("""
+struct iovec { void *iov_base; size_t iov_len; };
+struct msghdr {
+    void *msg_name; unsigned int msg_namelen;
+    struct iovec *msg_iov; size_t msg_iovlen;
+    void *msg_control; size_t msg_controllen;
+    int msg_flags;
+};
+struct mmsghdr { struct msghdr msg_hdr; unsigned int msg_len; };
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, void *timeout);
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
+""")
+
+
+class Batch(Protocol):
+    """Datagrams received together, to be answered together."""
+
+    def receive(self) -> list[bytes]:
+        """What follows the ID in the datagrams that are there, at most `BATCH`; no items when there are none.
+
+        Does not wait.
+        """
+
+    def send(self, responses: Sequence[bytes | None], start: int = 0) -> int:
+        """Send the response to each datagram received last, from the one numbered `start` on; None is silence.
+
+        Each gets its datagram's ID before it. Returns how many are done; fewer than all when the socket takes no more
+        now.
+        """
+
+
+def batch_for(sock: socket.socket) -> Batch:
+    """The best that the platform has. `sock` is a bound, non-blocking UDP socket."""
+    if sys.platform == "linux" and struct.calcsize("P") == 8:
+        return KernelBatch(sock)
+    return PlainBatch(sock)
+
+
+class KernelBatch:
+    """By `recvmmsg` and `sendmmsg`, on 64-bit Linux."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._fd = sock.fileno()
+        self._library: Any = _ffi.dlopen(None)
+        self._name_size = 28 if sock.family == socket.AF_INET6 else 16
+        self._with_control = ask_for_local_address(sock, sock.getsockname()[0])
+        self._names = _ffi.new("unsigned char[]", BATCH * self._name_size)
+        self._controls = _ffi.new("unsigned char[]", BATCH * _CONTROL)
+        self._queries = _ffi.new("unsigned char[]", BATCH * _STRIDE)
+        self._query_octets = _ffi.buffer(self._queries)
+        self._received, self._received_iov = self._headers(1)
+        for slot in range(BATCH):
+            self._received_iov[slot] = (self._queries + slot * _STRIDE, QUERY_LIMIT)
+        self._sent, self._sent_iov = self._headers(2)
+        self._sent_iov_octets = _ffi.buffer(self._sent_iov)
+        begin = int(_ffi.cast("uintptr_t", self._queries))
+        self._numbered = [value for slot in range(BATCH) for value in (begin + slot * _STRIDE, ID_SIZE, 0, 0)]
+        """Addresses and sizes of the vectors of a batch: each slot's ID, and the place of what follows it."""
+        self._header_octets = _ffi.buffer(self._received)
+        # recvmmsg overwrites the lengths of address and control data: each batch starts from this copy.
+        self._fresh_headers = self._header_octets[:]
+        self._lengths = struct.Struct("=" + f"{_MSGHDR}xI4x" * BATCH)
+
+    def _headers(self, vectors_each: int) -> tuple[Any, Any]:
+        headers = _ffi.new("struct mmsghdr[]", BATCH)
+        vectors = _ffi.new("struct iovec[]", BATCH * vectors_each)
+        for slot in range(BATCH):
+            header = headers[slot].msg_hdr
+            header.msg_name = self._names + slot * self._name_size
+            header.msg_namelen = self._name_size
+            header.msg_iov = vectors + slot * vectors_each
+            header.msg_iovlen = vectors_each
+            if self._with_control:
+                header.msg_control = self._controls + slot * _CONTROL
+                header.msg_controllen = _CONTROL
+        return headers, vectors
+
+    def receive(self) -> list[bytes]:
+        """As `Batch.receive`."""
+        self._header_octets[:] = self._fresh_headers
+        count = self._library.recvmmsg(self._fd, self._received, BATCH, socket.MSG_DONTWAIT, _ffi.NULL)
+        if count < 0:
+            _raise_unless(_ffi.errno, (*_AGAIN, errno.EINTR, errno.ECONNREFUSED))
+            return []
+        octets = self._query_octets
+        lengths = self._lengths.unpack(self._header_octets)
+        return [octets[at : at + length - ID_SIZE] for at, length in zip(_STARTS[:count], lengths, strict=False)]
+
+    def send(self, responses: Sequence[bytes | None], start: int = 0) -> int:
+        """As `Batch.send`."""
+        if start or None in responses:
+            slots: Sequence[int] = [slot for slot in range(start, len(responses)) if responses[slot] is not None]
+        else:
+            slots = range(len(responses))
+        if not slots:
+            return len(responses)
+        moved = slots[-1] != len(slots) - 1
+        octets: Sequence[Any] = [responses[slot] for slot in slots] if moved else responses[: len(slots)]
+        joined = b"".join(octets)
+        held = _ffi.from_buffer(joined)  # keeps the octets in place while the kernel reads them
+        if moved:
+            self._readdress(slots)
+            vectors = [number for slot in slots for number in self._numbered[4 * slot : 4 * slot + 4]]
+        else:
+            vectors = self._numbered[: 4 * len(octets)]
+        sizes = vectors[3::4] = [*map(len, octets)]
+        vectors[2::4] = accumulate(sizes[:-1], initial=int(_ffi.cast("uintptr_t", held)))
+        _VECTORS[len(octets)].pack_into(self._sent_iov_octets, 0, *vectors)
+        if self._with_control:
+            for number, slot in enumerate(slots):
+                self._sent[number].msg_hdr.msg_controllen = self._received[slot].msg_hdr.msg_controllen
+        done = self._send_all(len(slots))
+        if moved:
+            self._readdress(range(BATCH))
+        return len(responses) if done == len(slots) else slots[done]
+
+    def _readdress(self, slots: Sequence[int]) -> None:
+        """Let the n-th message sent go to the sender of the datagram in the n-th of `slots`."""
+        for number, slot in enumerate(slots):
+            header = self._sent[number].msg_hdr
+            header.msg_name = self._names + slot * self._name_size
+            if self._with_control:
+                header.msg_control = self._controls + slot * _CONTROL
+
+    def _send_all(self, count: int) -> int:
+        done = 0
+        while done < count:
+            sent = self._library.sendmmsg(self._fd, self._sent + done, count - done, socket.MSG_DONTWAIT)
+            if sent > 0:
+                done += sent
+            elif _ffi.errno in _AGAIN:
+                break
+            elif _ffi.errno != errno.EINTR:
+                done += 1  # this one cannot be sent (an unreachable or forged address): the others can
+        return done
+
+
+class PlainBatch:
+    """By one system call a datagram, wherever sockets are."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._control = _CONTROL if ask_for_local_address(sock, sock.getsockname()[0]) else 0
+        self._senders: list[tuple[bytes, list[tuple[int, int, bytes]], Any]] = []
+        """The ID of each datagram, control data and address."""
+
+    def receive(self) -> list[bytes]:
+        """As `Batch.receive`."""
+        queries: list[bytes] = []
+        self._senders = []
+        while len(queries) < BATCH:
+            try:
+                query, control, _, sender = self._socket.recvmsg(QUERY_LIMIT, self._control)
+            except (BlockingIOError, InterruptedError, ConnectionRefusedError):
+                break
+            queries.append(query[ID_SIZE:])
+            self._senders.append((query[:ID_SIZE], control, sender))
+        return queries
+
+    def send(self, responses: Sequence[bytes | None], start: int = 0) -> int:
+        """As `Batch.send`."""
+        for slot in range(start, len(responses)):
+            response = responses[slot]
+            if response is None:
+                continue
+            identity, control, sender = self._senders[slot]
+            try:
+                self._socket.sendmsg((identity, response), control, 0, sender)
+            except BlockingIOError:
+                return slot
+            except OSError:
+                continue  # this one cannot be sent (an unreachable or forged address): the others can
+        return len(responses)
+
+
+def ask_for_local_address(sock: socket.socket, host: str) -> bool:
+    """On a wildcard address `host`, have the kernel tell where each datagram came to; whether it will.
+
+    It notes that as a datagram arrives, so those that arrived before have no such note: ask before `bind`.
+    """
+    if host == "0.0.0.0":  # noqa: S104
+        sock.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_PKTINFO", _IP_PKTINFO), 1)
+    elif host == "::":
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        return False
+    return True
+
+
+def never_fragment(sock: socket.socket) -> None:
+    """Have the kernel send each datagram in one piece or not at all, whatever ICMP tells it (RFC 9715).
+
+    It also spares the kernel a hash for the identification of fragments: 3 % of its time for an answer by a profile.
+    """
+    if sys.platform == "linux" and sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
+
+
+def _raise_unless(number: int, harmless: Sequence[int]) -> None:
+    if number not in harmless:
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,69 @@
+"""What `signwright check` finds before a server would: each with the line of its setting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from server.cli.start_check import problems, remarks
+from server.settings.config import load_config
+
+ZONES = """\
+[[zones]]
+file = "a.zone"
+[[zones]]
+file = "b.zone"
+"""
+
+
+def found(folder: Path, text: str) -> list[str]:
+    file = folder / "s.toml"
+    file.write_text(text)
+    before = sorted(folder.rglob("*"))
+    told = [str(error) for error in problems(file, load_config(file))]
+    assert sorted(folder.rglob("*")) == before  # nothing is made
+    return [one.removeprefix(str(folder) + "/") for one in told]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('listen = ["192.0.2.1:53"]\n', "s.toml:1: listen: cannot listen on UDP 192.0.2.1:0: Cannot assign"),
+        ('state = "."\n', "s.toml:1: state: {folder} is no state directory: it holds other files (newer)"),
+        ('state = "plain"\n', "s.toml:1: state: {folder}/plain cannot be the state directory: it is a file"),
+        ('state = "newer"\n', "s.toml:1: state: {folder}/newer has state version 9"),
+        ('state = "%s"\n' % ("x" * 100), "s.toml:1: state: the path of the control socket"),
+        (
+            '[route53]\ntls_certificate = "c.pem"\ntls_key = "k.pem"\n',
+            "s.toml:2: route53.tls_certificate: {folder}/c.pem cannot be read: No such file or directory",
+        ),
+        (
+            '[kms]\nendpoint = "https://kms.example"\nprofile = "nobody"\n',
+            "s.toml:3: kms.profile: InvalidConfiguration: ProfileNotFound: ",
+        ),
+        ('[hooks]\ncommand = ["./none"]\n', "s.toml:2: hooks.command: there is no program {folder}/none"),
+        ('[hooks]\ncommand = ["./plain"]\n', "s.toml:2: hooks.command: {folder}/plain may not be executed"),
+        ('[hooks]\ncommand = ["no-such-program"]\n', "s.toml:2: hooks.command: there is no program no-such-program on"),
+    ],
+)
+def test_a_start_would_fail(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "plain").touch(mode=0o600)
+    (tmp_path / "newer").mkdir()
+    (tmp_path / "newer/version").write_text("signwright state 9\n")
+    (told,) = found(tmp_path, text + ZONES)
+    assert told.startswith(message.replace("{folder}", str(tmp_path)))
+
+
+def test_a_start_would_not_fail(tmp_path: Path) -> None:
+    assert found(tmp_path, '[hooks]\ncommand = ["sh"]\n' + ZONES) == []
+
+
+def test_a_lifetime_shorter_than_a_rollover_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text('[policy]\nzsk_lifetime = "1m"\n' + ZONES + 'policy = { zsk_lifetime = "9h" }\n')
+    general, of_zone = remarks(file, load_config(file))
+    assert general.startswith(f"{file}:2: policy.zsk_lifetime: warning: a rollover takes 33000 s and ")
+    assert of_zone.startswith(f"{file}:7: zones[1].policy.zsk_lifetime: warning: a rollover takes 33000 s and ")
+    file.write_text(ZONES + 'policy = { zsk_lifetime = "10h" }\n')
+    assert list(remarks(file, load_config(file))) == []

@@ -1,0 +1,425 @@
+"""Large zones are mapped from images, which a program of its own makes: what is mapped is what the file says."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+
+import pytest
+import trio
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+from keys.dnssec.model import Policy
+from server.hosting import zone_files
+from server.hosting.compile_zone import Made, Order, Progress, Unwritten, compiled
+from server.hosting.hosting import Change, Hosting
+from server.hosting.images import Images
+from server.hosting.zone_files import ZoneFiles
+from server.settings.config import ZoneConfig
+from tests.keys.world import Fuse, World
+from tests.lab import wire_name
+from tests.processes import runs
+from tests.zones.storage.test_contents import compare
+from zones.masterfile.load import ZoneFileError, load_zone, parse_zone
+from zones.storage.image import Image, ImageError, image_of
+from zones.storage.mapped import MappedNodes, image_digest
+from zones.zone import Denial
+
+ORIGIN = "big.example"
+TEXT = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nns 300 A 192.0.2.53\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    images = tmp_path / "zones"
+    images.mkdir()
+    return images
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> ZoneConfig:
+    file = tmp_path / "big.zone"
+    file.write_text(TEXT)
+    return ZoneConfig(origin=f"{ORIGIN}.", file=file)
+
+
+def files(folder: Path, large: int = 1) -> ZoneFiles:
+    return ZoneFiles(Images(folder), trio.to_thread.run_sync, large)
+
+
+def found_in(folder: Path, config: ZoneConfig, unused: Callable[[Path, ImageError], object]) -> Image | None:
+    assert config.file is not None
+    return Images(folder).find(
+        wire_name(config.origin), config.file, signed=config.signed, denial=config.denial, unused=unused
+    )
+
+
+def images_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No image can be made."""
+    monkeypatch.setattr(zone_files, "command", lambda module: [sys.executable, "-c", f"# no {module}"])
+
+
+@pytest.mark.parametrize("directive", ["$INCLUDE rest.zone", '$include "rest.zone" ; more', "$INCLUDE between.zone"])
+async def test_what_a_file_includes_makes_it_large(folder: Path, config: ZoneConfig, directive: str) -> None:
+    assert config.file is not None
+    config.file.write_text(f"{TEXT}{directive}\n$INCLUDE gone.zone\n")
+    config.file.with_name("between.zone").write_text("; nothing but\n$INCLUDE rest.zone\n")
+    rest = config.file.with_name("rest.zone")
+    rest.write_text("".join(f"n{number} 60 A 192.0.2.1\n" for number in range(100)))
+    with pytest.raises(ZoneFileError, match=r"gone\.zone"):
+        await files(folder, large=1000).load(config)
+    config.file.with_name("gone.zone").write_text("; here\n")
+    assert isinstance((await files(folder, large=1000).load(config)).zone.nodes, MappedNodes)
+    config.file.with_name("gone.zone").write_text("$INCLUDE no\0name\n")
+    with pytest.raises(ZoneFileError, match="null byte"):
+        await files(folder, large=1000).load(config)
+    config.file.with_name("gone.zone").write_text("")
+    rest.write_text("n 60 A 192.0.2.1\n")
+    assert not isinstance((await files(folder, large=1000).load(config)).zone.nodes, MappedNodes)
+
+
+async def test_a_large_zone_is_mapped_and_a_small_one_is_read(folder: Path, config: ZoneConfig) -> None:
+    mapped = await files(folder).load(config)
+    read = await files(folder, large=len(TEXT) + 1).load(config)
+    assert isinstance(mapped.zone.nodes, MappedNodes)
+    assert isinstance(read.zone.nodes, dict)
+    compare(mapped.zone, read.zone)
+    (name,) = images_in(folder)
+    assert name.startswith("big.example-")
+    assert folder.joinpath(name).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.usefixtures("no_program")
+async def test_an_image_is_used_as_long_as_the_file_stays_the_same(folder: Path, config: ZoneConfig) -> None:
+    assert config.file is not None
+    order = Order(str(config.file), ORIGIN, True, "compact", str(folder))
+    told: list[Progress] = []
+    assert isinstance(compiled(order, told.append), Made)
+    assert {progress.step for progress in told} == {"reading", "compiling"}
+    first = await files(folder).load(config)
+    assert isinstance(first.zone.nodes, MappedNodes)
+    os.utime(config.file, (1, 1))
+    assert (await files(folder).load(config)).fingerprint == first.fingerprint
+    # Neither one that is signed otherwise, nor one of other octets, however small the difference.
+    for other in (replace(config, signed=False), replace(config, denial=Denial.NSEC)):
+        assert not isinstance((await files(folder).load(other)).zone.nodes, MappedNodes)
+    config.file.write_text(TEXT.replace("192.0.2.53", "192.0.2.54"))
+    assert not isinstance((await files(folder).load(config)).zone.nodes, MappedNodes)
+
+
+async def test_what_a_file_includes_may_change_too(folder: Path, config: ZoneConfig) -> None:
+    assert config.file is not None
+    included = config.file.with_name("more.zone")
+    config.file.write_text(TEXT + "$INCLUDE more.zone\n")
+    included.write_text("www 60 A 192.0.2.1\n")
+    first = await files(folder).load(config)
+    included.write_text("www 60 A 192.0.2.2\n")
+    second = await files(folder).load(config)
+    assert second.fingerprint != first.fingerprint
+    assert second.zone.nodes[wire_name("www.big.example")].rrsets[1].canonical == (bytes([192, 0, 2, 2]),)
+    included.unlink()
+    with pytest.raises(ZoneFileError, match="cannot include"):
+        await files(folder).load(config)
+
+
+async def test_a_file_that_makes_no_zone_is_refused_as_ever(folder: Path, config: ZoneConfig) -> None:
+    assert config.file is not None
+    config.file.write_text(TEXT + "www 60 A nonsense\n")
+    with pytest.raises(ZoneFileError) as expected:
+        load_zone(config.file, ORIGIN)
+    with pytest.raises(ZoneFileError) as refused:
+        await files(folder).load(config)
+    assert str(refused.value) == str(expected.value)
+    assert images_in(folder) == []
+    with pytest.raises(ZoneFileError, match="cannot be read"):
+        await files(folder).load(replace(config, file=Path("missing.zone")))
+
+
+async def test_a_damaged_image_is_made_again(folder: Path, config: ZoneConfig) -> None:
+    await files(folder).load(config)
+    path = folder / images_in(folder)[0]
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], b"", whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ImageError):
+            Images(folder).open(wire_name(ORIGIN), bytes.fromhex(path.stem[-32:] + "00" * 16))
+        assert isinstance((await files(folder).load(config)).zone.nodes, MappedNodes)
+        assert path.read_bytes() == whole
+
+
+async def test_an_image_that_can_t_be_opened_now_stays(
+    folder: Path, config: ZoneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await files(folder).load(config)
+    before = images_in(folder)
+    told: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr("server.hosting.images.mmap.mmap", refuse)
+        assert found_in(folder, config, lambda path, _: told.append(path.name)) is None
+    assert told == before
+    assert images_in(folder) == before
+
+
+def refuse(*_: object, **__: object) -> None:
+    """As the system does when there is no memory to map."""
+    raise OSError(12, "Cannot allocate memory")
+
+
+async def test_an_image_under_a_wrong_name_is_not_taken_for_another(folder: Path, config: ZoneConfig) -> None:
+    await files(folder).load(config)
+    path = folder / images_in(folder)[0]
+    path.rename(path.with_name(f"big.example-{'0' * 32}.image"))
+    with pytest.raises(ImageError, match="another"):
+        Images(folder).open(wire_name(ORIGIN), bytes(32))
+
+
+async def test_only_what_is_served_is_kept(folder: Path, config: ZoneConfig) -> None:
+    assert config.file is not None
+    reading = files(folder)
+    first = await reading.load(config)
+    config.file.write_text(TEXT + "www 60 A 192.0.2.1\n")
+    second = await reading.load(config)
+    folder.joinpath("tmp1234.partial").write_bytes(b"half of an")
+    assert len(images_in(folder)) == 3
+    await reading.forget([second.zone])
+    assert len(images_in(folder)) == 1
+    # Whoever has the other one goes on as if it were there.
+    compare(first.zone, first.zone.answered_as(signed=True, denial=Denial.COMPACT))
+    await reading.forget([])
+    assert images_in(folder) == []
+
+
+@pytest.mark.usefixtures("no_program")
+async def test_without_the_program_the_zone_is_read_here(folder: Path, config: ZoneConfig) -> None:
+    assert isinstance((await files(folder).load(config)).zone.nodes, dict)
+
+
+async def test_a_program_that_is_killed_means_that_no_zone_is_read_here_either(
+    folder: Path, config: ZoneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = "import os, signal, sys; sys.stdin.read(); os.kill(os.getpid(), signal.SIGKILL)"
+    monkeypatch.setattr(zone_files, "command", lambda module: [sys.executable, "-c", f"{killed}  # {module}"])
+    with pytest.raises(ZoneFileError, match="gigabyte for a million records"):
+        await files(folder).load(config)
+
+
+async def test_a_path_that_is_no_utf_8_is_read_here(folder: Path, config: ZoneConfig) -> None:
+    assert config.file is not None
+    odd = config.file.rename(config.file.with_name(os.fsdecode(b"big\xff.zone")))
+    assert isinstance((await files(folder).load(replace(config, file=odd))).zone.nodes, dict)
+
+
+async def test_without_the_folder_the_zone_is_read_here(tmp_path: Path, config: ZoneConfig) -> None:
+    assert isinstance((await files(tmp_path / "none").load(config)).zone.nodes, dict)
+
+
+def test_what_can_t_be_written_is_told(tmp_path: Path, config: ZoneConfig) -> None:
+    order = Order(str(config.file), ORIGIN, True, "compact", str(tmp_path / "none"))
+    assert isinstance(compiled(order, lambda _: None), Unwritten)
+
+
+def test_a_disk_that_is_full_leaves_nothing_behind(folder: Path, config: ZoneConfig) -> None:
+    assert config.file is not None
+    zone = load_zone(config.file, ORIGIN)
+
+    def pieces() -> Iterator[bytes]:
+        yield next(iter(image_of(zone, ())))
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="space"):
+        Images(folder).write(zone.origin, pieces())
+    assert images_in(folder) == []
+
+
+def test_any_name_of_a_zone_gives_a_name_of_a_file(folder: Path) -> None:
+    text = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns.elsewhere.test.\n"
+    for origin in (".", "a/b.example", "A_b.example", "\\000.example", f"{'x' * 63}.{'y' * 63}.{'z' * 63}.example"):
+        zone = parse_zone(text, origin)
+        digest = Images(folder).write(zone.origin, image_of(zone, ()))
+        assert Images(folder).open(zone.origin, digest).zone.origin == zone.origin
+    assert len(images_in(folder)) == 5
+
+
+async def test_it_ends_with_who_wanted_it(
+    folder: Path, config: ZoneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "pid"
+    os.mkfifo(told)
+    endless = f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    monkeypatch.setattr(zone_files, "command", lambda module: [sys.executable, "-c", f"{endless}  # {module}"])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(files(folder).load, config)
+        with trio.fail_after(10):
+            pid = int(await trio.Path(told).read_text())
+        nursery.cancel_scope.cancel()
+    assert not runs(pid)
+
+
+async def test_a_reload_takes_up_what_changed(world: World, folder: Path, config: ZoneConfig) -> None:
+    assert config.file is not None
+    with world.open_store() as store:
+        async with trio.open_nursery() as nursery:
+            services = dataclasses.replace(world.services(store, Fuse()), run_blocking=trio.to_thread.run_sync)
+            hosting = Hosting(services, nursery, lambda: None, None, files(folder))
+            changes = []
+            found: Image | None = None
+            for text in (TEXT, TEXT, f"; a comment\n{TEXT}", TEXT + "www 60 A 192.0.2.1\n", "nonsense"):
+                config.file.write_text(text)
+                changes += [load.change for load in await hosting.load([config])]
+                assert len(images_in(folder)) == 1
+                now = found_in(folder, config, lambda path, error: pytest.fail(f"{path}: {error}"))
+                assert now is not None or text == "nonsense"
+                found = now or found
+                # What is answered from, workers can open, and the next start finds.
+                served = hosting.zoneset.get(wire_name(ORIGIN))
+                assert found is not None
+                assert served is not None
+                assert image_digest(served.zone) == found.digest
+            nursery.cancel_scope.cancel()
+    assert changes == [Change.LOADED, Change.UNCHANGED, Change.UNCHANGED, Change.LOADED, Change.REFUSED]
+    served = hosting.zoneset.get(wire_name(ORIGIN))
+    assert served is not None
+    assert isinstance(served.zone.nodes, MappedNodes)
+    assert wire_name("www.big.example") in served.zone.nodes
+
+
+async def test_settings_that_came_with_a_file_that_was_refused_are_taken_up_with_the_next(
+    world: World, folder: Path, config: ZoneConfig
+) -> None:
+    assert config.file is not None
+    others = replace(config, policy=Policy(dnskey_ttl=600))
+    with world.open_store() as store:
+        async with trio.open_nursery() as nursery:
+            hosting = Hosting(world.services(store, Fuse()), nursery, lambda: None)
+            changes = []
+            for text, wanted in ((TEXT, config), ("nonsense", others), (TEXT, others), (TEXT, others)):
+                config.file.write_text(text)
+                changes += [load.change for load in await hosting.load([wanted])]
+            nursery.cancel_scope.cancel()
+    assert changes == [Change.LOADED, Change.REFUSED, Change.LOADED, Change.UNCHANGED]
+
+
+@pytest.mark.parametrize("large", [1, 1000], ids=["mapped", "read"])
+async def test_what_is_hardly_meant_is_logged_once(world: World, folder: Path, config: ZoneConfig, large: int) -> None:
+    assert config.file is not None
+    absent = "".join(f"@ 60 MX {number} gone{number}\n" for number in range(7))
+    loads = (TEXT, TEXT + absent, TEXT + absent, TEXT.replace("host 1 ", "host 0 "))
+    told = []
+    with world.open_store() as store:
+        async with trio.open_nursery() as nursery:
+            services = dataclasses.replace(world.services(store, Fuse()), run_blocking=trio.to_thread.run_sync)
+            hosting = Hosting(services, nursery, lambda: None, None, files(folder, large))
+            for text in loads:
+                config.file.write_text(text)
+                with capture_logs() as logs:
+                    await hosting.load([config])
+                told.append([(log["zone"], log["reason"]) for log in logs if log["log_level"] == "warning"])
+            with capture_logs() as logs:  # as after a restart
+                await Hosting(services, nursery, lambda: None, None, files(folder, large)).load([config])
+            nursery.cancel_scope.cancel()
+    file, zone = config.file, "big.example."
+    absences = [(zone, f"{file}:{4 + n}: {zone} MX: gone{n}.{zone} has no records here") for n in range(5)]
+    unchanged = f"{file}: the zone has changed and its serial has not: 1 (RFC 1982)"
+    down = f"{file}: the serial went down, from 1 to 0 (RFC 1982)"
+    assert told == [[], [*absences, (zone, "and 2 more"), (zone, unchanged)], [], [(zone, down)]]
+    assert [log for log in logs if log["log_level"] == "warning"] == []
+
+
+async def test_an_image_that_is_there_is_not_asked_for_warnings(folder: Path, config: ZoneConfig) -> None:
+    assert config.file is not None
+    config.file.write_text(TEXT + "@ 60 MX 0 gone\n")
+    assert len((await files(folder).load(config)).warnings) == 1
+    assert (await files(folder).load(config)).warnings == ()
+
+
+async def test_a_reload_needs_no_folder_of_images(world: World, folder: Path, config: ZoneConfig) -> None:
+    with world.open_store() as store:
+        async with trio.open_nursery() as nursery:
+            services = dataclasses.replace(world.services(store, Fuse()), run_blocking=trio.to_thread.run_sync)
+            hosting = Hosting(services, nursery, lambda: None, None, files(folder))
+            await hosting.load([config])
+            shutil.rmtree(folder)
+            assert [load.change for load in await hosting.load([])] == [Change.REMOVED]
+            nursery.cancel_scope.cancel()
+
+
+def test_the_program_says_what_it_does(folder: Path, config: ZoneConfig) -> None:
+    order = f'{{"file":"{config.file}","origin":"{ORIGIN}","signed":true,"denial":"nsec","images":"{folder}"}}'
+    command = [sys.executable, "-m", "server.hosting.compile_zone"]
+    lines = subprocess.run(command, input=order.encode(), capture_output=True, check=True).stdout.splitlines()
+    assert b'"Progress"' in lines[0]
+    assert b'"Made"' in lines[-1]
+    assert len(images_in(folder)) == 1
+
+
+def test_signals_are_for_the_server(folder: Path, config: ZoneConfig) -> None:
+    order = f'{{"file":"{config.file}","origin":"{ORIGIN}","signed":true,"denial":"nsec","images":"{folder}"}}'
+    # It has begun once it reads the file, which waits for the signals.
+    assert config.file is not None
+    config.file.unlink()
+    os.mkfifo(config.file)
+    command = [sys.executable, "-m", "server.hosting.compile_zone"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        program.stdin.write(order.encode())
+        program.stdin.close()
+        with config.file.open("w") as file:
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+                program.send_signal(number)
+            file.write(TEXT)
+        assert program.wait(30) == 0
+    assert len(images_in(folder)) == 1
+
+
+async def test_an_image_that_is_gone_or_not_whole_is_written_again(folder: Path, config: ZoneConfig) -> None:
+    zone = (await files(folder).load(config)).zone
+    nodes = zone.nodes
+    assert isinstance(nodes, MappedNodes)
+    images = Images(folder)
+    (name,) = images_in(folder)
+    whole = (folder / name).read_bytes()
+    assert not images.provide(zone.origin, nodes.image, nodes.octets)
+    (folder / name).unlink()  # what is mapped stays as it is
+    assert images.provide(zone.origin, nodes.image, nodes.octets)
+    assert (folder / name).read_bytes() == whole
+    (folder / name).unlink()
+    (folder / name).write_bytes(whole[:100])
+    assert images.provide(zone.origin, nodes.image, nodes.octets)
+    assert (folder / name).read_bytes() == whole
+    assert images_in(folder) == [name]
+
+
+async def test_an_image_is_not_removed_while_it_is_written(folder: Path, config: ZoneConfig) -> None:
+    zone = (await files(folder).load(config)).zone
+    nodes = zone.nodes
+    assert isinstance(nodes, MappedNodes)
+    images, octets = Images(folder), nodes.octets
+    images.keep_only([])
+    with ThreadPoolExecutor() as threads:
+        for _ in range(30):
+            written = [threads.submit(images.provide, zone.origin, nodes.image, octets) for _ in range(4)]
+            removed = [threads.submit(images.keep_only, []) for _ in range(4)]
+            wait(written)
+            wait(removed)
+            assert any(each.result() for each in written)
+            assert all(each.result() is None for each in removed)
+            images.keep_only([])
+    assert images_in(folder) == []

@@ -1,0 +1,78 @@
+"""Logs: one event a line, whoever wrote it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from server.monitoring.logs import configure_logs
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level, structlog.get_config()
+    yield
+    root.handlers[:], level, config = before
+    root.setLevel(level)
+    structlog.configure(**config)
+    logging.getLogger("signwright").setLevel(logging.NOTSET)
+
+
+def written(form: str) -> list[str]:
+    stream = io.StringIO()
+    configure_logs(form, stream)
+    log = structlog.get_logger("signwright.zones")
+    log.info("zone loaded", zone="lab.example.", reason=None, serial=1)
+    log.debug("detail")
+    logging.getLogger("signwright.http").warning("a %s", "word")
+    logging.getLogger("library").info("chatter")
+    try:
+        int("two\nlines")
+    except ValueError:
+        log.exception("failed")
+    return stream.getvalue().splitlines()
+
+
+def test_logfmt_is_what_a_program_gets() -> None:
+    lines = written("auto")
+    assert len(lines) == 3
+    assert lines[0].split(" ", 1)[1] == (
+        'level=info logger=signwright.zones event="zone loaded" zone=lab.example. serial=1'
+    )
+    assert lines[0].startswith("timestamp=20")
+    assert lines[1].split(" ", 1)[1] == 'level=warning logger=signwright.http event="a word"'
+    assert "ValueError: invalid literal" in lines[2]
+
+
+def test_json() -> None:
+    events = [json.loads(line) for line in written("json")]
+    assert [event["event"] for event in events] == ["zone loaded", "a word", "failed"]
+    assert events[0]["zone"] == "lab.example."
+    assert "reason" not in events[0]
+    assert events[2]["exception"][0]["exc_type"] == "ValueError"
+
+
+def test_console() -> None:
+    lines = written("console")
+    assert "zone loaded" in lines[0]
+    assert "serial=1" in lines[0]
+    assert "\x1b" not in lines[0]  # not a terminal
+
+
+@pytest.mark.parametrize("form", ["console", "logfmt", "json"])
+def test_a_traceback_shows_no_local_variables(form: str) -> None:
+    stream = io.StringIO()
+    configure_logs(form, stream)
+    secret = "never to be " + "seen"  # the line itself may be shown in the traceback, its value not
+    try:
+        secret.index("?")
+    except ValueError:
+        structlog.get_logger("signwright").exception("failed")
+    assert "failed" in stream.getvalue()
+    assert "never to be seen" not in stream.getvalue()

@@ -1,0 +1,124 @@
+"""The UDP loop over real loopback sockets."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+
+from server.net.addresses import Address
+from server.net.listen import Pair, bind
+from server.net.udp import serve_udp
+from server.query.answer import Via, respond
+from server.query.fast.hot import Responder
+from server.query.fast.memo import Memo
+from tests.lab import NOW, query, served
+
+_ZONES = served("@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\n", "lab.example")
+
+
+def clock() -> float:
+    return NOW + 0.5
+
+
+def expected(wire: bytes) -> bytes:
+    response = respond(wire, _ZONES, NOW, Via.UDP)
+    assert response is not None
+    return response
+
+
+async def client(host: str, port: int) -> trio.socket.SocketType:
+    sock = trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    await sock.connect((host, port))
+    return sock
+
+
+@pytest.fixture
+async def bound() -> AsyncIterator[Pair]:
+    pair = bind(Address("127.0.0.1", 0))
+    with pair.udp, pair.tcp:
+        yield pair
+
+
+async def test_what_has_piled_up_is_drained(bound: Pair, nursery: trio.Nursery) -> None:
+    queries = [query(("www" if n % 3 else f"n{n}") + ".lab.example", "A", ident=n) for n in range(150)]
+    with await client(*bound.address) as sock:
+        for wire in queries:
+            await sock.send(wire)
+        nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Memo()), clock)
+        with trio.fail_after(10):
+            assert [await sock.recv(4096) for _ in queries] == [expected(wire) for wire in queries]
+    nursery.cancel_scope.cancel()
+
+
+async def test_silence_amid_a_batch_confuses_no_addresses(bound: Pair, nursery: trio.Nursery) -> None:
+    clients = [await client(*bound.address) for _ in range(9)]
+    wires = [query("www.lab.example", "A", ident=number) for number in range(9)]
+    for number, sock in enumerate(clients):
+        if number % 3 == 1:
+            await sock.send(wires[number][:2] + b"\x80" + wires[number][3:])  # a response, not a query
+        elif number % 3 == 2:
+            await sock.send(b"short")
+        else:
+            await sock.send(wires[number])
+    nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Memo()), clock)
+    with trio.fail_after(10):
+        for number in (0, 3, 6):
+            assert await clients[number].recv(4096) == expected(wires[number])
+        # Once a later query is answered, those that got silence would have got theirs.
+        await clients[8].send(wires[8])
+        assert await clients[8].recv(4096) == expected(wires[8])
+    with trio.move_on_after(0.05) as waited:
+        await clients[1].recv(4096)
+    assert waited.cancelled_caught
+    for sock in clients:
+        sock.close()
+    nursery.cancel_scope.cancel()
+
+
+async def test_the_answer_leaves_from_the_address_that_was_asked_also_before_we_listened(
+    nursery: trio.Nursery,
+) -> None:
+    pair = bind(Address("0.0.0.0", 0))
+    wire = query("www.lab.example", "A")
+    with pair.udp, pair.tcp, await client("127.0.0.2", pair.address.port) as early:
+        await early.send(wire)
+        nursery.start_soon(serve_udp, pair.udp, Responder(lambda: _ZONES, Memo()), clock)
+        with trio.fail_after(10):
+            assert await early.recv(4096) == expected(wire)
+            for host in ("127.0.0.2", "127.0.0.1", "127.9.9.9"):
+                with await client(host, pair.address.port) as sock:
+                    await sock.send(wire)
+                    assert await sock.recv(4096) == expected(wire)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_datagram_that_is_too_long_is_no_query(bound: Pair, nursery: trio.Nursery) -> None:
+    nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Memo()), clock)
+    wire = query("www.lab.example", "A")
+    with await client(*bound.address) as sock, trio.fail_after(10):
+        await sock.send(wire + bytes(5000))
+        await sock.send(wire)
+        response = await sock.recv(4096)
+        if response != expected(wire):
+            assert response[3] & 0xF == 1  # FORMERR
+            assert await sock.recv(4096) == expected(wire)
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("size", "whole"), [(1232, True), (4096, False)])
+async def test_answers_of_the_usual_size_are_never_fragmented(
+    bound: Pair, nursery: trio.Nursery, size: int, whole: bool
+) -> None:
+    with await client(*bound.address) as sock:
+        nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Memo(), size), clock)
+        await sock.send(query("www.lab.example", "A"))
+        with trio.fail_after(10):
+            await sock.recv(4096)
+    mtu_discover, probe = 10, 3  # Linux: IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
+    if sys.platform == "linux":
+        assert (bound.udp.getsockopt(socket.IPPROTO_IP, mtu_discover) == probe) == whole
+    nursery.cancel_scope.cancel()

@@ -1,0 +1,63 @@
+"""Chains of aliases, where one response holds what several look-ups found."""
+
+from __future__ import annotations
+
+import dns.message
+import dns.name
+import pytest
+from dns.rdatatype import RdataType
+
+from server.query.answer import Via, respond
+from server.query.fast.memo import Memo
+from tests.lab import NOW, anchor, ask, query, served, wire_name
+from tests.validator import Verdict, judge
+from zones.masterfile.load import parse_zone
+from zones.zone import Denial
+
+_ZONE = """
+@ 300 SOA ns host 1 2 3 4 60
+@ 300 NS ns.elsewhere.test.
+*.w 60 CNAME @
+*.e 60 CNAME www
+www 60 A 192.0.2.1
+circle 60 DNAME b.circle
+"""
+
+
+@pytest.mark.parametrize("denial", list(Denial))
+@pytest.mark.parametrize("qtype", ["DNSKEY", "RRSIG", "NSEC", "SOA", "ANY"])
+def test_an_alias_from_a_wildcard_is_proved_whatever_is_asked_of_its_target(denial: Denial, qtype: str) -> None:
+    response = ask(served(_ZONE, "lab.example", denial=denial), "q.w.lab.example", qtype)
+    keys = anchor(wire_name("lab.example"))
+    judgement = judge(response, dns.name.from_text("q.w.lab.example"), RdataType.make(qtype), keys, NOW)
+    assert judgement.verdict is Verdict.POSITIVE
+
+
+def test_a_dname_that_a_chain_passes_twice_is_in_the_answer_once() -> None:
+    response = dns.message.from_wire(
+        ask(served(_ZONE, "lab.example"), "x.circle.lab.example", "A"), one_rr_per_rrset=True
+    )
+    kinds = [record.rdtype for record in response.answer]
+    assert kinds.count(RdataType.DNAME) == 1
+    assert kinds.count(RdataType.CNAME) == 16
+
+
+@pytest.mark.parametrize("qtype", ["RRSIG", "NSEC"])
+def test_in_an_unsigned_zone_nothing_stands_beside_a_cname(qtype: str) -> None:
+    unsigned = served(_ZONE, "lab.example", sign=False)
+    response = dns.message.from_wire(ask(unsigned, "x.e.lab.example", qtype))
+    assert [rrset.rdtype for rrset in response.answer] == [RdataType.CNAME]
+
+
+def test_an_alias_into_a_child_without_a_delegation_is_not_remembered_past_the_delegation() -> None:
+    text = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns.elsewhere.test.\n"
+    parent = text + "alias 60 CNAME www.child\n"
+    delegating = parse_zone(parent + "child 60 NS ns.elsewhere.test.\n", "lab.example", signed=False)
+    zoneset = served(parent, "lab.example", sign=False)
+    zoneset = zoneset.with_zone(parse_zone(text + "www 60 A 192.0.2.1\n", "child.lab.example", signed=False))
+    memo, wire, cut = Memo(), query("alias.lab.example", "A"), wire_name("child.lab.example")
+    before = respond(wire, zoneset, NOW, Via.UDP, memo)
+    zoneset = zoneset.with_nodes(wire_name("lab.example"), {cut: delegating.nodes[cut]})
+    after = respond(wire, zoneset, NOW, Via.UDP, memo)
+    assert after == respond(wire, zoneset, NOW, Via.UDP)
+    assert after != before
