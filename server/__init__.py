@@ -1,6 +1,5 @@
 """Bytes in, bytes out, and everything that runs.
 
-The pure modules (`wire`, `edns`, `answer`, `framing`) turn a query into a response; the rest is the
-shell that runs them.
+`query` turns a query into a response and is pure; the rest is the shell that runs it.
 Nothing in `zones` or `keys` may import from here.
 """

@@ -1,6 +1,6 @@
 """The composition root: everything that runs, put together in one nursery.
 
-Listeners are critical: one that crashes ends the process. Custodians look after themselves. The order of a start is
+Listeners are critical: one that crashes ends the process. Key managers look after themselves. The order of a start is
 state, sockets, zones, KMS, answering, signing, ready; a zone without a valid keyset answers SERVFAIL meanwhile.
 """
 
@@ -24,36 +24,36 @@ import structlog
 import trio
 from prometheus_client import CollectorRegistry
 
-from keys.aws.http import serve_http
-from keys.custody.performer import Services
-from keys.custody.store import Store
-from keys.dnssec.zsk import generate_private_key
-from keys.emulator.model import Site
-from server.control.app import control_app, watching_app
-from server.control.operations import Outcome, WorkerReport
-from server.control.running import Running
-from server.control.sockets import bind_control
-from server.hosting.answering import Answering, Here
-from server.hosting.hosted import HostedZones
-from server.hosting.hosting import Change, Hosting, ZoneLoad
+from keys.aws.http_server import serve_http
+from keys.custody.executor import Services
+from keys.custody.state_database import Store
+from keys.dnssec.p256 import generate_private_key
+from keys.emulator.key_records import Site
+from server.control.control_api import control_app, watching_app
+from server.control.control_socket import bind_control
+from server.control.operations import RequestOutcome, WorkerReport
+from server.control.running_server import RunningServer
+from server.hosting.backends import Backends, ThisProcess
+from server.hosting.hosted_zones import HostedZones
 from server.hosting.images import Images
 from server.hosting.zone_files import ZoneFiles
-from server.kms import KmsAccess, open_kms
+from server.hosting.zone_registry import LoadedChange, ZoneLoad, ZoneRegistry
+from server.kms_connection import KmsAccess, open_kms
 from server.monitoring import metrics
-from server.monitoring.collecting import Aside, setting_aside
+from server.monitoring.gc_tuning import Aside, setting_aside
 from server.monitoring.hooks import Hooks
-from server.monitoring.traffic import Traffic
+from server.monitoring.query_stats import QueryStats
 from server.net.addresses import Address
 from server.net.listen import Pair, bind, bind_shared, bind_stream
 from server.net.tcp import Limits, serve_tcp
 from server.net.udp import serve_udp
-from server.query.answer import Via, respond
-from server.query.fast.hot import Responder
-from server.query.fast.memo import Memo
-from server.route53.serving import endpoint as route53_endpoint
-from server.route53.serving import point_clients, serve_route53, tls_context
-from server.settings.config import AUTO, Config, ConfigError
-from server.state.statedir import StateDir, open_state
+from server.query.fast.caches import Caches
+from server.query.fast.responder import Responder
+from server.query.respond import Via, respond
+from server.route53.serve_api import endpoint as route53_endpoint
+from server.route53.serve_api import point_clients, serve_route53, tls_context
+from server.settings.configuration import AUTO, Config, ConfigError
+from server.state.directory import StateDir, open_state
 from server.worker.pool import Pool
 from zones import names
 
@@ -77,8 +77,8 @@ class NothingToServe(Exception):  # noqa: N818 - it names what happened
 
 
 async def run(
-    config: Config, reread: Callable[[], Config], on_ready: Callable[[Running], None], log: str = "auto"
-) -> Outcome:
+    config: Config, reread: Callable[[], Config], on_ready: Callable[[RunningServer], None], log: str = "auto"
+) -> RequestOutcome:
     """Serve until a signal or the control socket ends it. `reread` gives the configuration anew, for a reload; `log`
     says how the log of workers looks.
 
@@ -126,43 +126,52 @@ def _bind(config: Config, held: ExitStack) -> _Sockets:
 async def _serve(
     config: Config,
     reread: Callable[[], Config],
-    on_ready: Callable[[Running], None],
+    on_ready: Callable[[RunningServer], None],
     log: str,
     state: StateDir,
     sockets: _Sockets,
     store: Store,
     aside: Aside,
     nursery: trio.Nursery,
-) -> Outcome:
-    registry = CollectorRegistry()
+) -> RequestOutcome:
+    collectors = CollectorRegistry()
     limits = Limits(config.tcp.connections, config.tcp.idle)
     pool = None
     if config.workers:
         pool = Pool([*zip(*sockets.listened, strict=True)], config.udp_size, limits, Images(state.images), log)
-    async with _hosting(config, state, store, registry, pool or Here(), nursery) as (hosting, zones, changes, kms):
-        running = _running(config, reread, state, sockets, store, hosting, kms, pool)
+    async with _registry(config, state, store, collectors, pool or ThisProcess(), nursery) as (
+        registry,
+        zones,
+        changes,
+        kms,
+    ):
+        running = _running(config, reread, state, sockets, store, registry, kms, pool)
         kept = await zones.load()
         if config.samples:
-            await trio.to_thread.run_sync(_refuse_strangers, config, state, store, set(hosting.hosted))
-        loads = await hosting.load(config.zones)
-        if not kept and (loads or config.route53 is None) and all(load.change is Change.REFUSED for load in loads):
+            await trio.to_thread.run_sync(_refuse_strangers, config, state, store, set(registry.hosted))
+        loads = await registry.load(config.zones)
+        if (
+            not kept
+            and (loads or config.route53 is None)
+            and all(load.change is LoadedChange.REFUSED for load in loads)
+        ):
             raise NothingToServe(loads)
         if pool is not None:
             await nursery.start(pool.run)
-            traffic = pool.traffic
+            query_stats = pool.query_stats
         else:
-            traffic = _answer(config, sockets, limits, hosting, nursery)
-        metrics.register(registry, running.status, traffic)
-        exposition = partial(metrics.exposition, registry)
+            query_stats = _answer(config, sockets, limits, registry, nursery)
+        metrics.register(collectors, running.status, query_stats)
+        exposition = partial(metrics.exposition, collectors)
         if sockets.watched is not None:
             await nursery.start(serve_http, watching_app(running, exposition), sockets.watched)
         await nursery.start(serve_http, control_app(running, exposition), bind_control(state.control_socket))
-        await hosting.sign()
-        await _manage(config, state, sockets, hosting, zones, kms, nursery)
+        await registry.sign()
+        await _manage(config, state, sockets, registry, zones, kms, nursery)
         await running.write_trust()
         nursery.start_soon(running.keep_trust_written, changes)
         await nursery.start(_follow_signals, running)
-        await hosting.answering.reached()
+        await registry.backends.reached()
         _settle(aside)
         on_ready(running)
         return await running.ended()
@@ -174,15 +183,15 @@ def _running(
     state: StateDir,
     sockets: _Sockets,
     store: Store,
-    hosting: Hosting,
+    registry: ZoneRegistry,
     kms: KmsAccess,
     pool: Pool | None,
-) -> Running:
+) -> RunningServer:
     watching = _with_port(config.metrics, sockets.watched)
     listeners = [pairs[0].address for pairs in sockets.listened]
     api = route53_endpoint(config.route53, sockets.api) if config.route53 and sockets.api else None
     workers: Callable[[], tuple[WorkerReport, ...]] = pool.reports if pool is not None else tuple
-    return Running(config, reread, state, store, hosting, listeners, kms.url, watching, api, workers)
+    return RunningServer(config, reread, state, store, registry, listeners, kms.url, watching, api, workers)
 
 
 def _refuse_strangers(config: Config, state: StateDir, store: Store, hosted: Set[bytes]) -> None:
@@ -192,7 +201,9 @@ def _refuse_strangers(config: Config, state: StateDir, store: Store, hosted: Set
     """
     samples = {names.from_text(zone.origin) for zone in config.zones}
     strangers = sorted(
-        names.to_text(ring.origin) for ring in store.load_rings() if ring.ksks and ring.origin not in samples | hosted
+        names.to_text(keyring.origin)
+        for keyring in store.load_keyrings()
+        if keyring.ksks and keyring.origin not in samples | hosted
     )
     if strangers:
         told = ", ".join(strangers[:_MOST_NAMED]) + (" and others" if len(strangers) > _MOST_NAMED else "")
@@ -210,7 +221,7 @@ async def _manage(
     config: Config,
     state: StateDir,
     sockets: _Sockets,
-    hosting: Hosting,
+    registry: ZoneRegistry,
     zones: HostedZones,
     kms: KmsAccess,
     nursery: trio.Nursery,
@@ -219,7 +230,7 @@ async def _manage(
     site = Site(account=config.kms.account, region=config.kms.region)
 
     def ask(wire: bytes) -> bytes | None:
-        return respond(wire, hosting.zoneset, int(time.time()), Via.TCP)
+        return respond(wire, registry.zoneset, int(time.time()), Via.TCP)
 
     url = None
     if config.route53 is not None and sockets.api is not None:
@@ -230,14 +241,14 @@ async def _manage(
 
 
 @asynccontextmanager
-async def _hosting(
+async def _registry(
     config: Config,
     state: StateDir,
     store: Store,
-    registry: CollectorRegistry,
-    answering: Answering,
+    collectors: CollectorRegistry,
+    backends: Backends,
     nursery: trio.Nursery,
-) -> AsyncIterator[tuple[Hosting, HostedZones, trio.MemoryReceiveChannel[None], KmsAccess]]:
+) -> AsyncIterator[tuple[ZoneRegistry, HostedZones, trio.MemoryReceiveChannel[None], KmsAccess]]:
     """The zones with all that their keys need, notice of their changes, and the KMS."""
     announce, changes = trio.open_memory_channel[None](1)
 
@@ -250,7 +261,7 @@ async def _hosting(
 
     hooks = Hooks(config.hooks)
     nursery.start_soon(hooks.run)
-    async with open_kms(config.kms, state, time.time, nursery, metrics.KmsMeter(registry)) as kms:
+    async with open_kms(config.kms, state, time.time, nursery, metrics.KmsMeter(collectors)) as kms:
         services = Services(
             provisioning=kms.provisioning,
             service=kms.service,
@@ -263,27 +274,27 @@ async def _hosting(
             generate_private_key=generate_private_key,
             log=structlog.get_logger("signwright.keys"),
             notify=hooks.notify,
-            published=answering.reached,
+            published=backends.reached,
         )
         files = ZoneFiles(Images(state.images), services.run_blocking)
-        hosting = Hosting(services, nursery, changed, answering, files)
+        registry = ZoneRegistry(services, nursery, changed, backends, files)
         parent = config.route53.parent if config.route53 is not None else AUTO
-        yield hosting, HostedZones(hosting, services, policy=config.policy, parent=parent), changes, kms
+        yield registry, HostedZones(registry, services, policy=config.policy, parent=parent), changes, kms
 
 
 def _answer(
-    config: Config, sockets: _Sockets, limits: Limits, hosting: Hosting, nursery: trio.Nursery
-) -> Callable[[], Traffic]:
+    config: Config, sockets: _Sockets, limits: Limits, registry: ZoneRegistry, nursery: trio.Nursery
+) -> Callable[[], QueryStats]:
     """Answer in this process; what tells how much was answered."""
-    memo = Memo()
-    responder = Responder(lambda: hosting.zoneset, memo, config.udp_size)
+    caches = Caches()
+    responder = Responder(lambda: registry.zoneset, caches, config.udp_size)
     for pair in chain.from_iterable(sockets.listened):
         nursery.start_soon(serve_udp, pair.udp, responder, time.time)
         nursery.start_soon(serve_tcp, pair.tcp, responder, time.time, limits)
-    return partial(Traffic.of, responder, memo)
+    return partial(QueryStats.of, responder, caches)
 
 
-async def _follow_signals(running: Running, *, task_status: trio.TaskStatus[None]) -> None:
+async def _follow_signals(running: RunningServer, *, task_status: trio.TaskStatus[None]) -> None:
     with trio.open_signal_receiver(signal.SIGHUP, signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
         async for number in signals:
@@ -294,7 +305,7 @@ async def _follow_signals(running: Running, *, task_status: trio.TaskStatus[None
                     _log.error("not reloaded", reason=str(error))
             else:
                 _log.info("stopping", signal=signal.Signals(number).name)
-                running.end(Outcome.STOPPED)
+                running.end(RequestOutcome.STOPPED)
 
 
 @contextmanager

@@ -13,15 +13,17 @@ import dns.rrset
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from keys.dnssec.keyset import ActiveSigner, SignedKeyset, SlotSignature, ZoneKeys, dnskey_signing
-from keys.dnssec.model import FLAG_KSK, Policy
+from keys.dnssec.dnskey_rrset import SignedDnskeyRRset, SlotSignature, dnskey_signing
+from keys.dnssec.numbers import FLAG_KSK
+from keys.dnssec.policy import Policy
 from keys.dnssec.rrsig import canonical_order, dnskey_rdata, key_tag
 from keys.dnssec.windows import slot_window
-from keys.dnssec.zsk import ZoneSigner, load_signer
-from server.query.answer import Via, respond
+from keys.dnssec.zone_keys import ActiveSigner, ZoneKeys
+from keys.dnssec.zone_signer import ZoneSigner, load_signer
 from server.query.edns import CO
-from server.query.fast.hot import Responder
-from server.query.fast.memo import Memo
+from server.query.fast.caches import Caches
+from server.query.fast.responder import Responder
+from server.query.respond import Via, respond
 from server.query.wire import ID_SIZE
 from zones import names
 from zones.masterfile.load import parse_zone
@@ -67,7 +69,9 @@ def zone_keys(
             signatures.append(
                 SlotSignature(rdata, window.start, window.end, window.inception, window.expiration, rrsig)
             )
-    return ZoneKeys(SignedKeyset(origin, policy.dnskey_ttl, rdatas, tuple(signatures)), active, policy, tuple(holders))
+    return ZoneKeys(
+        SignedDnskeyRRset(origin, policy.dnskey_ttl, rdatas, tuple(signatures)), active, policy, tuple(holders)
+    )
 
 
 def anchor(origin: bytes, keys: ZoneKeys | None = None) -> dns.rrset.RRset:
@@ -117,14 +121,14 @@ def ask(
     *,
     now: int = NOW,
     via: Via = Via.TCP,
-    memo: Memo | None = None,
+    caches: Caches | None = None,
     do: bool = True,
     co: bool = False,
     edns: bool = True,
     size: int = 1232,
 ) -> bytes:
     """The response to one query, which is never silence."""
-    wire = respond(query(qname, qtype, do=do, co=co, edns=edns, size=size), zoneset, now, via, memo)
+    wire = respond(query(qname, qtype, do=do, co=co, edns=edns, size=size), zoneset, now, via, caches)
     assert wire is not None
     return wire
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +28,7 @@ ENVIRONMENTS = {
 _PINNED = re.compile(r"([A-Za-z0-9_.-]+)==([^\s;\\]+)")
 
 
-def locked(lock: Path) -> dict[str, Version]:
+def locked(lock: Path) -> dict[NormalizedName, Version]:
     """The version of each package that a lock names."""
     found = (_PINNED.match(line) for line in lock.read_text().splitlines())
     return {canonicalize_name(match[1]): Version(match[2]) for match in found if match is not None}
@@ -46,7 +46,7 @@ def test_a_lock_is_closed_under_what_its_packages_require(name: str) -> None:
     site_packages = next((ROOT / ENVIRONMENTS[name]).glob("lib/python*/site-packages"))
     installed = {canonicalize_name(d.metadata["Name"]): d for d in distributions(path=[str(site_packages)])}
     assert lock.keys() & installed.keys()
-    extras: dict[str, set[str]] = {}
+    extras: dict[NormalizedName, set[str]] = {}
     unread = [package for package in lock if package in installed]
     while unread:
         package = unread.pop()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 
-from keys.dnssec.model import MAXIMUM_SIGNED_TTL
+from keys.dnssec.policy import MAXIMUM_SIGNED_TTL
 from zones import names
-from zones.bitmap import type_bitmap
+from zones.type_bitmap import type_bitmap
 from zones.zone import (
     TYPE_A,
     TYPE_AAAA,
@@ -26,7 +26,7 @@ RRsets = Mapping[bytes, Mapping[int, RRset]]
 
 
 def build_zone(origin: bytes, rrsets: RRsets, *, signed: bool = True, denial: Denial = Denial.COMPACT) -> Zone:
-    """Compile a zone. `rrsets` is by owner and type, validated (`zones.masterfile.validate`); all owners lie within the zone."""
+    """Compile a zone. `rrsets` is by owner and type, validated (`zones.masterfile.zone_rules`), and within the zone."""
     if signed and any(rrset.ttl > MAXIMUM_SIGNED_TTL for of_owner in rrsets.values() for rrset in of_owner.values()):
         rrsets = {owner: capped(of_owner) for owner, of_owner in rrsets.items()}
     special = {owner for owner, of_owner in rrsets.items() if TYPE_NS in of_owner or TYPE_DNAME in of_owner}

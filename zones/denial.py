@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from zones import names
-from zones.bitmap import type_bitmap
+from zones.type_bitmap import type_bitmap
 from zones.zone import TYPE_NSEC, TYPE_NXNAME, TYPE_RRSIG, Denial, Node, RRset, Zone
 
 NO_SUCH_NAME = type_bitmap((TYPE_RRSIG, TYPE_NSEC, TYPE_NXNAME))

@@ -9,13 +9,13 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
-from keys.dnssec.keyset import ZoneKeys
 from keys.dnssec.rrsig import TYPE_RRSIG, data_to_sign, label_count, record, rrsig_prefix
 from keys.dnssec.windows import live_window
+from keys.dnssec.zone_keys import ZoneKeys
 from zones.zone import RRset
 
 
-class Signature(NamedTuple):
+class LiveSignature(NamedTuple):
     """An RRSIG record without its owner."""
 
     record: bytes
@@ -23,7 +23,7 @@ class Signature(NamedTuple):
     """The second from which another one must be served, in seconds since the epoch."""
 
 
-class SignatureMemo(Protocol):
+class SignatureCache(Protocol):
     """Where signatures are remembered by content, so that a change to a zone drops answers but not signatures."""
 
     def get(self, key: bytes) -> bytes | None:
@@ -34,8 +34,8 @@ class SignatureMemo(Protocol):
 
 
 def sign(
-    keys: ZoneKeys, origin: bytes, owner: bytes, rrset: RRset, now: int, memo: SignatureMemo | None = None
-) -> Signature:
+    keys: ZoneKeys, origin: bytes, owner: bytes, rrset: RRset, now: int, caches: SignatureCache | None = None
+) -> LiveSignature:
     """The RRSIG over `rrset` at `owner` as served at `now` (RFC 4034 §3, RFC 4035 §2.2).
 
     For a wildcard answered the classic way, `owner` is the wildcard itself: its labels say that it was expanded.
@@ -46,14 +46,14 @@ def sign(
         rrset.type, label_count(owner), rrset.ttl, window.inception, window.expiration, signer.key_tag, origin
     )
     data = data_to_sign(prefix, owner, rrset.type, rrset.ttl, rrset.canonical)
-    if memo is None:
+    if caches is None:
         signature = signer.sign(data)
     else:
         # The key's own bytes are mixed in, since key tags collide.
         content = blake2b(data, key=signer.public_key, digest_size=16).digest()
-        remembered = memo.get(content)
+        remembered = caches.get(content)
         if remembered is None:
             remembered = signer.sign(data)
-            memo.put(content, remembered)
+            caches.put(content, remembered)
         signature = remembered
-    return Signature(record(TYPE_RRSIG, rrset.ttl, prefix + signature), window.end)
+    return LiveSignature(record(TYPE_RRSIG, rrset.ttl, prefix + signature), window.end)

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Protocol
 
-from keys.dnssec.model import MAXIMUM_SIGNED_TTL
+from keys.dnssec.policy import MAXIMUM_SIGNED_TTL
 from keys.dnssec.rrsig import canonical_order, record
 from zones import names
-from zones.bitmap import type_bitmap
 from zones.persistent import SortedMap, changed
+from zones.type_bitmap import type_bitmap
 
 TYPE_A, TYPE_NS, TYPE_CNAME, TYPE_SOA, TYPE_AAAA = 1, 2, 5, 6, 28
 TYPE_DNAME, TYPE_DS, TYPE_RRSIG, TYPE_NSEC, TYPE_DNSKEY = 39, 43, 46, 47, 48
@@ -109,7 +109,7 @@ class Node:
         return made
 
 
-class Chain(Protocol):
+class NsecChain(Protocol):
     """The names that own an NSEC record, in canonical order, by `names.canonical_key`."""
 
     def around(self, key: bytes, /) -> tuple[bytes, bytes]:
@@ -118,7 +118,7 @@ class Chain(Protocol):
         `key` must not lie before the first.
         """
 
-    def changed(self, changes: Mapping[bytes, bytes | None], /) -> Chain:
+    def changed(self, changes: Mapping[bytes, bytes | None], /) -> NsecChain:
         """The chain in which the names with these keys are there, or are not where there is None."""
 
     def __len__(self) -> int: ...
@@ -173,7 +173,7 @@ class Zone:
         return b"\x01*" + self.origin not in self.nodes and not apex_has_redirect
 
     @cached_property
-    def chain(self) -> Chain:
+    def chain(self) -> NsecChain:
         """The names that own an NSEC record."""
         return SortedMap.of({names.canonical_key(owner): owner for owner, node in self.nodes.items() if node.rrsets})
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from keys.dnssec.ds import ds_rdata
-from keys.dnssec.keyset import ZoneKeys
-from keys.dnssec.model import FLAG_KSK
+from keys.dnssec.numbers import FLAG_KSK
+from keys.dnssec.zone_keys import ZoneKeys
 from zones import names
 from zones.persistent import differing
 from zones.zone import TYPE_DS, TYPE_SOA, Node, RRset, Zone, with_delegation_signers

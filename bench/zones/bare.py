@@ -12,8 +12,8 @@ import time
 import trio
 from botocore.session import Session
 
-from keys.kms.client import KmsClient
 from keys.kms.interface import MAXIMUM_MESSAGE
+from keys.kms.kms_client import KmsClient
 from server.app import CONCURRENT_SIGNATURES
 
 _MESSAGE = bytes(300)

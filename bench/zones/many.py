@@ -19,14 +19,14 @@ from bench.api.served import WrongFigureError
 from bench.process import Child
 from bench.rounds import SERVER_CORE
 from bench.zones.fleet import Fleet, Server, asking, count_signed, emulator, origin, serving, status
-from keys.dnssec.model import HOUR, Policy
+from keys.dnssec.policy import HOUR, Policy
 
 SIGNATURES = Policy().slots
 """That a refresh of one zone asks of the KMS."""
 BARE_CALLS = 3000
 """Calls by which the rate of the KMS is measured, before the refresh and after it."""
 IDLE = 60.0
-"""Seconds in which every custodian looks at the clock once."""
+"""Seconds in which every key manager looks at the clock once."""
 REFRESH_WITHIN = 0.5
 """Seconds for each zone after which a refresh of all counts as failed."""
 

@@ -1,16 +1,16 @@
-"""What takes a ring's keys to whoever answers: only what is stored, only what is new."""
+"""What takes a keyring's keys to whoever answers: only what is stored, only what is new."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from keys.custody.performer import Services
-from keys.custody.seal import StateError, StateKeyWrong
-from keys.custody.store import StateUnavailable
-from keys.dnssec.keyset import ActiveSigner, ZoneKeys
-from keys.dnssec.model import Policy
-from keys.dnssec.zsk import ZoneSigner, load_signer
-from keys.rules.ring import Ring, Zsk
+from keys.custody.executor import Services
+from keys.custody.state_database import StateUnavailable
+from keys.custody.zsk_encryption import StateError, StateKeyWrong
+from keys.dnssec.policy import Policy
+from keys.dnssec.zone_keys import ActiveSigner, ZoneKeys
+from keys.dnssec.zone_signer import ZoneSigner, load_signer
+from keys.rules.keyring import Keyring, Zsk
 
 
 class Publisher:
@@ -32,29 +32,29 @@ class Publisher:
         """Whether to show once more what was shown: for another try, or since a further KSK may be delegated to."""
         return self.problem is not None or (self.next_delegation is not None and self.next_delegation <= now)
 
-    async def show(self, ring: Ring, policy: Policy) -> bool:
+    async def show(self, keyring: Keyring, policy: Policy) -> bool:
         """Publish the keys as they are stored, if they are new and valid; whether what is published now is good.
 
         Raises `StateUnavailable` where private keys can't be read now.
         """
         self.next_delegation = None
-        if ring.served_unsigned:
+        if keyring.served_unsigned:
             self.problem = None
             if not self._unsigned:
                 self._publish(self._origin, None)
                 self._unsigned, self._published = True, None
             return True
-        keyset = ring.keyset
+        keyset = keyring.keyset
         if keyset is None or keyset.served(int(self._services.now())) is None:
             return False
-        if policy.window > ring.window or policy.propagation > ring.propagation:
+        if policy.window > keyring.window or policy.propagation > keyring.propagation:
             return False  # recorded first, so that no wait is too short if we are killed
-        signers = await self._active(ring)
+        signers = await self._active(keyring)
         if not signers:
-            return self.problem is None and any(zsk.lost is not None for zsk in ring.zsks)
+            return self.problem is None and any(zsk.lost is not None for zsk in keyring.zsks)
         now = int(self._services.now())
-        delegation = tuple(ksk.rdata for ksk in ring.delegation(now) if ksk.rdata in keyset.rdatas)
-        waiting = (k.ready for k in ring.ksks if k.ready is not None and k.withdrawn is None)
+        delegation = tuple(ksk.rdata for ksk in keyring.delegation(now) if ksk.rdata in keyset.rdatas)
+        waiting = (k.ready for k in keyring.ksks if k.ready is not None and k.withdrawn is None)
         self.next_delegation = min((ready for ready in waiting if ready > now), default=None)
         keys = ZoneKeys(keyset, signers, policy, delegation)
         if keys != self._published:
@@ -62,14 +62,14 @@ class Publisher:
             self._published, self._unsigned = keys, False
         return True
 
-    async def _active(self, ring: Ring) -> tuple[ActiveSigner, ...]:
+    async def _active(self, keyring: Keyring) -> tuple[ActiveSigner, ...]:
         """Who signs, in order. A ZSK that was lost signs only as long as it has no successor that signs.
 
         From then on the successor signs the windows that the lost one had begun, too: left to the ZSK before it, they
         would be signed by a key that is about to leave.
         """
         self.problem = None
-        active = [zsk for zsk in ring.zsks if zsk.activated is not None]
+        active = [zsk for zsk in keyring.zsks if zsk.activated is not None]
         signers: list[ActiveSigner] = []
         kept = {zsk.sequence for zsk in active if zsk.removed is None}
         self._signers = {sequence: signer for sequence, signer in self._signers.items() if sequence in kept}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import struct
 from hashlib import sha256
 
-from keys.dnssec.model import DIGEST_SHA256, ECDSAP256SHA256
+from keys.dnssec.numbers import DIGEST_SHA256, ECDSAP256SHA256
 from keys.dnssec.rrsig import key_tag
-from keys.rules.ring import Ring
 
 _FIXED = struct.Struct("!HBB")
 
@@ -21,11 +20,3 @@ def ds_text(rdata: bytes) -> str:
     """DS rdata as a master file has it (RFC 4034 §5.3): `<key tag> 13 2 <DIGEST>`."""
     tag, algorithm, digest_type = _FIXED.unpack_from(rdata)
     return f"{tag} {algorithm} {digest_type} {rdata[_FIXED.size :].hex().upper()}"
-
-
-def parent_ds(ring: Ring) -> tuple[bytes, ...]:
-    """DS rdata that the parent should hold: of the ACTIVE KSKs that are in a stored, signed DNSKEY RRset.
-
-    A DS without such a DNSKEY would make the zone bogus.
-    """
-    return tuple(ds_rdata(ring.origin, ksk.rdata) for ksk in ring.signing_ksks if ksk.published is not None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from zlib import crc32
 
-from keys.dnssec.model import MAXIMUM_SIGNED_TTL, Policy
+from keys.dnssec.policy import MAXIMUM_SIGNED_TTL, Policy
 
 
 class Window(NamedTuple):

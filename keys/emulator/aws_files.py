@@ -12,8 +12,8 @@ from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
-from keys.custody import files
-from keys.emulator.credentials import AccessKey, Credentials, RandomBytes, generate_access_key
+from keys.custody import private_files
+from keys.emulator.principals import AccessKey, Principals, RandomBytes, generate_access_key
 
 ROOT_PROFILE = "default"
 SERVICE_PROFILE = "signwright-service"
@@ -34,14 +34,14 @@ def credentials_path(state: Path) -> Path:
     return state / "aws" / "credentials"
 
 
-def load_credentials(state: Path, random_bytes: RandomBytes) -> Credentials:
+def load_credentials(state: Path, random_bytes: RandomBytes) -> Principals:
     """The credentials of both principals, generated and kept on first start. Raises `CredentialsFileError`."""
     path = credentials_path(state)
     if path.exists():
         return _read(path)
-    credentials = Credentials(generate_access_key(random_bytes), generate_access_key(random_bytes))
-    files.private_directory(path.parent)
-    files.write_private(
+    credentials = Principals(generate_access_key(random_bytes), generate_access_key(random_bytes))
+    private_files.private_directory(path.parent)
+    private_files.write_private(
         path, _ini({ROOT_PROFILE: _section(credentials.root), SERVICE_PROFILE: _section(credentials.service)})
     )
     return credentials
@@ -59,7 +59,7 @@ def load_profiles(state: Path, names: Sequence[str], random_bytes: RandomBytes) 
     for name in missing:
         parser[name] = _section(generate_access_key(random_bytes))
     if missing:
-        files.write_private(path, _ini({name: parser[name] for name in parser.sections()}))
+        private_files.write_private(path, _ini({name: parser[name] for name in parser.sections()}))
     try:
         return {name: _access_key(parser, name) for name in names}
     except KeyError as error:
@@ -80,8 +80,8 @@ def write_config(state: Path, region: str, endpoints: Mapping[str, str | None], 
     sections = {ROOT_PROFILE: profile}
     sections |= {name: profile for name in parser.sections() if name.startswith("profile ")}
     sections |= {f"profile {name}": profile for name in (SERVICE_PROFILE, *profiles)}
-    files.private_directory(config_path(state).parent)
-    files.write_private(config_path(state), _ini({**sections, _SERVICES: services}))
+    private_files.private_directory(config_path(state).parent)
+    private_files.write_private(config_path(state), _ini({**sections, _SERVICES: services}))
 
 
 def endpoint_of(state: Path, service: str) -> str | None:
@@ -113,11 +113,11 @@ def _ini(sections: Mapping[str, Mapping[str, str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _read(path: Path) -> Credentials:
+def _read(path: Path) -> Principals:
     parser = _parser()
     try:
         parser.read_string(path.read_text(encoding="utf-8"))
-        return Credentials(_access_key(parser, ROOT_PROFILE), _access_key(parser, SERVICE_PROFILE))
+        return Principals(_access_key(parser, ROOT_PROFILE), _access_key(parser, SERVICE_PROFILE))
     except (configparser.Error, KeyError, UnicodeDecodeError):
         raise CredentialsFileError(
             f"{path}: not a credentials file with the profiles {ROOT_PROFILE} and {SERVICE_PROFILE}; "

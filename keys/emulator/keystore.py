@@ -7,7 +7,8 @@ key that a crash could take back. Writers hold `lock` from reading to writing; r
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -15,12 +16,10 @@ import msgspec
 import trio
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from keys.custody import files
+from keys.blocking import RunBlocking
+from keys.custody import private_files
+from keys.emulator.key_records import AliasRecord, KeyRecord
 from keys.emulator.material import PrivateKey, dump_private, load_private
-from keys.emulator.model import AliasRecord, KeyRecord
-
-RunBlocking = Callable[..., Awaitable[object]]
-"""Runs a function that blocks, with its arguments: `trio.to_thread.run_sync`, or a direct call in a simulation."""
 
 ALIASES = "aliases.json"
 _T = TypeVar("_T")
@@ -30,7 +29,7 @@ class KeystoreError(Exception):
     """A file of the key store that can't be used; the message names it."""
 
 
-class Key(NamedTuple):
+class StoredKey(NamedTuple):
     """A key with its material; the repr of a private key shows nothing of it."""
 
     record: KeyRecord
@@ -54,7 +53,7 @@ class Keystore:
 
     def __init__(self, directory: Path, run_blocking: RunBlocking) -> None:
         """Read `directory`, made where missing. Raises `KeystoreError` for a file that can't be used."""
-        files.private_directory(directory)
+        private_files.private_directory(directory)
         self._directory = directory
         self._run_blocking = run_blocking
         self.lock = trio.Lock()
@@ -62,7 +61,7 @@ class Keystore:
         self._aliases = _read_aliases(directory / ALIASES)
         self._next_deletion = self._soonest()
 
-    def key(self, key_id: str) -> Key | None:
+    def key(self, key_id: str) -> StoredKey | None:
         """The key with this id."""
         return self._keys.get(key_id)
 
@@ -78,10 +77,10 @@ class Keystore:
         """All aliases, in order of their names."""
         return sorted(self._aliases.items())
 
-    async def put(self, key: Key) -> None:
+    async def put(self, key: StoredKey) -> None:
         """Make a key, or a change to one, durable and then visible."""
         data = msgspec.json.encode(_KeyFile(1, key.record, dump_private(key.private)))
-        await self._run_blocking(files.write_private, self._path(key.record.id), data)
+        await self._run_blocking(partial(private_files.write_private, self._path(key.record.id), data))
         self._keys[key.record.id] = key
         self._next_deletion = self._soonest()
 
@@ -105,14 +104,14 @@ class Keystore:
             # Aliases first: after a crash in between, a key without its aliases is deleted as well.
             await self._write_aliases({n: a for n, a in self._aliases.items() if a.key_id not in due})
             for key_id in due:
-                await self._run_blocking(files.remove, self._path(key_id))
+                await self._run_blocking(partial(private_files.remove, self._path(key_id)))
                 del self._keys[key_id]
             self._next_deletion = self._soonest()
 
     async def _write_aliases(self, aliases: dict[str, AliasRecord]) -> None:
         if aliases != self._aliases:
             data = msgspec.json.encode(_AliasFile(1, aliases))
-            await self._run_blocking(files.write_private, self._directory / ALIASES, data)
+            await self._run_blocking(partial(private_files.write_private, self._directory / ALIASES, data))
             self._aliases = aliases
 
     def _path(self, key_id: str) -> Path:
@@ -123,12 +122,12 @@ class Keystore:
         return min((date for date in dates if date is not None), default=math.inf)
 
 
-def _read_key(path: Path) -> Key:
+def _read_key(path: Path) -> StoredKey:
     file = _decode(path, _KeyFile)
     if path.stem != file.record.id:
         raise KeystoreError(f"{path}: holds another key than its name says")
     try:
-        return Key(file.record, load_private(file.private_key, file.record.spec))
+        return StoredKey(file.record, load_private(file.private_key, file.record.spec))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # What the library says may quote the key.
         raise KeystoreError(f"{path}: damaged: its private key can't be read") from None

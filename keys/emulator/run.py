@@ -14,15 +14,16 @@ from typing import NamedTuple
 
 import trio
 
-from keys.aws.http import serve_http
-from keys.custody import files
+from keys.aws.http_server import serve_http
+from keys.blocking import RunBlocking
+from keys.custody import private_files
 from keys.emulator import aws_files
-from keys.emulator.app import Edge
-from keys.emulator.credentials import Credentials, RandomBytes
-from keys.emulator.faults import Faults
-from keys.emulator.keystore import Keystore, KeystoreError, RunBlocking
+from keys.emulator.http_edge import Edge
+from keys.emulator.key_records import Site
+from keys.emulator.keystore import Keystore, KeystoreError
 from keys.emulator.material import PrivateKey, generate_key
-from keys.emulator.model import Site
+from keys.emulator.ordered_faults import Faults
+from keys.emulator.principals import Principals, RandomBytes
 from keys.emulator.service import Service
 
 EXPIRY_INTERVAL = 3600.0
@@ -35,7 +36,7 @@ class Emulator(NamedTuple):
     endpoint: str
     """Its URL, for AWS_ENDPOINT_URL_KMS."""
     site: Site
-    credentials: Credentials
+    credentials: Principals
     faults: Faults
     calls: Counter[str]
     """How many signed requests came, by operation."""
@@ -83,7 +84,7 @@ def _endpoint(sock: socket.socket) -> str:
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Hold the key store for this process: two that write it would each undo what the other wrote."""
-    files.private_directory(directory)
+    private_files.private_directory(directory)
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

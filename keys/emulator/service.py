@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 
-from keys.emulator import names
-from keys.emulator.credentials import RandomBytes
-from keys.emulator.errors import AwsError
-from keys.emulator.keystore import Key, Keystore
+from keys.emulator import key_names
+from keys.emulator.aws_errors import AwsError
+from keys.emulator.key_policy import Caller, Decision, decide, parse_policy
+from keys.emulator.key_records import KeyState, Site
+from keys.emulator.keystore import Keystore, StoredKey
+from keys.emulator.kms_operations import OPERATIONS, AccountOperation, KeyOperation, KmsCall, OperationResult
 from keys.emulator.material import PrivateKey
-from keys.emulator.model import KeyState, Site
-from keys.emulator.operations import OPERATIONS, AccountOperation, Answer, Call, KeyOperation
-from keys.emulator.policy import Caller, Decision, decide, parse_policy
-from keys.emulator.shapes import Requests
+from keys.emulator.principals import RandomBytes
+from keys.emulator.request_shapes import Requests
 
 
 class Request(NamedTuple):
@@ -60,7 +60,7 @@ class Service:
         """The id of the key that an id, an ARN or an alias names. Raises `AwsError` where there is none."""
         return self._find(given).record.id
 
-    async def perform(self, request: Request, caller: Caller, headers: Mapping[str, str]) -> Answer:
+    async def perform(self, request: Request, caller: Caller, headers: Mapping[str, str]) -> OperationResult:
         """Carry out a request of `caller`; `headers` are those the caller signed. Raises `AwsError`."""
         operation = OPERATIONS[request.name]
         now = self._now()
@@ -68,10 +68,10 @@ class Service:
         action = f"kms:{request.name}"
         context = self._context(caller, headers, request.params)
 
-        def require(wanted: str, key: Key) -> None:
+        def require(wanted: str, key: StoredKey) -> None:
             _authorise(self._site, caller, wanted, key, context)
 
-        call = Call(self._site, self._store, request.params, now, self._random_bytes, self._generate_key, require)
+        call = KmsCall(self._site, self._store, request.params, now, self._random_bytes, self._generate_key, require)
         async with AsyncExitStack() as stack:
             if operation.writes:
                 await stack.enter_async_context(self._store.lock)
@@ -85,16 +85,16 @@ class Service:
             _check_state(self._site, key, operation.states)
             return await operation.run(call, key)
 
-    def _key(self, operation: KeyOperation, params: Mapping[str, Any]) -> Key:
+    def _key(self, operation: KeyOperation, params: Mapping[str, Any]) -> StoredKey:
         """The key a request names. Raises `AwsError`."""
         given = params[operation.named_by]
-        if not operation.by_alias and names.is_alias(names.key_name(given, self._site)):
+        if not operation.by_alias and key_names.is_alias(key_names.key_name(given, self._site)):
             raise AwsError("NotFoundException", f"Invalid keyId '{given}': this operation takes no alias.")
         return self._find(given)
 
-    def _find(self, given: str) -> Key:
-        key_id = name = names.key_name(given, self._site)
-        if names.is_alias(name):
+    def _find(self, given: str) -> StoredKey:
+        key_id = name = key_names.key_name(given, self._site)
+        if key_names.is_alias(name):
             alias = self._store.alias(name)
             if alias is None:
                 raise AwsError("NotFoundException", f"Alias {self._site.alias_arn(name)} is not found.")
@@ -121,7 +121,7 @@ class Service:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def _authorise(site: Site, caller: Caller, action: str, key: Key, context: Mapping[str, str]) -> None:
+def _authorise(site: Site, caller: Caller, action: str, key: StoredKey, context: Mapping[str, str]) -> None:
     """That the key's policy allows it. In its own account the root has all of IAM, so the key policy alone decides."""
     arn = site.key_arn(key.record.id)
     of_key = {"kms:keyspec": key.record.spec, "kms:keyusage": "SIGN_VERIFY"}
@@ -141,7 +141,7 @@ def _denied(caller: Caller, action: str, why: str) -> AwsError:
     return AwsError("AccessDeniedException", f"User: {caller.name} is not authorized to perform: {action} {why}")
 
 
-def _check_state(site: Site, key: Key, states: frozenset[KeyState]) -> None:
+def _check_state(site: Site, key: StoredKey, states: frozenset[KeyState]) -> None:
     state = key.record.state
     if state in states:
         return

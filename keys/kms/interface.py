@@ -1,4 +1,4 @@
-"""What the custodian asks of a KMS: four questions, each answered or refused by one declared error.
+"""What the key manager asks of a KMS: four questions, each answered or refused by one declared error.
 
 The client of the AWS KMS protocol and the fake of the simulation both are a `Kms`. A KMS is not trusted to be right:
 whoever uses a signature verifies it against the public key first.
@@ -37,7 +37,7 @@ class PublicKey(NamedTuple):
     """x‖y, 64 bytes, as a DNSKEY holds it (RFC 6605 §4)."""
 
 
-class Signature(NamedTuple):
+class KmsSignature(NamedTuple):
     """One answered Sign."""
 
     value: bytes
@@ -67,6 +67,6 @@ class Kms(Protocol):
         """The public half. A key that is no P-256 key for signing is refused with the code `WrongKey`."""
         ...
 
-    async def sign(self, arn: str, hosted_zone_id: str, message: bytes) -> Signature:
+    async def sign(self, arn: str, hosted_zone_id: str, message: bytes) -> KmsSignature:
         """Sign `message`, at most 4096 bytes (`ValueError` above), by ECDSA P-256 with SHA-256."""
         ...

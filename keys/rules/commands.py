@@ -1,7 +1,7 @@
 """What people and programs may ask of a zone's keys, as values, and what is refused.
 
-`decide` answers with the events that a command is, or refuses it; it is pure, and looks at the ring alone. Whether the
-parent's DS allows a key to go is asked before, by the custodian: `leaving` says which keys that is about.
+`decide` answers with the events that a command is, or refuses it; it is pure, and looks at the keyring alone. Whether
+the parent's DS allows a key to go is asked before, by the key manager: `leaving` says which keys that is about.
 
 The codes are Route 53's names of errors, so that its API can hand them on.
 """
@@ -27,7 +27,7 @@ from keys.rules.events import (
     SigningEnabled,
     ZskLost,
 )
-from keys.rules.ring import Ksk, KskStatus, Ring
+from keys.rules.keyring import Keyring, Ksk, KskStatus
 
 MOST_KSKS: Final = 2
 _NAME = re.compile(r"[A-Za-z0-9_]{3,128}")
@@ -134,23 +134,23 @@ NOT_SIGNING = "DNSSECNotFound"
 BUSY = "ConcurrentModification"
 
 
-def leaving(ring: Ring, command: Command) -> tuple[Ksk, ...]:
+def leaving(keyring: Keyring, command: Command) -> tuple[Ksk, ...]:
     """The KSKs that this command takes away from validators, so that no DS may name them any more.
 
     None for a command with `force`, and none for keys that no DS can have named, since they were never published.
     """
     match command:
         case DeactivateKsk(name=name, force=False) | DeleteKsk(name=name, force=False):
-            named = [ksk for ksk in ring.ksks if ksk.name == name]
+            named = [ksk for ksk in keyring.ksks if ksk.name == name]
         case DisableSigning(force=False):
-            named = [ksk for ksk in ring.ksks if ksk.published is not None]
+            named = [ksk for ksk in keyring.ksks if ksk.published is not None]
         case _:
             named = []
     return tuple(ksk for ksk in named if ksk.public_key is not None)
 
 
 def decide(  # noqa: PLR0912 - a table of commands
-    ring: Ring, command: Command, now: int, token: str
+    keyring: Keyring, command: Command, now: int, token: str
 ) -> tuple[Event, ...]:
     """The events that the command is; none where there is nothing to do. Raises `RequestRefusedError`.
 
@@ -158,41 +158,41 @@ def decide(  # noqa: PLR0912 - a table of commands
     """
     match command:
         case CreateKsk():
-            return (_create(ring, command, now, token),)
+            return (_create(keyring, command, now, token),)
         case ActivateKsk():
-            return _activate(_named(ring, command.name), now)
+            return _activate(_named(keyring, command.name), now)
         case DeactivateKsk():
-            return _deactivate(ring, _named(ring, command.name), now)
+            return _deactivate(keyring, _named(keyring, command.name), now)
         case DeleteKsk():
-            return _delete(_named(ring, command.name), now)
+            return _delete(_named(keyring, command.name), now)
         case WithdrawDs():
-            return (DsWithdrawn(now, command.name),) if _named(ring, command.name).withdrawn is None else ()
+            return (DsWithdrawn(now, command.name),) if _named(keyring, command.name).withdrawn is None else ()
         case OfferDs():
-            return (DsOffered(now, command.name),) if _named(ring, command.name).withdrawn is not None else ()
+            return (DsOffered(now, command.name),) if _named(keyring, command.name).withdrawn is not None else ()
         case StartRollover():
-            return _start_rollover(ring, now)
+            return _start_rollover(keyring, now)
         case EmergencyRollover():
-            return _emergency(ring, now)
+            return _emergency(keyring, now)
         case TrustClock():
             return (ClockTrusted(now),)
         case EnableSigning():
-            return _enable(ring, now)
+            return _enable(keyring, now)
         case DisableSigning():
-            if not ring.signing:
+            if not keyring.signing:
                 raise RequestRefusedError(NOT_SIGNING, "The hosted zone is not signed.")
             return (SigningDisabled(now),)
         case _:
             raise TypeError(f"no decision for {type(command).__name__}")
 
 
-def _named(ring: Ring, name: str) -> Ksk:
+def _named(keyring: Keyring, name: str) -> Ksk:
     try:
-        return ring.ksk(name)
+        return keyring.ksk(name)
     except KeyError:
         raise RequestRefusedError(NO_SUCH_KSK, f"There is no Key Signing Key with name {name}.") from None
 
 
-def _create(ring: Ring, command: CreateKsk, now: int, token: str) -> Event:
+def _create(keyring: Keyring, command: CreateKsk, now: int, token: str) -> Event:
     name = command.name
     if not _NAME.fullmatch(name):
         raise RequestRefusedError(
@@ -200,11 +200,11 @@ def _create(ring: Ring, command: CreateKsk, now: int, token: str) -> Event:
         )
     if command.arn is not None and not _ARN.fullmatch(command.arn):
         raise RequestRefusedError(WRONG_ARN, f"{command.arn!r} is no ARN of a KMS key.")
-    if any(ksk.name == name for ksk in ring.ksks):
+    if any(ksk.name == name for ksk in keyring.ksks):
         raise RequestRefusedError(EXISTS, f"A Key Signing Key with name {name} exists already.")
-    if command.arn is not None and any(ksk.arn == command.arn for ksk in ring.ksks):
+    if command.arn is not None and any(ksk.arn == command.arn for ksk in keyring.ksks):
         raise RequestRefusedError(EXISTS, f"{command.arn} is the key of another Key Signing Key of this zone.")
-    if len(ring.ksks) >= MOST_KSKS:
+    if len(keyring.ksks) >= MOST_KSKS:
         raise RequestRefusedError(TOO_MANY, f"The hosted zone has {MOST_KSKS} Key Signing Keys already.")
     return KskIntended(now, name, token, command.arn, command.active, asked=True)
 
@@ -215,13 +215,15 @@ def _activate(ksk: Ksk, now: int) -> tuple[Event, ...]:
     return (KskActivated(now, ksk.name),) if ksk.status is KskStatus.INACTIVE else ()
 
 
-def _deactivate(ring: Ring, ksk: Ksk, now: int) -> tuple[Event, ...]:
+def _deactivate(keyring: Keyring, ksk: Ksk, now: int) -> tuple[Event, ...]:
     if ksk.status is KskStatus.INACTIVE:
         return ()
     if ksk.status is KskStatus.DELETING:
         raise RequestRefusedError(WRONG_STATUS, f"Key Signing Key with name {ksk.name} is being deleted.")
-    others = [k for k in ring.ksks if k.name != ksk.name and k.status is KskStatus.ACTIVE and k.public_key is not None]
-    if ring.signing and not others:
+    others = [
+        k for k in keyring.ksks if k.name != ksk.name and k.status is KskStatus.ACTIVE and k.public_key is not None
+    ]
+    if keyring.signing and not others:
         raise RequestRefusedError(
             IN_USE,
             f"Key Signing Key with name {ksk.name} cannot be deactivated: the hosted zone is signed, and has no other "
@@ -241,24 +243,24 @@ def _delete(ksk: Ksk, now: int) -> tuple[Event, ...]:
     return (KskDeleting(now, ksk.name),)
 
 
-def _start_rollover(ring: Ring, now: int) -> tuple[Event, ...]:
-    if not ring.signing or ring.active_zsk is None:
+def _start_rollover(keyring: Keyring, now: int) -> tuple[Event, ...]:
+    if not keyring.signing or keyring.active_zsk is None:
         raise RequestRefusedError(WRONG_SIGNING, "The hosted zone is not signed.")
-    if ring.rollover_requested is not None or sum(zsk.removed is None for zsk in ring.zsks) > 1:
+    if keyring.rollover_requested is not None or sum(zsk.removed is None for zsk in keyring.zsks) > 1:
         raise RequestRefusedError(BUSY, "A rollover of the zone-signing key is under way.")
     return (RolloverRequested(now),)
 
 
-def _emergency(ring: Ring, now: int) -> tuple[Event, ...]:
-    active = ring.active_zsk
+def _emergency(keyring: Keyring, now: int) -> tuple[Event, ...]:
+    active = keyring.active_zsk
     if active is None:
         raise RequestRefusedError(WRONG_SIGNING, "The hosted zone has no zone-signing key that is active.")
     return () if active.lost is not None else (ZskLost(now, active.sequence),)
 
 
-def _enable(ring: Ring, now: int) -> tuple[Event, ...]:
-    if ring.signing:
+def _enable(keyring: Keyring, now: int) -> tuple[Event, ...]:
+    if keyring.signing:
         return ()
-    if not any(ksk.status is KskStatus.ACTIVE for ksk in ring.ksks):
+    if not any(ksk.status is KskStatus.ACTIVE for ksk in keyring.ksks):
         raise RequestRefusedError(NO_ACTIVE, "The hosted zone has no Key Signing Key with status ACTIVE.")
     return (SigningEnabled(now),)

@@ -1,14 +1,14 @@
-"""What a custodian may be told to do (actions), and what it tells afterwards (events); both are values.
+"""What a key manager may be told to do (actions), and what it tells afterwards (events); both are values.
 
-`lifecycle.plan` names an action, the custodian performs it, and `lifecycle.evolve` turns the events into the next ring.
-Every action says why, for the log and for whoever asks what comes next.
+`lifecycle.plan` names an action, the key manager performs it, and `lifecycle.evolve` turns the events into the next
+ring. Every action says why, for the log and for whoever asks what comes next.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from keys.dnssec.keyset import SignedKeyset
+from keys.dnssec.dnskey_rrset import SignedDnskeyRRset
 
 
 class Action(msgspec.Struct, frozen=True, tag=True):
@@ -38,7 +38,7 @@ class LearnKsk(Action, frozen=True):
 
 
 class GenerateZsk(Action, frozen=True):
-    """Make a ZSK, and store it sealed together with the ring that names it."""
+    """Make a ZSK, and store it sealed together with the keyring that names it."""
 
     sequence: int
 
@@ -108,7 +108,7 @@ class KskLearned(Event, frozen=True):
 
 
 class ZskGenerated(Event, frozen=True):
-    """A ZSK was made; its private key is stored with the ring that this event leads to."""
+    """A ZSK was made; its private key is stored with the keyring that this event leads to."""
 
     sequence: int
     public_key: bytes
@@ -117,7 +117,7 @@ class ZskGenerated(Event, frozen=True):
 class KeysetSigned(Event, frozen=True):
     """Every ACTIVE KSK has signed this DNSKEY RRset; each signature was verified."""
 
-    keyset: SignedKeyset
+    keyset: SignedDnskeyRRset
     request_ids: tuple[str, ...] = ()
     asked: int | None = None
     """When its slots were chosen, which a slow KMS or a machine that slept can put long before `at`."""

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from msgspec.structs import replace
 
-from keys.dnssec.model import Policy
+from keys.dnssec.policy import Policy
 from keys.rules.events import (
     Action,
     ActivateZsk,
@@ -32,9 +32,9 @@ from keys.rules.events import (
     ZskActivated,
     ZskGenerated,
 )
+from keys.rules.keyring import Keyring
 from keys.rules.lifecycle import plan
 from keys.rules.refresh import keyset_request
-from keys.rules.ring import Ring
 from keys.rules.transitions import evolve
 
 _MOST = 100_000
@@ -42,39 +42,39 @@ _MOST = 100_000
 
 
 def forecast(
-    ring: Ring, policy: Policy, now: int, until: int, ksk_arn: str | None = None
+    keyring: Keyring, policy: Policy, now: int, until: int, ksk_arn: str | None = None
 ) -> Iterator[tuple[int, Action, str]]:
     """Every action to come from `now` until before `until`, with its time and its reason, if each one succeeds at once.
 
-    It follows the very rules that the custodian follows. A KSK in ACTION_NEEDED is taken to stay so: nobody can know
+    It follows the very rules that the key manager follows. A KSK in ACTION_NEEDED is taken to stay so: nobody can know
     when a person mends it, so the forecast shows what its trouble suspends. Raises `RuntimeError` where it never ends.
     """
-    for at, action, _ in steps(ring, policy, now, until, ksk_arn):
+    for at, action, _ in steps(keyring, policy, now, until, ksk_arn):
         yield at, action, action.why
 
 
 def steps(
-    ring: Ring, policy: Policy, now: int, until: int, ksk_arn: str | None = None
-) -> Iterator[tuple[int, Action, Ring]]:
-    """As `forecast`, with the ring after each action in place of the reason."""
+    keyring: Keyring, policy: Policy, now: int, until: int, ksk_arn: str | None = None
+) -> Iterator[tuple[int, Action, Keyring]]:
+    """As `forecast`, with the keyring after each action in place of the reason."""
     for _ in range(_MOST):
-        step = plan(ring, policy, now, ksk_arn)
+        step = plan(keyring, policy, now, ksk_arn)
         if step.action is None:
             if step.wake_at is None or step.wake_at >= until:
                 return
             now = step.wake_at
         elif isinstance(step.action, ProbeKsk):
             # Taken to fail: the next one comes after a while.
-            ring, known = _probed(ring, step.action.name, now), ring
-            if ring == known:
+            keyring, known = _probed(keyring, step.action.name, now), keyring
+            if keyring == known:
                 return
         else:
-            ring = evolve(ring, succeeded(step.action, ring, policy, now))
-            yield now, step.action, ring
+            keyring = evolve(keyring, succeeded(step.action, keyring, policy, now))
+            yield now, step.action, keyring
     raise RuntimeError("the forecast goes in circles")
 
 
-def succeeded(action: Action, ring: Ring, policy: Policy, now: int) -> Event:
+def succeeded(action: Action, keyring: Keyring, policy: Policy, now: int) -> Event:
     """The event of an action that succeeds at once. Keys and signatures in it are made up."""
     match action:
         case IntendKsk():
@@ -94,23 +94,23 @@ def succeeded(action: Action, ring: Ring, policy: Policy, now: int) -> Event:
         case ConfirmPublished():
             return Published(now)
         case ObservePolicy():
-            highest = max(ring.window, action.window), max(ring.propagation, action.propagation)
-            settled = highest == (ring.window, ring.propagation)
+            highest = max(keyring.window, action.window), max(keyring.propagation, action.propagation)
+            settled = highest == (keyring.window, keyring.propagation)
             window, propagation = (action.window, action.propagation) if settled else highest
-            return Observed(now, ring.data_ttl, window, propagation, settled)
+            return Observed(now, keyring.data_ttl, window, propagation, settled)
         case SignKeyset():
-            request = keyset_request(ring, policy, now)
+            request = keyset_request(keyring, policy, now)
             return KeysetSigned(now, request.signed(tuple(slot.signed(bytes(64)) for slot in request.slots)))
         case _:
             raise TypeError(f"no success of {type(action).__name__} is known")
 
 
-def _probed(ring: Ring, name: str, now: int) -> Ring:
-    ksk = ring.ksk(name)
+def _probed(keyring: Keyring, name: str, now: int) -> Keyring:
+    ksk = keyring.ksk(name)
     if ksk.trouble is None:
-        return ring
+        return keyring
     failed = replace(ksk, trouble=replace(ksk.trouble, at=now, attempts=ksk.trouble.attempts + 1))
-    return replace(ring, ksks=tuple(failed if k.name == name else k for k in ring.ksks))
+    return replace(keyring, ksks=tuple(failed if k.name == name else k for k in keyring.ksks))
 
 
 def _made_up(name: str) -> bytes:

@@ -1,8 +1,8 @@
 """What to do next with a zone's keys.
 
-`plan` looks at the ring and the clock and names one action, or the time at which to look again. `evolve` turns the ring
-and an event into the next ring; nothing else changes one. `assert_safe` compares the two and refuses what could make a
-validator find a bogus answer. All are pure: the same arguments, the same answer, in every process.
+`plan` looks at the keyring and the clock and names one action, or the time at which to look again. `evolve` turns the
+keyring and an event into the next keyring; nothing else changes one. `assert_safe` compares the two and refuses what
+could make a validator find a bogus answer. All are pure: the same arguments, the same answer, in every process.
 
 The plan is a table of rules. Each says when its action is due, or that it has none. The first rule whose time has come
 is the step, and after it the plan is made anew, so no rule needs to know what another one did. A rule that waits does
@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from keys.dnssec.model import Policy
+from keys.dnssec.policy import Policy
 from keys.rules.events import (
     Action,
     ActivateZsk,
@@ -33,10 +33,10 @@ from keys.rules.events import (
     ProbeKsk,
     SignKeyset,
 )
+from keys.rules.jitter import jitter
+from keys.rules.keyring import Keyring, Ksk, KskStatus
 from keys.rules.refresh import next_refresh, stale, wanted_zsks
-from keys.rules.ring import Ksk, KskStatus, Ring
 from keys.rules.rollover import activation_at, removals, rollover_at, suspended
-from keys.rules.spread import spread
 from keys.rules.transitions import evolve
 
 __all__ = ["AT_ONCE", "RULES", "Due", "Step", "View", "evolve", "plan", "retry_delay"]
@@ -65,16 +65,16 @@ class Step(NamedTuple):
 class View(NamedTuple):
     """What a rule may look at."""
 
-    ring: Ring
+    keyring: Keyring
     policy: Policy
     now: int
     ksk_arn: str | None
     """The KSK that the configuration names."""
 
 
-def plan(ring: Ring, policy: Policy, now: int, ksk_arn: str | None = None) -> Step:
+def plan(keyring: Keyring, policy: Policy, now: int, ksk_arn: str | None = None) -> Step:
     """The one action to perform at `now`, or the time at which to plan again."""
-    view = View(ring, policy, now, ksk_arn)
+    view = View(keyring, policy, now, ksk_arn)
     waiting: Due | None = None
     for rule in RULES:
         due = rule(view)
@@ -92,30 +92,30 @@ def plan(ring: Ring, policy: Policy, now: int, ksk_arn: str | None = None) -> St
 
 def _observe_policy(view: View) -> Due | None:
     wanted = view.policy.window, view.policy.propagation
-    if (view.ring.window, view.ring.propagation) == wanted:
+    if (view.keyring.window, view.keyring.propagation) == wanted:
         return None
     return Due(AT_ONCE, ObservePolicy("the policy says so", *wanted))
 
 
 def _confirm_published(view: View) -> Due | None:
-    ring = view.ring
-    if ring.keyset is None or (ring.unconfirmed is None and not ring.superseding):
+    keyring = view.keyring
+    if keyring.keyset is None or (keyring.unconfirmed is None and not keyring.superseding):
         return None
-    if ring.keyset.served(view.now) is None:
+    if keyring.keyset.served(view.now) is None:
         return None  # nobody publishes that
     return Due(AT_ONCE, ConfirmPublished("the new keys are published"))
 
 
 def _intend_ksk(view: View) -> Due | None:
-    ring, wanted = view.ring, view.ksk_arn
-    if not ring.ksks:
-        if not ring.signing:
+    keyring, wanted = view.keyring, view.ksk_arn
+    if not keyring.ksks:
+        if not keyring.signing:
             return None
         why = "the configuration names the KSK" if wanted else "the zone has no KSK"
-        return Due(AT_ONCE, IntendKsk(why, f"ksk_{ring.ksks_intended + 1}", wanted))
-    if len(ring.ksks) > 1 or ring.keyset is not None:
+        return Due(AT_ONCE, IntendKsk(why, f"ksk_{keyring.ksks_intended + 1}", wanted))
+    if len(keyring.ksks) > 1 or keyring.keyset is not None:
         return None
-    for ksk in ring.ksks:
+    for ksk in keyring.ksks:
         # As long as nothing was signed with it, the configuration may name another one, or none any more.
         if ksk.public_key is None and (ksk.arn != wanted if wanted else ksk.brought):
             return Due(AT_ONCE, IntendKsk("the configuration names another KSK", ksk.name, wanted))
@@ -125,7 +125,7 @@ def _intend_ksk(view: View) -> Due | None:
 def _make_ksk(view: View) -> Due | None:
     return _first(
         Due(_retry_at(view, ksk), MakeKsk("a KSK is to be made", ksk.name))
-        for ksk in view.ring.ksks
+        for ksk in view.keyring.ksks
         if ksk.arn is None and ksk.status is not KskStatus.DELETING
     )
 
@@ -133,27 +133,27 @@ def _make_ksk(view: View) -> Due | None:
 def _learn_ksk(view: View) -> Due | None:
     return _first(
         Due(_retry_at(view, ksk), LearnKsk("the public key of the KSK is not known", ksk.name))
-        for ksk in view.ring.ksks
+        for ksk in view.keyring.ksks
         if ksk.arn is not None and ksk.public_key is None and ksk.status is not KskStatus.DELETING
     )
 
 
 def _forget_ksk(view: View) -> Due | None:
-    for ksk in view.ring.ksks:
+    for ksk in view.keyring.ksks:
         if ksk.status is KskStatus.DELETING and ksk.published is None:
             return Due(AT_ONCE, ForgetKsk("a KSK was deleted", ksk.name))
     return None
 
 
 def _generate_zsk(view: View) -> Due | None:
-    ring = view.ring
-    if not ring.signing:
+    keyring = view.keyring
+    if not keyring.signing:
         return None
-    number = ring.zsks_generated + 1
-    if all(zsk.removed is not None for zsk in ring.zsks):
+    number = keyring.zsks_generated + 1
+    if all(zsk.removed is not None for zsk in keyring.zsks):
         return Due(AT_ONCE, GenerateZsk("the zone has no ZSK", number))
-    start = rollover_at(ring, view.policy)
-    if suspended(ring) or start is None:
+    start = rollover_at(keyring, view.policy)
+    if suspended(keyring) or start is None:
         return None
     at, why = start
     return Due(at, GenerateZsk(why, number))
@@ -161,31 +161,31 @@ def _generate_zsk(view: View) -> Due | None:
 
 def _remove_zsk(view: View) -> Due | None:
     """Looks ahead; what is due is a change of the DNSKEY RRset like any other."""
-    ring = view.ring
-    ahead = [(at, zsk) for at, zsk in removals(ring) if at > view.now]
-    if not ahead or suspended(ring) or not ring.signing_ksks or ring.keyset is None:
+    keyring = view.keyring
+    ahead = [(at, zsk) for at, zsk in removals(keyring) if at > view.now]
+    if not ahead or suspended(keyring) or not keyring.signing_ksks or keyring.keyset is None:
         return None
     at, zsk = min(ahead, key=lambda one: one[0])
     return Due(at, SignKeyset(f"no cache holds what ZSK {zsk.sequence} signed: the DNSKEY RRset changes"))
 
 
 def _sign_keyset(view: View) -> Due | None:
-    ring = view.ring
-    signing = ring.signing_ksks
-    if not ring.signing or not signing or not wanted_zsks(ring, view.now):
+    keyring = view.keyring
+    signing = keyring.signing_ksks
+    if not keyring.signing or not signing or not wanted_zsks(keyring, view.now):
         return None
-    why = stale(ring, view.policy, view.now)
-    if why is None and ring.refreshed is not None:
-        at, why = next_refresh(ring.origin, ring.refreshed, view.policy), "regular refresh"
+    why = stale(keyring, view.policy, view.now)
+    if why is None and keyring.refreshed is not None:
+        at, why = next_refresh(keyring.origin, keyring.refreshed, view.policy), "regular refresh"
     else:
         at, why = AT_ONCE, why or "the zone was never refreshed"
     return Due(max(at, *(_retry_at(view, ksk) for ksk in signing)), SignKeyset(why))
 
 
 def _activate_zsk(view: View) -> Due | None:
-    ring = view.ring
-    at, successor = activation_at(ring), ring.successor
-    if at is None or successor is None or suspended(ring) or ring.keyset is None or not ring.signing:
+    keyring = view.keyring
+    at, successor = activation_at(keyring), keyring.successor
+    if at is None or successor is None or suspended(keyring) or keyring.keyset is None or not keyring.signing:
         return None
     return Due(at, ActivateZsk("every cache that holds a DNSKEY RRset holds the successor", successor.sequence))
 
@@ -193,7 +193,7 @@ def _activate_zsk(view: View) -> Due | None:
 def _probe_ksk(view: View) -> Due | None:
     return _first(
         Due(_retry_at(view, ksk), ProbeKsk("whether the KMS lets the KSK sign again", ksk.name))
-        for ksk in view.ring.needing_action
+        for ksk in view.keyring.needing_action
         if ksk.public_key is not None
     )
 
@@ -224,7 +224,7 @@ def retry_delay(origin: bytes, attempts: int, policy: Policy) -> int:
     if attempts == 0:
         return 0
     longest = min(policy.retry_most, policy.retry << min(attempts - 1, 32))
-    return longest - spread(origin, f"retry/{attempts}", longest // 2 + 1)
+    return longest - jitter(origin, f"retry/{attempts}", longest // 2 + 1)
 
 
 def _retry_at(view: View, ksk: Ksk) -> int:
@@ -232,9 +232,9 @@ def _retry_at(view: View, ksk: Ksk) -> int:
     # A failure that lies in the future tells of a clock that was set back; it delays nothing.
     if trouble is None or trouble.at > view.now or trouble.attempts == 0:
         return AT_ONCE
-    if ksk.status is KskStatus.ACTION_NEEDED and view.ring.keyset is not None:
+    if ksk.status is KskStatus.ACTION_NEEDED and view.keyring.keyset is not None:
         return trouble.at + view.policy.probe
-    at = trouble.at + retry_delay(view.ring.origin, trouble.attempts, view.policy)
+    at = trouble.at + retry_delay(view.keyring.origin, trouble.attempts, view.policy)
     # The last try before patience ends is made when it ends.
     end = trouble.since + view.policy.patience
     return min(at, end) if ksk.status is KskStatus.ACTIVE and trouble.at < end else at

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from keys.dnssec.keyset import SignedKeyset, SlotSignature, dnskey_signing
-from keys.dnssec.model import Policy
+from keys.dnssec.dnskey_rrset import SignedDnskeyRRset, SlotSignature, dnskey_signing
+from keys.dnssec.policy import Policy
 from keys.dnssec.rrsig import canonical_order, key_tag
 from keys.dnssec.windows import Window, slot_window
-from keys.rules.ring import Ksk, Ring, Zsk
+from keys.rules.jitter import jitter
+from keys.rules.keyring import Keyring, Ksk, Zsk
 from keys.rules.rollover import removals, suspended
-from keys.rules.spread import spread
 
 
 def next_refresh(origin: bytes, refreshed: int, policy: Policy) -> int:
@@ -25,54 +25,54 @@ def next_refresh(origin: bytes, refreshed: int, policy: Policy) -> int:
     So a first start or a change of a key is not followed within hours by another refresh. The stock of slots lasts for
     two refreshes (`Policy`), so even after one and a half there is time to try again.
     """
-    phase = spread(origin, "refresh", policy.refresh)
+    phase = jitter(origin, "refresh", policy.refresh)
     earliest = refreshed + policy.refresh // 2
     return ((earliest - phase) // policy.refresh + 1) * policy.refresh + phase
 
 
-def wanted_zsks(ring: Ring, now: int) -> tuple[Zsk, ...]:
+def wanted_zsks(keyring: Keyring, now: int) -> tuple[Zsk, ...]:
     """The ZSKs that belong in the DNSKEY RRset: from their making until no cache holds what they signed.
 
     While ZSK rotation is suspended none comes and none goes.
     """
-    zsks = [zsk for zsk in ring.zsks if zsk.removed is None]
-    if suspended(ring):
-        waiting = ring.keyset is not None or any(zsk.published is not None for zsk in zsks)
+    zsks = [zsk for zsk in keyring.zsks if zsk.removed is None]
+    if suspended(keyring):
+        waiting = keyring.keyset is not None or any(zsk.published is not None for zsk in zsks)
         return tuple(zsk for zsk in zsks if zsk.published is not None or not waiting)
-    gone = {zsk.sequence for at, zsk in removals(ring) if at <= now}
+    gone = {zsk.sequence for at, zsk in removals(keyring) if at <= now}
     return tuple(zsk for zsk in zsks if zsk.sequence not in gone)
 
 
-def wanted_rdatas(ring: Ring, now: int) -> tuple[bytes, ...]:
+def wanted_rdatas(keyring: Keyring, now: int) -> tuple[bytes, ...]:
     """The DNSKEY rdata that the RRset should hold, in canonical order.
 
     A KSK in ACTION_NEEDED has signed the present set and can't sign another: as long as it is in it, the set stays.
     """
-    if ring.keyset is not None and ring.is_set_bound:
-        return ring.keyset.rdatas
-    return canonical_order([k.rdata for k in ring.signing_ksks] + [z.rdata for z in wanted_zsks(ring, now)])
+    if keyring.keyset is not None and keyring.is_set_bound:
+        return keyring.keyset.rdatas
+    return canonical_order([k.rdata for k in keyring.signing_ksks] + [z.rdata for z in wanted_zsks(keyring, now)])
 
 
-def _signing_policy(ring: Ring, policy: Policy) -> Policy:
+def _signing_policy(keyring: Keyring, policy: Policy) -> Policy:
     """The policy to sign the DNSKEY RRset by: its TTL is part of what was signed, and stays where the set must."""
-    if ring.keyset is None or not ring.is_set_bound:
+    if keyring.keyset is None or not keyring.is_set_bound:
         return policy
-    return replace(policy, dnskey_ttl=ring.keyset.ttl)
+    return replace(policy, dnskey_ttl=keyring.keyset.ttl)
 
 
-def stale(ring: Ring, policy: Policy, now: int) -> str | None:
+def stale(keyring: Keyring, policy: Policy, now: int) -> str | None:
     """Why the keyset can't wait for its next refresh; `None` if it can."""
-    keyset = ring.keyset
+    keyset = keyring.keyset
     if keyset is None:
         return "the zone has no signed DNSKEY RRset"
-    if keyset.rdatas != wanted_rdatas(ring, now):
+    if keyset.rdatas != wanted_rdatas(keyring, now):
         return "the DNSKEY RRset changes"
-    if ring.refresh_wanted:
+    if keyring.refresh_wanted:
         return "a KSK has changed"
-    slot = slot_window(now, _signing_policy(ring, policy))
+    slot = slot_window(now, _signing_policy(keyring, policy))
     signed = {(s.ksk, Window(s.start, s.end, s.inception, s.expiration)) for s in keyset.signatures}
     # Slot length, margin and TTL all show in the window of the slot.
-    if all((ksk.rdata, slot) in signed for ksk in ring.signing_ksks):
+    if all((ksk.rdata, slot) in signed for ksk in keyring.signing_ksks):
         return None
     if any(s.start <= now < s.end for s in keyset.signatures):
         return "the policy has changed"
@@ -106,39 +106,39 @@ class KeysetRequest(NamedTuple):
     carried: tuple[SlotSignature, ...] = ()
     """RRSIGs over the same RRset by KSKs that can't sign now."""
 
-    def signed(self, signatures: tuple[SlotSignature, ...]) -> SignedKeyset:
+    def signed(self, signatures: tuple[SlotSignature, ...]) -> SignedDnskeyRRset:
         """The keyset, given all its new signatures."""
-        return SignedKeyset(self.owner, self.ttl, self.rdatas, signatures + self.carried).sharing()
+        return SignedDnskeyRRset(self.owner, self.ttl, self.rdatas, signatures + self.carried).sharing()
 
 
-def keyset_request(ring: Ring, policy: Policy, now: int) -> KeysetRequest:
+def keyset_request(keyring: Keyring, policy: Policy, now: int) -> KeysetRequest:
     """What to have signed at `now`: the wanted RRset, by each ACTIVE KSK, for this slot and those that follow."""
-    rdatas, policy = wanted_rdatas(ring, now), _signing_policy(ring, policy)
+    rdatas, policy = wanted_rdatas(keyring, now), _signing_policy(keyring, policy)
     slots = []
-    for ksk in ring.signing_ksks:
+    for ksk in keyring.signing_ksks:
         if ksk.arn is None or ksk.public_key is None:
             raise ValueError(f"{ksk.name} is not known to the KMS")
         tag = key_tag(ksk.rdata)
         for ahead in range(policy.slots):
             window = slot_window(now, policy, ahead)
-            prefix, message = dnskey_signing(ring.origin, policy.dnskey_ttl, rdatas, tag, window)
+            prefix, message = dnskey_signing(keyring.origin, policy.dnskey_ttl, rdatas, tag, window)
             slots.append(SlotRequest(ksk, ksk.arn, ksk.public_key, window, prefix, message))
-    return KeysetRequest(ring.origin, policy.dnskey_ttl, rdatas, tuple(slots), _carried(ring, rdatas, now))
+    return KeysetRequest(keyring.origin, policy.dnskey_ttl, rdatas, tuple(slots), _carried(keyring, rdatas, now))
 
 
-def _carried(ring: Ring, rdatas: tuple[bytes, ...], now: int) -> tuple[SlotSignature, ...]:
-    if ring.keyset is None or ring.keyset.rdatas != rdatas:
+def _carried(keyring: Keyring, rdatas: tuple[bytes, ...], now: int) -> tuple[SlotSignature, ...]:
+    if keyring.keyset is None or keyring.keyset.rdatas != rdatas:
         return ()
-    resting = {ksk.rdata for ksk in ring.needing_action if ksk.public_key is not None}
-    return tuple(s for s in ring.keyset.signatures if s.ksk in resting and s.expiration > now)
+    resting = {ksk.rdata for ksk in keyring.needing_action if ksk.public_key is not None}
+    return tuple(s for s in keyring.keyset.signatures if s.ksk in resting and s.expiration > now)
 
 
-def probe_request(ring: Ring, ksk: Ksk, policy: Policy, now: int) -> SlotRequest:
+def probe_request(keyring: Keyring, ksk: Ksk, policy: Policy, now: int) -> SlotRequest:
     """One signature that tells whether the KMS lets `ksk` sign: over the present DNSKEY RRset, if there is one."""
     if ksk.arn is None or ksk.public_key is None:
         raise ValueError(f"{ksk.name} is not known to the KMS")
-    rdatas = ring.keyset.rdatas if ring.keyset is not None else canonical_order([ksk.rdata])
-    ttl = ring.keyset.ttl if ring.keyset is not None else policy.dnskey_ttl
+    rdatas = keyring.keyset.rdatas if keyring.keyset is not None else canonical_order([ksk.rdata])
+    ttl = keyring.keyset.ttl if keyring.keyset is not None else policy.dnskey_ttl
     window = slot_window(now, replace(policy, dnskey_ttl=ttl))
-    prefix, message = dnskey_signing(ring.origin, ttl, rdatas, ksk.key_tag, window)
+    prefix, message = dnskey_signing(keyring.origin, ttl, rdatas, ksk.key_tag, window)
     return SlotRequest(ksk, ksk.arn, ksk.public_key, window, prefix, message)

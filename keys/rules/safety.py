@@ -1,24 +1,26 @@
-"""What no transition may do to a ring, whatever rule or event led to it.
+"""What no transition may do to a keyring, whatever rule or event led to it.
 
-It knows nothing of plans and waits for nobody: a second opinion, which looks at two rings only and computes every wait
-again from their times. Where it objects, the new ring is neither stored nor published, the zone's keys stay as they
-are, and a person is called.
+It knows nothing of plans and waits for nobody: a second opinion, which looks at two keyrings only and computes every
+wait again from their times. Where it objects, the new keyring is neither stored nor published, the zone's keys stay as
+they are, and a person is called.
 """
 
 from __future__ import annotations
 
-from keys.dnssec.keyset import SignedKeyset
+from keys.dnssec.dnskey_rrset import SignedDnskeyRRset
 from keys.dnssec.rrsig import canonical_order
-from keys.rules.ring import Ksk, KskStatus, Ring, Zsk
+from keys.rules.keyring import Keyring, Ksk, KskStatus, Zsk
 
 
 class UnsafeTransitionError(Exception):
     """A transition that could make an answer bogus, or lose a key: always a bug."""
 
 
-def assert_safe(before: Ring, after: Ring) -> None:
-    """Compare a ring with the one that is to follow. Raises `UnsafeTransitionError`."""
-    _require(before.origin == after.origin and before.hosted_zone_id == after.hosted_zone_id, "a ring changed its zone")
+def assert_safe(before: Keyring, after: Keyring) -> None:
+    """Compare a keyring with the one that is to follow. Raises `UnsafeTransitionError`."""
+    _require(
+        before.origin == after.origin and before.hosted_zone_id == after.hosted_zone_id, "a keyring changed its zone"
+    )
     if after.newest < before.newest:
         # A person has said that the clock was wrong: times may change, keys may not.
         _require(before.keyset == after.keyset, "the signed keyset changed with the clock")
@@ -41,15 +43,15 @@ def _require(condition: bool, objection: str) -> None:
         raise UnsafeTransitionError(objection)
 
 
-def _identities(ring: Ring) -> list[object]:
+def _identities(keyring: Keyring) -> list[object]:
     zsks = [
         (z.sequence, z.public_key, z.activated is None, z.retired is None, z.superseded is None, z.removed)
-        for z in ring.zsks
+        for z in keyring.zsks
     ]
-    return [(k.name, k.public_key, k.status, k.published is None) for k in ring.ksks] + [*zsks]
+    return [(k.name, k.public_key, k.status, k.published is None) for k in keyring.ksks] + [*zsks]
 
 
-def _no_ksk_lost(before: Ring, after: Ring) -> None:
+def _no_ksk_lost(before: Keyring, after: Keyring) -> None:
     names = [ksk.name for ksk in after.ksks]
     _require(len(set(names)) == len(names), "two KSKs have one name")
     kept = {ksk.name: ksk for ksk in after.ksks}
@@ -63,7 +65,7 @@ def _no_ksk_lost(before: Ring, after: Ring) -> None:
             _require(now.ready >= ksk.ready, f"the wait of {ksk.name} became shorter")
 
 
-def _no_zsk_lost(before: Ring, after: Ring) -> None:
+def _no_zsk_lost(before: Keyring, after: Keyring) -> None:
     sequences = [zsk.sequence for zsk in after.zsks]
     _require(len(set(sequences)) == len(sequences), "two ZSKs have one number")
     kept = {zsk.sequence: zsk for zsk in after.zsks}
@@ -89,7 +91,7 @@ def _times_kept(was: Zsk, now: Zsk) -> None:
     )
 
 
-def _marks_kept(before: Ring, after: Ring) -> None:
+def _marks_kept(before: Keyring, after: Keyring) -> None:
     """High-water marks go up, or what they stood for is still waited for."""
     _require(after.cached_until >= before.cached_until, "the mark of the DNSKEY RRsets in caches went down")
     _require(after.data_cached_until >= before.data_cached_until, "the mark of what is in caches went down")
@@ -104,8 +106,8 @@ def _marks_kept(before: Ring, after: Ring) -> None:
         _require(after.unconfirmed >= before.unconfirmed, "the TTL of a replaced DNSKEY RRset went down")
 
 
-def _keyset_complete(ring: Ring, keyset: SignedKeyset) -> None:
-    _require(keyset.owner == ring.origin, "the keyset is another zone's")
+def _keyset_complete(keyring: Keyring, keyset: SignedDnskeyRRset) -> None:
+    _require(keyset.owner == keyring.origin, "the keyset is another zone's")
     _require(keyset.rdatas == canonical_order(keyset.rdatas), "the DNSKEY RRset is not in canonical order")
     slots: dict[bytes, set[int]] = {}
     for signature in keyset.signatures:
@@ -113,11 +115,11 @@ def _keyset_complete(ring: Ring, keyset: SignedKeyset) -> None:
     _require(set(slots) <= set(keyset.rdatas), "a KSK signed a DNSKEY RRset that it is not in")
     _require(bool(slots), "the DNSKEY RRset is not signed")
     # One that has become ACTIVE again since may lack the newest slots until the refresh that follows.
-    signing = [ksk for ksk in ring.signing_ksks if ksk.published is not None and ksk.trouble is None]
+    signing = [ksk for ksk in keyring.signing_ksks if ksk.published is not None and ksk.trouble is None]
     last = max((max(slots.get(ksk.rdata, {0})) for ksk in signing), default=0)
     for ksk in signing:
         _require(ksk.rdata in keyset.rdatas, f"{ksk.name} is ACTIVE but not in the DNSKEY RRset")
-        if not ring.refresh_wanted:
+        if not keyring.refresh_wanted:
             signed = slots.get(ksk.rdata, set())
             fullest = max((slots.get(other.rdata, set()) for other in signing), key=len)
             _require(
@@ -125,7 +127,7 @@ def _keyset_complete(ring: Ring, keyset: SignedKeyset) -> None:
             )
 
 
-def _signers_known(before: Ring, after: Ring, keyset: SignedKeyset) -> None:
+def _signers_known(before: Keyring, after: Keyring, keyset: SignedDnskeyRRset) -> None:
     signing = [zsk for zsk in after.zsks if zsk.activated is not None and zsk.retired is None]
     _require(len(signing) == 1, f"{len(signing)} ZSKs are active")
     for zsk in after.zsks:
@@ -138,7 +140,7 @@ def _signers_known(before: Ring, after: Ring, keyset: SignedKeyset) -> None:
             _require(not before.needing_action, f"ZSK {zsk.sequence} signs while rotation is suspended")
 
 
-def _set_may_change(before: Ring, after: Ring, old: SignedKeyset, new: SignedKeyset) -> None:
+def _set_may_change(before: Keyring, after: Keyring, old: SignedDnskeyRRset, new: SignedDnskeyRRset) -> None:
     """Whether the keys that leave the DNSKEY RRset may: nothing in a cache needs them."""
     if old.rdatas == new.rdatas:
         return

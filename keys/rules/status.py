@@ -1,4 +1,4 @@
-"""How a zone's keys are, as one value to show and to watch: derived from the ring, never stored."""
+"""How a zone's keys are, as one value to show and to watch: derived from the keyring, never stored."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import NamedTuple, Self
 import msgspec
 
 from keys.dnssec.ds import ds_rdata, ds_text
-from keys.dnssec.model import Policy
-from keys.dnssec.names import to_text
+from keys.dnssec.name_text import to_text
+from keys.dnssec.policy import Policy
+from keys.rules.keyring import Keyring, Ksk, KskStatus, Trouble, Zsk, ZskPhase, zsk_phase
 from keys.rules.lifecycle import plan
-from keys.rules.ring import Ksk, KskStatus, Ring, Trouble, Zsk, ZskPhase, zsk_phase
 from keys.rules.rollover import activation_at, removable_at, rollover_at, suspended
 
 
@@ -128,37 +128,37 @@ class ZoneStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe(
-    ring: Ring, policy: Policy, now: int, ksk_arn: str | None, problem: str | None, frozen: bool
+    keyring: Keyring, policy: Policy, now: int, ksk_arn: str | None, problem: str | None, frozen: bool
 ) -> ZoneStatus:
-    """The status of a zone. `problem` is what the custodian knows of troubles beside the KMS's."""
-    keyset = ring.keyset
-    troubles = [ksk.trouble for ksk in ring.ksks if ksk.trouble is not None]
+    """The status of a zone. `problem` is what the key manager knows of troubles beside the KMS's."""
+    keyset = keyring.keyset
+    troubles = [ksk.trouble for ksk in keyring.ksks if ksk.trouble is not None]
     if problem is None and troubles:
         worst = max(troubles, key=lambda trouble: trouble.refused)
         problem = f"{worst.doing}: {worst.code}: {worst.message}"
-        if ring.needing_action:
+        if keyring.needing_action:
             problem += "; ZSK rotation is suspended"
-    rollover, rollover_due = _rollover(ring, policy, now)
-    upcoming = None if frozen else plan(ring, policy, now, ksk_arn).upcoming
+    rollover, rollover_due = _rollover(keyring, policy, now)
+    upcoming = None if frozen else plan(keyring, policy, now, ksk_arn).upcoming
     return ZoneStatus(
-        zone=to_text(ring.origin),
-        hosted_zone_id=ring.hosted_zone_id,
-        condition=_condition(ring, now, problem, frozen),
+        zone=to_text(keyring.origin),
+        hosted_zone_id=keyring.hosted_zone_id,
+        condition=_condition(keyring, now, problem, frozen),
         problem=problem,
-        notice=_notice(ring, ksk_arn),
+        notice=_notice(keyring, ksk_arn),
         valid_until=keyset.expiration if keyset else None,
-        refreshed=ring.refreshed,
+        refreshed=keyring.refreshed,
         next_action=type(upcoming.action).__name__ if upcoming else None,
         next_why=upcoming.action.why if upcoming else None,
         next_at=upcoming.at if upcoming and upcoming.at > now else None,
-        ksks=tuple(_ksk(ring, ksk, frozen) for ksk in ring.ksks),
-        zsks=tuple(_zsk(ring, zsk, now) for zsk in ring.zsks),
-        signing=ring.signing,
-        safe_until=_safe_until(ring),
-        suspended_since=min((k.changed or 0 for k in ring.needing_action), default=None),
+        ksks=tuple(_ksk(keyring, ksk, frozen) for ksk in keyring.ksks),
+        zsks=tuple(_zsk(keyring, zsk, now) for zsk in keyring.zsks),
+        signing=keyring.signing,
+        safe_until=_safe_until(keyring),
+        suspended_since=min((k.changed or 0 for k in keyring.needing_action), default=None),
         rollover=rollover,
         rollover_at=rollover_due,
-        parent_checked=ring.parent_checked,
+        parent_checked=keyring.parent_checked,
     )
 
 
@@ -190,35 +190,35 @@ def changes(before: Heard, after: ZoneStatus, at: int) -> list[StatusChange]:
     return told
 
 
-def _safe_until(ring: Ring) -> int | None:
+def _safe_until(keyring: Keyring) -> int | None:
     """Until the last KSK known to be named by the DS has no RRSIG left; where none is, until the first has none."""
-    if ring.keyset is None:
+    if keyring.keyset is None:
         return None
     last: dict[bytes, int] = {}
-    for signature in ring.keyset.signatures:
+    for signature in keyring.keyset.signatures:
         last[signature.ksk] = max(last.get(signature.ksk, 0), signature.expiration)
-    named = [k for k in ring.ksks if k.ds_named and k.public_key is not None]
+    named = [k for k in keyring.ksks if k.ds_named and k.public_key is not None]
     if named:
         return max(last.get(ksk.rdata, 0) for ksk in named)
     return min(last.values(), default=None)
 
 
-def _rollover(ring: Ring, policy: Policy, now: int) -> tuple[str | None, int | None]:
+def _rollover(keyring: Keyring, policy: Policy, now: int) -> tuple[str | None, int | None]:
     """What the ZSK rollover waits for, and until when."""
-    if not ring.signing or ring.keyset is None:
+    if not keyring.signing or keyring.keyset is None:
         return None, None
-    emergency = "emergency: " if ring.active_zsk is not None and ring.active_zsk.lost is not None else ""
-    if suspended(ring):
-        names = ", ".join(ksk.name for ksk in ring.needing_action)
+    emergency = "emergency: " if keyring.active_zsk is not None and keyring.active_zsk.lost is not None else ""
+    if suspended(keyring):
+        names = ", ".join(ksk.name for ksk in keyring.needing_action)
         return f"{emergency}suspended until {names} can sign again", None
-    successor = ring.successor
+    successor = keyring.successor
     if successor is not None:
         if successor.published is None:
             return f"{emergency}ZSK {successor.sequence} is to be published: every KSK has to sign it", None
-        at = activation_at(ring)
+        at = activation_at(keyring)
         return f"{emergency}ZSK {successor.sequence} signs once every cache knows it", at
-    removing = [(at, zsk) for zsk in ring.zsks if (at := removable_at(ring, zsk)) is not None]
-    start = rollover_at(ring, policy)
+    removing = [(at, zsk) for zsk in keyring.zsks if (at := removable_at(keyring, zsk)) is not None]
+    start = rollover_at(keyring, policy)
     if start is not None:
         return start[1], start[0] if start[0] > now else None
     if removing:
@@ -227,7 +227,7 @@ def _rollover(ring: Ring, policy: Policy, now: int) -> tuple[str | None, int | N
     return None, None
 
 
-def _zsk(ring: Ring, zsk: Zsk, now: int) -> ZskReport:
+def _zsk(keyring: Keyring, zsk: Zsk, now: int) -> ZskReport:
     return ZskReport(
         sequence=zsk.sequence,
         key_tag=zsk.key_tag,
@@ -237,38 +237,38 @@ def _zsk(ring: Ring, zsk: Zsk, now: int) -> ZskReport:
         activated=zsk.activated,
         ready=zsk.ready,
         retired=zsk.retired,
-        removable=removable_at(ring, zsk),
+        removable=removable_at(keyring, zsk),
         lost=zsk.lost,
     )
 
 
-def _condition(ring: Ring, now: int, problem: str | None, frozen: bool) -> Condition:
+def _condition(keyring: Keyring, now: int, problem: str | None, frozen: bool) -> Condition:
     if frozen:
         return Condition.FROZEN
-    if not ring.signing:
+    if not keyring.signing:
         return Condition.UNSIGNED
-    if ring.served_unsigned:
+    if keyring.served_unsigned:
         return Condition.TROUBLED if problem else Condition.STARTING
-    if ring.keyset is None or ring.keyset.served(now) is None:
-        return Condition.FAILING if problem or ring.keyset else Condition.STARTING
+    if keyring.keyset is None or keyring.keyset.served(now) is None:
+        return Condition.FAILING if problem or keyring.keyset else Condition.STARTING
     return Condition.TROUBLED if problem else Condition.SIGNING
 
 
-def _notice(ring: Ring, ksk_arn: str | None) -> str | None:
-    if ksk_arn is None or not ring.ksks or any(ksk.arn == ksk_arn for ksk in ring.ksks):
+def _notice(keyring: Keyring, ksk_arn: str | None) -> str | None:
+    if ksk_arn is None or not keyring.ksks or any(ksk.arn == ksk_arn for ksk in keyring.ksks):
         return None
     return f"the configuration names {ksk_arn}, which is none of the zone's KSKs: a KSK in use is not replaced"
 
 
-def _ksk(ring: Ring, ksk: Ksk, frozen: bool) -> KskReport:
+def _ksk(keyring: Keyring, ksk: Ksk, frozen: bool) -> KskReport:
     known = ksk.public_key is not None
-    signatures = ring.keyset.signatures if ring.keyset and known else ()
+    signatures = keyring.keyset.signatures if keyring.keyset and known else ()
     return KskReport(
         name=ksk.name,
         status=KskStatus.INTERNAL_FAILURE if frozen and ksk.status is KskStatus.ACTIVE else ksk.status,
         arn=ksk.arn,
         key_tag=ksk.key_tag if known else None,
-        ds=ds_text(ds_rdata(ring.origin, ksk.rdata)) if known else None,
+        ds=ds_text(ds_rdata(keyring.origin, ksk.rdata)) if known else None,
         published=ksk.published,
         ready=ksk.ready,
         valid_until=max((s.expiration for s in signatures if s.ksk == ksk.rdata), default=None),

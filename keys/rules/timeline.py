@@ -1,8 +1,8 @@
-"""The keys of a zone over time, as bars: the past from the event log, the present from the ring, the future from the
+"""The keys of a zone over time, as bars: the past from the event log, the present from the keyring, the future from the
 forecast. Values in, a value out; `picture` draws it.
 
-A ring keeps the times of its present keys; of those that went, and of the statuses that a KSK had, the log alone tells.
-Which slots were signed in the past follows from when the KMS signed.
+A keyring keeps the times of its present keys; of those that went, and of the statuses that a KSK had, the log alone
+tells. Which slots were signed in the past follows from when the KMS signed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from keys.dnssec.model import Policy
-from keys.dnssec.names import to_text
+from keys.dnssec.name_text import to_text
+from keys.dnssec.policy import Policy
 from keys.rules.events import Action, Entry
-from keys.rules.ring import Ksk, KskStatus, Ring, Zsk, ZskPhase
+from keys.rules.keyring import Keyring, Ksk, KskStatus, Zsk, ZskPhase
 
 SERVED, STORED, PLANNED = "served", "stored", "planned"
 """A slot's RRSIG was served, is stored for later, or is yet to be made."""
@@ -69,25 +69,25 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 def timeline(
-    ring: Ring,
+    keyring: Keyring,
     policy: Policy,
     past: Sequence[Entry],
-    future: Iterable[tuple[int, Action, Ring]],
+    future: Iterable[tuple[int, Action, Keyring]],
     now: int,
     since: int,
     until: int,
 ) -> Timeline:
-    """The timeline of `ring`. `past` is its whole event log, `future` what `forecast.steps` gives until `until`."""
+    """The timeline of `keyring`. `past` is its whole event log, `future` what `forecast.steps` gives until `until`."""
     since = max(since, min((entry.at for entry in past), default=now))
-    rings = [(now, ring), *((at, later) for at, _, later in future)]
-    rows = [*_ksk_rows(rings, policy, past, now, until), *_zsk_rows(rings, past, until)]
+    keyrings = [(now, keyring), *((at, later) for at, _, later in future)]
+    rows = [*_ksk_rows(keyrings, policy, past, now, until), *_zsk_rows(keyrings, past, until)]
     shown = [cut for row in rows if (cut := _cut(row, since, until)).spans]
     return Timeline(
-        zone=to_text(ring.origin),
+        zone=to_text(keyring.origin),
         since=since,
         now=now,
         until=until,
-        valid_until=ring.keyset.expiration if ring.keyset is not None else None,
+        valid_until=keyring.keyset.expiration if keyring.keyset is not None else None,
         rows=tuple(shown),
     )
 
@@ -95,13 +95,13 @@ def timeline(
 # --- ZSKs
 
 
-def _zsk_rows(rings: Sequence[tuple[int, Ring]], past: Sequence[Entry], until: int) -> list[Row]:
+def _zsk_rows(keyrings: Sequence[tuple[int, Keyring]], past: Sequence[Entry], until: int) -> list[Row]:
     rows: dict[int, Row] = {}
     for sequence, moments in _forgotten(past).items():
         rows[sequence] = Row(f"ZSK {sequence}", None, _zsk_spans(moments, until))
-    present = {zsk.sequence for zsk in rings[0][1].zsks}
-    for _, ring in rings:
-        for zsk in ring.zsks:
+    present = {zsk.sequence for zsk in keyrings[0][1].zsks}
+    for _, keyring in keyrings:
+        for zsk in keyring.zsks:
             tag = zsk.key_tag if zsk.sequence in present else None  # a forecast makes keys up
             rows[zsk.sequence] = Row(f"ZSK {zsk.sequence}", tag, _zsk_spans(_moments(zsk), until))
     return [row for _, row in sorted(rows.items())]
@@ -121,7 +121,7 @@ def _moments(zsk: Zsk) -> list[tuple[int, ZskPhase]]:
 
 
 def _forgotten(past: Sequence[Entry]) -> dict[int, list[tuple[int, ZskPhase]]]:
-    """The ZSKs of the log, of which a ring keeps the last ones only."""
+    """The ZSKs of the log, of which a keyring keeps the last ones only."""
     found: dict[int, list[tuple[int, ZskPhase]]] = {}
     active: int | None = None
     unpublished: int | None = None
@@ -165,19 +165,19 @@ def _zsk_spans(moments: Sequence[tuple[int, ZskPhase]], until: int) -> tuple[Spa
 
 
 def _ksk_rows(
-    rings: Sequence[tuple[int, Ring]], policy: Policy, past: Sequence[Entry], now: int, until: int
+    keyrings: Sequence[tuple[int, Keyring]], policy: Policy, past: Sequence[Entry], now: int, until: int
 ) -> list[Row]:
-    ring = rings[0][1]
-    ahead = [(at, later) for at, later in rings if at >= now]
+    keyring = keyrings[0][1]
+    ahead = [(at, later) for at, later in keyrings if at >= now]
     names = dict.fromkeys([*_names(past), *(ksk.name for _, later in ahead for ksk in later.ksks)])
     signed = [entry.at for entry in past if entry.kind == "KeysetSigned"]
     rows = []
     for name in names:
-        present = next((ksk for ksk in ring.ksks if ksk.name == name), None)
+        present = next((ksk for ksk in keyring.ksks if ksk.name == name), None)
         statuses = _statuses(name, past, present)
         phases = [*_phases(statuses, present), *_to_come(name, ahead)]
         spans = tuple(span for span in _spans(phases, until) if span.phase)
-        slots = {**_slots_ahead(name, ahead), **_slots_signed(name, ring), **_slots_past(signed, spans, policy, now)}
+        slots = {**_slots_ahead(name, ahead), **_slots_signed(name, keyring), **_slots_past(signed, spans, policy, now)}
         tag = present.key_tag if present is not None and present.public_key is not None else None
         rows.append(Row(f"KSK {name}", tag, spans, tuple(sorted(slots.values(), key=lambda slot: slot.start))))
     return rows
@@ -214,7 +214,7 @@ def _statuses(name: str, past: Sequence[Entry], present: Ksk | None) -> list[tup
             case kind if kind in _CHANGES:
                 found.append((entry.at, _CHANGES[kind]))
     if present is not None:
-        # What the ring says counts, also where the log has no line of it.
+        # What the keyring says counts, also where the log has no line of it.
         since = present.changed if present.changed is not None else present.intended
         found = [*((at, status) for at, status in found if at < since), (since, present.status.value)]
     return found
@@ -241,12 +241,12 @@ def _phases(statuses: list[tuple[int, str]], present: Ksk | None) -> list[tuple[
     return found
 
 
-def _to_come(name: str, ahead: Sequence[tuple[int, Ring]]) -> list[tuple[int, str]]:
+def _to_come(name: str, ahead: Sequence[tuple[int, Keyring]]) -> list[tuple[int, str]]:
     """What the forecast changes."""
     found: list[tuple[int, str]] = []
     before = ""
-    for index, (at, ring) in enumerate(ahead):
-        ksk = next((ksk for ksk in ring.ksks if ksk.name == name), None)
+    for index, (at, keyring) in enumerate(ahead):
+        ksk = next((ksk for ksk in keyring.ksks if ksk.name == name), None)
         status = "" if ksk is None else ksk.status.value
         if ksk is not None and status == _ACTIVE and (ksk.published is None or ksk.ready is None):
             status = "made" if ksk.published is None else "published"
@@ -268,22 +268,22 @@ def _spans(moments: Sequence[tuple[int, str]], until: int) -> tuple[Span, ...]:
 # --- slots
 
 
-def _slots_signed(name: str, ring: Ring) -> dict[int, Slot]:
-    return _slots_of(name, ring, STORED)
+def _slots_signed(name: str, keyring: Keyring) -> dict[int, Slot]:
+    return _slots_of(name, keyring, STORED)
 
 
-def _slots_ahead(name: str, ahead: Sequence[tuple[int, Ring]]) -> dict[int, Slot]:
+def _slots_ahead(name: str, ahead: Sequence[tuple[int, Keyring]]) -> dict[int, Slot]:
     found: dict[int, Slot] = {}
-    for _, ring in ahead[1:]:
-        found |= _slots_of(name, ring, PLANNED)
+    for _, keyring in ahead[1:]:
+        found |= _slots_of(name, keyring, PLANNED)
     return found
 
 
-def _slots_of(name: str, ring: Ring, state: str) -> dict[int, Slot]:
-    ksk = next((ksk for ksk in ring.ksks if ksk.name == name), None)
-    if ksk is None or ksk.public_key is None or ring.keyset is None:
+def _slots_of(name: str, keyring: Keyring, state: str) -> dict[int, Slot]:
+    ksk = next((ksk for ksk in keyring.ksks if ksk.name == name), None)
+    if ksk is None or ksk.public_key is None or keyring.keyset is None:
         return {}
-    return {s.start: Slot(s.start, s.end, state) for s in ring.keyset.signatures if s.ksk == ksk.rdata}
+    return {s.start: Slot(s.start, s.end, state) for s in keyring.keyset.signatures if s.ksk == ksk.rdata}
 
 
 def _slots_past(signed: Sequence[int], spans: Sequence[Span], policy: Policy, now: int) -> dict[int, Slot]:

@@ -1,6 +1,6 @@
-"""The transitions of a ring, one for each event: the only place where state changes.
+"""The transitions of a keyring, one for each event: the only place where state changes.
 
-What an event says may be late, repeated, or of an earlier policy; the result is still a ring that the plan can go on
+What an event says may be late, repeated, or of an earlier policy; the result is still a keyring that the plan can go on
 from. Whether it is a safe one is another module's to say (`safety`).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from keys.dnssec.model import MAXIMUM_SIGNED_TTL
+from keys.dnssec.policy import MAXIMUM_SIGNED_TTL
 from keys.rules.events import (
     ClockJumped,
     ClockTrusted,
@@ -36,90 +36,92 @@ from keys.rules.events import (
     ZskGenerated,
     ZskLost,
 )
-from keys.rules.ring import Ksk, KskStatus, Ring, Trouble, Zsk
+from keys.rules.keyring import Keyring, Ksk, KskStatus, Trouble, Zsk
 from keys.rules.rollover import removals
 
 _REMEMBERED = 3
-"""Removed ZSKs that the ring still names, for whoever looks back."""
+"""Removed ZSKs that the keyring still names, for whoever looks back."""
 
 
-def evolve(ring: Ring, event: Event) -> Ring:
-    """The ring after `event`. Raises `TypeError` for an event that is not known here, `KeyError` for an unknown key."""
+def evolve(keyring: Keyring, event: Event) -> Keyring:
+    """The keyring after `event`. Raises `TypeError` for an event that is not known here, `KeyError` for such a key."""
     if isinstance(event, TriedAgain):
-        return replace(ring, ksks=tuple(_without_delay(ksk) for ksk in ring.ksks))
+        return replace(keyring, ksks=tuple(_without_delay(ksk) for ksk in keyring.ksks))
     if isinstance(event, ClockTrusted):
-        return _clock_trusted(ring, event.at)
-    return replace(_after(ring, event), newest=max(ring.newest, event.at))
+        return _clock_trusted(keyring, event.at)
+    return replace(_after(keyring, event), newest=max(keyring.newest, event.at))
 
 
-def _after(ring: Ring, event: Event) -> Ring:  # noqa: PLR0912 - a table of transitions
+def _after(keyring: Keyring, event: Event) -> Keyring:  # noqa: PLR0912 - a table of transitions
     match event:
         case KskIntended():
-            return _ksk_intended(ring, event)
+            return _ksk_intended(keyring, event)
         case KskCreated():
-            return _with_ksk(ring, _working(ring.ksk(event.name), event.at, arn=event.arn, created=event.at))
+            return _with_ksk(keyring, _working(keyring.ksk(event.name), event.at, arn=event.arn, created=event.at))
         case KskLearned():
-            learned = _working(ring.ksk(event.name), event.at, public_key=event.public_key)
-            return replace(_with_ksk(ring, learned), refresh_wanted=True)
+            learned = _working(keyring.ksk(event.name), event.at, public_key=event.public_key)
+            return replace(_with_ksk(keyring, learned), refresh_wanted=True)
         case KskRecovered():
-            return replace(_with_ksk(ring, _working(ring.ksk(event.name), event.at)), refresh_wanted=True)
+            return replace(_with_ksk(keyring, _working(keyring.ksk(event.name), event.at)), refresh_wanted=True)
         case KskActivated():
-            return _with_status(ring, event.name, KskStatus.ACTIVE, event.at)
+            return _with_status(keyring, event.name, KskStatus.ACTIVE, event.at)
         case KskDeactivated():
-            return _with_status(ring, event.name, KskStatus.INACTIVE, event.at)
+            return _with_status(keyring, event.name, KskStatus.INACTIVE, event.at)
         case DsWithdrawn():
-            return _with_ksk(ring, replace(ring.ksk(event.name), withdrawn=event.at))
+            return _with_ksk(keyring, replace(keyring.ksk(event.name), withdrawn=event.at))
         case DsOffered():
-            return _with_ksk(ring, replace(ring.ksk(event.name), withdrawn=None))
+            return _with_ksk(keyring, replace(keyring.ksk(event.name), withdrawn=None))
         case KskDeleting():
-            return _with_status(ring, event.name, KskStatus.DELETING, event.at)
+            return _with_status(keyring, event.name, KskStatus.DELETING, event.at)
         case KskDeleted():
-            ring.ksk(event.name)
-            return replace(ring, ksks=tuple(k for k in ring.ksks if k.name != event.name), refresh_wanted=True)
+            keyring.ksk(event.name)
+            return replace(keyring, ksks=tuple(k for k in keyring.ksks if k.name != event.name), refresh_wanted=True)
         case KmsFailed():
-            return _kms_failed(ring, event)
+            return _kms_failed(keyring, event)
         case KeysetSigned():
-            return _keyset_signed(ring, event)
+            return _keyset_signed(keyring, event)
         case Published():
-            return _published(ring, event)
+            return _published(keyring, event)
         case ZskGenerated():
             zsk = Zsk(event.sequence, event.public_key, event.at)
-            made = max(ring.zsks_generated, event.sequence)
-            return replace(ring, zsks=(*ring.zsks, zsk), zsks_generated=made, rollover_requested=None)
+            made = max(keyring.zsks_generated, event.sequence)
+            return replace(keyring, zsks=(*keyring.zsks, zsk), zsks_generated=made, rollover_requested=None)
         case ZskActivated():
-            return _zsk_activated(ring, event)
+            return _zsk_activated(keyring, event)
         case ZskLost():
-            return _with_zsk(ring, replace(ring.zsk(event.sequence), lost=event.at))
+            return _with_zsk(keyring, replace(keyring.zsk(event.sequence), lost=event.at))
         case RolloverRequested():
-            return replace(ring, rollover_requested=event.at)
+            return replace(keyring, rollover_requested=event.at)
         case SigningEnabled():
-            return replace(ring, signing=True, enabled=True, refresh_wanted=True)
+            return replace(keyring, signing=True, enabled=True, refresh_wanted=True)
         case SigningDisabled():
-            return _signing_disabled(ring)
+            return _signing_disabled(keyring)
         case Observed():
-            return _observed(ring, event)
+            return _observed(keyring, event)
         case ParentSeen():
             return replace(
-                ring, parent_checked=event.at, ksks=tuple(_seen(ksk, ring.propagation, event) for ksk in ring.ksks)
+                keyring,
+                parent_checked=event.at,
+                ksks=tuple(_seen(ksk, keyring.propagation, event) for ksk in keyring.ksks),
             )
         case ClockJumped():
-            return _clock_jumped(ring, event)
+            return _clock_jumped(keyring, event)
         case _:
             raise TypeError(f"no transition for {type(event).__name__}")
 
 
-def _with_ksk(ring: Ring, changed: Ksk) -> Ring:
-    return replace(ring, ksks=tuple(changed if k.name == changed.name else k for k in ring.ksks))
+def _with_ksk(keyring: Keyring, changed: Ksk) -> Keyring:
+    return replace(keyring, ksks=tuple(changed if k.name == changed.name else k for k in keyring.ksks))
 
 
-def _with_zsk(ring: Ring, changed: Zsk) -> Ring:
-    return replace(ring, zsks=tuple(changed if z.sequence == changed.sequence else z for z in ring.zsks))
+def _with_zsk(keyring: Keyring, changed: Zsk) -> Keyring:
+    return replace(keyring, zsks=tuple(changed if z.sequence == changed.sequence else z for z in keyring.zsks))
 
 
 # --- KSKs
 
 
-def _ksk_intended(ring: Ring, event: KskIntended) -> Ring:
+def _ksk_intended(keyring: Keyring, event: KskIntended) -> Keyring:
     ksk = Ksk(
         event.name,
         event.token,
@@ -130,14 +132,14 @@ def _ksk_intended(ring: Ring, event: KskIntended) -> Ring:
         created=event.at if event.arn is not None else None,
         changed=event.at,
     )
-    if any(k.name == event.name for k in ring.ksks):
-        return _with_ksk(ring, ksk)
-    return replace(ring, ksks=(*ring.ksks, ksk), ksks_intended=ring.ksks_intended + 1)
+    if any(k.name == event.name for k in keyring.ksks):
+        return _with_ksk(keyring, ksk)
+    return replace(keyring, ksks=(*keyring.ksks, ksk), ksks_intended=keyring.ksks_intended + 1)
 
 
-def _with_status(ring: Ring, name: str, status: KskStatus, at: int) -> Ring:
-    ksk = replace(ring.ksk(name), status=status, changed=at, trouble=None)
-    return replace(_with_ksk(ring, ksk), refresh_wanted=True)
+def _with_status(keyring: Keyring, name: str, status: KskStatus, at: int) -> Keyring:
+    ksk = replace(keyring.ksk(name), status=status, changed=at, trouble=None)
+    return replace(_with_ksk(keyring, ksk), refresh_wanted=True)
 
 
 def _working(
@@ -155,12 +157,12 @@ def _working(
     )
 
 
-def _kms_failed(ring: Ring, event: KmsFailed) -> Ring:
-    ksk = ring.ksk(event.name)
+def _kms_failed(keyring: Keyring, event: KmsFailed) -> Keyring:
+    ksk = keyring.ksk(event.name)
     trouble = _trouble(ksk.trouble, event)
     if ksk.status is KskStatus.ACTIVE and (event.refused or event.at >= trouble.since + event.patience):
         ksk = replace(ksk, status=KskStatus.ACTION_NEEDED, changed=event.at)
-    return _with_ksk(ring, replace(ksk, trouble=trouble))
+    return _with_ksk(keyring, replace(ksk, trouble=trouble))
 
 
 def _trouble(before: Trouble | None, event: KmsFailed) -> Trouble:
@@ -195,11 +197,11 @@ def _seen(ksk: Ksk, propagation: int, event: ParentSeen) -> Ksk:
 # --- the signed keyset and what is published
 
 
-def _keyset_signed(ring: Ring, event: KeysetSigned) -> Ring:
-    old, new = ring.keyset, event.keyset
+def _keyset_signed(keyring: Keyring, event: KeysetSigned) -> Keyring:
+    old, new = keyring.keyset, event.keyset
     present = set(new.rdatas)
     signed_now = {s.ksk for s in new.signatures}
-    began = next((z.activated for z in ring.zsks if z.sequence == 1 and z.activated is not None), None)
+    began = next((z.activated for z in keyring.zsks if z.sequence == 1 and z.activated is not None), None)
     # Never the second in which signing began: what comes later in it is not in every cache.
     published = event.at if began is None else max(event.at, began + 1)
 
@@ -219,124 +221,124 @@ def _keyset_signed(ring: Ring, event: KeysetSigned) -> Ring:
             return replace(zsk, removed=event.at)
         return zsk
 
-    zsks = [zsk_after(zsk) for zsk in ring.zsks]
+    zsks = [zsk_after(zsk) for zsk in keyring.zsks]
     if not any(z.activated is not None for z in zsks):
         # Signing starts: there is no older key whose signatures a cache could hold.
         first = next(i for i, z in enumerate(zsks) if z.published is not None)
         zsks[first] = replace(zsks[first], activated=event.at)
-    unconfirmed, cached_until = ring.unconfirmed, ring.cached_until
+    unconfirmed, cached_until = keyring.unconfirmed, keyring.cached_until
     if old is None:
         # A zone that was served unsigned before: its data without RRSIGs, and its denial of a DNSKEY RRset.
-        unconfirmed = max(unconfirmed or 0, ring.data_ttl)
-        cached_until = max(cached_until, ring.data_cached_until)  # perhaps with a higher TTL than now
+        unconfirmed = max(unconfirmed or 0, keyring.data_ttl)
+        cached_until = max(cached_until, keyring.data_cached_until)  # perhaps with a higher TTL than now
     elif (old.rdatas, old.ttl) != (new.rdatas, new.ttl):
         unconfirmed = max(unconfirmed or 0, old.ttl)
     # No earlier one is left in caches once a refresh finds the present one older than any of those can be.
     alone = unconfirmed is None and cached_until <= event.at
     gone = [z for z in zsks if z.removed is not None]
     return replace(
-        ring,
-        ksks=tuple(ksk_after(ksk) for ksk in ring.ksks),
+        keyring,
+        ksks=tuple(ksk_after(ksk) for ksk in keyring.ksks),
         zsks=tuple(z for z in zsks if z not in gone[:-_REMEMBERED]),
         keyset=new,
         refreshed=event.at if event.asked is None else event.asked,
         refresh_wanted=False,
         unconfirmed=unconfirmed,
         cached_until=cached_until,
-        keyset_ttl=new.ttl if alone else max(ring.keyset_ttl, old.ttl if old is not None else 0, new.ttl),
+        keyset_ttl=new.ttl if alone else max(keyring.keyset_ttl, old.ttl if old is not None else 0, new.ttl),
     )
 
 
-def _published(ring: Ring, event: Published) -> Ring:
+def _published(keyring: Keyring, event: Published) -> Keyring:
     # Not before it was stored, whatever the clock says meanwhile.
-    at = max(event.at, ring.newest)
-    ksks, zsks, cached_until = ring.ksks, ring.zsks, ring.cached_until
-    if ring.unconfirmed is not None:
+    at = max(event.at, keyring.newest)
+    ksks, zsks, cached_until = keyring.ksks, keyring.zsks, keyring.cached_until
+    if keyring.unconfirmed is not None:
         # Until `gone` a cache may hold an RRset that was served before the present one.
-        gone = cached_until = max(cached_until, at + ring.propagation + ring.unconfirmed)
+        gone = cached_until = max(cached_until, at + keyring.propagation + keyring.unconfirmed)
         ksks = tuple(replace(k, ready=gone) if k.published is not None and k.ready is None else k for k in ksks)
         zsks = tuple(replace(z, ready=gone) if z.published is not None and z.ready is None else z for z in zsks)
-    if ring.superseding:
+    if keyring.superseding:
         zsks = tuple(replace(z, superseded=at) if z.retired is not None and z.superseded is None else z for z in zsks)
-    return replace(ring, ksks=ksks, zsks=zsks, cached_until=cached_until, unconfirmed=None, superseding=False)
+    return replace(keyring, ksks=ksks, zsks=zsks, cached_until=cached_until, unconfirmed=None, superseding=False)
 
 
-def _signing_disabled(ring: Ring) -> Ring:
+def _signing_disabled(keyring: Keyring) -> Keyring:
     """The keyset goes; the ZSK stays, so that signing that is enabled again agrees with what caches hold."""
-    gone = ring.keyset.ttl if ring.keyset is not None else 0
+    gone = keyring.keyset.ttl if keyring.keyset is not None else 0
     return replace(
-        ring,
+        keyring,
         signing=False,
         keyset=None,
         refreshed=None,
         refresh_wanted=False,
         rollover_requested=None,
         # What was served of the DNSKEY RRset counts when the next one is published, which is later than needed.
-        unconfirmed=max(ring.unconfirmed or 0, gone),
-        ksks=tuple(replace(ksk, published=None, ready=None) for ksk in ring.ksks),
-        zsks=tuple(replace(z, published=None, ready=None) if z.activated is None else z for z in ring.zsks),
+        unconfirmed=max(keyring.unconfirmed or 0, gone),
+        ksks=tuple(replace(ksk, published=None, ready=None) for ksk in keyring.ksks),
+        zsks=tuple(replace(z, published=None, ready=None) if z.activated is None else z for z in keyring.zsks),
     )
 
 
-def _zsk_activated(ring: Ring, event: ZskActivated) -> Ring:
+def _zsk_activated(keyring: Keyring, event: ZskActivated) -> Keyring:
     def after(zsk: Zsk) -> Zsk:
         if zsk.sequence == event.sequence:
             return replace(zsk, activated=event.at)
         return replace(zsk, retired=event.at) if zsk.activated is not None and zsk.retired is None else zsk
 
-    ring.zsk(event.sequence)
-    return replace(ring, zsks=tuple(after(zsk) for zsk in ring.zsks), superseding=True)
+    keyring.zsk(event.sequence)
+    return replace(keyring, zsks=tuple(after(zsk) for zsk in keyring.zsks), superseding=True)
 
 
 # --- marks
 
 
-def _observed(ring: Ring, event: Observed) -> Ring:
+def _observed(keyring: Keyring, event: Observed) -> Keyring:
     if not event.settled:
         return replace(
-            ring,
-            data_ttl=max(ring.data_ttl, event.ttl),
-            window=max(ring.window, event.window),
-            propagation=max(ring.propagation, event.propagation),
+            keyring,
+            data_ttl=max(keyring.data_ttl, event.ttl),
+            window=max(keyring.window, event.window),
+            propagation=max(keyring.propagation, event.propagation),
         )
-    until = ring.data_cached_until
-    if event.ttl < ring.data_ttl or event.window < ring.window or event.propagation < ring.propagation:
+    until = keyring.data_cached_until
+    if event.ttl < keyring.data_ttl or event.window < keyring.window or event.propagation < keyring.propagation:
         # What was served with the higher values is served nowhere after a propagation, and cached for a TTL more.
-        until = max(until, max(event.at, ring.newest) + ring.propagation + ring.data_ttl)
+        until = max(until, max(event.at, keyring.newest) + keyring.propagation + keyring.data_ttl)
     return replace(
-        ring, data_ttl=event.ttl, window=event.window, propagation=event.propagation, data_cached_until=until
+        keyring, data_ttl=event.ttl, window=event.window, propagation=event.propagation, data_cached_until=until
     )
 
 
-def _clock_jumped(ring: Ring, event: ClockJumped) -> Ring:
+def _clock_jumped(keyring: Keyring, event: ClockJumped) -> Keyring:
     """Every wait that had not ended before the jump goes on as if the time in between had not been."""
     before = event.at - event.by
 
     def later(time: int | None) -> int | None:
         return time + event.by if time is not None and time > before else time
 
-    removing = [at + event.by for at, _ in removals(ring) if at > before]
+    removing = [at + event.by for at, _ in removals(keyring) if at > before]
     # Signing is disabled only when DNSKEY RRsets that a DS led to are gone from caches, too: a TTL later.
-    led_to = max(ring.keyset_ttl, ring.keyset.ttl) if ring.keyset is not None else 0
+    led_to = max(keyring.keyset_ttl, keyring.keyset.ttl) if keyring.keyset is not None else 0
 
     def named(until: int | None) -> int | None:
         return until + event.by if until is not None and until + led_to > before else until
 
     return replace(
-        ring,
-        cached_until=later(ring.cached_until) or 0,
-        data_cached_until=max([later(ring.data_cached_until) or 0, *removing]),
-        ksks=tuple(replace(k, ready=later(k.ready), ds_until=named(k.ds_until)) for k in ring.ksks),
-        zsks=tuple(replace(z, ready=later(z.ready)) if z.activated is None else z for z in ring.zsks),
+        keyring,
+        cached_until=later(keyring.cached_until) or 0,
+        data_cached_until=max([later(keyring.data_cached_until) or 0, *removing]),
+        ksks=tuple(replace(k, ready=later(k.ready), ds_until=named(k.ds_until)) for k in keyring.ksks),
+        zsks=tuple(replace(z, ready=later(z.ready)) if z.activated is None else z for z in keyring.zsks),
     )
 
 
-def _clock_trusted(ring: Ring, at: int) -> Ring:
+def _clock_trusted(keyring: Keyring, at: int) -> Keyring:
     """All that is stored happened before `at`, whatever it says, and no cache keeps anything longer than a week.
 
     So a time that lies ahead is `at`, and a wait ends a propagation and the longest TTL from `at` on, or earlier.
     """
-    last = at + ring.propagation + MAXIMUM_SIGNED_TTL
+    last = at + keyring.propagation + MAXIMUM_SIGNED_TTL
 
     def past(time: int | None) -> int | None:
         return None if time is None else min(time, at)
@@ -345,7 +347,7 @@ def _clock_trusted(ring: Ring, at: int) -> Ring:
         return None if time is None else min(time, last)
 
     ksks = tuple(
-        replace(k, published=past(k.published), ready=wait(k.ready), ds_until=wait(k.ds_until)) for k in ring.ksks
+        replace(k, published=past(k.published), ready=wait(k.ready), ds_until=wait(k.ds_until)) for k in keyring.ksks
     )
     zsks = tuple(
         replace(
@@ -357,16 +359,16 @@ def _clock_trusted(ring: Ring, at: int) -> Ring:
             superseded=past(z.superseded),
             lost=past(z.lost),
         )
-        for z in ring.zsks
+        for z in keyring.zsks
     )
     return replace(
-        ring,
+        keyring,
         newest=at,
         ksks=ksks,
         zsks=zsks,
-        cached_until=wait(ring.cached_until) or 0,
-        data_cached_until=wait(ring.data_cached_until) or 0,
-        refreshed=past(ring.refreshed),
-        rollover_requested=past(ring.rollover_requested),
-        refresh_wanted=ring.keyset is not None,
+        cached_until=wait(keyring.cached_until) or 0,
+        data_cached_until=wait(keyring.data_cached_until) or 0,
+        refreshed=past(keyring.refreshed),
+        rollover_requested=past(keyring.rollover_requested),
+        refresh_wanted=keyring.keyset is not None,
     )

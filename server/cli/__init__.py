@@ -1,4 +1,7 @@
-"""The command line. Each command is a few lines over what does the work; `exits` says how each failure ends."""
+"""The command line. Each command is a few lines over what does the work; `exit_codes` says how each failure ends.
+
+It must not know how: a command asks a running server, or the state at rest, and shows what came of it.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,23 @@ from importlib.metadata import version
 
 import click
 
-from server.cli.group import DeclaredGroup
+from server.cli.command_group import DeclaredGroup
 
 _MODULES = {
     "serve": "server.cli.serve",
     "check": "server.cli.check",
-    "status": "server.cli.control",
-    "ds": "server.cli.control",
-    "plan": "server.cli.keys",
-    "timeline": "server.cli.keys",
-    "events": "server.cli.keys",
-    "rollover": "server.cli.keys",
-    "ksk": "server.cli.keys",
-    "dnssec": "server.cli.keys",
-    "trust-clock": "server.cli.keys",
-    "reload": "server.cli.control",
-    "backup": "server.cli.control",
-    "restore": "server.cli.control",
+    "status": "server.cli.server_commands",
+    "ds": "server.cli.server_commands",
+    "plan": "server.cli.key_commands",
+    "timeline": "server.cli.key_commands",
+    "events": "server.cli.key_commands",
+    "rollover": "server.cli.key_commands",
+    "ksk": "server.cli.key_commands",
+    "dnssec": "server.cli.key_commands",
+    "trust-clock": "server.cli.key_commands",
+    "reload": "server.cli.server_commands",
+    "backup": "server.cli.server_commands",
+    "restore": "server.cli.server_commands",
     "kms": "server.cli.serve",
 }
 """Where each command is, the important ones first."""

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from keys.dnssec.model import Policy
+from keys.dnssec.policy import Policy
 from server.cli import start_check
-from server.cli.exits import Exit, exit_of
+from server.cli.exit_codes import Exit, exit_of
 from server.cli.progress import reading
-from server.settings.config import ConfigError, ZoneConfig, load_config, zones_from_argument
+from server.settings.configuration import ConfigError, ZoneConfig, load_config, zones_from_argument
 from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone
 
 

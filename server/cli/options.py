@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from server.monitoring.logs import FORMATS
-from server.settings.config import load_config
-from server.settings.settings import Settings
-from server.state.statedir import StateDir
+from server.settings.configuration import load_config
+from server.settings.schema import Settings
+from server.state.directory import StateDir
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -21,7 +21,11 @@ config_option = click.option(
 )
 state_option = click.option("--state", type=FOLDER, metavar="DIR", help="State directory [default: ./state].")
 log_option = click.option(
-    "--log", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True, help="How log lines look, on stderr."
+    "--log",
+    type=click.Choice(FORMATS),
+    default=FORMATS[0],
+    show_default=True,
+    help="How log lines look, on stderr.",
 )
 
 

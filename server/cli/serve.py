@@ -11,19 +11,19 @@ import click
 import trio
 from msgspec.structs import replace
 
-from keys.emulator.model import Site
+from keys.emulator.key_records import Site
 from keys.emulator.run import Emulator, run_emulator
 from server import app
 from server.cli.options import config_option, log_option, state_option
-from server.control.operations import Outcome
-from server.control.running import Running
+from server.control.operations import RequestOutcome
+from server.control.running_server import RunningServer
 from server.display.report import console_for_people, print_banner
 from server.monitoring.logs import configure_logs
 from server.net.addresses import Address, parse_address
 from server.net.listen import bind_stream
-from server.settings.config import load_config
-from server.settings.settings import KmsSettings
-from server.state.statedir import StateDir, prepare_state
+from server.settings.configuration import load_config
+from server.settings.schema import KmsSettings
+from server.state.directory import StateDir, prepare_state
 
 
 @click.command()
@@ -69,12 +69,12 @@ def serve(
         workers=workers,
     )
     settings = read()
-    while trio.run(app.run, settings, read, _print_ready, log) is Outcome.RESTART:
+    while trio.run(app.run, settings, read, _print_ready, log) is RequestOutcome.RESTART:
         # A restored state waits: run on it, whatever zones its keys are of.
         settings = replace(read(), samples=False)
 
 
-def _print_ready(running: Running) -> None:
+def _print_ready(running: RunningServer) -> None:
     console = console_for_people()
     print_banner(console, running.status(), running.state.trust)
     console.file.flush()

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from botocore.session import Session
 
-from keys.custody.seal import StateError
-from keys.dnssec.model import Policy
-from keys.kms.credentials import resolve
-from keys.kms.errors import KmsError
+from keys.custody.zsk_encryption import StateError
+from keys.dnssec.policy import Policy
+from keys.kms.kms_credentials import resolve
+from keys.kms.kms_errors import KmsError
 from server.net.listen import CannotListen, check_host
-from server.route53.serving import tls_context
-from server.settings.config import Config, ConfigError, at_setting
-from server.state.statedir import check_usable
+from server.route53.serve_api import tls_context
+from server.settings.configuration import Config, ConfigError, at_setting
+from server.state.directory import check_usable
 
 
 def problems(file: Path, config: Config) -> Iterator[Exception]:

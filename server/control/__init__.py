@@ -7,5 +7,6 @@
     POST /backup             a tar.gz (`server.state.archive`)
     POST /restore            takes such a tar.gz; 202 {"kept": …}, and the server starts again on it
 
-Bodies are JSON but for the archives. What fails answers with {"error": name, "message": sentence}.
+It must not know how anything is shown to a person. Bodies are JSON but for the archives. What fails answers with
+{"error": name, "message": sentence}.
 """

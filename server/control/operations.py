@@ -16,10 +16,10 @@ from keys.rules.commands import Command
 from keys.rules.events import Entry
 from keys.rules.status import Condition, ZoneStatus
 from keys.rules.timeline import Timeline
-from server.state.statedir import StateDir
+from server.state.directory import StateDir
 
 
-class Outcome(enum.Enum):
+class RequestOutcome(enum.Enum):
     """How a run of the server ended."""
 
     STOPPED = "stopped"
@@ -283,7 +283,7 @@ def server_level(status: ServerStatus) -> Level:
 
 
 def _workers_level(workers: tuple[WorkerReport, ...]) -> Level:
-    answering = sum(worker.version is not None for worker in workers)
-    if answering == len(workers):
+    backends = sum(worker.version is not None for worker in workers)
+    if backends == len(workers):
         return Level.OK
-    return Level.WARNING if answering else Level.CRITICAL
+    return Level.WARNING if backends else Level.CRITICAL

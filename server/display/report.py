@@ -24,9 +24,9 @@ from server.control.operations import (
     zone_level,
 )
 from server.display.columns import print_columns
-from server.display.keyreport import COLOURS, about_ds, moment, print_keys, print_line, span
+from server.display.key_report import COLOURS, about_ds, moment, print_keys, print_line, span
 from server.net.addresses import parse_address
-from server.state.trust import commands
+from server.state.trust_files import commands
 
 _WIDE = 10_000
 """Columns of what is no terminal."""

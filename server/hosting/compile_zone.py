@@ -1,4 +1,4 @@
-"""`python -m server.hosting.compile_zone`: makes the image of one zone file, for a server that goes on answering meanwhile.
+"""`python -m server.hosting.compile_zone`: makes the image of one zone file, beside a server that keeps answering.
 
 A zone of a million RRsets takes ten seconds and a gigabyte to compile, which a server that does it itself has twice:
 every answer waits for the interpreter, and little of the memory comes back. What this program needs ends with it.
@@ -19,9 +19,9 @@ from pathlib import Path
 import msgspec
 
 from server.hosting.images import Images
-from zones.masterfile.advice import first
 from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone
-from zones.storage.image import Source, image_of
+from zones.masterfile.warnings import first
+from zones.storage.image import SourceFile, image_of
 from zones.zone import Denial
 
 
@@ -36,7 +36,7 @@ class Order(msgspec.Struct, frozen=True):
     """The folder in which the image is to be."""
 
 
-class Progress(msgspec.Struct, frozen=True, tag=True):
+class CompileProgress(msgspec.Struct, frozen=True, tag=True):
     """How far it is: each step goes from 0 to 1."""
 
     step: str
@@ -62,16 +62,16 @@ class Made(msgspec.Struct, frozen=True, tag=True):
 
     digest: str
     warnings: tuple[str, ...] = ()
-    """What is hardly meant in the zone (`zones.masterfile.advice.first`)."""
+    """What is hardly meant in the zone (`zones.masterfile.warnings.first`)."""
 
 
-Report = Progress | Refused | Unwritten | Made
-Outcome = Refused | Unwritten | Made
+Report = CompileProgress | Refused | Unwritten | Made
+CompileOutcome = Refused | Unwritten | Made
 
 
-def compiled(order: Order, report: Callable[[Progress], None]) -> Outcome:
+def compiled(order: Order, report: Callable[[CompileProgress], None]) -> CompileOutcome:
     """Make the image that is ordered."""
-    sources: list[Source] = []
+    sources: list[SourceFile] = []
     warnings: list[ZoneWarning] = []
     try:
         zone = load_zone(
@@ -79,13 +79,13 @@ def compiled(order: Order, report: Callable[[Progress], None]) -> Outcome:
             order.origin,
             signed=order.signed,
             denial=Denial(order.denial),
-            progress=lambda done, of: report(Progress("reading", done / of)),
-            read=lambda path, octets: sources.append(Source(path, sha256(octets).digest())),
+            progress=lambda done, of: report(CompileProgress("reading", done / of)),
+            read=lambda path, octets: sources.append(SourceFile(path, sha256(octets).digest())),
             warned=warnings.extend,
         )
     except ZoneFileError as error:
         return Refused(error.file, error.line, error.reason)
-    pieces = image_of(zone, sources, lambda done, of: report(Progress("compiling", done / of)))
+    pieces = image_of(zone, sources, lambda done, of: report(CompileProgress("compiling", done / of)))
     try:
         return Made(Images(Path(order.images)).write(zone.origin, pieces).hex(), first(warnings))
     except OSError as error:

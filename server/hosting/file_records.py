@@ -16,8 +16,8 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from zones.recordsets.model import Position, RecordSet
-from zones.recordsets.naming import order, to_text
+from zones.recordsets.record_sets import Position, RecordSet
+from zones.recordsets.route53_names import order, to_text
 from zones.zone import TYPE_NS, RRset, Zone
 
 _DECIMAL = re.compile(r"\\(\d{3})")

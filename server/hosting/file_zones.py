@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keys.custody.performer import Services
-from keys.rules.ring import hosted_zone_id
+from keys.custody.executor import Services
+from keys.rules.keyring import hosted_zone_id
 from server.hosting import file_records
-from server.hosting.hosting import Hosting
-from zones.recordsets.model import NO_SUCH_ZONE, HostedZone, ZoneRequestError
-from zones.recordsets.naming import to_text
+from server.hosting.zone_registry import ZoneRegistry
+from zones.recordsets.record_sets import NO_SUCH_ZONE, HostedZone, ZoneRequestError
+from zones.recordsets.route53_names import to_text
 from zones.zone import Zone
 
 
 class ZonesOfFiles:
-    """The zones of `hosting` that have a file. Each has the id that its keys have, or is given one."""
+    """The zones of `registry` that have a file. Each has the id that its keys have, or is given one."""
 
-    def __init__(self, hosting: Hosting, services: Services) -> None:
-        self._hosting = hosting
+    def __init__(self, registry: ZoneRegistry, services: Services) -> None:
+        self._registry = registry
         self._services = services
         self._ids: dict[bytes, str] = {}
         """By origin."""
@@ -26,7 +26,7 @@ class ZonesOfFiles:
         """The zones by id. Raises `StateError`."""
         of_files = [
             (hosted.config.file, hosted.zone)
-            for hosted in self._hosting.hosted.values()
+            for hosted in self._registry.hosted.values()
             if hosted.config.file is not None and hosted.zone is not None
         ]
         if not of_files:

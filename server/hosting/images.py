@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from zones import names
-from zones.storage.image import Image, ImageError, Source, digest_of, read_image
+from zones.storage.image import Image, ImageError, SourceFile, digest_of, read_image
 from zones.zone import Denial
 
 _SUFFIX = ".image"
@@ -120,7 +120,7 @@ def _open(path: Path) -> Image:
     return image
 
 
-def _is_unchanged(source: Source) -> bool:
+def _is_unchanged(source: SourceFile) -> bool:
     try:
         with Path(source.path).open("rb") as file:
             return file_digest(file, "sha256").digest() == source.digest

@@ -16,17 +16,17 @@ import msgspec
 import structlog
 import trio
 
-from keys.custody.performer import RunBlocking
-from server.hosting.compile_zone import Made, Order, Outcome, Progress, Refused, Report, Unwritten
+from keys.blocking import RunBlocking
+from server.child_programs import command, environment
+from server.hosting.compile_zone import CompileOutcome, CompileProgress, Made, Order, Refused, Report, Unwritten
 from server.hosting.images import Images
-from server.programs import command, environment
-from server.settings.config import ZoneConfig
+from server.settings.configuration import ZoneConfig
 from zones import names
-from zones.masterfile.advice import first
 from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone
-from zones.masterfile.masterfile import INCLUDE_DEPTH
+from zones.masterfile.reader import INCLUDE_DEPTH
+from zones.masterfile.warnings import first
 from zones.storage.image import Image, ImageError
-from zones.storage.mapped import image_digest
+from zones.storage.mapped_nodes import image_digest
 from zones.zone import Zone
 
 LARGE = 4 << 20
@@ -50,7 +50,7 @@ class LoadedZone(NamedTuple):
     fingerprint: bytes
     """Tells whether it is another one than before."""
     warnings: tuple[str, ...] = ()
-    """What is hardly meant in it (`zones.masterfile.advice.first`); of an image, only when it is made."""
+    """What is hardly meant in it (`zones.masterfile.warnings.first`); of an image, only when it is made."""
 
 
 class ZoneFiles:
@@ -139,13 +139,13 @@ class _Teller:
         self._zone = zone
         self._next = trio.current_time() + _TELL_EVERY
 
-    def tell(self, progress: Progress) -> None:
+    def tell(self, progress: CompileProgress) -> None:
         if trio.current_time() >= self._next:
             self._next = trio.current_time() + _TELL_EVERY
             _log.info(f"zone is compiled: {progress.step} {progress.done:.0%}", zone=self._zone)
 
 
-async def _ordered(order: Order, tell: Callable[[Progress], None]) -> Outcome | int:
+async def _ordered(order: Order, tell: Callable[[CompileProgress], None]) -> CompileOutcome | int:
     """Have a program of its own do it; where it dies, its status. It ends with this task."""
     process = await trio.lowlevel.open_process(
         command("server.hosting.compile_zone"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
@@ -163,7 +163,7 @@ async def _ordered(order: Order, tell: Callable[[Progress], None]) -> Outcome | 
             *lines, rest = (rest + received).split(b"\n")
             for line in lines:
                 report: Report = msgspec.json.decode(line, type=Report)
-                if not isinstance(report, Progress):
+                if not isinstance(report, CompileProgress):
                     return report
                 tell(report)
         return await process.wait()

@@ -1,9 +1,9 @@
-"""What can be asked of the hosted zones, as the Route 53 API needs it; `server.hosting.hosted` does it.
+"""What can be asked of the hosted zones, as the Route 53 API needs it; `server.hosting.hosted_zones` does it.
 
 Ids are bare: "Z…" and "C…", without "/hostedzone/" and "/change/". Names given may be in any spelling that Route 53
 takes; names told are in Route 53's own. Every time is seconds since the epoch. All methods that take an id raise
 `ZoneRequestError` (NoSuchHostedZone) for a zone that is not there, and all that change or read the state raise
-`keys.custody.seal.StateError` where the disk fails; then nothing changed.
+`keys.custody.zsk_encryption.StateError` where the disk fails; then nothing changed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from keys.custody.custodian import Custodian
-from zones.recordsets.model import Change, ChangeInfo, HostedZone, Position, RecordSet
+from keys.custody.key_manager import KeyManager
+from zones.recordsets.record_sets import ChangeInfo, HostedZone, Position, RecordSet, RecordSetChange
 
 
 class ZoneOperations(Protocol):
@@ -61,7 +61,9 @@ class ZoneOperations(Protocol):
         """The tags of zones, by id and key."""
         ...
 
-    async def change_record_sets(self, zone_id: str, changes: Sequence[Change], comment: str = "") -> ChangeInfo:
+    async def change_record_sets(
+        self, zone_id: str, changes: Sequence[RecordSetChange], comment: str = ""
+    ) -> ChangeInfo:
         """Apply a batch whole. Durable when it returns, and answered from. Raises `InvalidChangeBatchError`."""
         ...
 
@@ -77,8 +79,8 @@ class ZoneOperations(Protocol):
         """A change that is made already, as the calls of DNSSEC answer it."""
         ...
 
-    async def custodian(self, zone_id: str) -> Custodian:
-        """The custodian of a zone's keys, started if it was not: its `request` takes `keys.rules.commands`."""
+    async def key_manager(self, zone_id: str) -> KeyManager:
+        """The key manager of a zone's keys, started if it was not: its `request` takes `keys.rules.commands`."""
         ...
 
     async def check_delegation(self, zone_id: str) -> None:

@@ -17,7 +17,7 @@ import structlog
 import trio
 
 from keys.rules.status import StatusChange
-from server.settings.config import HooksConfig
+from server.settings.configuration import HooksConfig
 
 PAUSES = (1, 5, 30, 120, 600, 1800)
 """Seconds before each further try."""

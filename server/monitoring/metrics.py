@@ -15,12 +15,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from keys.rules.ring import KskStatus, ZskPhase
+from keys.rules.keyring import KskStatus, ZskPhase
 from keys.rules.status import Condition, ZoneStatus
 from server.control.operations import ServerStatus, server_level, zone_level
-from server.monitoring.traffic import Traffic
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from server.monitoring.query_stats import QueryStats
 
 _LATENCIES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 """Bounds of the histogram: an emulator beside us answers in milliseconds; a call ends after 10 s."""
@@ -62,26 +60,28 @@ class ServerCollector(Collector):
         return server_metrics(self._status())
 
 
-class TrafficCollector(Collector):
+class QueryStatsCollector(Collector):
     """What was answered, and what the caches did for it."""
 
-    def __init__(self, traffic: Callable[[], Traffic]) -> None:
-        self._traffic = traffic
+    def __init__(self, query_stats: Callable[[], QueryStats]) -> None:
+        self._query_stats = query_stats
 
     def collect(self) -> Iterator[Metric]:
         """As prometheus_client asks."""
-        return traffic_metrics(self._traffic())
+        return query_stats_metrics(self._query_stats())
 
 
-def register(registry: CollectorRegistry, status: Callable[[], ServerStatus], traffic: Callable[[], Traffic]) -> None:
+def register(
+    registry: CollectorRegistry, status: Callable[[], ServerStatus], query_stats: Callable[[], QueryStats]
+) -> None:
     """Have the registry ask for everything but KMS calls (`KmsMeter`), the process's own metrics with them."""
     registry.register(ServerCollector(status))
-    registry.register(TrafficCollector(traffic))
+    registry.register(QueryStatsCollector(query_stats))
     ProcessCollector(registry=registry)
 
 
 def exposition(registry: CollectorRegistry) -> bytes:
-    """Everything, in Prometheus's text format (`CONTENT_TYPE`)."""
+    """Everything, in Prometheus's text format 0.0.4."""
     return generate_latest(registry)
 
 
@@ -109,8 +109,8 @@ def server_metrics(status: ServerStatus) -> Iterator[Metric]:
     yield from _route53_metrics([keys for keys, _ in signed], status.now)
     yield from _key_metrics([keys for keys, _ in signed], status.now)
     if status.workers:
-        answering = sum(worker.version is not None for worker in status.workers)
-        yield GaugeMetricFamily("signwright_workers", "Workers that answer", answering)
+        backends = sum(worker.version is not None for worker in status.workers)
+        yield GaugeMetricFamily("signwright_workers", "Workers that answer", backends)
         yield CounterMetricFamily(
             "signwright_worker_restarts",
             "How often a worker was replaced",
@@ -194,14 +194,14 @@ def _key_metrics(zones: list[ZoneStatus], now: int) -> Iterator[Metric]:
     yield phases
 
 
-def traffic_metrics(traffic: Traffic) -> Iterator[Metric]:
+def query_stats_metrics(query_stats: QueryStats) -> Iterator[Metric]:
     """Queries by what came of them, and the caches."""
     queries = CounterMetricFamily(
         "signwright_queries",
         'Queries by transport and by the RCODE in the header of the response; "none" got no response',
         labels=("transport", "rcode"),
     )
-    for transport, counts in (("udp", traffic.udp), ("tcp", traffic.tcp)):
+    for transport, counts in (("udp", query_stats.udp), ("tcp", query_stats.tcp)):
         for rcode, count in enumerate(counts[:-1]):
             if count or rcode == dns.rcode.NOERROR:
                 queries.add_metric((transport, dns.rcode.to_text(dns.rcode.Rcode.make(rcode))), count)
@@ -210,15 +210,15 @@ def traffic_metrics(traffic: Traffic) -> Iterator[Metric]:
     hits = CounterMetricFamily(
         "signwright_hot_queries", "Queries over UDP that were answered NOERROR from the cache of whole responses"
     )
-    hits.add_metric((), traffic.hot)
+    hits.add_metric((), query_stats.hot)
     yield hits
     stored = CounterMetricFamily(
         "signwright_cache_stored", "What was made, since the cache did not have it", labels=("cache",)
     )
     entries = GaugeMetricFamily("signwright_cache_entries", "What the cache holds", labels=("cache",))
-    for name, count in traffic.stored.items():
+    for name, count in query_stats.stored.items():
         stored.add_metric((name,), count)
-    for name, count in traffic.entries.items():
+    for name, count in query_stats.entries.items():
         entries.add_metric((name,), count)
     yield stored
     yield entries

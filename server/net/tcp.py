@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn
 import structlog
 import trio
 
-from server.query.fast.hot import Responder
+from server.query.fast.responder import Responder
 from server.query.framing import Deframer, frame
 
 _READ = 4 << 10  # octets taken at once

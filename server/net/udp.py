@@ -15,7 +15,7 @@ import trio
 
 from server.net.mmsg import batch_for, never_fragment
 from server.query.edns import DEFAULT_SIZE
-from server.query.fast.hot import Responder
+from server.query.fast.responder import Responder
 
 _TURN = 1024  # datagrams, each batch counted as a few more: 3 ms at most
 _BATCH_ITSELF = 4

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from keys.dnssec.keyset import TYPE_DNSKEY, ZoneKeys, dnskey_records
-from server.query.fast.memo import Memo
+from keys.dnssec.dnskey_rrset import TYPE_DNSKEY, dnskey_records
+from keys.dnssec.zone_keys import ZoneKeys
+from server.query.fast.caches import Caches
 from server.query.wire import Body, Query, Rcode
 from zones import denial, names
-from zones.choice import Choice
 from zones.lookup import Alias, Found, NoData, NoName, Redirect, Referral, find
+from zones.routing_policy import RoutedRRset
 from zones.signing import sign
 from zones.zone import (
     TYPE_ANY,
@@ -51,38 +52,38 @@ class Composition(NamedTuple):
     """Octets of the message, and additional records, without the sibling glue that may be left out."""
 
 
-def compose(query: Query, served: ServedZone, zoneset: ZoneSet, now: int, memo: Memo | None) -> Composition:
+def compose(query: Query, served: ServedZone, zoneset: ZoneSet, now: int, caches: Caches | None) -> Composition:
     """Answer `query` from one zone of `zoneset` at `now`. A signed zone must have keys with a keyset that serves."""
-    composer = _Composer(query, served, zoneset, now, memo)
+    composer = _Composer(query, served, zoneset, now, caches)
     composer.resolve()
     return composer.composition()
 
 
-def signed_negative_soa(zone: Zone, keys: ZoneKeys, now: int, memo: Memo | None) -> tuple[tuple[bytes, ...], int]:
+def signed_negative_soa(zone: Zone, keys: ZoneKeys, now: int, caches: Caches | None) -> tuple[tuple[bytes, ...], int]:
     """The SOA of a denial and its RRSIG, which is over the SOA with its original TTL; and until when.
 
     Each denial of a zone has the same: remembering them by zone saves a fifth of a denial's time.
     """
-    known = memo.negatives.get(zone.origin) if memo is not None else None
+    known = caches.negatives.get(zone.origin) if caches is not None else None
     if known is not None and now < known[1]:
         return known
     made = sign(keys, zone.origin, zone.origin, zone.soa, now)
     rrsig = made.record[:4] + zone.negative_ttl.to_bytes(4) + made.record[8:]
     known = ((*zone.negative_soa.records, rrsig), made.until)
-    if memo is not None:
-        memo.negatives[zone.origin] = known
+    if caches is not None:
+        caches.negatives[zone.origin] = known
     return known
 
 
 class _Composer:
     """Gathers one response. Records are added section by section, in message order."""
 
-    def __init__(self, query: Query, served: ServedZone, zoneset: ZoneSet, now: int, memo: Memo | None) -> None:
+    def __init__(self, query: Query, served: ServedZone, zoneset: ZoneSet, now: int, caches: Caches | None) -> None:
         self.served, self.zoneset = served, zoneset
         self.zone: Zone = served.zone
         self.keys: ZoneKeys | None = served.keys if served.zone.signed else None
         self.now = now
-        self.memo = memo
+        self.caches = caches
         self.qtype = query.qtype
         edns = query.edns
         self.wants_signatures = self.keys is not None and edns is not None and edns.do
@@ -164,7 +165,7 @@ class _Composer:
 
     def chosen(self, rrset: RRset) -> RRset:
         """The RRset itself, or of several the one of this second."""
-        if isinstance(rrset, Choice):
+        if isinstance(rrset, RoutedRRset):
             self.until = min(self.until, self.now + 1)
             return rrset.at(self.zone.origin, self.owner, self.now)
         return rrset
@@ -303,8 +304,8 @@ class _Composer:
     def signature(self, owner: bytes, rrset: RRset) -> bytes:
         assert self.keys is not None
         # What is made for one queried name is not worth remembering: its answer is.
-        worthwhile = self.memo is not None and (self.exists or owner != self.owner)
-        signatures = self.memo.signatures if self.memo is not None and worthwhile else None
+        worthwhile = self.caches is not None and (self.exists or owner != self.owner)
+        signatures = self.caches.signatures if self.caches is not None and worthwhile else None
         made = sign(self.keys, self.zone.origin, owner, rrset, self.now, signatures)
         self.until = min(self.until, made.until)
         return made.record
@@ -327,7 +328,7 @@ class _Composer:
         """The SOA of a denial, and its RRSIG where that is wanted."""
         if self.keys is None or not self.wants_signatures:
             return self.zone.negative_soa.records
-        records, until = signed_negative_soa(self.zone, self.keys, self.now, self.memo)
+        records, until = signed_negative_soa(self.zone, self.keys, self.now, self.caches)
         self.until = min(self.until, until)
         return records
 

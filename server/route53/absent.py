@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from server.route53.api_errors import INVALID_ACTION, ApiError
 from server.route53.call import Result, bare
-from server.route53.errors import INVALID_ACTION, ApiError
 
 HERE = "hosted zones, their record sets, tags and DNSSEC"
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from server.hosting.zone_operations import ZoneOperations
-from server.route53.errors import INVALID_INPUT, ApiError
-from zones.recordsets.model import ChangeInfo
+from server.route53.api_errors import INVALID_INPUT, ApiError
+from zones.recordsets.record_sets import ChangeInfo
 
 Result = dict[str, Any]
 """What an operation answers, by the member names of its output; times in seconds since the epoch."""
@@ -16,7 +16,7 @@ Ask = Callable[[bytes], bytes | None]
 """Answers a DNS query as the server does; `None`: silence."""
 
 
-class Call(NamedTuple):
+class ApiCall(NamedTuple):
     """A request that is well-formed and allowed."""
 
     params: Mapping[str, Any]
@@ -28,7 +28,7 @@ class Call(NamedTuple):
     """URL under which the API was called, with its version: what Location headers begin with."""
 
 
-Handler = Callable[[Call], Awaitable[Result]]
+Handler = Callable[[ApiCall], Awaitable[Result]]
 
 
 def change_info(change: ChangeInfo) -> Result:

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.model import ListShape, Shape, StructureShape
 
-from server.route53.errors import INVALID_INPUT, ApiError
+from server.route53.api_errors import INVALID_INPUT, ApiError
 
 LONGEST_SHOWN = 100
 """Characters of a value that a message repeats."""

@@ -1,4 +1,4 @@
-"""The seven operations of DNSSEC: a zone's custodian is asked, its status told. Each change lets it sign anew."""
+"""The seven operations of DNSSEC: a zone's key manager is asked, its status told. Each change lets it sign anew."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from base64 import b64encode
 
 import trio
 
-from keys.custody.custodian import Custodian
+from keys.custody.key_manager import KeyManager
 from keys.dnssec.ds import ds_rdata, ds_text
-from keys.dnssec.model import DIGEST_SHA256, ECDSAP256SHA256, FLAG_KSK
+from keys.dnssec.numbers import DIGEST_SHA256, ECDSAP256SHA256, FLAG_KSK
 from keys.rules.commands import (
     NO_SUCH_KSK,
     WRONG_STATUS,
@@ -21,10 +21,10 @@ from keys.rules.commands import (
     EnableSigning,
     RequestRefusedError,
 )
-from keys.rules.ring import Ksk
+from keys.rules.keyring import Ksk
 from keys.rules.status import Condition, KskReport, ZoneStatus
-from server.route53.call import Call, Handler, Result, bare, change_info
-from zones.recordsets.model import NO_SUCH_ZONE, ZoneRequestError
+from server.route53.call import ApiCall, Handler, Result, bare, change_info
+from zones.recordsets.record_sets import NO_SUCH_ZONE, ZoneRequestError
 
 LOOKS = 250
 """How often a new KSK is looked at until its public key is known; then the response goes without it."""
@@ -36,7 +36,7 @@ _LOOK_AGAIN = 0.02
 _STATUSES = {"ACTIVE": True, "INACTIVE": False}
 
 
-async def create(call: Call) -> Result:
+async def create(call: ApiCall) -> Result:
     """CreateKeySigningKey."""
     params = call.params
     name, status, zone_id = params["Name"], params["Status"], bare(params["HostedZoneId"])
@@ -45,76 +45,76 @@ async def create(call: Call) -> Result:
             WRONG_STATUS,
             f"The status '{status}' is none that a Key Signing Key can be created with: ACTIVE or INACTIVE.",
         )
-    custodian = await call.zones.custodian(zone_id)
-    await custodian.request(CreateKsk(name, params["KeyManagementServiceArn"], _STATUSES[status]))
+    key_manager = await call.zones.key_manager(zone_id)
+    await key_manager.request(CreateKsk(name, params["KeyManagementServiceArn"], _STATUSES[status]))
     change = await call.zones.note_change()
-    await _public_key_known(custodian, name)
-    reports = [report for report in custodian.status.ksks if report.name == name]
+    await _public_key_known(key_manager, name)
+    reports = [report for report in key_manager.status.ksks if report.name == name]
     return {
         "ChangeInfo": change_info(change),
-        "KeySigningKey": _told(custodian, reports[0]),
+        "KeySigningKey": _told(key_manager, reports[0]),
         "Location": f"{call.base}/keysigningkey/{zone_id}/{name}",
     }
 
 
-async def activate(call: Call) -> Result:
+async def activate(call: ApiCall) -> Result:
     """ActivateKeySigningKey."""
     return await _change_ksk(call, ActivateKsk(call.params["Name"]))
 
 
-async def deactivate(call: Call) -> Result:
+async def deactivate(call: ApiCall) -> Result:
     """DeactivateKeySigningKey."""
     return await _change_ksk(call, DeactivateKsk(call.params["Name"]))
 
 
-async def delete(call: Call) -> Result:
+async def delete(call: ApiCall) -> Result:
     """DeleteKeySigningKey."""
     return await _change_ksk(call, DeleteKsk(call.params["Name"]))
 
 
-async def enable(call: Call) -> Result:
+async def enable(call: ApiCall) -> Result:
     """EnableHostedZoneDNSSEC."""
     zone_id = bare(call.params["HostedZoneId"])
     await call.zones.check_delegation(zone_id)
-    return await _changed(call, await call.zones.custodian(zone_id), EnableSigning())
+    return await _changed(call, await call.zones.key_manager(zone_id), EnableSigning())
 
 
-async def disable(call: Call) -> Result:
+async def disable(call: ApiCall) -> Result:
     """DisableHostedZoneDNSSEC."""
-    return await _changed(call, await call.zones.custodian(bare(call.params["HostedZoneId"])), DisableSigning())
+    return await _changed(call, await call.zones.key_manager(bare(call.params["HostedZoneId"])), DisableSigning())
 
 
-async def get(call: Call) -> Result:
+async def get(call: ApiCall) -> Result:
     """GetDNSSEC."""
-    custodian = await call.zones.custodian(bare(call.params["HostedZoneId"]))
-    status = custodian.status
+    key_manager = await call.zones.key_manager(bare(call.params["HostedZoneId"]))
+    status = key_manager.status
     message = status.problem if status.condition not in (Condition.SIGNING, Condition.UNSIGNED) else None
     return {
         "Status": {"ServeSignature": _serve_signature(status), "StatusMessage": _short(message)},
-        "KeySigningKeys": [_told(custodian, report) for report in status.ksks],
+        "KeySigningKeys": [_told(key_manager, report) for report in status.ksks],
     }
 
 
-async def _change_ksk(call: Call, command: Command) -> Result:
+async def _change_ksk(call: ApiCall, command: Command) -> Result:
     try:
-        custodian = await call.zones.custodian(bare(call.params["HostedZoneId"]))
+        key_manager = await call.zones.key_manager(bare(call.params["HostedZoneId"]))
     except ZoneRequestError as error:
         if error.code != NO_SUCH_ZONE:
             raise
         # These operations have no error for a zone that is not there.
         raise RequestRefusedError(NO_SUCH_KSK, error.message) from None
-    return await _changed(call, custodian, command)
+    return await _changed(call, key_manager, command)
 
 
-async def _changed(call: Call, custodian: Custodian, command: Command) -> Result:
-    await custodian.request(command)
+async def _changed(call: ApiCall, key_manager: KeyManager, command: Command) -> Result:
+    await key_manager.request(command)
     return {"ChangeInfo": change_info(await call.zones.note_change())}
 
 
-async def _public_key_known(custodian: Custodian, name: str) -> None:
-    """Wait for the custodian to have the public key from the KMS, or to be told that it can't have it."""
+async def _public_key_known(key_manager: KeyManager, name: str) -> None:
+    """Wait for the key manager to have the public key from the KMS, or to be told that it can't have it."""
     for _ in range(LOOKS):
-        if any(ksk.name == name and (ksk.public_key or ksk.trouble) for ksk in custodian.ring.ksks):
+        if any(ksk.name == name and (ksk.public_key or ksk.trouble) for ksk in key_manager.keyring.ksks):
             return
         await trio.sleep(_LOOK_AGAIN)
 
@@ -128,12 +128,12 @@ def _serve_signature(status: ZoneStatus) -> str:
     return "ACTION_NEEDED" if any(ksk.status.value == "ACTION_NEEDED" for ksk in status.ksks) else "SIGNING"
 
 
-def _ksk(custodian: Custodian, name: str) -> Ksk | None:
+def _ksk(key_manager: KeyManager, name: str) -> Ksk | None:
     """The KSK, once its public key is known."""
-    return next((k for k in custodian.ring.ksks if k.name == name and k.public_key is not None), None)
+    return next((k for k in key_manager.keyring.ksks if k.name == name and k.public_key is not None), None)
 
 
-def _told(custodian: Custodian, report: KskReport) -> Result:
+def _told(key_manager: KeyManager, report: KskReport) -> Result:
     """A KSK as responses tell it; what follows from its public key, as soon as that is known."""
     told: Result = {
         "Name": report.name,
@@ -148,9 +148,9 @@ def _told(custodian: Custodian, report: KskReport) -> Result:
         "CreatedDate": report.created,
         "LastModifiedDate": report.changed if report.changed is not None else report.created,
     }
-    ksk = _ksk(custodian, report.name)
+    ksk = _ksk(key_manager, report.name)
     if ksk is not None and ksk.public_key is not None:
-        ds = ds_text(ds_rdata(custodian.ring.origin, ksk.rdata))
+        ds = ds_text(ds_rdata(key_manager.keyring.origin, ksk.rdata))
         public_key = b64encode(ksk.public_key).decode()
         told |= {
             "KeyTag": ksk.key_tag,

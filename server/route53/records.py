@@ -10,10 +10,10 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
-from server.route53.call import Call, Handler, Result, bare, change_info, maximum_items
-from server.route53.errors import INTERNAL, INVALID_INPUT, ApiError
-from zones.recordsets.model import Action, AliasTarget, Change, Position, RecordSet
-from zones.recordsets.naming import NameSpellingError, from_text, normalised
+from server.route53.api_errors import INTERNAL, INVALID_INPUT, ApiError
+from server.route53.call import ApiCall, Handler, Result, bare, change_info, maximum_items
+from zones.recordsets.record_sets import AliasTarget, ChangeAction, Position, RecordSet, RecordSetChange
+from zones.recordsets.route53_names import NameSpellingError, from_text, normalised
 
 MOST_RECORD_SETS = 300
 """Record sets on a page."""
@@ -30,7 +30,7 @@ _UNSUPPORTED = (
 )
 
 
-async def change(call: Call) -> Result:
+async def change(call: ApiCall) -> Result:
     """ChangeResourceRecordSets."""
     batch = call.params["ChangeBatch"]
     _refuse_health_checks(batch["Changes"])
@@ -39,7 +39,7 @@ async def change(call: Call) -> Result:
     return {"ChangeInfo": change_info(await call.zones.change_record_sets(zone_id, changes, batch.get("Comment", "")))}
 
 
-async def list_all(call: Call) -> Result:
+async def list_all(call: ApiCall) -> Result:
     """ListResourceRecordSets."""
     params = call.params
     limit = maximum_items(params, MOST_RECORD_SETS)
@@ -55,12 +55,12 @@ async def list_all(call: Call) -> Result:
     }
 
 
-async def get_change(call: Call) -> Result:
+async def get_change(call: ApiCall) -> Result:
     """GetChange."""
     return {"ChangeInfo": change_info(await call.zones.change(bare(call.params["Id"])))}
 
 
-async def test_answer(call: Call) -> Result:
+async def test_answer(call: ApiCall) -> Result:
     """TestDNSAnswer: the server's own answer. Where the resolver is makes no difference to it."""
     params = call.params
     if "EDNS0ClientSubnetMask" in params and "EDNS0ClientSubnetIP" not in params:
@@ -93,11 +93,11 @@ async def test_answer(call: Call) -> Result:
 def _refuse_health_checks(changes: list[dict[str, Any]]) -> None:
     for item in changes:
         given = item["ResourceRecordSet"].get("HealthCheckId")
-        if given is not None and item["Action"] != Action.DELETE.value:
+        if given is not None and item["Action"] != ChangeAction.DELETE.value:
             raise ApiError("NoSuchHealthCheck", f"No health check exists with the ID {given}: this server has none.")
 
 
-def given_change(item: Mapping[str, Any]) -> Change:
+def given_change(item: Mapping[str, Any]) -> RecordSetChange:
     """One change of a batch, as the model allows it."""
     given = item["ResourceRecordSet"]
     alias = given.get("AliasTarget")
@@ -114,7 +114,7 @@ def given_change(item: Mapping[str, Any]) -> Change:
         else None,
         unsupported=tuple(element for element in _UNSUPPORTED if element in given),
     )
-    return Change(Action(item["Action"]), record_set)
+    return RecordSetChange(ChangeAction(item["Action"]), record_set)
 
 
 def _told(record_set: RecordSet) -> Result:

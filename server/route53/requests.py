@@ -16,9 +16,9 @@ from xml.etree.ElementTree import Element
 from botocore.model import ListShape, Shape, StructureShape
 from botocore.utils import parse_timestamp
 
-from server.route53.errors import INVALID_INPUT, MALFORMED_INPUT, ApiError
-from server.route53.model import NAMESPACE, Match
-from server.route53.xml import parse_xml
+from server.route53.api_errors import INVALID_INPUT, MALFORMED_INPUT, ApiError
+from server.route53.service_model import NAMESPACE, Match
+from server.route53.strict_xml import parse_xml
 
 MOST_FIELDS = 32
 """Parameters of a query string: more than any operation has."""

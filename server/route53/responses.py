@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from botocore.model import ListShape, Shape, StructureShape
 
-from server.route53.model import NAMESPACE, Operation
+from server.route53.service_model import NAMESPACE, Operation
 
 CONTENT_TYPE = "text/xml"
 _SERVER_ERRORS = 500

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from server.route53.call import Call, Handler, Result, bare
-from server.route53.errors import INVALID_INPUT, ApiError
+from server.route53.api_errors import INVALID_INPUT, ApiError
+from server.route53.call import ApiCall, Handler, Result, bare
 
 MOST_TAGS = 50
 """Tags of one hosted zone."""
 _HEALTH_CHECK = "healthcheck"
 
 
-async def change(call: Call) -> Result:
+async def change(call: ApiCall) -> Result:
     """ChangeTagsForResource."""
     params = call.params
     _refuse_health_checks(params["ResourceType"], [params["ResourceId"]])
@@ -37,19 +37,19 @@ async def change(call: Call) -> Result:
     return {}
 
 
-async def list_one(call: Call) -> Result:
+async def list_one(call: ApiCall) -> Result:
     """ListTagsForResource."""
     params = call.params
     return {"ResourceTagSet": (await _tag_sets(call, params["ResourceType"], [params["ResourceId"]]))[0]}
 
 
-async def list_several(call: Call) -> Result:
+async def list_several(call: ApiCall) -> Result:
     """ListTagsForResources."""
     params = call.params
     return {"ResourceTagSets": await _tag_sets(call, params["ResourceType"], params["ResourceIds"])}
 
 
-async def _tag_sets(call: Call, resource_type: str, resource_ids: list[str]) -> list[Result]:
+async def _tag_sets(call: ApiCall, resource_type: str, resource_ids: list[str]) -> list[Result]:
     _refuse_health_checks(resource_type, resource_ids)
     zone_ids = list(dict.fromkeys(map(bare, resource_ids)))
     found = await call.zones.tags(zone_ids)

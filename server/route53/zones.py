@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from server.route53.call import Call, Handler, Result, bare, change_info, maximum_items
-from server.route53.errors import INVALID_INPUT, ApiError
-from zones.recordsets.model import NO_SUCH_ZONE, HostedZone, ZoneRequestError
-from zones.recordsets.naming import NameSpellingError, normalised
+from server.route53.api_errors import INVALID_INPUT, ApiError
+from server.route53.call import ApiCall, Handler, Result, bare, change_info, maximum_items
+from zones.recordsets.record_sets import NO_SUCH_ZONE, HostedZone, ZoneRequestError
+from zones.recordsets.route53_names import NameSpellingError, normalised
 
 MOST_ZONES = 100
 """Zones on a page."""
@@ -13,7 +13,7 @@ FILES = "files.signwright"
 """The service that a zone belongs to whose records are changed in its file."""
 
 
-async def create(call: Call) -> Result:
+async def create(call: ApiCall) -> Result:
     """CreateHostedZone."""
     params = call.params
     config = params.get("HostedZoneConfig", {})
@@ -32,13 +32,13 @@ async def create(call: Call) -> Result:
     }
 
 
-async def get(call: Call) -> Result:
+async def get(call: ApiCall) -> Result:
     """GetHostedZone."""
     zone = await call.zones.zone(bare(call.params["Id"]))
     return {"HostedZone": hosted_zone(zone), "DelegationSet": _delegation_set(zone)}
 
 
-async def list_all(call: Call) -> Result:
+async def list_all(call: ApiCall) -> Result:
     """ListHostedZones."""
     params = call.params
     _refuse_delegation_set(call)
@@ -57,7 +57,7 @@ async def list_all(call: Call) -> Result:
     }
 
 
-async def list_by_name(call: Call) -> Result:
+async def list_by_name(call: ApiCall) -> Result:
     """ListHostedZonesByName: in the order of reversed labels."""
     params = call.params
     name, zone_id = params.get("DNSName"), params.get("HostedZoneId")
@@ -78,17 +78,17 @@ async def list_by_name(call: Call) -> Result:
     }
 
 
-async def count(call: Call) -> Result:
+async def count(call: ApiCall) -> Result:
     """GetHostedZoneCount."""
     return {"HostedZoneCount": await call.zones.zone_count()}
 
 
-async def delete(call: Call) -> Result:
+async def delete(call: ApiCall) -> Result:
     """DeleteHostedZone."""
     return {"ChangeInfo": change_info(await call.zones.delete_zone(bare(call.params["Id"])))}
 
 
-async def comment_on(call: Call) -> Result:
+async def comment_on(call: ApiCall) -> Result:
     """UpdateHostedZoneComment: without a comment, it has none any more."""
     zone = await call.zones.comment_zone(bare(call.params["Id"]), call.params.get("Comment", ""))
     return {"HostedZone": hosted_zone(zone)}
@@ -107,7 +107,7 @@ def hosted_zone(zone: HostedZone) -> Result:
     }
 
 
-async def _from(call: Call, marker: str | None, limit: int) -> tuple[HostedZone, ...]:
+async def _from(call: ApiCall, marker: str | None, limit: int) -> tuple[HostedZone, ...]:
     try:
         return await call.zones.zones(bare(marker) if marker is not None else None, limit)
     except ZoneRequestError as error:
@@ -128,7 +128,7 @@ def _first(name: str | None) -> str | None:
         raise ApiError("InvalidDomainName", str(error)) from None
 
 
-def _refuse_delegation_set(call: Call) -> None:
+def _refuse_delegation_set(call: ApiCall) -> None:
     given = call.params.get("DelegationSetId")
     if given is not None:
         raise ApiError("NoSuchDelegationSet", f"No reusable delegation set found with ID: {bare(given)}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import dns.exception
 import dns.name
 
-from server.settings.settings import ConfigError
+from server.settings.schema import ConfigError
 
 SUFFIX = ".zone"
 """A master file with this suffix is named for its origin."""

@@ -16,11 +16,11 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
-from keys.custody.files import TEMPORARY, private_directory
-from keys.custody.seal import StateError
-from keys.custody.store import DATABASE, STATE_KEY, StateTooNew, Store
-from server.state import replacement
-from server.state.statedir import VERSION, StateDir, read_version
+from keys.custody.private_files import TEMPORARY, private_directory
+from keys.custody.state_database import DATABASE, STATE_KEY, StateTooNew, Store
+from keys.custody.zsk_encryption import StateError
+from server.state import restore_swap
+from server.state.directory import VERSION, StateDir, read_version
 
 LARGEST = 1 << 30
 """Octets that an archive may unpack to."""
@@ -39,7 +39,7 @@ def write_archive(state: StateDir, copy_database: Callable[[Path], None], to: Bi
     The database is copied first and the emulator's keys after it, so that no key it names is missing. Raises
     `StateError` and `OSError`.
     """
-    with TemporaryDirectory(prefix=replacement.COPYING, dir=state.path) as folder:
+    with TemporaryDirectory(prefix=restore_swap.COPYING, dir=state.path) as folder:
         copy = Path(folder) / DATABASE
         copy_database(copy)
         with tarfile.open(fileobj=to, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
@@ -55,7 +55,7 @@ def stage_archive(state: StateDir, source: BinaryIO, now: float) -> str:
     It takes its place when the directory is next opened. Returns the name under which the present content will be
     kept. Raises `StateError`, its subclass `ArchiveError` for what is no backup, `StateTooNew`, and `OSError`.
     """
-    partial = replacement.begin(state.path, now)
+    partial = restore_swap.begin(state.path, now)
     try:
         try:
             with gzip.GzipFile(fileobj=source) as whole:
@@ -65,9 +65,9 @@ def stage_archive(state: StateDir, source: BinaryIO, now: float) -> str:
         except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
             raise ArchiveError(f"this is no whole backup of Signwright: {error}") from None
         _prove(partial)
-        return replacement.decide(partial)
+        return restore_swap.decide(partial)
     except BaseException:
-        replacement.abandon(partial)
+        restore_swap.abandon(partial)
         raise
 
 
@@ -123,4 +123,4 @@ def _prove(partial: Path) -> None:
             "a newer Signwright wrote it"
         )
     with Store.open(partial, os.urandom) as store:
-        store.load_rings()
+        store.load_keyrings()

@@ -6,6 +6,7 @@ stream, the control process (`channel`). What crosses that stream are values (`m
 on one machine alone: no descriptors, no paths, no pickles. First all zones with their keys, then what changes
 (`updates`), each set of zones under a version that the worker acknowledges once it answers from it.
 
-Private ZSKs cross that stream, and are neither logged nor written anywhere. A worker whose control process is gone
-ends: nobody would refresh its keysets, and the ports must be free for whoever starts the server again.
+A worker must not know files, the database or the KMS. Private ZSKs cross that stream, and are neither logged nor
+written anywhere. A worker whose control process is gone ends: nobody would refresh its keysets, and the ports must be
+free for whoever starts the server again.
 """

@@ -16,13 +16,13 @@ import structlog
 import trio
 
 from server.hosting.images import Images
-from server.monitoring.collecting import Aside, setting_aside
+from server.monitoring.gc_tuning import Aside, setting_aside
 from server.monitoring.logs import FORMATS, configure_logs
-from server.monitoring.traffic import Traffic
+from server.monitoring.query_stats import QueryStats
 from server.net.tcp import Limits, serve_tcp
 from server.net.udp import serve_udp
-from server.query.fast.hot import Responder
-from server.query.fast.memo import Memo
+from server.query.fast.caches import Caches
+from server.query.fast.responder import Responder
 from server.worker.channel import Channel
 from server.worker.messages import PROTOCOL, Acknowledged, Counted, Hello, Nodes, ZoneMapped, decode_to_worker, encode
 from server.worker.updates import NODES_A_MESSAGE, Follower
@@ -84,9 +84,9 @@ async def _follow(
 ) -> None:
     """Answer from what the control process sends, until there is no control process."""
     opened: dict[bytes, Zone] = {}
-    follower, memo = Follower(lambda _, digest: opened.pop(digest)), Memo()
-    responder = Responder(lambda: follower.zoneset, memo, hello.udp_size)
-    nursery.start_soon(_report, channel, responder, memo)
+    follower, caches = Follower(lambda _, digest: opened.pop(digest)), Caches()
+    responder = Responder(lambda: follower.zoneset, caches, hello.udp_size)
+    nursery.start_soon(_report, channel, responder, caches)
     limits = Limits(hello.connections, hello.idle)
     answers = False
     while (octets := await channel.receive()) is not None:
@@ -124,9 +124,9 @@ def _answer(sockets: Sequence[socket.socket], responder: Responder, limits: Limi
             nursery.start_soon(serve_tcp, sock, responder, time.time, limits)
 
 
-async def _report(channel: Channel, responder: Responder, memo: Memo) -> None:
+async def _report(channel: Channel, responder: Responder, caches: Caches) -> None:
     while True:
-        await _tell(channel, encode(Counted(Traffic.of(responder, memo))))
+        await _tell(channel, encode(Counted(QueryStats.of(responder, caches))))
         await trio.sleep(_REPORT)
 
 

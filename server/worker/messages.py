@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import msgspec
 
-from keys.dnssec.keyset import SignedKeyset
-from keys.dnssec.model import Policy
-from server.monitoring.traffic import Traffic
-from zones.storage.values import NodeValue
+from keys.dnssec.dnskey_rrset import SignedDnskeyRRset
+from keys.dnssec.policy import Policy
+from server.monitoring.query_stats import QueryStats
+from zones.storage.node_values import NodeValue
 
 PROTOCOL = 2
 """Raised with every change to the classes below that an older program would misread."""
 
 
 class KeysValue(msgspec.Struct, frozen=True, array_like=True):
-    """As `keys.dnssec.keyset.ZoneKeys`. Its repr says nothing of the private keys."""
+    """As `keys.dnssec.dnskey_rrset.ZoneKeys`. Its repr says nothing of the private keys."""
 
-    keyset: SignedKeyset
+    keyset: SignedDnskeyRRset
     signers: tuple[tuple[int, bytes], ...]
     """Since when each ZSK signs, and its private key (PKCS #8 DER)."""
     policy: Policy
@@ -99,7 +99,7 @@ class Acknowledged(msgspec.Struct, frozen=True, array_like=True, tag=0):
 class Counted(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """What the worker has answered since it was started; every second, so that it is known to live."""
 
-    traffic: Traffic
+    query_stats: QueryStats
 
 
 FromWorker = Acknowledged | Counted

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 import structlog
 import trio
 
+from server.child_programs import command, environment
 from server.control.operations import WorkerReport
 from server.hosting.images import Images
-from server.monitoring.traffic import Traffic
+from server.monitoring.query_stats import QueryStats
 from server.net.listen import Pair
 from server.net.tcp import Limits
-from server.programs import command, environment
 from server.worker.channel import Channel
 from server.worker.messages import (
     PROTOCOL,
@@ -35,7 +35,7 @@ from server.worker.messages import (
 )
 from server.worker.updates import updates
 from zones import names
-from zones.storage.mapped import MappedNodes
+from zones.storage.mapped_nodes import MappedNodes
 from zones.zoneset import ZoneSet
 
 _SILENT = 6  # looks in a row: a stopped control process looks once, however long it was stopped
@@ -63,17 +63,17 @@ class _Worker:
     spoke: bool = False
     """Since it was looked at last."""
     restarts: int = 0
-    traffic: Traffic = field(default_factory=Traffic)
-    past: Traffic = field(default_factory=Traffic)
+    query_stats: QueryStats = field(default_factory=QueryStats)
+    past: QueryStats = field(default_factory=QueryStats)
     """Of those who were in its place before."""
 
     def is_gone(self) -> None:
         self.pid, self.holds, self.answers = None, None, False
-        self.past, self.traffic = self.past + self.traffic.past(), Traffic()
+        self.past, self.query_stats = self.past + self.query_stats.past(), QueryStats()
 
 
 class Pool:
-    """All workers: `server.hosting.answering.Answering` by several programs."""
+    """All workers: `server.hosting.backends.Backends` by several programs."""
 
     def __init__(
         self,
@@ -100,27 +100,27 @@ class Pool:
         self._is_ready = False
 
     def follow(self, zoneset: ZoneSet) -> int:
-        """As `Answering.follow`."""
+        """As `Backends.follow`."""
         self._zoneset, self._version = zoneset, self._version + 1
         self._news.set()
         self._news = trio.Event()
         return self._version
 
     def has_reached(self, version: int) -> bool:
-        """As `Answering.has_reached`. A worker that is being replaced answers nothing that is older."""
+        """As `Backends.has_reached`. A worker that is being replaced answers nothing that is older."""
         return all(worker.holds is None or worker.holds >= version for worker in self._workers)
 
     async def reached(self) -> None:
-        """As `Answering.reached`."""
+        """As `Backends.reached`."""
         version = self._version
         while not self.has_reached(version):
             await self._told.wait()
 
-    def traffic(self) -> Traffic:
+    def query_stats(self) -> QueryStats:
         """What all of them have answered, as they told at most a second ago."""
-        total = Traffic()
+        total = QueryStats()
         for worker in self._workers:
-            total += worker.past + worker.traffic
+            total += worker.past + worker.query_stats
         return total
 
     def reports(self) -> tuple[WorkerReport, ...]:
@@ -242,8 +242,8 @@ class Pool:
                 case Acknowledged(version):
                     worker.holds, worker.answers = version, True
                     self._tell()
-                case Counted(traffic):
-                    worker.traffic = traffic
+                case Counted(query_stats):
+                    worker.query_stats = query_stats
 
     async def _watch(self, worker: _Worker, living: trio.CancelScope) -> None:
         silent = 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from server.worker.key_values import keys_of, keys_value
 from server.worker.messages import (
     Commit,
     Hello,
@@ -20,11 +21,10 @@ from server.worker.messages import (
     ZoneGone,
     ZoneMapped,
 )
-from server.worker.values import keys_of, keys_value
-from zones.choice import Choice
 from zones.persistent import differing, persistent
-from zones.storage.mapped import MappedNodes
-from zones.storage.values import NodeValue, node_of, node_value
+from zones.routing_policy import RoutedRRset
+from zones.storage.mapped_nodes import MappedNodes
+from zones.storage.node_values import NodeValue, node_of, node_value
 from zones.zone import Denial, Node, RRset, Zone
 from zones.zoneset import ServedZone, ZoneSet, signed_with
 
@@ -93,7 +93,7 @@ def _alike(one: Node, other: Node) -> bool:
 def _same(one: RRset, other: RRset) -> bool:
     if one is other:
         return True
-    if isinstance(one, Choice) or isinstance(other, Choice):
+    if isinstance(one, RoutedRRset) or isinstance(other, RoutedRRset):
         return False  # the same choice made again: to send it once more does no harm
     return one.ttl == other.ttl and one.records == other.records and one.canonical == other.canonical
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import trio
 
-from keys.custody.store import Store
-from keys.kms.client import KmsClient
+from keys.custody.state_database import Store
+from keys.kms.kms_client import KmsClient
 from server.app import run
-from server.control.operations import Outcome
-from server.settings.config import Config, load_config
+from server.control.operations import RequestOutcome
+from server.settings.configuration import Config, load_config
 
 state, zone_file, points, kill_at = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 passed = itertools.count()
@@ -62,4 +62,4 @@ def config() -> Config:
 for method in ("create_key", "find_key", "get_public_key", "sign"):
     setattr(KmsClient, method, around_call(method, getattr(KmsClient, method)))
 setattr(Store, "save", around_save(Store.save))  # noqa: B010 - mypy minds the plain assignment
-trio.run(run, config(), config, lambda running: running.end(Outcome.STOPPED))
+trio.run(run, config(), config, lambda running: running.end(RequestOutcome.STOPPED))

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from keys.custody.store import Store
+from keys.custody.state_database import Store
 from tests.zones.recordsets.test_record_store import APEX, info, initial, zone
 from zones.recordsets.compiled import Compiled
-from zones.recordsets.model import Action, Change, ChangeStatus, RecordSet
-from zones.recordsets.store import RecordStore
+from zones.recordsets.record_sets import ChangeAction, ChangeStatus, RecordSet, RecordSetChange
+from zones.recordsets.record_store import RecordStore
 
 _PER_BATCH = 5
 ROOT = Path(__file__).parent.parent.parent
 
 
-def batch(number: int) -> list[Change]:
+def batch(number: int) -> list[RecordSetChange]:
     return [
-        Change(Action.UPSERT, RecordSet(f"h{n}.b{number}.lab.example", "A", 60, (f"10.0.0.{n}",)))
+        RecordSetChange(ChangeAction.UPSERT, RecordSet(f"h{n}.b{number}.lab.example", "A", 60, (f"10.0.0.{n}",)))
         for n in range(_PER_BATCH)
     ]
 

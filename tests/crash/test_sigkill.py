@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-from keys.custody.store import Store
-from keys.dnssec import zsk
+from keys.custody.state_database import Store
+from keys.dnssec import p256, zone_signer
+from keys.dnssec.dnskey_rrset import dnskey_signing
 from keys.dnssec.ds import ds_rdata, ds_text
-from keys.dnssec.keyset import dnskey_signing
-from keys.dnssec.model import Policy
+from keys.dnssec.policy import Policy
 from keys.dnssec.rrsig import key_tag
 from keys.dnssec.windows import Window
 from tests.processes import QUICK
@@ -38,10 +38,10 @@ def start(folder: Path, kill_at: int) -> tuple[int, list[str]]:
 def check_one_of_each(folder: Path) -> None:
     assert len(list((folder / "state" / "kms").glob("*.key"))) == 1
     with Store.open(folder / "state", bytes) as store:
-        (ring,) = store.load_rings()
-        (ksk,), (zone_key,) = ring.ksks, ring.zsks
-        assert zsk.load_signer(store.load_zsk(LAB, zone_key.sequence)).public_key == zone_key.public_key
-    keyset = ring.keyset
+        (keyring,) = store.load_keyrings()
+        (ksk,), (zone_key,) = keyring.ksks, keyring.zsks
+        assert zone_signer.load_signer(store.load_zsk(LAB, zone_key.sequence)).public_key == zone_key.public_key
+    keyset = keyring.keyset
     assert keyset is not None
     served = keyset.served(int(time.time()))
     assert served is not None
@@ -52,7 +52,7 @@ def check_one_of_each(folder: Path) -> None:
         prefix, data = dnskey_signing(LAB, keyset.ttl, keyset.rdatas, key_tag(ksk.rdata), window)
         assert made.rrsig.startswith(prefix)
         assert ksk.public_key is not None
-        assert zsk.verify(ksk.public_key, made.rrsig[len(prefix) :], data)
+        assert p256.verify(ksk.public_key, made.rrsig[len(prefix) :], data)
     told = (folder / "state" / "trust" / "lab.example.ds").read_text()
     assert ds_text(ds_rdata(LAB, ksk.rdata)) in told
 

@@ -1,4 +1,4 @@
-"""A world for custodians: a clock that leaps, a KMS that outlives processes, a disk, processes that can be killed."""
+"""A world for key managers: a clock that leaps, a KMS that outlives processes, a disk, processes that can be killed."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ import structlog
 import trio
 import trio.testing
 
-from keys.custody.custodian import Custodian
-from keys.custody.performer import Services
-from keys.custody.store import Store
-from keys.dnssec.keyset import ZoneKeys
-from keys.dnssec.model import DAY, Policy
-from keys.dnssec.zsk import generate_private_key
-from keys.kms.fake import FakeKms
-from keys.kms.interface import KeyRequest, PublicKey, Signature
-from keys.rules.parent import Parent
+from keys.custody.executor import Services
+from keys.custody.key_manager import KeyManager
+from keys.custody.parent import Parent
+from keys.custody.state_database import Store
+from keys.dnssec.p256 import generate_private_key
+from keys.dnssec.policy import DAY, Policy
+from keys.dnssec.zone_keys import ZoneKeys
+from keys.kms.fake_kms import FakeKms
+from keys.kms.interface import KeyRequest, KmsSignature, PublicKey
 from keys.rules.status import StatusChange
 
 EPOCH = 20_000 * DAY
@@ -97,7 +97,7 @@ class KillableKms:
         self.fuse.point("after GetPublicKey")
         return key
 
-    async def sign(self, arn: str, hosted_zone_id: str, message: bytes) -> Signature:
+    async def sign(self, arn: str, hosted_zone_id: str, message: bytes) -> KmsSignature:
         self.fuse.point("before Sign")
         signature = await self.kms.sign(arn, hosted_zone_id, message)
         self.fuse.point("after Sign")
@@ -191,18 +191,18 @@ class World:
     @asynccontextmanager
     async def life(
         self, policy: Policy = POLICY, *, ksk_arn: str | None = None, fuse: Fuse | None = None
-    ) -> AsyncIterator[Custodian]:
-        """One process from its start to its end, with a custodian of `lab.example.` that has started."""
+    ) -> AsyncIterator[KeyManager]:
+        """One process from its start to its end, with a key manager of `lab.example.` that has started."""
         fuse = fuse or Fuse()
         with self.open_store(fuse) as store:
             services = self.services(store, fuse)
-            custodian = Custodian(LAB, policy, ksk_arn, services, self._publish, parent=self.parent)
+            key_manager = KeyManager(LAB, policy, ksk_arn, services, self._publish, parent=self.parent)
             if self.ttl:
-                await custodian.observe_ttl(self.ttl)
+                await key_manager.observe_ttl(self.ttl)
             async with trio.open_nursery() as nursery:
-                await nursery.start(custodian.run)
+                await nursery.start(key_manager.run)
                 await trio.testing.wait_all_tasks_blocked()
-                yield custodian
+                yield key_manager
                 nursery.cancel_scope.cancel()
 
     def _publish(self, origin: bytes, keys: ZoneKeys | None) -> None:

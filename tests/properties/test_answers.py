@@ -13,7 +13,7 @@ from dns.name import Name
 from dns.rdatatype import RdataType
 from hypothesis import given
 
-from server.query.answer import Via, respond
+from server.query.respond import Via, respond
 from tests.lab import NOW, anchor, query, served, wire_name
 from tests.oracle import Kind, Oracle, Truth
 from tests.strategies import MadeQuery, MadeZone, scenarios

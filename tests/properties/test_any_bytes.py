@@ -7,9 +7,9 @@ import dns.message
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.query.answer import Via, respond
-from server.query.fast.hot import Responder
-from server.query.fast.memo import Memo
+from server.query.fast.caches import Caches
+from server.query.fast.responder import Responder
+from server.query.respond import Via, respond
 from tests.lab import NOW, datagrams, query, served
 from zones.zone import Denial
 
@@ -92,10 +92,10 @@ def edns_size(wire: bytes) -> int | None:
 @example(bytes(4) + b"\x00\x01" + bytes(6) + (b"\x3f" + b"a" * 63) * 4 + b"\x00\x00\x01\x00\x01", Via.UDP)
 def test_any_octets_are_answered_within_the_limits(wire: bytes, via: Via) -> None:
     for zoneset in _ZONES:
-        memo = Memo()
+        caches = Caches()
         response = respond(wire, zoneset, NOW, via)
-        assert respond(wire, zoneset, NOW, via, memo) == response
-        assert respond(wire, zoneset, NOW, via, memo) == response
+        assert respond(wire, zoneset, NOW, via, caches) == response
+        assert respond(wire, zoneset, NOW, via, caches) == response
         if len(wire) < 12 or wire[2] & 0x80:
             assert response is None
             continue
@@ -116,7 +116,7 @@ def test_any_octets_are_answered_within_the_limits(wire: bytes, via: Via) -> Non
 @given(st.lists(st.binary(max_size=100) | mutated() | valid | with_options, max_size=20))
 def test_a_batch_is_answered_as_its_datagrams_one_by_one(wires: list[bytes]) -> None:
     for zoneset in _ZONES:
-        responder = Responder(lambda zoneset=zoneset: zoneset, Memo(50_000))  # type: ignore[misc]
+        responder = Responder(lambda zoneset=zoneset: zoneset, Caches(50_000))  # type: ignore[misc]
         expected = [respond(wire, zoneset, NOW, Via.UDP) for wire in wires]
         for _ in range(3):
             assert datagrams(responder, wires, NOW) == expected

@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
-from keys.dnssec.model import Policy
-from server.query.answer import Via, respond
-from server.query.fast.hot import Responder
-from server.query.fast.memo import Memo
+from keys.dnssec.policy import Policy
+from server.query.fast.caches import Caches
+from server.query.fast.responder import Responder
+from server.query.respond import Via, respond
 from tests.lab import NOW, datagrams, query, wire_name, zone_keys
 from zones.masterfile.load import parse_zone
 from zones.storage.contents import Contents
@@ -55,8 +55,8 @@ def test_answers_after_a_change_are_those_of_the_zone_as_it_is(denial: Denial, s
     held = Contents.of(origin, rrsets)
     keys = zone_keys(origin, NOW - 13 * Policy().slot)
     current = ZoneSet().with_zone(held.zone(denial=denial)).with_keys(origin, keys)
-    memo = Memo()
-    responder = Responder(lambda: current, memo)
+    caches = Caches()
+    responder = Responder(lambda: current, caches)
     wires = [
         query(ORIGIN if name == "@" else f"{name}.{ORIGIN}", rrtype, do=do)
         for name in ASKED
@@ -81,8 +81,8 @@ def test_answers_after_a_change_are_those_of_the_zone_as_it_is(denial: Denial, s
         current, rrsets = current.with_nodes(origin, replaced), after
         if turn % 3 == 0:  # the DNSKEY RRset is signed for more slots
             current = current.with_keys(origin, zone_keys(origin, NOW - (13 - turn // 3) * Policy().slot))
-        memo.for_zoneset(current, NOW)
-        survived += len(memo.packets)
+        caches.for_zoneset(current, NOW)
+        survived += len(caches.packets)
         for now in (NOW, NOW + 1):
             wanted = [respond(wire, current, now, Via.UDP) for wire in wires]
             for _ in range(2):

@@ -12,9 +12,9 @@ from dns.rdatatype import RdataType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.query.answer import Via, respond
-from server.query.fast.hot import Responder
-from server.query.fast.memo import Memo
+from server.query.fast.caches import Caches
+from server.query.fast.responder import Responder
+from server.query.respond import Via, respond
 from server.query.wire import HEADER_SIZE
 from tests.lab import NOW, anchor, datagrams, query, served, wire_name, zone_keys
 from tests.oracle import Oracle
@@ -55,8 +55,8 @@ def test_caches_change_nothing(denial: Denial, scenario: tuple[MadeZone, list[Ma
     zoneset = served(zone.text, zone.origin.to_text(), denial=denial)
     wires = [as_bytes(made) for made in queries]
     plain = [respond(wire, zoneset, NOW, Via.UDP) for wire in wires]
-    hot = Responder(lambda: zoneset, Memo())
-    small = Responder(lambda: zoneset, Memo(budget=20_000))
+    hot = Responder(lambda: zoneset, Caches())
+    small = Responder(lambda: zoneset, Caches(budget=20_000))
     for responder in (hot, hot, small):
         assert datagrams(responder, wires, NOW) == plain
         assert datagrams(responder, wires[::-1], NOW) == plain[::-1]
@@ -70,7 +70,7 @@ def test_caches_change_nothing(denial: Denial, scenario: tuple[MadeZone, list[Ma
 def test_no_two_ways_of_asking_share_an_answer(scenario: tuple[MadeZone, list[MadeQuery]]) -> None:
     zone, queries = scenario
     zoneset = served(zone.text, zone.origin.to_text())
-    responder = Responder(lambda: zoneset, Memo())
+    responder = Responder(lambda: zoneset, Caches())
     wires = []
     for made in queries:
         ways = [(True, True, True), (True, True, False), (True, False, False), (False, False, False)]
@@ -89,7 +89,7 @@ def test_time_changes_answers_with_and_without_caches_alike(
 ) -> None:
     zone, queries = scenario
     zoneset = served(zone.text, zone.origin.to_text())
-    responder = Responder(lambda: zoneset, Memo())
+    responder = Responder(lambda: zoneset, Caches())
     keys = anchor(wire_name(zone.origin.to_text()))
     wires = [as_bytes(made) for made in queries]
     now = latest = NOW + hours * 3600
@@ -112,15 +112,17 @@ def test_an_answer_lasts_to_the_last_second_of_its_window(scenario: tuple[MadeZo
     zoneset = served(zone.text, zone.origin.to_text())
     keys = anchor(wire_name(zone.origin.to_text()))
     for made in queries:
-        memo = Memo()
+        caches = Caches()
         wire = as_bytes(made)
-        first = respond(wire, zoneset, NOW, Via.TCP, memo)
-        until = min((kept.until for cache in (memo.answers, memo.denials) for kept in cache.young.values()), default=0)
+        first = respond(wire, zoneset, NOW, Via.TCP, caches)
+        until = min(
+            (kept.until for cache in (caches.answers, caches.denials) for kept in cache.young.values()), default=0
+        )
         if not NOW < until < NOW + 9 * 3600:
             continue  # nothing in it changes with time
         assert respond(wire, zoneset, until - 1, Via.TCP) == first
         for now in (until - 1, until):
-            response = respond(wire, zoneset, now, Via.TCP, memo)
+            response = respond(wire, zoneset, now, Via.TCP, caches)
             assert response is not None
             assert response == respond(wire, zoneset, now, Via.TCP)
             if made.do:
@@ -184,7 +186,7 @@ def test_a_zone_without_valid_signatures_gives_nothing_away(
     zoneset = ZoneSet().with_zone(made_zone)
     if not never_signed:
         zoneset = zoneset.with_keys(made_zone.origin, zone_keys(made_zone.origin, NOW - 30 * 24 * 3600))
-    responder = Responder(lambda: zoneset, Memo())
+    responder = Responder(lambda: zoneset, Caches())
     for made in queries:
         wire = as_bytes(made)
         for response in (respond(wire, zoneset, NOW, Via.UDP), *datagrams(responder, [wire, wire], NOW)):

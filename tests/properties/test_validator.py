@@ -10,7 +10,7 @@ from dns.rdatatype import RdataType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.query.answer import Via
+from server.query.respond import Via
 from tests.lab import NOW, anchor, served, wire_name
 from tests.properties.test_answers import asked
 from tests.strategies import MadeQuery, MadeZone, scenarios

@@ -22,12 +22,12 @@ import dns.name
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from keys.dnssec.model import Policy
+from keys.dnssec.policy import Policy
 from keys.dnssec.windows import live_start
 from keys.rules.status import Condition, ZoneStatus
-from server.control.client import ControlClient
+from server.control.control_client import ControlClient
 from server.net.addresses import Address
-from server.state.statedir import StateDir
+from server.state.directory import StateDir
 from tests.interop.programs import unbound
 from tests.processes import Serving, run, serving
 from tests.realtime.hoard import Hoard

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from keys.rules.ring import KskStatus, ZskPhase
+from keys.rules.keyring import KskStatus, ZskPhase
 from keys.rules.status import Condition
 from tests.realtime.pulse import Pulse
 from tests.realtime.stage import TTL, ZONES, Stage, on_stage

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.dnssec.model import DAY
+from keys.dnssec.policy import DAY
 from tests.keys.world import EPOCH
 from tests.rollovers.years import PLOTS, Year
 
@@ -28,8 +28,8 @@ def test_an_outage_beyond_the_runway_ends_at_the_second_foretold() -> None:
     # The last refresh before the outage signed 15 slots.
     (bogus,) = year.bogus
     assert outage.start + 3 * DAY < bogus < outage.start + 5.5 * DAY
-    assert year.ring.keyset is not None
-    assert year.ring.keyset.served(EPOCH + 20 * DAY) is not None
+    assert year.keyring.keyset is not None
+    assert year.keyring.keyset.served(EPOCH + 20 * DAY) is not None
 
 
 def test_every_transcript_has_its_plot() -> None:

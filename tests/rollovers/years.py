@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from keys.dnssec.model import DAY, HOUR, Policy
+from keys.dnssec.policy import DAY, HOUR, Policy
 from keys.rules.commands import Command, CreateKsk, decide
 from keys.rules.events import (
     Action,
@@ -25,8 +25,8 @@ from keys.rules.events import (
     SignKeyset,
 )
 from keys.rules.forecast import succeeded
+from keys.rules.keyring import Keyring, KskStatus
 from keys.rules.lifecycle import evolve, plan
-from keys.rules.ring import KskStatus, Ring
 from keys.rules.rollover import rollover_at
 from keys.rules.safety import assert_safe
 from keys.rules.status import describe
@@ -61,7 +61,7 @@ class Year:
     def __init__(self, plot: Plot) -> None:
         self.plot = plot
         self.now = EPOCH
-        self.ring = Ring(LAB, "Z1")
+        self.keyring = Keyring(LAB, "Z1")
         self.lines = [plot.title, ""]
         self.bogus: list[int] = []
         self._refreshes = 0
@@ -72,7 +72,7 @@ class Year:
         end = EPOCH + self.plot.days * DAY
         commands = sorted(self.plot.commands)
         while self.now < end:
-            step = plan(self.ring, POLICY, self.now)
+            step = plan(self.keyring, POLICY, self.now)
             if step.action is not None:
                 self._do(step.action)
                 continue
@@ -81,7 +81,7 @@ class Year:
             self.now = until
             if commands and commands[0][0] <= self.now:
                 _, command = commands.pop(0)
-                self._apply(decide(self.ring, command, self.now, f"token/{command}"))
+                self._apply(decide(self.keyring, command, self.now, f"token/{command}"))
                 self._say(f"asked for {type(command).__name__} {getattr(command, 'name', '')}".rstrip())
         self._flush()
         return self
@@ -92,7 +92,7 @@ class Year:
         if failures:
             self._apply(failures)
         else:
-            self._apply((succeeded(action, self.ring, POLICY, self.now),))
+            self._apply((succeeded(action, self.keyring, POLICY, self.now),))
         if isinstance(action, SignKeyset) and not failures and action.why == "regular refresh":
             self._refreshes += 1
         elif not failures and not isinstance(action, _QUIET):
@@ -102,7 +102,7 @@ class Year:
                 self._say(f"{name} is {status.value}{self._why()}")
 
     def _why(self) -> str:
-        status = describe(self.ring, POLICY, self.now, None, None, False)
+        status = describe(self.keyring, POLICY, self.now, None, None, False)
         if status.suspended_since is None:
             return ""
         return f"; rotation: {status.rollover}; safe until {_text(status.safe_until or 0)}"
@@ -110,7 +110,7 @@ class Year:
     def _failures(self, action: Action) -> Iterable[KmsFailed]:
         names: Iterable[str] = ()
         if isinstance(action, SignKeyset):
-            names = [ksk.name for ksk in self.ring.signing_ksks]
+            names = [ksk.name for ksk in self.keyring.signing_ksks]
         elif isinstance(action, MakeKsk | LearnKsk | ProbeKsk):
             names = [action.name]
         for outage in self.plot.outages:
@@ -120,17 +120,17 @@ class Year:
 
     def _apply(self, events: Iterable[Event]) -> None:
         for event in events:
-            before, self.ring = self.ring, evolve(self.ring, event)
-            assert_safe(before, self.ring)
+            before, self.keyring = self.keyring, evolve(self.keyring, event)
+            assert_safe(before, self.keyring)
 
     def _serve(self, until: int) -> None:
-        keyset = self.ring.keyset
+        keyset = self.keyring.keyset
         if keyset is not None and keyset.expiration < until and not self.bogus:
             self.bogus.append(max(self.now, keyset.expiration))
             self._say("no RRSIG is valid any more: SERVFAIL", self.bogus[0])
 
     def _statuses(self) -> dict[str, KskStatus]:
-        return {ksk.name: ksk.status for ksk in self.ring.ksks}
+        return {ksk.name: ksk.status for ksk in self.keyring.ksks}
 
     def _say(self, what: str, at: int | None = None) -> None:
         self._flush()
@@ -143,13 +143,13 @@ class Year:
         self._refreshes = 0
 
     def _set(self) -> str:
-        keyset = self.ring.keyset
+        keyset = self.keyring.keyset
         rdatas = keyset.rdatas if keyset is not None else ()
-        ksks = [f"K{k.name[-1]}" for k in self.ring.ksks if k.public_key is not None and k.rdata in rdatas]
-        return " ".join(ksks + [f"Z{zsk.sequence}" for zsk in self.ring.zsks if zsk.rdata in rdatas])
+        ksks = [f"K{k.name[-1]}" for k in self.keyring.ksks if k.public_key is not None and k.rdata in rdatas]
+        return " ".join(ksks + [f"Z{zsk.sequence}" for zsk in self.keyring.zsks if zsk.rdata in rdatas])
 
     def _signer(self) -> str:
-        active = self.ring.active_zsk
+        active = self.keyring.active_zsk
         return f"signs Z{active.sequence}" if active is not None else ""
 
 
@@ -159,7 +159,7 @@ def _text(at: int) -> str:
 
 def rollover_start() -> int:
     """When the first rollover of a quiet year begins."""
-    start = rollover_at(Year(Plot("", 1)).run().ring, POLICY)
+    start = rollover_at(Year(Plot("", 1)).run().keyring, POLICY)
     assert start is not None
     return start[0]
 

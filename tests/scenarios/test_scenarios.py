@@ -22,7 +22,7 @@ import dns.rdatatype
 import pytest
 from dns.rdatatype import RdataType
 
-from server.query.answer import Via
+from server.query.respond import Via
 from tests.lab import NOW, anchor, ask, wire_name, zone_keys
 from tests.validator import Bogus, judge
 from zones.masterfile.load import parse_zone

@@ -12,9 +12,9 @@ import dns.exception
 import dns.name
 import dns.rdatatype
 
-from keys.dnssec.keyset import ZoneKeys
 from keys.dnssec.rrsig import TYPE_RRSIG, record
 from keys.dnssec.windows import live_start
+from keys.dnssec.zone_keys import ZoneKeys
 from tests.lab import anchor, ask
 from tests.simulation.history import History
 from tests.simulation.judge import State, states

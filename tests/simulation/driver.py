@@ -7,8 +7,8 @@ from functools import partial
 import msgspec
 import trio
 
-from keys.custody.seal import StateError
-from keys.dnssec.model import DAY
+from keys.custody.zsk_encryption import StateError
+from keys.dnssec.policy import DAY
 from keys.rules import commands
 from tests.keys.world import EPOCH
 from tests.simulation.operator import Operator
@@ -79,7 +79,7 @@ class Driver:
             case KillAtChange():
                 world.down, world.life.doomed = fault.down, (fault.what, fault.stored)
             case ClockStep():
-                if world.life.custodian is not None and not world.life.dead:
+                if world.life.key_manager is not None and not world.life.dead:
                     world.set_clock(fault.by)
                     await self._lasting(fault.seconds)
                     world.set_clock(0)
@@ -101,8 +101,8 @@ class Driver:
                 await self._new_ttl(fault.ttl)
             case NewPolicy():
                 world.policy = msgspec.structs.replace(world.plan.policy, **fault.fields)
-                if world.life.custodian is not None:
-                    world.life.custodian.reconfigure(world.policy, None)
+                if world.life.key_manager is not None:
+                    world.life.key_manager.reconfigure(world.policy, None)
             case Ask():
                 await self._operator.ask(_command(fault.command))
             case RollKsk():
@@ -116,14 +116,14 @@ class Driver:
     async def _new_ttl(self, ttl: int) -> None:
         """As a reload does: a higher TTL is recorded before it is served, a lower one afterwards."""
         world, life = self._world, self._world.life
-        lower, custodian = ttl < world.ttl, life.custodian
+        lower, key_manager = ttl < world.ttl, life.key_manager
         world.ttl = ttl
-        if custodian is None or life.dead:
+        if key_manager is None or life.dead:
             return  # the next process finds it
         if lower:
             world.serve_ttl(ttl)
         try:
-            await custodian.observe_ttl(ttl)
+            await key_manager.observe_ttl(ttl)
         except Killed:
             return
         except StateError:

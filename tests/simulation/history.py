@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from keys.dnssec.keyset import ZoneKeys
+from keys.dnssec.zone_keys import ZoneKeys
 
 
 class Publication(NamedTuple):

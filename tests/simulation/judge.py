@@ -23,8 +23,9 @@ from itertools import pairwise
 from math import ceil, floor
 from typing import NamedTuple
 
-from keys.dnssec.keyset import SignedKeyset, SlotSignature, ZoneKeys
-from keys.dnssec.model import MAXIMUM_SIGNED_TTL
+from keys.dnssec.dnskey_rrset import SignedDnskeyRRset, SlotSignature
+from keys.dnssec.policy import MAXIMUM_SIGNED_TTL
+from keys.dnssec.zone_keys import ZoneKeys
 from tests.simulation.history import Foretold, History, Publication, Step
 
 
@@ -195,7 +196,7 @@ def states(history: History) -> list[State]:
     return found
 
 
-def _pieces(keyset: SignedKeyset, start: float, end: float) -> Iterator[tuple[float, float]]:
+def _pieces(keyset: SignedDnskeyRRset, start: float, end: float) -> Iterator[tuple[float, float]]:
     """Spans of the server's time in which the same is served, but for a TTL that shrinks."""
     edges = {start, end}
     for signature in keyset.signatures:

@@ -25,7 +25,7 @@ class Mutant(NamedTuple):
 SILENCED = Mutant(
     "no second opinion",
     "keys.rules.safety",
-    '    """Compare a ring with the one that is to follow. Raises `UnsafeTransitionError`."""',
+    '    """Compare a keyring with the one that is to follow. Raises `UnsafeTransitionError`."""',
     "    return",
 )
 
@@ -57,8 +57,8 @@ MUTANTS = (
     Mutant(
         "publication: wait for every cache",
         "keys.rules.transitions",
-        "gone = cached_until = max(cached_until, at + ring.propagation + ring.unconfirmed)",
-        "gone = cached_until = max(cached_until, at + ring.propagation + ring.unconfirmed - 1)",
+        "gone = cached_until = max(cached_until, at + keyring.propagation + keyring.unconfirmed)",
+        "gone = cached_until = max(cached_until, at + keyring.propagation + keyring.unconfirmed - 1)",
     ),
     Mutant(
         "publication: the TTL served before",
@@ -70,24 +70,24 @@ MUTANTS = (
     Mutant(
         "publication: the mark of earlier TTLs",
         "keys.rules.transitions",
-        "gone = cached_until = max(cached_until, at + ring.propagation + ring.unconfirmed)",
-        "gone = cached_until = at + ring.propagation + ring.unconfirmed",
+        "gone = cached_until = max(cached_until, at + keyring.propagation + keyring.unconfirmed)",
+        "gone = cached_until = at + keyring.propagation + keyring.unconfirmed",
         seed=23,
     ),
     Mutant(
         "publication: counted from when it is out",
         "keys.rules.transitions",
         "        # Until `gone` a cache",
-        "        at = ring.refreshed or at\n        # Until `gone` a cache",
+        "        at = keyring.refreshed or at\n        # Until `gone` a cache",
     ),
     Mutant("activation", "keys.rules.rollover", "else successor.ready", "else successor.ready and successor.ready - 1"),
-    Mutant("activation: the first window", "keys.dnssec.keyset", "if since <= start:", "if since - 1 <= start:"),
+    Mutant("activation: the first window", "keys.dnssec.zone_keys", "if since <= start:", "if since - 1 <= start:"),
     Mutant(
         "removal",
         "keys.rules.rollover",
-        "max(zsk.superseded + ring.propagation + signing + ring.data_ttl, ring.data_cached_until)",
-        "max(zsk.superseded + ring.propagation + signing + ring.data_ttl - min(ring.propagation, signing) - 2,"
-        " ring.data_cached_until)",
+        "max(zsk.superseded + keyring.propagation + signing + keyring.data_ttl, keyring.data_cached_until)",
+        "max(zsk.superseded + keyring.propagation + signing + keyring.data_ttl - min(keyring.propagation, signing) - 2,"
+        " keyring.data_cached_until)",
         why="old windows are used up while the new state spreads, so the shorter of the two waits is slack; "
         "and the last window of the old ZSK begins a second before the first of the new one",
         seed=1,
@@ -98,50 +98,50 @@ MUTANTS = (
     Mutant(
         "removal: the mark of lowered TTLs",
         "keys.rules.rollover",
-        "+ ring.data_ttl, ring.data_cached_until)",
-        "+ ring.data_ttl, 0)",
+        "+ keyring.data_ttl, keyring.data_cached_until)",
+        "+ keyring.data_ttl, 0)",
         seed=2,
     ),
     Mutant(
         "removal: the TTL before a reload",
         "keys.rules.transitions",
-        "max(event.at, ring.newest) + ring.propagation + ring.data_ttl)",
-        "max(event.at, ring.newest) + ring.propagation + event.ttl)",
+        "max(event.at, keyring.newest) + keyring.propagation + keyring.data_ttl)",
+        "max(event.at, keyring.newest) + keyring.propagation + event.ttl)",
         seed=6,
     ),
     Mutant(
         "removal: a TTL that rises",
         "keys.rules.transitions",
-        "data_ttl=max(ring.data_ttl, event.ttl),",
-        "data_ttl=ring.data_ttl,",
+        "data_ttl=max(keyring.data_ttl, event.ttl),",
+        "data_ttl=keyring.data_ttl,",
         seed=1,
     ),
     Mutant(
         "removal: counted from when it is out",
         "keys.rules.rollover",
         "max(zsk.superseded +",
-        "max((zsk.retired or 0) - min(ring.propagation, signing) +",
+        "max((zsk.retired or 0) - min(keyring.propagation, signing) +",
         seed=6,
     ),
     Mutant(
         "signing starts: unsigned data in caches",
         "keys.rules.transitions",
-        "unconfirmed = max(unconfirmed or 0, ring.data_ttl)",
-        "unconfirmed = max(unconfirmed or 0, ring.data_ttl - 1)",
+        "unconfirmed = max(unconfirmed or 0, keyring.data_ttl)",
+        "unconfirmed = max(unconfirmed or 0, keyring.data_ttl - 1)",
         seed=1,
     ),
     Mutant(
         "signing ends: a DS in caches",
-        "keys.custody.gatekeeper",
+        "keys.custody.command_checks",
         "until is not None and until > now:",
         "until is not None and until - 1 > now:",
         seed=7,
     ),
     Mutant(
         "signing ends: DNSKEYs that a DS led to",
-        "keys.custody.gatekeeper",
-        "until += max(ring.keyset_ttl, ring.keyset.ttl)",
-        "until += max(ring.keyset_ttl, ring.keyset.ttl) - 1",
+        "keys.custody.command_checks",
+        "until += max(keyring.keyset_ttl, keyring.keyset.ttl)",
+        "until += max(keyring.keyset_ttl, keyring.keyset.ttl) - 1",
         seed=7,
     ),
     Mutant(
@@ -166,21 +166,21 @@ MUTANTS = (
     ),
     Mutant(
         "the last RRSIG: TTL",
-        "keys.dnssec.keyset",
+        "keys.dnssec.dnskey_rrset",
         "min(ttl, chosen.expiration - now)",
         "min(ttl, chosen.expiration - now + 1)",
         seed=1,
     ),
     Mutant(
         "the last RRSIG: its end",
-        "keys.dnssec.keyset",
+        "keys.dnssec.dnskey_rrset",
         "s.inception <= now < s.expiration",
         "s.inception <= now < s.expiration - 1",
         seed=1,
     ),
     Mutant(
         "runway foretold",
-        "keys.dnssec.keyset",
+        "keys.dnssec.dnskey_rrset",
         "return max((s.expiration for s in self.signatures), default=0)",
         "return max((s.expiration - 1 for s in self.signatures), default=0)",
         seed=1,
@@ -195,7 +195,7 @@ MUTANTS = (
         "clock jump: removal", "keys.rules.transitions", "removing = [at + event.by for", "removing = [at for", seed=2
     ),
     Mutant(
-        "clock jump: a command before the next look", "keys.custody.custodian", "self._jumps.ahead()", "0", seed=22022
+        "clock jump: a command before the next look", "keys.custody.key_manager", "self._jumps.ahead()", "0", seed=22022
     ),
     Mutant(
         "clock jump: DNSKEYs that a DS led to",
@@ -207,14 +207,14 @@ MUTANTS = (
     Mutant(
         "suspended: no activation",
         "keys.rules.lifecycle",
-        "or successor is None or suspended(ring) or",
+        "or successor is None or suspended(keyring) or",
         "or successor is None or",
         seed=65,
     ),
     Mutant(
         "suspended: the set stays",
         "keys.rules.refresh",
-        "    if ring.keyset is not None and ring.is_set_bound:\n        return ring.keyset.rdatas\n",
+        "    if keyring.keyset is not None and keyring.is_set_bound:\n        return keyring.keyset.rdatas\n",
         "",
         seed=16,
     ),

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from keys.custody.seal import StateError
+from keys.custody.zsk_encryption import StateError
 from keys.rules.commands import (
     Command,
     CreateKsk,
@@ -17,7 +17,7 @@ from keys.rules.commands import (
     EnableSigning,
     RequestRefusedError,
 )
-from keys.rules.ring import Ksk, KskStatus
+from keys.rules.keyring import Ksk, KskStatus
 from tests.simulation.world import Killed, World
 
 _POLL = 3600.0
@@ -42,10 +42,10 @@ class Operator:
     async def ask(self, command: Command) -> bool:
         """Whether a command was accepted."""
         life = self._world.life
-        if life.custodian is None or life.dead:
+        if life.key_manager is None or life.dead:
             return False
         try:
-            await life.custodian.request(command)
+            await life.key_manager.request(command)
         except (RequestRefusedError, StateError):
             return False
         except Killed:
@@ -107,8 +107,8 @@ class Operator:
             if await self.ask(command):
                 return True
             gone = [ksk.ds_until for ksk in self._ksks() if ksk.ds_until is not None]
-            ring = self._world.ring
-            keys_gone = [at + ring.keyset_ttl for at in gone] if ring is not None else []
+            keyring = self._world.keyring
+            keys_gone = [at + keyring.keyset_ttl for at in gone] if keyring is not None else []
             until = [*gone, *keys_gone]
             # Also a second before what is said, which must be refused if it matters.
             await trio.sleep(self._next_look([*until, *[at - 1 for at in until]]))
@@ -119,8 +119,8 @@ class Operator:
         return min([_POLL, *[at - now for at in times if at is not None and at > now]])
 
     def _ksks(self) -> tuple[Ksk, ...]:
-        return self._world.ring.ksks if self._world.ring is not None else ()
+        return self._world.keyring.ksks if self._world.keyring is not None else ()
 
     def _signing(self) -> bool:
-        ring = self._world.ring
-        return ring is not None and ring.signing and ring.keyset is not None
+        keyring = self._world.keyring
+        return keyring is not None and keyring.signing and keyring.keyset is not None

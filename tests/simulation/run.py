@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 import trio
 import trio.testing
 
-from keys.dnssec.model import DAY
-from keys.rules.ring import KskStatus
+from keys.dnssec.policy import DAY
+from keys.rules.keyring import KskStatus
 from tests.keys.world import EPOCH
 from tests.simulation.answers import check_answers, check_live
 from tests.simulation.driver import Driver
@@ -66,17 +66,17 @@ async def _run(world: World) -> None:
 
 def _check_end(world: World) -> None:
     """After weeks without a fault everything goes its way again."""
-    ring, now = world.ring, world.now()
-    if ring is None:
+    keyring, now = world.keyring, world.now()
+    if keyring is None:
         world.object("nothing was ever stored")
         return
-    if not ring.signing:
+    if not keyring.signing:
         return
-    if ring.keyset is None or ring.keyset.expiration < now + world.policy.refresh:
+    if keyring.keyset is None or keyring.keyset.expiration < now + world.policy.refresh:
         world.object("refreshing has stopped")
-    if any(ksk.status is KskStatus.ACTION_NEEDED for ksk in ring.ksks):
+    if any(ksk.status is KskStatus.ACTION_NEEDED for ksk in keyring.ksks):
         world.object("a KSK still needs action")
-    policy, active = world.policy, ring.active_zsk
+    policy, active = world.policy, keyring.active_zsk
     longest = policy.zsk_lifetime + policy.zsk_jitter + 20 * DAY
     if active is None or active.published is None or active.published < now - longest:
         world.object("ZSK rotation has stopped")

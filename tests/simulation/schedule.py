@@ -1,6 +1,6 @@
 """What befalls a zone in one run: drawn from a seed, written as values, and cut down to what a failure needs.
 
-Times are seconds of true time since the beginning. Nothing here knows of custodians: it is what a year does to them.
+Times are seconds of true time since the beginning. Nothing here knows of key managers: it is what a year does to them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from random import Random
 
 import msgspec
 
-from keys.dnssec.model import DAY, HOUR, Policy
+from keys.dnssec.policy import DAY, HOUR, Policy
 
 QUIET_END = 45
 """Days at the end of a run in which nothing happens, so that all must be well at the end."""
@@ -160,7 +160,7 @@ class Plan(msgspec.Struct, frozen=True):
     """The largest TTL of the zone in the beginning."""
     ds_ttl: int
     reread: int
-    """Seconds after which a waiting custodian looks at the clock again."""
+    """Seconds after which a waiting key manager looks at the clock again."""
     latency: float
     """Seconds that each call to the KMS takes."""
     faults: tuple[AnyFault, ...]
@@ -279,7 +279,7 @@ def _other_policy(dice: Random, policy: Policy) -> dict[str, int]:
 def _apart(faults: list[AnyFault], reread: int) -> tuple[AnyFault, ...]:
     """The clock is not set while it is wrong already, and no machine sleeps meanwhile.
 
-    It stays wrong for longer than a custodian waits before it looks again (a minute, but for the sake of speed hours
+    It stays wrong for longer than a key manager waits before it looks again (a minute, but for the sake of speed hours
     here): what is set right before that is not noticed.
     """
     kept: list[AnyFault] = []

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from keys.dnssec.keyset import ActiveSigner, SignedKeyset, SlotSignature, ZoneKeys
-from keys.dnssec.model import FLAG_KSK, HOUR, Policy
+from keys.dnssec.dnskey_rrset import SignedDnskeyRRset, SlotSignature
+from keys.dnssec.numbers import FLAG_KSK
+from keys.dnssec.policy import HOUR, Policy
 from keys.dnssec.rrsig import canonical_order, dnskey_rdata
 from keys.dnssec.windows import slot_window
+from keys.dnssec.zone_keys import ActiveSigner, ZoneKeys
 from tests.keys.world import EPOCH, LAB
 from tests.lab import signer
 from tests.simulation.history import DsSet, Foretold, History, Publication, Step
@@ -30,7 +32,7 @@ def keys(zsks: tuple[bytes, ...], *signers: tuple[int, int], ksk: bytes = KSK) -
     for ahead in range(POLICY.slots):
         window = slot_window(EPOCH, POLICY, ahead)
         signatures.append(SlotSignature(ksk, *window, b"%d" % ahead))
-    keyset = SignedKeyset(LAB, POLICY.dnskey_ttl, canonical_order([ksk, *zsks]), tuple(signatures))
+    keyset = SignedDnskeyRRset(LAB, POLICY.dnskey_ttl, canonical_order([ksk, *zsks]), tuple(signatures))
     return ZoneKeys(keyset, tuple(ActiveSigner(since, signer(number)) for since, number in signers), POLICY)
 
 

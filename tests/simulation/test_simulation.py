@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from tests.simulation.mutants import MUTANTS, SILENCED, Mutant
 from tests.simulation.run import objections, shrink, simulate
 from tests.simulation.schedule import Ask, Kill, NewTtl, Plan, draw
 
@@ -42,3 +46,10 @@ def test_shrinking_leaves_the_faults_that_are_needed(monkeypatch: pytest.MonkeyP
     )
     monkeypatch.setattr("tests.simulation.run.objections", fails)
     assert [type(fault) for fault in shrink(plan).faults] == [Kill, NewTtl]
+
+
+@pytest.mark.parametrize("mutant", [SILENCED, *MUTANTS], ids=lambda mutant: mutant.name)
+def test_each_mutant_still_changes_the_source_that_it_names(mutant: Mutant) -> None:
+    spec = find_spec(mutant.module)
+    assert spec is not None and spec.origin is not None
+    assert mutant.old in Path(spec.origin).read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 """The world of one run: true time, a clock that can be wrong, a KMS, a disk, a parent, and a process that is killed.
 
-The custodian, its planner and the store are the real ones. Everything else obeys the plan. After the instant at which
+The key manager, its planner and the store are the real ones. Everything else obeys the plan. After the instant at which
 a process is killed it can reach nothing any more: neither the disk nor the KMS, nor whoever answers.
 """
 
@@ -17,17 +17,19 @@ import structlog
 import trio
 from cryptography.hazmat.primitives import serialization
 
-from keys.custody.custodian import Custodian
-from keys.custody.performer import Services
-from keys.custody.store import StateUnavailable, Store
+from keys.custody.executor import Services
+from keys.custody.key_manager import KeyManager
+from keys.custody.parent import ParentUnavailable
+from keys.custody.state_database import StateUnavailable, Store
 from keys.dnssec.ds import ds_rdata
-from keys.dnssec.keyset import ZoneKeys
-from keys.dnssec.model import HOUR
-from keys.dnssec.zsk import ZoneSigner, verify
-from keys.kms.fake import FakeKey, FakeKms, seeded
-from keys.kms.interface import KeyRequest, PublicKey, Signature
-from keys.rules.parent import ParentDs, ParentUnavailable
-from keys.rules.ring import Ring
+from keys.dnssec.p256 import verify
+from keys.dnssec.policy import HOUR
+from keys.dnssec.zone_keys import ZoneKeys
+from keys.dnssec.zone_signer import ZoneSigner
+from keys.kms.fake_kms import FakeKey, FakeKms, seeded
+from keys.kms.interface import KeyRequest, KmsSignature, PublicKey
+from keys.rules.keyring import Keyring
+from keys.rules.parent_ds import ParentDs
 from keys.rules.status import describe
 from tests.keys.world import EPOCH
 from tests.simulation.history import DsSet, Foretold, History, Publication, Step
@@ -51,7 +53,7 @@ class Life:
         """Until it is killed: each counts twice, before and after."""
         self.doomed: tuple[str, bool] | None = None
         """The change at whose commit it is killed, and whether after it."""
-        self.custodian: Custodian | None = None
+        self.key_manager: KeyManager | None = None
 
     def kill(self) -> None:
         """It is dead at once; what still runs of it reaches nothing."""
@@ -108,17 +110,17 @@ class SimulatedStore(Store):
     world: World
     life: Life
 
-    def save(self, ring: Ring, *arguments: Any, **named: Any) -> Ring:
+    def save(self, keyring: Keyring, *arguments: Any, **named: Any) -> Keyring:
         self.life.commit()
         if self.world.disk_full:
             raise StateUnavailable("the disk is full")
         doomed = self.life.doomed
-        if doomed and not (self.world.is_mortal and _changes(self.world.ring, ring, doomed[0])):
+        if doomed and not (self.world.is_mortal and _changes(self.world.keyring, keyring, doomed[0])):
             doomed = None
         if doomed and not doomed[1]:
             self.life.kill()
         self.life.touch()
-        stored = super().save(ring, *arguments, **named)
+        stored = super().save(keyring, *arguments, **named)
         self.world.stored(stored)
         if doomed:
             self.life.kill()
@@ -131,15 +133,15 @@ class SimulatedStore(Store):
         self.life.commit()
         return found
 
-    def load_ring(self, origin: bytes) -> Ring | None:
+    def load_keyring(self, origin: bytes) -> Keyring | None:
         self.life.touch()
-        ring = super().load_ring(origin)
-        if ring is not None:
-            self.world.loaded(ring)
-        return ring
+        keyring = super().load_keyring(origin)
+        if keyring is not None:
+            self.world.loaded(keyring)
+        return keyring
 
 
-def _changes(before: Ring | None, after: Ring, what: str) -> bool:
+def _changes(before: Keyring | None, after: Keyring, what: str) -> bool:
     if before is None or before.keyset is None or after.keyset is None:
         return False
     if what == "set":
@@ -171,7 +173,7 @@ class ReachableKms:
         await self._arrive()
         return await self._kms.get_public_key(arn, hosted_zone_id)
 
-    async def sign(self, arn: str, hosted_zone_id: str, message: bytes) -> Signature:
+    async def sign(self, arn: str, hosted_zone_id: str, message: bytes) -> KmsSignature:
         await self._arrive()
         return await self._kms.sign(arn, hosted_zone_id, message)
 
@@ -196,7 +198,7 @@ class World:
         self.parent_away = False
         self.down = 0
         self.life = Life(self)
-        self.ring: Ring | None = None
+        self.keyring: Keyring | None = None
         """As it was stored last."""
         self.named: frozenset[bytes] = frozenset()
         """The DNSKEY rdata of the KSKs that the parent's DS names."""
@@ -239,38 +241,46 @@ class World:
 
     # --- what is seen
 
-    def stored(self, ring: Ring) -> None:
-        """A ring was stored: what it foretells holds from now on, and what is suspended stays."""
-        before, self.ring = self.ring, ring
-        status = describe(ring, self.policy, int(self.now()), None, None, False)
+    def stored(self, keyring: Keyring) -> None:
+        """A keyring was stored: what it foretells holds from now on, and what is suspended stays."""
+        before, self.keyring = self.keyring, keyring
+        status = describe(keyring, self.policy, int(self.now()), None, None, False)
         self._foretold = status.valid_until, status.safe_until
         published = self.history.publications[-1].keys if self.history.publications else None
-        if published is not None and published.keyset == ring.keyset:
+        if published is not None and published.keyset == keyring.keyset:
             self._foretell()
         if before is None:
             return
-        if ring.keyset is not None and ring.refreshed not in {before.refreshed, None} and not ring.needing_action:
+        if (
+            keyring.keyset is not None
+            and keyring.refreshed not in {before.refreshed, None}
+            and not keyring.needing_action
+        ):
             policy = self.policy
-            if ring.keyset.expiration < ring.refreshed + (policy.slots - 1) * policy.slot:
+            if keyring.keyset.expiration < keyring.refreshed + (policy.slots - 1) * policy.slot:
                 self.object("a refresh made a stock that is too small")
-        if not before.needing_action or not ring.needing_action:
+        if not before.needing_action or not keyring.needing_action:
             return
         if [(z.sequence, z.published is None, z.activated, z.removed) for z in before.zsks if z.published] != [
-            (z.sequence, z.published is None, z.activated, z.removed) for z in ring.zsks if z.published
+            (z.sequence, z.published is None, z.activated, z.removed) for z in keyring.zsks if z.published
         ]:
             self.object("a ZSK changed although rotation is suspended")
-        if before.keyset and ring.keyset and before.is_set_bound and before.keyset.rdatas != ring.keyset.rdatas:
+        if before.keyset and keyring.keyset and before.is_set_bound and before.keyset.rdatas != keyring.keyset.rdatas:
             self.object("the DNSKEY RRset changed although a KSK in it can't sign")
 
-    def loaded(self, ring: Ring) -> None:
+    def loaded(self, keyring: Keyring) -> None:
         """A process has read its ring."""
-        if ring != self.ring:
+        if keyring != self.keyring:
             self.object("what was stored is not what is found")
 
     def publish(self, life: Life, keys: ZoneKeys | None) -> None:
         life.touch()
-        ring = self.ring
-        if ring is None or (keys is None) != ring.served_unsigned or (keys is not None and keys.keyset != ring.keyset):
+        keyring = self.keyring
+        if (
+            keyring is None
+            or (keys is None) != keyring.served_unsigned
+            or (keys is not None and keys.keyset != keyring.keyset)
+        ):
             self.object("what is published is not stored")
         self.history.publications.append(Publication(self.true(), keys))
         self._foretell()
@@ -327,7 +337,7 @@ class World:
     async def _live(self, life: Life) -> None:
         with SimulatedStore.open(self.directory, lambda size: next(self._entropy).to_bytes(size)) as store, life.over:
             store.world, store.life = self, life
-            custodian = Custodian(
+            key_manager = KeyManager(
                 self.plan.origin,
                 self.policy,
                 None,
@@ -336,12 +346,12 @@ class World:
                 parent=self,
             )
             # As a loaded zone file does; one with lower TTLs may have been put there while the process was down.
-            await custodian.observe_ttl(self.ttl)
+            await key_manager.observe_ttl(self.ttl)
             self.serve_ttl(self.ttl)
-            life.custodian = custodian
-            await custodian.run()
+            life.key_manager = key_manager
+            await key_manager.run()
             if not life.dead:
-                self.object(f"frozen: {custodian.status.problem}")
+                self.object(f"frozen: {key_manager.status.problem}")
                 await trio.sleep_forever()
 
     def _services(self, store: Store, life: Life) -> Services:

@@ -7,11 +7,11 @@ import dns.name
 import pytest
 from dns.rdatatype import RdataType
 
-from keys.dnssec.model import Policy
+from keys.dnssec.policy import Policy
 from keys.dnssec.rrsig import key_tag
 from keys.dnssec.windows import live_window
-from server.query.answer import Via
-from server.query.fast.memo import Memo
+from server.query.fast.caches import Caches
+from server.query.respond import Via
 from tests.lab import NOW, anchor, ask, signer, wire_name, zone_keys
 from tests.validator import Verdict, judge
 from zones.masterfile.load import parse_zone
@@ -40,10 +40,10 @@ def test_a_new_zsk_signs_the_windows_that_begin_after_its_activation(
     activation = NOW + 1234
     keys = zone_keys(ORIGIN, zsks=((0, 2001), (activation, 2002)))
     zoneset = ZoneSet().with_zone(parse_zone(ZONE, "lab.example", denial=denial)).with_keys(ORIGIN, keys)
-    memo = Memo() if remembered else None
+    caches = Caches() if remembered else None
     tags = []
     for now in range(NOW, NOW + 2 * 8 * 3600 + 2000, 1800):
-        response = ask(zoneset, qname, qtype, now=now, via=Via.UDP, memo=memo)
+        response = ask(zoneset, qname, qtype, now=now, via=Via.UDP, caches=caches)
         judge(response, dns.name.from_text(qname), RdataType.A, anchor(ORIGIN, keys), now)
         tags.append(tag_of(response))
     # Old signatures are used up: the old key serves on for at most one window, and never comes back.
@@ -76,7 +76,7 @@ def test_an_rrsig_is_the_same_bytes_all_through_its_window() -> None:
 
 
 def test_a_remembered_signature_is_of_the_key_that_made_it() -> None:
-    memo = Memo()
+    caches = Caches()
     rrset = parse_zone(ZONE, "lab.example").nodes[WWW].rrsets[1]
     tags: dict[int, int] = {}
     number = 1
@@ -85,7 +85,7 @@ def test_a_remembered_signature_is_of_the_key_that_made_it() -> None:
         number += 1
     for holder in (tags[tag], number, tags[tag]):
         keys = zone_keys(ORIGIN, zsks=((0, holder),))
-        remembered = sign(keys, ORIGIN, WWW, rrset, NOW, memo.signatures)
+        remembered = sign(keys, ORIGIN, WWW, rrset, NOW, caches.signatures)
         assert remembered == sign(keys, ORIGIN, WWW, rrset, NOW)
 
 

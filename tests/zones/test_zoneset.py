@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from keys.dnssec.ds import ds_rdata
-from keys.dnssec.model import FLAG_KSK
+from keys.dnssec.numbers import FLAG_KSK
 from keys.dnssec.rrsig import dnskey_rdata
 from tests.lab import NOW, signed, signer, wire_name, zone_keys
 from zones.masterfile.load import parse_zone

@@ -1,4 +1,4 @@
-"""From a master file (RFC 1035 §5) to a zone: records read, checked, compiled, and what is wrong with them by file and line.
+"""From a master file (RFC 1035 §5) to a zone: records read, checked and compiled; errors by file and line.
 
 It must not know who reads the messages, nor where the zone will be served.
 """

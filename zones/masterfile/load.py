@@ -12,9 +12,9 @@ import dns.name
 
 from zones import names
 from zones.build import build_zone
-from zones.masterfile.advice import ZoneWarning
-from zones.masterfile.masterfile import Progress, Reader, Reading, with_newlines
-from zones.masterfile.validate import Gathering, ZoneFileError
+from zones.masterfile.reader import Progress, Reader, Reading, with_newlines
+from zones.masterfile.warnings import ZoneWarning
+from zones.masterfile.zone_rules import Gathering, ZoneFileError
 from zones.zone import Denial, Zone
 
 __all__ = ["Progress", "Warned", "ZoneFileError", "ZoneWarning", "load_zone", "parse_zone"]
@@ -37,8 +37,8 @@ def load_zone(
     """Read the zone `origin` from the master file at `path`. Raises `ZoneFileError`.
 
     `progress` is called about each 64 KiB. `read` is called with the path and the octets of each file that is read.
-    Warnings are looked for where `warned` wants to know (`zones.masterfile.advice`). Without `plain`, dnspython reads every line,
-    which gives the same.
+    Warnings are looked for where `warned` wants to know (`zones.masterfile.warnings`). Without `plain`, dnspython reads
+    every line, which gives the same.
     """
     try:
         source = path.read_bytes()

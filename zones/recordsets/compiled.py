@@ -1,6 +1,6 @@
 """The record sets of a zone compiled for answering, in a form that changes cheaply.
 
-Each name's record sets become RRsets; those of one name and type with a routing policy become one `Choice`, and an
+Each name's record sets become RRsets; those of one name and type with a routing policy become one `RoutedRRset`, and an
 alias has what its target has. An alias whose target is gone, or that goes in a circle or too far, has nothing: its name
 exists all the same. TTLs over one week are answered as one week, so that signing can begin at any time.
 """
@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import dns.rdatatype
 
-from zones.choice import MOST_VALUES, Multivalue, Weighted
 from zones.persistent import changed
-from zones.recordsets.model import MOST_ALIASES_IN_A_ROW, MOST_FOLLOWED, RecordSet
-from zones.recordsets.naming import from_text
-from zones.recordsets.values import Rdata, rdata_of
+from zones.recordsets.record_sets import MOST_ALIASES_IN_A_ROW, MOST_FOLLOWED, RecordSet
+from zones.recordsets.record_values import Rdata, rdata_of
+from zones.recordsets.route53_names import from_text
+from zones.routing_policy import MOST_VALUES, Multivalue, Weighted
 from zones.storage.contents import Contents
 from zones.zone import TYPE_DS, TYPE_NS, Node, RRset, Zone
 
@@ -35,11 +35,11 @@ class Weights(NamedTuple):
     options: tuple[tuple[int, RRset | Target], ...]
 
 
-Source = RRset | Target | Weights
-Sources = Mapping[int, Source]
+RecordSource = RRset | Target | Weights
+RecordSources = Mapping[int, RecordSource]
 """What a name has, by type, before its aliases are followed."""
 
-Lookup = Callable[[bytes, int], Source | None]
+TargetLookup = Callable[[bytes, int], RecordSource | None]
 
 _NOBODY: frozenset[bytes] = frozenset()
 
@@ -50,7 +50,7 @@ class Compiled:
     __slots__ = ("_aliases", "_sources", "contents")
 
     def __init__(
-        self, contents: Contents, sources: Mapping[bytes, Sources], aliases: Mapping[bytes, frozenset[bytes]]
+        self, contents: Contents, sources: Mapping[bytes, RecordSources], aliases: Mapping[bytes, frozenset[bytes]]
     ) -> None:
         self.contents = contents
         self._sources = sources
@@ -95,7 +95,9 @@ class Compiled:
         contents, replaced = self.contents.changed(changes)
         return Compiled(contents, sources, aliases), replaced
 
-    def _changed_aliases(self, with_aliases: Mapping[bytes, Sources | None]) -> dict[bytes, frozenset[bytes] | None]:
+    def _changed_aliases(
+        self, with_aliases: Mapping[bytes, RecordSources | None]
+    ) -> dict[bytes, frozenset[bytes] | None]:
         found: dict[bytes, frozenset[bytes]] = {}
         for owner, of_owner in with_aliases.items():
             old, new = _targets(self._sources.get(owner) or {}), _targets(of_owner or {})
@@ -105,7 +107,7 @@ class Compiled:
         return {target: owners or None for target, owners in found.items()}
 
 
-def sources_of(record_sets: Sequence[RecordSet]) -> Sources:
+def sources_of(record_sets: Sequence[RecordSet]) -> RecordSources:
     """What one name has, by type, before its aliases are followed. All of `record_sets` have that name."""
     by_type: dict[str, list[RecordSet]] = {}
     for record_set in record_sets:
@@ -113,7 +115,7 @@ def sources_of(record_sets: Sequence[RecordSet]) -> Sources:
     return {int(dns.rdatatype.from_text(rrtype)): _source_of(group) for rrtype, group in by_type.items()}
 
 
-def _source_of(group: Sequence[RecordSet]) -> Source:
+def _source_of(group: Sequence[RecordSet]) -> RecordSource:
     """What the record sets of one name and type come to."""
     # In an order that does not depend on how they came here: which one is drawn goes by it.
     group = sorted(group, key=lambda record_set: record_set.set_identifier or "")
@@ -148,7 +150,7 @@ def _values(group: Sequence[RecordSet]) -> tuple[int, int, list[Rdata]]:
     return int(dns.rdatatype.from_text(group[0].type)), group[0].ttl or 0, list(found.values())
 
 
-def _source(held: Sequence[Mapping[bytes, Sources | None]], name: bytes, rrtype: int) -> Source | None:
+def _source(held: Sequence[Mapping[bytes, RecordSources | None]], name: bytes, rrtype: int) -> RecordSource | None:
     """What a name has of a type, in the first of `held` that knows the name."""
     for mapping in held:
         if name in mapping:
@@ -156,7 +158,7 @@ def _source(held: Sequence[Mapping[bytes, Sources | None]], name: bytes, rrtype:
     return None
 
 
-def _resolved(owner: bytes, sources: Sources, lookup: Lookup) -> dict[int, RRset]:
+def _resolved(owner: bytes, sources: RecordSources, lookup: TargetLookup) -> dict[int, RRset]:
     """The RRsets that a name is answered with."""
     found = {}
     for rrtype, source in sources.items():
@@ -169,7 +171,7 @@ def _resolved(owner: bytes, sources: Sources, lookup: Lookup) -> dict[int, RRset
 
 
 def _rrset(
-    source: Source | None, rrtype: int, lookup: Lookup, passed: frozenset[bytes], followed: Iterator[int]
+    source: RecordSource | None, rrtype: int, lookup: TargetLookup, passed: frozenset[bytes], followed: Iterator[int]
 ) -> RRset | None:
     """What a source is answered with. `followed` counts the aliases, over all that is answered in its place."""
     if isinstance(source, Target):
@@ -185,7 +187,7 @@ def _rrset(
     return there[0][1] if there else None
 
 
-def _targets(sources: Sources) -> set[bytes]:
+def _targets(sources: RecordSources) -> set[bytes]:
     """The names that a name has aliases to."""
     found = set()
     for source in sources.values():

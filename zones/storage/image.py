@@ -26,13 +26,13 @@ import msgspec
 
 from zones import names
 from zones.persistent import SortedMap
-from zones.storage.mapped import Entries, MappedChain, MappedNodes, Sections
-from zones.storage.values import node_value
+from zones.storage.mapped_nodes import Entries, MappedChain, MappedNodes, Sections
+from zones.storage.node_values import node_value
 from zones.zone import Denial, Zone
 
 FORMAT = f"3, dnspython {dns.version.version}"
-"""The number is raised with every change to what an image holds: to `NodeValue`, and to what `zones.masterfile.validate` and
-`zones.build` make of a file. Beside it stands the library that reads rdata.
+"""The number is raised with every change to what an image holds: to `NodeValue`, and to what `zones.build` and
+`zones.masterfile.zone_rules` make of a file. Beside it stands the library that reads rdata.
 """
 
 MAGIC = b"SIGNWZON"
@@ -47,7 +47,7 @@ class ImageError(Exception):
     """No image that can be used; the message says why."""
 
 
-class Source(msgspec.Struct, frozen=True, array_like=True):
+class SourceFile(msgspec.Struct, frozen=True, array_like=True):
     """A file that a zone was made from, and the SHA-256 of its octets."""
 
     path: str
@@ -62,7 +62,7 @@ class Header(msgspec.Struct, frozen=True):
     origin: bytes
     signed: bool
     denial: str
-    sources: tuple[Source, ...]
+    sources: tuple[SourceFile, ...]
     """The zone file first, then what it includes."""
     names: int
     rrsets: int
@@ -79,7 +79,7 @@ class Image(NamedTuple):
     """An image that was read."""
 
     zone: Zone
-    sources: tuple[Source, ...]
+    sources: tuple[SourceFile, ...]
     content: bytes
     """Equal for equal zones, whatever they were made from."""
     digest: bytes
@@ -87,7 +87,7 @@ class Image(NamedTuple):
 
 
 def image_of(
-    zone: Zone, sources: Iterable[Source], progress: Callable[[int, int], None] | None = None
+    zone: Zone, sources: Iterable[SourceFile], progress: Callable[[int, int], None] | None = None
 ) -> Iterator[bytes]:
     """The octets of an image, in pieces. `progress` is told how many names of how many are done."""
     sections = [section + bytes(-len(section) % _ALIGNMENT) for section in _sections(zone, progress)]

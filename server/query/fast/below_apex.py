@@ -1,9 +1,9 @@
 """Denials of names one label below an apex, as most random names are: all that they share is made once.
 
 An object serves one zone with its keys, and queries alike in all but name, type and ID. What then remains, beside the
-signature (µs, CPython 3.11): for compact denial 0.9, where `server.query.fast.fresh_denial`, which works out each part anew, takes
-2.5; for a chain 0.7 instead of 2.3. Longer names and what is rare are left to it. The octets are the same; a test
-compares them.
+signature (µs, CPython 3.11): for compact denial 0.9, where `server.query.fast.fresh_denial`, which works out each part
+anew, takes 2.5; for a chain 0.7 instead of 2.3. Longer names and what is rare are left to it. The octets are the same;
+a test compares them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import struct
 from typing import Final
 from zlib import crc32
 
-from keys.dnssec.keyset import ZoneKeys
-from keys.dnssec.model import ECDSAP256SHA256
+from keys.dnssec.numbers import ECDSAP256SHA256
 from keys.dnssec.rrsig import CLASS_IN
+from keys.dnssec.zone_keys import ZoneKeys
 from server.query.compose import signed_negative_soa
+from server.query.fast.caches import Caches, Response
 from server.query.fast.fresh_denial import (
     QUESTION_POINTER,
     RECORD,
@@ -27,7 +28,6 @@ from server.query.fast.fresh_denial import (
     chain_denial_key,
     denial_head,
 )
-from server.query.fast.memo import Memo, Response
 from server.query.wire import HEADER_SIZE, Rcode
 from zones.denial import NO_SUCH_NAME
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME, canonical_key
@@ -45,9 +45,9 @@ class CompactBelow:
 
     __slots__ = (
         "_before_times",
+        "_caches",
         "_head",
         "_keys",
-        "_memo",
         "_origin",
         "_quantum",
         "_reach",
@@ -65,11 +65,11 @@ class CompactBelow:
     remembers: Final = False
     """Whether `deny` itself remembers its responses."""
 
-    def __init__(self, served: ServedZone, keys: ZoneKeys, shape: DenialShape, memo: Memo) -> None:
+    def __init__(self, served: ServedZone, keys: ZoneKeys, shape: DenialShape, caches: Caches) -> None:
         zone = served.zone
         self.served, self.nodes = served, zone.nodes
         self.valid_from, self.valid_until = served.valid_from, served.valid_until
-        self._keys, self._shape, self._memo, self._origin = keys, shape, memo, zone.origin
+        self._keys, self._shape, self._caches, self._origin = keys, shape, caches, zone.origin
         self._signer = keys.signers[0].signer if len(keys.signers) == 1 else None
         self._quantum = keys.policy.window
         self._reach = zone.negative_ttl + keys.policy.margin
@@ -107,7 +107,7 @@ class CompactBelow:
 
     def _renew(self, now: int) -> None:
         """Show the SOA with the RRSIG of now."""
-        self._soa, until = signed_negative_soa(self.served.zone, self._keys, now, self._memo)
+        self._soa, until = signed_negative_soa(self.served.zone, self._keys, now, self._caches)
         self._until = min(until, self.served.valid_until)
         self._sized = {}
 
@@ -134,9 +134,9 @@ class ChainBelow:
     __slots__ = (
         "_apex_key",
         "_around",
+        "_caches",
         "_kept",
         "_keys",
-        "_memo",
         "_rest",
         "_second",
         "_shape",
@@ -147,16 +147,16 @@ class ChainBelow:
     )
     remembers: Final = True
 
-    def __init__(self, served: ServedZone, keys: ZoneKeys, shape: DenialShape, memo: Memo) -> None:
+    def __init__(self, served: ServedZone, keys: ZoneKeys, shape: DenialShape, caches: Caches) -> None:
         zone = served.zone
         self.served, self.nodes = served, zone.nodes
         self.valid_from, self.valid_until = served.valid_from, served.valid_until
-        self._keys, self._shape, self._memo = keys, shape, memo
+        self._keys, self._shape, self._caches = keys, shape, caches
         self._apex_key = zone.apex_key
         self._around = zone.chain.around
         self._second = zone.chain.around(zone.apex_key + WILDCARD_KEY)
         self._rest = chain_denial_key(self._second, shape, zone)
-        self._kept = memo.chain_denials
+        self._kept = caches.chain_denials
 
     def deny(self, owner: bytes, now: int) -> Response | None:
         """As `CompactBelow.deny`."""
@@ -170,13 +170,13 @@ class ChainBelow:
         known = self._kept.get(key)
         if known is not None and now < known.until:
             return known
-        return chain_denial(key, size, first, self._second, self.served, self._keys, now, self._shape, self._memo)
+        return chain_denial(key, size, first, self._second, self.served, self._keys, now, self._shape, self._caches)
 
 
 Below = CompactBelow | ChainBelow
 
 
-def below_apex(served: ServedZone, shape: DenialShape, memo: Memo) -> Below | None:
+def below_apex(served: ServedZone, shape: DenialShape, caches: Caches) -> Below | None:
     """What denies names one label below the apex of a zone; None for a zone that has no simple answer there.
 
     That is one that is not signed or not ready, or in which a wildcard or a DNAME stands for all names.
@@ -184,4 +184,4 @@ def below_apex(served: ServedZone, shape: DenialShape, memo: Memo) -> Below | No
     zone, keys = served.zone, served.keys
     if keys is None or not zone.signed or not zone.is_plain_below_apex:
         return None
-    return (CompactBelow if zone.denial is Denial.COMPACT else ChainBelow)(served, keys, shape, memo)
+    return (CompactBelow if zone.denial is Denial.COMPACT else ChainBelow)(served, keys, shape, caches)

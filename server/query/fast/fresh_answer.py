@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import struct
 
+from server.query.fast.caches import Caches, Response
 from server.query.fast.fresh_denial import DenialShape
-from server.query.fast.memo import Memo, Response
 from server.query.wire import HEADER_SIZE, Rcode, response_flags
 from zones.signing import sign
 from zones.zone import RRset
@@ -20,7 +20,7 @@ _HEAD = struct.Struct("!5H")
 _QUESTION_POINTER = b"\xc0\x0c"
 
 
-def fresh_answer(owner: bytes, served: ServedZone, now: int, shape: DenialShape, memo: Memo) -> Response | None:
+def fresh_answer(owner: bytes, served: ServedZone, now: int, shape: DenialShape, caches: Caches) -> Response | None:
     """The response where `owner` has an RRset of that type in a signed zone whose keyset serves.
 
     None where anything else is due, also where the RRset is chosen among several.
@@ -33,7 +33,7 @@ def fresh_answer(owner: bytes, served: ServedZone, now: int, shape: DenialShape,
     if type(rrset) is not RRset:  # none, or a choice of several
         return None
     records = rrset.records
-    rrsig, until = sign(keys, zone.origin, owner, rrset, now, memo.signatures)
+    rrsig, until = sign(keys, zone.origin, owner, rrset, now, caches.signatures)
     body = b"".join((_QUESTION_POINTER, _QUESTION_POINTER.join(records), _QUESTION_POINTER, rrsig, shape.opt))
     if HEADER_SIZE + len(owner) + 4 + len(body) > shape.limit:
         return None

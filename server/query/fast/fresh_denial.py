@@ -2,9 +2,10 @@
 
 Random names are what an attacker sends, so nothing but what is really new should cost. With compact denial that is one
 signature (22 µs where this was measured, with 6 µs around it; 9 µs by the general composition). With a chain it is
-finding the gaps: what follows the question depends on them and on the name's length alone, and is remembered (2 µs;
-7 when it was joined anew from remembered records, 23 by the general composition). The octets are those that
-`server.query.compose` makes; a test compares them. Names one label below an apex cost less still (`server.query.fast.below_apex`).
+finding the gaps: what follows the question depends on them and on the name's length alone, and is remembered (2 µs; 7
+when it was joined anew from remembered records, 23 by the general composition). The octets are those that
+`server.query.compose` makes; a test compares them. Names one label below an apex cost less still
+(`server.query.fast.below_apex`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import struct
 from functools import lru_cache
 from typing import NamedTuple
 
-from keys.dnssec.keyset import ZoneKeys
-from keys.dnssec.model import ECDSAP256SHA256
+from keys.dnssec.numbers import ECDSAP256SHA256
 from keys.dnssec.rrsig import CLASS_IN
 from keys.dnssec.windows import live_start
+from keys.dnssec.zone_keys import ZoneKeys
 from server.query.compose import signed_negative_soa
-from server.query.fast.memo import Memo, Response
+from server.query.fast.caches import Caches, Response
 from server.query.wire import HEADER_SIZE, Rcode, response_flags
 from zones.denial import NO_SUCH_NAME, gap
 from zones.lookup import NoName, find
@@ -52,7 +53,7 @@ class DenialShape(NamedTuple):
 
 
 def fresh_denial(
-    owner: bytes, labels: int, served: ServedZone, now: int, shape: DenialShape, memo: Memo
+    owner: bytes, labels: int, served: ServedZone, now: int, shape: DenialShape, caches: Caches
 ) -> Response | None:
     """The response where `owner` does not exist in a signed zone whose keyset serves; None where anything else is due.
 
@@ -65,15 +66,15 @@ def fresh_denial(
     if type(outcome) is not NoName:
         return None
     if zone.denial is Denial.COMPACT:
-        return _compact_denial(owner, labels, served, keys, now, shape, memo)
-    return _chain_denial(canonical_key(owner), len(owner), outcome.closest_encloser, served, keys, now, shape, memo)
+        return _compact_denial(owner, labels, served, keys, now, shape, caches)
+    return _chain_denial(canonical_key(owner), len(owner), outcome.closest_encloser, served, keys, now, shape, caches)
 
 
 def _compact_denial(
-    owner: bytes, labels: int, served: ServedZone, keys: ZoneKeys, now: int, shape: DenialShape, memo: Memo
+    owner: bytes, labels: int, served: ServedZone, keys: ZoneKeys, now: int, shape: DenialShape, caches: Caches
 ) -> Response | None:
     zone = served.zone
-    soa, until = signed_negative_soa(zone, keys, now, memo)
+    soa, until = signed_negative_soa(zone, keys, now, caches)
     apex = apex_pointer(len(owner), zone.origin)
     parts, ended = _compact(owner, labels, zone, keys, now)
     body = b"".join((apex, soa[0], apex, soa[1], *parts, shape.opt))
@@ -84,24 +85,31 @@ def _compact_denial(
 
 
 def _chain_denial(
-    key: bytes, size: int, encloser: bytes, served: ServedZone, keys: ZoneKeys, now: int, shape: DenialShape, memo: Memo
+    key: bytes,
+    size: int,
+    encloser: bytes,
+    served: ServedZone,
+    keys: ZoneKeys,
+    now: int,
+    shape: DenialShape,
+    caches: Caches,
 ) -> Response | None:
     """`key` is the name's canonical one, `size` its length in octets, `encloser` its closest encloser."""
     zone = served.zone
     first = zone.chain.around(key)
-    second = memo.wildcard_gaps.get(encloser)
+    second = caches.wildcard_gaps.get(encloser)
     if second is None:
         second = zone.chain.around(canonical_key(encloser) + WILDCARD_KEY)
-        memo.wildcard_gaps.put(encloser, second)
+        caches.wildcard_gaps.put(encloser, second)
     kept = first[0] + size.to_bytes(1) + chain_denial_key(second, shape, zone)
-    known = memo.chain_denials.get(kept)
+    known = caches.chain_denials.get(kept)
     if known is not None and now < known.until:
         return known
-    return chain_denial(kept, size, first, second, served, keys, now, shape, memo)
+    return chain_denial(kept, size, first, second, served, keys, now, shape, caches)
 
 
 def chain_denial_key(second: tuple[bytes, bytes], shape: DenialShape, zone: Zone) -> bytes:
-    """What a denial's key in `Memo.chain_denials` has behind the holder of the first gap and the name's length.
+    """What a denial's key in `Caches.chain_denials` has behind the holder of the first gap and the name's length.
 
     Names in wire form end by themselves, and so are told apart.
     """
@@ -117,20 +125,20 @@ def chain_denial(
     keys: ZoneKeys,
     now: int,
     shape: DenialShape,
-    memo: Memo,
+    caches: Caches,
 ) -> Response | None:
     """The denial of a name of `size` octets by the gaps that hold it and its wildcard, remembered under `kept`."""
     zone = served.zone
-    soa, until = signed_negative_soa(zone, keys, now, memo)
+    soa, until = signed_negative_soa(zone, keys, now, caches)
     apex = apex_pointer(size, zone.origin)
     offset = HEADER_SIZE + size + 4 + len(soa[0]) + len(soa[1]) + 4
-    parts, records, ended = _chain(first, second, offset, apex, zone, keys, now, memo)
+    parts, records, ended = _chain(first, second, offset, apex, zone, keys, now, caches)
     body = b"".join((apex, soa[0], apex, soa[1], *parts, shape.opt))
     if HEADER_SIZE + size + 4 + len(body) > shape.limit:
         return None
     head = denial_head(shape.flags, Rcode.NXDOMAIN, records + 2)
     answer = Response(head, body, min(ended, until, served.valid_until))
-    memo.chain_denials.put(kept, answer)
+    caches.chain_denials.put(kept, answer)
     return answer
 
 
@@ -172,7 +180,7 @@ def _chain(
     zone: Zone,
     keys: ZoneKeys,
     now: int,
-    memo: Memo,
+    caches: Caches,
 ) -> tuple[list[bytes], int, int]:
     """The NSEC records of the gaps that hold a name and its wildcard, each once, with RRSIGs (RFC 4035 §3.1.3.2).
 
@@ -182,7 +190,7 @@ def _chain(
     parts: list[bytes] = []
     until = 1 << 62
     for holder, following in (first,) if first[0] == second[0] else (first, second):
-        nsec, rrsig, ended = _remembered_gap(holder, following, zone, keys, now, memo)
+        nsec, rrsig, ended = _remembered_gap(holder, following, zone, keys, now, caches)
         if holder == origin:
             spelled = pointer = apex
         else:
@@ -194,14 +202,14 @@ def _chain(
 
 
 def _remembered_gap(
-    holder: bytes, following: bytes, zone: Zone, keys: ZoneKeys, now: int, memo: Memo
+    holder: bytes, following: bytes, zone: Zone, keys: ZoneKeys, now: int, caches: Caches
 ) -> tuple[bytes, bytes, int]:
     key = holder + zone.origin  # an apex has an NSEC record in its parent, too
-    known = memo.gaps.get(key)
+    known = caches.gaps.get(key)
     if known is not None and now < known[2]:
         return known
     proof = gap(zone, holder, following)
-    made = sign(keys, zone.origin, holder, proof.rrset, now, memo.signatures)
+    made = sign(keys, zone.origin, holder, proof.rrset, now, caches.signatures)
     known = (proof.rrset.records[0], made.record, made.until)
-    memo.gaps.put(key, known)
+    caches.gaps.put(key, known)
     return known

@@ -10,11 +10,12 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from keys.custody.custodian import Custodian
-from keys.custody.seal import StateError
-from keys.custody.store import StateUnavailable
+from keys.custody.key_manager import KeyManager
+from keys.custody.parent import ParentUnavailable
+from keys.custody.state_database import StateUnavailable
+from keys.custody.zsk_encryption import StateError
 from keys.dnssec.ds import ds_rdata
-from keys.dnssec.model import DAY, HOUR
+from keys.dnssec.policy import DAY, HOUR
 from keys.kms.interface import KeyRequest
 from keys.rules import commands
 from keys.rules.commands import (
@@ -29,8 +30,8 @@ from keys.rules.commands import (
     RequestRefusedError,
     StartRollover,
 )
-from keys.rules.parent import ParentDs, ParentUnavailable
-from keys.rules.ring import KskStatus, Ring
+from keys.rules.keyring import Keyring, KskStatus
+from keys.rules.parent_ds import ParentDs
 from keys.rules.status import Condition
 from tests.keys.world import EPOCH, LAB, World, check_dnskey
 
@@ -77,63 +78,63 @@ def parent(world: World) -> FakeParent:
     return parent
 
 
-def statuses(custodian: Custodian) -> dict[str, KskStatus]:
-    return {ksk.name: ksk.status for ksk in custodian.ring.ksks}
+def statuses(key_manager: KeyManager) -> dict[str, KskStatus]:
+    return {ksk.name: ksk.status for ksk in key_manager.keyring.ksks}
 
 
-async def refused(custodian: Custodian, command: Command) -> RequestRefusedError:
-    before = without_what_was_seen(custodian.ring)
+async def refused(key_manager: KeyManager, command: Command) -> RequestRefusedError:
+    before = without_what_was_seen(key_manager.keyring)
     with pytest.raises(RequestRefusedError) as raised:
-        await custodian.request(command)
-    assert without_what_was_seen(custodian.ring) == before
+        await key_manager.request(command)
+    assert without_what_was_seen(key_manager.keyring) == before
     return raised.value
 
 
-def without_what_was_seen(ring: Ring) -> Ring:
-    """The ring but for what the KMS and the parent said: that counts, whatever becomes of a command."""
-    ksks = (replace(k, trouble=None, ds_named=False, ds_until=None, ds_ttl=0) for k in ring.ksks)
-    return replace(ring, ksks=tuple(ksks), parent_checked=None, newest=0, revision=0)
+def without_what_was_seen(keyring: Keyring) -> Keyring:
+    """The keyring but for what the KMS and the parent said: that counts, whatever becomes of a command."""
+    ksks = (replace(k, trouble=None, ds_named=False, ds_until=None, ds_ttl=0) for k in keyring.ksks)
+    return replace(keyring, ksks=tuple(ksks), parent_checked=None, newest=0, revision=0)
 
 
 async def test_a_ksk_is_replaced_by_double_signature(world: World, autojump_clock: MockClock) -> None:
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         await trio.sleep(DAY)
-        assert (await refused(custodian, DeactivateKsk("ksk_1"))).code == commands.IN_USE
-        await custodian.request(CreateKsk("second"))
+        assert (await refused(key_manager, DeactivateKsk("ksk_1"))).code == commands.IN_USE
+        await key_manager.request(CreateKsk("second"))
         await trio.sleep(1)
-        assert statuses(custodian) == {"ksk_1": KskStatus.ACTIVE, "second": KskStatus.ACTIVE}
-        second = custodian.status.ksks[1]
+        assert statuses(key_manager) == {"ksk_1": KskStatus.ACTIVE, "second": KskStatus.ACTIVE}
+        second = key_manager.status.ksks[1]
         assert second.ready == int(world.now()) - 1 + 300 + HOUR
         served = world.keys.keyset.served(int(world.now()))
         assert served is not None
         assert len(served.rrsigs) == 2
         check_dnskey(world.keys, int(world.now()))
-        error = await refused(custodian, DeleteKsk("ksk_1"))
+        error = await refused(key_manager, DeleteKsk("ksk_1"))
         assert error.code == commands.WRONG_STATUS
         assert error.message == (
             "Key Signing Key with name ksk_1 cannot be deleted because current status is not INACTIVE."
         )
         await trio.sleep(HOUR + 300)
-        await custodian.request(DeactivateKsk("ksk_1"))
+        await key_manager.request(DeactivateKsk("ksk_1"))
         await trio.sleep(1)
-        assert statuses(custodian)["ksk_1"] is KskStatus.INACTIVE
+        assert statuses(key_manager)["ksk_1"] is KskStatus.INACTIVE
         served = world.keys.keyset.served(int(world.now()))
         assert served is not None
         assert (len(served.rrsigs), len(served.rdatas)) == (1, 2)
-        await custodian.request(ActivateKsk("ksk_1"))
+        await key_manager.request(ActivateKsk("ksk_1"))
         await trio.sleep(1)
         assert len(world.keys.keyset.rdatas) == 3
-        await custodian.request(DeactivateKsk("ksk_1"))
-        await custodian.request(DeleteKsk("ksk_1"))
+        await key_manager.request(DeactivateKsk("ksk_1"))
+        await key_manager.request(DeleteKsk("ksk_1"))
         await trio.sleep(1)
-        assert statuses(custodian) == {"second": KskStatus.ACTIVE}
-    async with world.life() as custodian:
-        assert statuses(custodian) == {"second": KskStatus.ACTIVE}
+        assert statuses(key_manager) == {"second": KskStatus.ACTIVE}
+    async with world.life() as key_manager:
+        assert statuses(key_manager) == {"second": KskStatus.ACTIVE}
 
 
 async def test_each_key_operation_refreshes(world: World, autojump_clock: MockClock) -> None:
     arn = await world.kms.create_key(KeyRequest("mine", None, {}))
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         operations: list[tuple[Command, int]] = [
             (CreateKsk("second", arn, active=False), 15),
             (ActivateKsk("second"), 30),
@@ -143,11 +144,11 @@ async def test_each_key_operation_refreshes(world: World, autojump_clock: MockCl
         ]
         for command, cost in operations:
             before = world.kms.calls["sign"]
-            await custodian.request(command)
+            await key_manager.request(command)
             await trio.sleep(1)
             assert world.kms.calls["sign"] - before == cost, command
         before = world.kms.calls["sign"]
-        await custodian.request(ActivateKsk("ksk_1"))
+        await key_manager.request(ActivateKsk("ksk_1"))
         await trio.sleep(1)
         assert world.kms.calls["sign"] == before  # it is ACTIVE: nothing was asked for
 
@@ -167,113 +168,113 @@ async def test_each_key_operation_refreshes(world: World, autojump_clock: MockCl
     ],
 )
 async def test_what_can_not_be_is_refused(world: World, autojump_clock: MockClock, command: Command, code: str) -> None:
-    async with world.life() as custodian:
-        assert (await refused(custodian, command)).code == code
+    async with world.life() as key_manager:
+        assert (await refused(key_manager, command)).code == code
 
 
 async def test_there_are_two_ksks_at_most_and_none_twice(world: World, autojump_clock: MockClock) -> None:
-    async with world.life() as custodian:
-        assert (await refused(custodian, CreateKsk("twin", world.arn))).code == commands.EXISTS
-        await custodian.request(CreateKsk("second", active=False))
-        assert (await refused(custodian, CreateKsk("third"))).code == commands.TOO_MANY
+    async with world.life() as key_manager:
+        assert (await refused(key_manager, CreateKsk("twin", world.arn))).code == commands.EXISTS
+        await key_manager.request(CreateKsk("second", active=False))
+        assert (await refused(key_manager, CreateKsk("third"))).code == commands.TOO_MANY
 
 
 async def test_a_key_that_can_not_be_used_is_not_activated(world: World, autojump_clock: MockClock) -> None:
     arn = await world.kms.create_key(KeyRequest("mine", None, {}))
-    async with world.life() as custodian:
-        await custodian.request(CreateKsk("second", arn, active=False))
+    async with world.life() as key_manager:
+        await key_manager.request(CreateKsk("second", arn, active=False))
         await trio.sleep(1)
         world.kms.disable(arn)
-        error = await refused(custodian, ActivateKsk("second"))
+        error = await refused(key_manager, ActivateKsk("second"))
         assert error.code == commands.WRONG_ARN
         assert "DisabledException" in error.message
 
 
 async def test_activating_a_ksk_that_was_mended_tries_at_once(world: World, autojump_clock: MockClock) -> None:
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         world.kms.disable(world.arn)
         await trio.sleep(2 * DAY)
-        assert statuses(custodian)["ksk_1"] is KskStatus.ACTION_NEEDED
-        assert (await refused(custodian, ActivateKsk("ksk_1"))).code == commands.WRONG_ARN
+        assert statuses(key_manager)["ksk_1"] is KskStatus.ACTION_NEEDED
+        assert (await refused(key_manager, ActivateKsk("ksk_1"))).code == commands.WRONG_ARN
         world.kms.enable(world.arn)
-        await custodian.request(ActivateKsk("ksk_1"))
+        await key_manager.request(ActivateKsk("ksk_1"))
         await trio.sleep(1)
-        assert statuses(custodian)["ksk_1"] is KskStatus.ACTIVE
-        assert custodian.status.valid_until is not None
-        assert custodian.status.valid_until > world.now() + 4 * DAY
+        assert statuses(key_manager)["ksk_1"] is KskStatus.ACTIVE
+        assert key_manager.status.valid_until is not None
+        assert key_manager.status.valid_until > world.now() + 4 * DAY
 
 
 async def test_a_ksk_that_the_ds_names_or_may_name_stays(
     world: World, parent: FakeParent, autojump_clock: MockClock
 ) -> None:
-    async with world.life() as custodian:
-        await custodian.request(CreateKsk("second"))
+    async with world.life() as key_manager:
+        await key_manager.request(CreateKsk("second"))
         await trio.sleep(HOUR + 300)
-        first, second = custodian.ring.ksks
+        first, second = key_manager.keyring.ksks
         both = ds_rdata(LAB, first.rdata), ds_rdata(LAB, second.rdata)
         parent.rdatas = both[:1]
-        assert (await refused(custodian, DeactivateKsk("ksk_1"))).code == commands.IN_PARENT
+        assert (await refused(key_manager, DeactivateKsk("ksk_1"))).code == commands.IN_PARENT
         parent.rdatas = both
         await trio.sleep(HOUR)  # looked at once
-        assert [ksk.ds_named for ksk in custodian.status.ksks] == [True, True]
+        assert [ksk.ds_named for ksk in key_manager.status.ksks] == [True, True]
         parent.rdatas = both[1:]
         gone = int(world.now())
-        assert (await refused(custodian, DeactivateKsk("ksk_1"))).code == commands.IN_PARENT
+        assert (await refused(key_manager, DeactivateKsk("ksk_1"))).code == commands.IN_PARENT
         # What was seen then counts: the wait begins at once.
-        removable = custodian.status.ksks[0].removable
+        removable = key_manager.status.ksks[0].removable
         assert removable == gone + 300 + DS_TTL
     # Also after a restart.
-    async with world.life() as custodian:
-        await refused(custodian, DeactivateKsk("ksk_1"))
+    async with world.life() as key_manager:
+        await refused(key_manager, DeactivateKsk("ksk_1"))
         await trio.sleep(removable - world.now() - 1)
         for _ in range(2):
-            await refused(custodian, DeactivateKsk("ksk_1"))
+            await refused(key_manager, DeactivateKsk("ksk_1"))
             await trio.sleep(0.5)
         parent.away = True
-        assert (await refused(custodian, DeactivateKsk("ksk_1"))).code == commands.IN_PARENT
+        assert (await refused(key_manager, DeactivateKsk("ksk_1"))).code == commands.IN_PARENT
         parent.away = False
-        await custodian.request(DeactivateKsk("ksk_1"))
-        assert statuses(custodian)["ksk_1"] is KskStatus.INACTIVE
+        await key_manager.request(DeactivateKsk("ksk_1"))
+        assert statuses(key_manager)["ksk_1"] is KskStatus.INACTIVE
 
 
 async def test_a_ds_that_changes_is_seen_at_once(world: World, parent: FakeParent, autojump_clock: MockClock) -> None:
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         for named in (True, False):
-            parent.rdatas = (ds_rdata(LAB, custodian.ring.ksks[0].rdata),) if named else ()
+            parent.rdatas = (ds_rdata(LAB, key_manager.keyring.ksks[0].rdata),) if named else ()
             parent.tell()
             await trio.sleep(0.1)
-            assert custodian.status.ksks[0].ds_named == named
-        refusal = await refused(custodian, DisableSigning())
+            assert key_manager.status.ksks[0].ds_named == named
+        refusal = await refused(key_manager, DisableSigning())
         assert (refusal.code, "caches may hold it, or DNSKEY records" in refusal.message) == (commands.IN_PARENT, True)
 
 
 async def test_a_ds_seen_while_the_parent_is_asked_counts(
     world: World, parent: FakeParent, autojump_clock: MockClock
 ) -> None:
-    async with world.life() as custodian, trio.open_nursery() as nursery:
+    async with world.life() as key_manager, trio.open_nursery() as nursery:
         await trio.sleep(1)
         refusals: list[RequestRefusedError] = []
 
         async def ask() -> None:
-            refusals.append(await refused(custodian, DisableSigning()))
+            refusals.append(await refused(key_manager, DisableSigning()))
 
         parent.latency = 10.0  # of what was read before the DS was there
         nursery.start_soon(ask)
         await trio.sleep(1)
         parent.latency = 0.0
-        parent.rdatas = (ds_rdata(LAB, custodian.ring.ksks[0].rdata),)
+        parent.rdatas = (ds_rdata(LAB, key_manager.keyring.ksks[0].rdata),)
         parent.tell()
         await trio.sleep(1)
-        assert custodian.status.ksks[0].ds_named
+        assert key_manager.status.ksks[0].ds_named
         await trio.sleep(10)
         assert [refusal.code for refusal in refusals] == [commands.IN_PARENT]
 
 
 async def test_force_passes_over_the_parent(world: World, parent: FakeParent, autojump_clock: MockClock) -> None:
-    async with world.life() as custodian:
-        parent.rdatas = (ds_rdata(LAB, custodian.ring.ksks[0].rdata),)
-        assert (await refused(custodian, DisableSigning())).code == commands.IN_PARENT
-        await custodian.request(DisableSigning(force=True))
+    async with world.life() as key_manager:
+        parent.rdatas = (ds_rdata(LAB, key_manager.keyring.ksks[0].rdata),)
+        assert (await refused(key_manager, DisableSigning())).code == commands.IN_PARENT
+        await key_manager.request(DisableSigning(force=True))
         assert world.unsigned
 
 
@@ -285,194 +286,194 @@ async def test_without_a_parent_the_only_ksk_that_every_cache_knows_stays(
     if setting == "auto":
         world.parent = parent = FakeParent(world)
         parent.known = False
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         await trio.sleep(DAY)
-        await custodian.request(CreateKsk("second"))
+        await key_manager.request(CreateKsk("second"))
         await trio.sleep(1)
-        ready = custodian.ring.ksk("second").ready
+        ready = key_manager.keyring.ksk("second").ready
         assert ready is not None
-        error = await refused(custodian, DeactivateKsk("ksk_1"))
+        error = await refused(key_manager, DeactivateKsk("ksk_1"))
         assert (error.code, error.message) == (
             commands.IN_USE,
             "Key Signing Key with name ksk_1 cannot be deactivated: no other one with status ACTIVE is known to every "
             "cache before 2024-10-05 01:05:00 UTC (in 3899 s), and no parent is known here whose DS record could be "
             "looked up. Where no DS record names it: signwright ksk deactivate lab.example. ksk_1 --force",
         )
-        assert custodian.ring.parent_checked is None
+        assert key_manager.keyring.parent_checked is None
         # The newcomer itself may go again.
-        await custodian.request(DeactivateKsk("second"))
-        await custodian.request(ActivateKsk("second"))
+        await key_manager.request(DeactivateKsk("second"))
+        await key_manager.request(ActivateKsk("second"))
         await trio.sleep(1)
-        ready = custodian.ring.ksk("second").ready
+        ready = key_manager.keyring.ksk("second").ready
         assert ready is not None
         await trio.sleep(ready - world.now() - 0.5)
-        assert (await refused(custodian, DeactivateKsk("ksk_1"))).code == commands.IN_USE
+        assert (await refused(key_manager, DeactivateKsk("ksk_1"))).code == commands.IN_USE
         await trio.sleep(0.5)
-        await custodian.request(DeactivateKsk("ksk_1"))
-        assert statuses(custodian)["ksk_1"] is KskStatus.INACTIVE
+        await key_manager.request(DeactivateKsk("ksk_1"))
+        assert statuses(key_manager)["ksk_1"] is KskStatus.INACTIVE
 
 
 async def test_a_ksk_that_is_not_published_goes_without_a_parent(world: World, autojump_clock: MockClock) -> None:
     arn = await world.kms.create_key(KeyRequest("mine", None, {}))
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         await trio.sleep(DAY)
-        await custodian.request(DisableSigning())
-        await custodian.request(CreateKsk("second", arn))
-        await custodian.request(DeactivateKsk("ksk_1"))  # the zone is served unsigned
-        await custodian.request(DeactivateKsk("second"))
-        await custodian.request(ActivateKsk("ksk_1"))
-        await custodian.request(EnableSigning())
+        await key_manager.request(DisableSigning())
+        await key_manager.request(CreateKsk("second", arn))
+        await key_manager.request(DeactivateKsk("ksk_1"))  # the zone is served unsigned
+        await key_manager.request(DeactivateKsk("second"))
+        await key_manager.request(ActivateKsk("ksk_1"))
+        await key_manager.request(EnableSigning())
         await trio.sleep(1)
         world.kms.fail("KMSInternalException", method="sign", arn=arn)
-        await custodian.request(ActivateKsk("second"))
+        await key_manager.request(ActivateKsk("second"))
         await trio.sleep(1)
-        assert not custodian.ring.is_in_every_cache(custodian.ring.ksk("ksk_1"), int(world.now()))
-        assert custodian.ring.ksk("second").published is None
-        assert (await refused(custodian, DeactivateKsk("ksk_1"))).code == commands.IN_USE
-        await custodian.request(DeactivateKsk("second"))
-        assert statuses(custodian) == {"ksk_1": KskStatus.ACTIVE, "second": KskStatus.INACTIVE}
+        assert not key_manager.keyring.is_in_every_cache(key_manager.keyring.ksk("ksk_1"), int(world.now()))
+        assert key_manager.keyring.ksk("second").published is None
+        assert (await refused(key_manager, DeactivateKsk("ksk_1"))).code == commands.IN_USE
+        await key_manager.request(DeactivateKsk("second"))
+        assert statuses(key_manager) == {"ksk_1": KskStatus.ACTIVE, "second": KskStatus.INACTIVE}
 
 
 async def test_force_takes_the_only_ksk_that_every_cache_knows(world: World, autojump_clock: MockClock) -> None:
-    async with world.life() as custodian:
-        await custodian.request(CreateKsk("second"))
+    async with world.life() as key_manager:
+        await key_manager.request(CreateKsk("second"))
         await trio.sleep(1)
-        await custodian.request(DeactivateKsk("ksk_1", force=True))
-        assert statuses(custodian)["ksk_1"] is KskStatus.INACTIVE
+        await key_manager.request(DeactivateKsk("ksk_1", force=True))
+        assert statuses(key_manager)["ksk_1"] is KskStatus.INACTIVE
 
 
 async def test_a_parent_that_was_asked_decides_alone(
     world: World, parent: FakeParent, autojump_clock: MockClock
 ) -> None:
-    async with world.life() as custodian:
-        await custodian.request(CreateKsk("second"))
+    async with world.life() as key_manager:
+        await key_manager.request(CreateKsk("second"))
         await trio.sleep(1)
-        await custodian.request(DeactivateKsk("ksk_1"))
-        assert statuses(custodian)["ksk_1"] is KskStatus.INACTIVE
+        await key_manager.request(DeactivateKsk("ksk_1"))
+        assert statuses(key_manager)["ksk_1"] is KskStatus.INACTIVE
 
 
 async def test_a_ds_of_a_parent_that_is_known_no_more_is_waited_for(
     world: World, parent: FakeParent, autojump_clock: MockClock
 ) -> None:
-    async with world.life() as custodian:
-        await custodian.request(CreateKsk("second"))
+    async with world.life() as key_manager:
+        await key_manager.request(CreateKsk("second"))
         await trio.sleep(DAY)
-        parent.rdatas = (ds_rdata(LAB, custodian.ring.ksks[0].rdata),)
+        parent.rdatas = (ds_rdata(LAB, key_manager.keyring.ksks[0].rdata),)
         await trio.sleep(HOUR)
         parent.rdatas, parent.known = (), False
-        error = await refused(custodian, DeactivateKsk("ksk_1"))
+        error = await refused(key_manager, DeactivateKsk("ksk_1"))
         assert (error.code, "caches may hold it until" in error.message) == (commands.IN_PARENT, True)
         await trio.sleep(DS_TTL + 300)
-        await custodian.request(DeactivateKsk("ksk_1"))
+        await key_manager.request(DeactivateKsk("ksk_1"))
 
 
 async def test_signing_is_disabled_and_enabled(world: World, autojump_clock: MockClock) -> None:
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         await trio.sleep(DAY)
-        zsk = custodian.ring.zsks[0]
-        assert (await refused_with(custodian, EnableSigning())) is None
-        await custodian.request(DisableSigning())
+        zsk = key_manager.keyring.zsks[0]
+        assert (await refused_with(key_manager, EnableSigning())) is None
+        await key_manager.request(DisableSigning())
         assert world.unsigned
-        assert custodian.status.condition is Condition.UNSIGNED
-        assert statuses(custodian) == {"ksk_1": KskStatus.ACTIVE}
-        assert (await refused(custodian, DisableSigning())).code == commands.NOT_SIGNING
-        assert (await refused(custodian, StartRollover())).code == commands.WRONG_SIGNING
+        assert key_manager.status.condition is Condition.UNSIGNED
+        assert statuses(key_manager) == {"ksk_1": KskStatus.ACTIVE}
+        assert (await refused(key_manager, DisableSigning())).code == commands.NOT_SIGNING
+        assert (await refused(key_manager, StartRollover())).code == commands.WRONG_SIGNING
         calls = world.kms.calls.copy()
         await trio.sleep(30 * DAY)
         assert world.kms.calls == calls
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         assert world.unsigned
-        await custodian.request(EnableSigning())
+        await key_manager.request(EnableSigning())
         await trio.sleep(1)
         assert not world.unsigned
         check_dnskey(world.keys, int(world.now()))
         # The same ZSK, so that what caches hold still verifies; a DS may come once no cache holds unsigned data.
-        assert custodian.ring.zsks[0].public_key == zsk.public_key
+        assert key_manager.keyring.zsks[0].public_key == zsk.public_key
         await trio.sleep(DAY)
-        await custodian.request(DisableSigning())
-        await custodian.request(DeactivateKsk("ksk_1"))
-        assert (await refused(custodian, EnableSigning())).code == commands.NO_ACTIVE
-        await custodian.request(DeleteKsk("ksk_1"))
+        await key_manager.request(DisableSigning())
+        await key_manager.request(DeactivateKsk("ksk_1"))
+        assert (await refused(key_manager, EnableSigning())).code == commands.NO_ACTIVE
+        await key_manager.request(DeleteKsk("ksk_1"))
         await trio.sleep(1)
-        assert statuses(custodian) == {}
+        assert statuses(key_manager) == {}
 
 
 async def test_a_zone_is_served_unsigned_until_its_first_keyset_also_by_the_next_process(
     world: World, autojump_clock: MockClock
 ) -> None:
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         await trio.sleep(DAY)
-        await custodian.request(DisableSigning())
+        await key_manager.request(DisableSigning())
         world.kms.fail("KMSInternalException", method="sign")
-        await custodian.request(EnableSigning())
+        await key_manager.request(EnableSigning())
         await trio.sleep(DAY)
         assert world.unsigned
-        assert custodian.status.condition is Condition.TROUBLED
+        assert key_manager.status.condition is Condition.TROUBLED
     world.unsigned = False
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         assert world.unsigned  # nobody was told to expect signatures, so none are missing
         await trio.sleep(DAY)
         assert world.unsigned
-        assert custodian.status.condition is Condition.TROUBLED
+        assert key_manager.status.condition is Condition.TROUBLED
         world.kms.heal()
         await trio.sleep(DAY)
         assert not world.unsigned
-        assert custodian.status.condition is Condition.SIGNING
+        assert key_manager.status.condition is Condition.SIGNING
         check_dnskey(world.keys, int(world.now()))
 
 
-async def refused_with(custodian: Custodian, command: Command) -> str | None:
+async def refused_with(key_manager: KeyManager, command: Command) -> str | None:
     try:
-        await custodian.request(command)
+        await key_manager.request(command)
     except RequestRefusedError as error:
         return error.code
     return None
 
 
 async def test_a_rollover_under_way_is_not_begun_again(world: World, autojump_clock: MockClock) -> None:
-    async with world.life() as custodian:
-        await custodian.request(StartRollover())
-        assert (await refused(custodian, StartRollover())).code == commands.BUSY
-        await custodian.request(EmergencyRollover())
-        await custodian.request(EmergencyRollover())
+    async with world.life() as key_manager:
+        await key_manager.request(StartRollover())
+        assert (await refused(key_manager, StartRollover())).code == commands.BUSY
+        await key_manager.request(EmergencyRollover())
+        await key_manager.request(EmergencyRollover())
         await trio.sleep(2 * DAY)
-        assert [zsk.removed is None for zsk in custodian.ring.zsks] == [False, True]
+        assert [zsk.removed is None for zsk in key_manager.keyring.zsks] == [False, True]
 
 
 async def test_what_can_not_be_stored_changes_nothing(
     world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with world.life() as custodian:
-        ring = custodian.ring
+    async with world.life() as key_manager:
+        keyring = key_manager.keyring
 
-        def full(*_: object, **__: object) -> Ring:
+        def full(*_: object, **__: object) -> Keyring:
             raise StateUnavailable("disk full")
 
         monkeypatch.setattr("tests.keys.world.KillableStore.save", full)
         with pytest.raises(StateError):
-            await custodian.request(CreateKsk("second"))
+            await key_manager.request(CreateKsk("second"))
         with pytest.raises(StateError):
-            await custodian.observe_ttl(HOUR)
-        assert custodian.ring == ring
+            await key_manager.observe_ttl(HOUR)
+        assert key_manager.keyring == keyring
 
 
 async def test_a_lost_ksk_is_replaced_by_a_ds_for_one_that_waits(world: World, autojump_clock: MockClock) -> None:
     """The RRset can't change while a KSK in it can't sign; the other one comes in as that one goes."""
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         world.kms.delete(world.arn)
         await trio.sleep(2 * DAY)
-        assert statuses(custodian)["ksk_1"] is KskStatus.ACTION_NEEDED
+        assert statuses(key_manager)["ksk_1"] is KskStatus.ACTION_NEEDED
         rdatas = world.keys.keyset.rdatas
-        await custodian.request(CreateKsk("second"))
+        await key_manager.request(CreateKsk("second"))
         await trio.sleep(DAY)
-        assert statuses(custodian)["second"] is KskStatus.ACTIVE
+        assert statuses(key_manager)["second"] is KskStatus.ACTIVE
         assert world.keys.keyset.rdatas == rdatas
-        assert custodian.status.ksks[1].ds is not None
-        error = await refused(custodian, DeactivateKsk("ksk_1"))
+        assert key_manager.status.ksks[1].ds is not None
+        error = await refused(key_manager, DeactivateKsk("ksk_1"))
         assert "no other one with status ACTIVE is known to every cache yet, and no parent" in error.message
-        await custodian.request(DeactivateKsk("ksk_1", force=True))
+        await key_manager.request(DeactivateKsk("ksk_1", force=True))
         await trio.sleep(1)
-        assert custodian.ring.ksks[1].rdata in world.keys.keyset.rdatas
+        assert key_manager.keyring.ksks[1].rdata in world.keys.keyset.rdatas
         assert len(world.keys.keyset.rdatas) == 2
         check_dnskey(world.keys, int(world.now()))
 
@@ -491,12 +492,12 @@ async def test_status_changes_are_told(world: World, autojump_clock: MockClock) 
         assert (None, "troubled", "signing") in told
 
 
-def test_a_ring_of_the_first_form_is_read(world: World) -> None:
+def test_a_keyring_of_the_first_form_is_read(world: World) -> None:
     old = b"""{"origin":"A2xhYgdleGFtcGxlAA==","hosted_zone_id":"Z1","version":1,"revision":3,"ksks":[{"name":"ksk_1",
         "intent":"t","status":"ACTIVE","intended":1,"brought":false,"arn":"arn:1","created":1,"public_key":null,
         "changed":1,"published":null,"ready":null,"trouble":null}],"zsks":[],"ksks_intended":1,"zsks_generated":0,
         "keyset":null,"refreshed":null,"cached_until":0}"""
-    ring = msgspec.json.decode(old, type=Ring)
-    assert ring.signing
-    assert ring.ksk("ksk_1").status is KskStatus.ACTIVE
-    assert ring.newest < EPOCH
+    keyring = msgspec.json.decode(old, type=Keyring)
+    assert keyring.signing
+    assert keyring.ksk("ksk_1").status is KskStatus.ACTIVE
+    assert keyring.newest < EPOCH

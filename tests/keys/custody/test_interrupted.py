@@ -10,24 +10,24 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from keys.custody.store import StateOvertaken, StateUnavailable
-from keys.dnssec.model import DAY, HOUR, Policy
+from keys.custody.state_database import StateOvertaken, StateUnavailable
+from keys.dnssec.policy import DAY, HOUR, Policy
 from keys.rules.commands import ActivateKsk, CreateKsk, RequestRefusedError, StartRollover, TrustClock
-from keys.rules.ring import Ring
+from keys.rules.keyring import Keyring
 from keys.rules.status import Condition
 from tests.keys.world import KillableStore, World
 
 
 class OvertakenOnce(KillableStore):
-    """A store in which somebody else has stored the ring, just before one is saved."""
+    """A store in which somebody else has stored the keyring, just before one is saved."""
 
     overtaking = False
 
-    def save(self, ring: Ring, *arguments: Any, **named: Any) -> Ring:
+    def save(self, keyring: Keyring, *arguments: Any, **named: Any) -> Keyring:
         if type(self).overtaking:
             type(self).overtaking = False
-            super().save(ring, [])
-        saved: Ring = super().save(ring, *arguments, **named)
+            super().save(keyring, [])
+        saved: Keyring = super().save(keyring, *arguments, **named)
         return saved
 
 
@@ -54,20 +54,20 @@ async def test_a_zsk_that_can_not_be_read_for_a_moment_is_read_again(
     world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mend = failing(monkeypatch, "load_zsk")
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         await trio.sleep(HOUR)
         assert not world.published
         mend()
         await trio.sleep(HOUR)
         assert world.published
-        assert custodian.status.condition is Condition.SIGNING
+        assert key_manager.status.condition is Condition.SIGNING
 
 
 async def test_many_requests_while_the_kms_is_slow_are_no_plan_that_goes_in_circles(
     world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with world.life() as custodian:
-        name = custodian.ring.ksks[0].name
+    async with world.life() as key_manager:
+        name = key_manager.keyring.ksks[0].name
         real = world.kms.sign
 
         async def slow(*arguments: Any) -> Any:
@@ -75,62 +75,62 @@ async def test_many_requests_while_the_kms_is_slow_are_no_plan_that_goes_in_circ
             return await real(*arguments)
 
         monkeypatch.setattr(world.kms, "sign", slow)
-        custodian.reconfigure(Policy(dnskey_ttl=1800), None)
+        key_manager.reconfigure(Policy(dnskey_ttl=1800), None)
         for _ in range(300):
             await trio.sleep(0.5)
-            await custodian.request(ActivateKsk(name))
+            await key_manager.request(ActivateKsk(name))
         monkeypatch.undo()
         await trio.sleep(HOUR)
-        assert custodian.status.condition is Condition.SIGNING
+        assert key_manager.status.condition is Condition.SIGNING
 
 
 async def test_a_request_that_was_overtaken_is_refused_and_the_next_one_is_not(
     world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.keys.world.KillableStore", OvertakenOnce)
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         OvertakenOnce.overtaking = True
         with pytest.raises(StateOvertaken):
-            await custodian.request(StartRollover())
+            await key_manager.request(StartRollover())
         await trio.sleep(1)
-        await custodian.request(ActivateKsk(custodian.ring.ksks[0].name))
-        mark = custodian.ring.revision
-        await custodian.observe_ttl(77)
-        assert custodian.ring.revision == mark + 1
+        await key_manager.request(ActivateKsk(key_manager.keyring.ksks[0].name))
+        mark = key_manager.keyring.revision
+        await key_manager.observe_ttl(77)
+        assert key_manager.keyring.revision == mark + 1
 
 
 async def test_a_clock_that_is_right_needs_no_trust(world: World, autojump_clock: MockClock) -> None:
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         with pytest.raises(RequestRefusedError, match=r"^InvalidSigningStatus: Nothing is wrong with the clock\.$"):
-            await custodian.request(TrustClock())
+            await key_manager.request(TrustClock())
 
 
 async def test_a_request_never_waits_for_a_disk_that_fails_slowly(
     world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         world.slow = 5.0  # each try takes as long
         mend = failing(monkeypatch, "save")
-        custodian.reconfigure(Policy(dnskey_ttl=1800), None)
+        key_manager.reconfigure(Policy(dnskey_ttl=1800), None)
         for _ in range(60):
             await trio.sleep(1.3)
             with pytest.raises(StateUnavailable), trio.fail_after(10):
-                await custodian.request(StartRollover())
+                await key_manager.request(StartRollover())
         mend()
         world.slow = 0.0
         await trio.sleep(HOUR)
-        await custodian.request(StartRollover())
+        await key_manager.request(StartRollover())
 
 
 async def test_a_refresh_counts_from_when_its_slots_were_chosen(world: World, autojump_clock: MockClock) -> None:
     """Else a KMS that takes hours, or a machine that slept meanwhile, would leave a stock shorter than it seems."""
-    async with world.life() as custodian:
+    async with world.life() as key_manager:
         await trio.sleep(HOUR)
         asked = world.now()
         world.kms.delay(10 * 60, method="sign")  # of 30, one after the other
-        await custodian.request(CreateKsk("second"))
+        await key_manager.request(CreateKsk("second"))
         await trio.sleep(DAY)
-        refreshed = custodian.ring.refreshed
+        refreshed = key_manager.keyring.refreshed
         assert refreshed is not None
         assert refreshed <= asked + 2 * HOUR
-        assert custodian.ring.ksk("second").published is not None
+        assert key_manager.keyring.ksk("second").published is not None

@@ -9,8 +9,8 @@ import trio
 from sqlalchemy import func, select
 from trio.testing import MockClock
 
-from keys.custody import schema
-from keys.dnssec.model import DAY, HOUR
+from keys.custody import database_schema
+from keys.dnssec.policy import DAY, HOUR
 from keys.rules.commands import StartRollover
 from tests.keys.world import LAB, POLICY, Crash, Fuse, World, check_dnskey
 
@@ -35,11 +35,11 @@ async def points_of(world: World, lasting: float = 1) -> list[str]:
 def check_one_key_each(world: World) -> None:
     assert len(world.kms.keys) == 1
     with world.open_store() as store:
-        ring = store.load_ring(LAB)
-        secrets = store._connection.scalar(select(func.count()).select_from(schema.zsk_secret))
-    assert ring is not None
-    assert [ksk.arn for ksk in ring.ksks] == [world.arn]
-    assert [zsk.sequence for zsk in ring.zsks] == [1]
+        keyring = store.load_keyring(LAB)
+        secrets = store._connection.scalar(select(func.count()).select_from(database_schema.zsk_secret))
+    assert keyring is not None
+    assert [ksk.arn for ksk in keyring.ksks] == [world.arn]
+    assert [zsk.sequence for zsk in keyring.zsks] == [1]
     assert secrets == 1
 
 
@@ -91,8 +91,8 @@ async def test_killed_during_a_refresh(tmp_path: Path, autojump_clock: MockClock
 async def roll_until_killed(world: World, kill_at: int | None) -> Fuse:
     fuse = Fuse(kill_at)
     try:
-        async with world.life(fuse=fuse) as custodian:
-            await custodian.request(StartRollover())
+        async with world.life(fuse=fuse) as key_manager:
+            await key_manager.request(StartRollover())
             await trio.sleep(1.5 * DAY)
     except* Crash:
         pass
@@ -107,12 +107,12 @@ async def test_killed_during_a_rollover(tmp_path: Path, autojump_clock: MockCloc
         world = World(tmp_path / str(kill_at))
         world.ttl = whole.ttl
         await roll_until_killed(world, kill_at)
-        async with world.life() as custodian:
-            if custodian.ring.zsks_generated < 2 and custodian.ring.rollover_requested is None:
-                await custodian.request(StartRollover())
+        async with world.life() as key_manager:
+            if key_manager.keyring.zsks_generated < 2 and key_manager.keyring.rollover_requested is None:
+                await key_manager.request(StartRollover())
             await trio.sleep(2 * DAY)
             check_dnskey(world.keys, int(world.now()))
-            first, second = custodian.ring.zsks
+            first, second = key_manager.keyring.zsks
         with_both = [at for at, keys in world.published if len(keys.keyset.rdatas) == 3]
         signing = [at for at, keys in world.published if keys.signers[-1].signer.public_key == second.public_key]
         without = [at for at, keys in world.published if first.rdata not in keys.keyset.rdatas]

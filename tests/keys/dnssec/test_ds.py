@@ -6,10 +6,11 @@ import dns.rdata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.dnssec.ds import ds_rdata, ds_text, parent_ds
-from keys.dnssec.model import FLAG_KSK
-from keys.dnssec.names import to_text
+from keys.dnssec.ds import ds_rdata, ds_text
+from keys.dnssec.name_text import to_text
+from keys.dnssec.numbers import FLAG_KSK
 from keys.dnssec.rrsig import dnskey_rdata
+from keys.rules.parent_ds import wanted_ds
 from tests.keys.rules.test_lifecycle import BEGUN, SIGNED
 from tests.keys.world import LAB
 
@@ -23,8 +24,8 @@ def test_ds_is_what_dnspython_makes_of_the_dnskey(public_key: bytes) -> None:
 
 
 def test_the_parent_gets_only_what_a_stored_rrset_holds() -> None:
-    assert parent_ds(BEGUN) == ()
-    assert parent_ds(SIGNED) == (ds_rdata(LAB, SIGNED.ksks[0].rdata),)
+    assert wanted_ds(BEGUN) == ()
+    assert wanted_ds(SIGNED) == (ds_rdata(LAB, SIGNED.ksks[0].rdata),)
 
 
 def test_names_as_text() -> None:

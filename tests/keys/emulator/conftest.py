@@ -16,7 +16,7 @@ import trio
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from keys.emulator.credentials import AccessKey
+from keys.emulator.principals import AccessKey
 from keys.emulator.run import Emulator, run_emulator
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from keys.emulator.credentials import AccessKey
+from keys.emulator.principals import AccessKey
 
 P256 = {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}
 SIGN = {"Message": b"DNSKEY", "SigningAlgorithm": "ECDSA_SHA_256"}

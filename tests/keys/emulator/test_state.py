@@ -9,27 +9,29 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import trio
 
-from keys.custody.files import TEMPORARY, write_private
+from keys.custody.private_files import TEMPORARY, write_private
 from keys.emulator.aws_files import CredentialsFileError, load_credentials, load_profiles, write_config
-from keys.emulator.keystore import Key, Keystore, KeystoreError
+from keys.emulator.key_records import AliasRecord, KeyRecord
+from keys.emulator.keystore import Keystore, KeystoreError, StoredKey
 from keys.emulator.material import generate_key
-from keys.emulator.model import AliasRecord, KeyRecord
 from keys.emulator.run import run_emulator
 
+T = TypeVar("T")
 P256 = {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}
 SIGN = {"Message": b"DNSKEY", "SigningAlgorithm": "ECDSA_SHA_256"}
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
-async def directly(function: Any, *arguments: Any) -> object:
-    return function(*arguments)
+async def directly(function: Callable[[], T]) -> T:
+    return function()
 
 
 def record(key_id: str = KEY_ID, **changes: Any) -> KeyRecord:
@@ -42,7 +44,7 @@ def keystore(directory: Path) -> Keystore:
 
 async def stored(directory: Path) -> Path:
     """A key store with one key; the file that holds it."""
-    await keystore(directory).put(Key(record(tags={"a": "b"}), generate_key("ECC_NIST_P256")))
+    await keystore(directory).put(StoredKey(record(tags={"a": "b"}), generate_key("ECC_NIST_P256")))
     return directory / f"{KEY_ID}.key"
 
 
@@ -64,7 +66,7 @@ def test_an_open_directory_is_closed(tmp_path: Path) -> None:
 
 
 async def test_a_key_is_read_as_it_was_written(tmp_path: Path) -> None:
-    key = Key(record(tags={"a": "b"}, deletion=5.0), generate_key("ECC_NIST_P256"))
+    key = StoredKey(record(tags={"a": "b"}, deletion=5.0), generate_key("ECC_NIST_P256"))
     alias = AliasRecord(KEY_ID, 1.0, 2.0)
     written = keystore(tmp_path)
     await written.put(key)
@@ -77,12 +79,12 @@ async def test_a_key_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 async def test_a_write_that_fails_changes_nothing(tmp_path: Path) -> None:
-    async def broken(*_: Any) -> object:
+    async def broken(_: Callable[[], T]) -> T:
         raise OSError("no space left on device")
 
     store = Keystore(tmp_path, broken)
     with pytest.raises(OSError, match="no space"):
-        await store.put(Key(record(), generate_key("ECC_NIST_P256")))
+        await store.put(StoredKey(record(), generate_key("ECC_NIST_P256")))
     with pytest.raises(OSError, match="no space"):
         await store.put_alias("alias/a", AliasRecord(KEY_ID, 1.0, 1.0))
     assert store.key_ids() == []
@@ -140,7 +142,7 @@ def test_no_secret_in_a_repr(tmp_path: Path) -> None:
     for access_key in credentials:
         assert access_key.secret not in repr(credentials)
         assert access_key.id in repr(credentials)
-    key = Key(record(), generate_key("ECC_NIST_P256"))
+    key = StoredKey(record(), generate_key("ECC_NIST_P256"))
     assert re.fullmatch(r".*private=<[\w.]+ object at 0x[0-9a-f]+>\)|.*private=<[\w.]+>\)", repr(key))
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import trio
 
-from keys.kms.client import KmsClient, TimeOuts
-from keys.kms.credentials import fixed_session
+from keys.kms.kms_client import KmsClient, TimeOuts
+from keys.kms.kms_credentials import fixed_session
 from tests.keys.kms.servers import Scripted, moto_server, scripted
 
 ACCESS_KEY = "AKIDEXAMPLE"

@@ -1,4 +1,4 @@
-"""What every KMS promises the custodian, asked of three: the fake, the emulator (also with calls in turn) and moto.
+"""What every KMS promises the key manager, asked of three: the fake, the emulator (also with calls in turn) and moto.
 
 The two servers are reached by the client, and boto3, which knows nothing of our code, does there what an operator does.
 Where one is known to behave otherwise, `DIFFERENCES` says how and why, and the test asserts just that.
@@ -20,14 +20,14 @@ import pytest
 import trio
 from botocore.config import Config
 
-from keys.dnssec.zsk import verify
+from keys.dnssec.p256 import verify
 from keys.emulator.run import run_emulator
-from keys.kms.credentials import fixed_session
-from keys.kms.errors import WRONG_KEY, KmsRefused
-from keys.kms.fake import FakeKms
+from keys.kms.fake_kms import FakeKms
 from keys.kms.interface import MAXIMUM_MESSAGE, KeyRequest, Kms
+from keys.kms.kms_credentials import fixed_session
+from keys.kms.kms_errors import WRONG_KEY, KmsRefused
 from keys.kms.policy_document import dnssec_key_policy
-from keys.kms.shared import SharedKms
+from keys.kms.shared_kms import SharedKms
 from tests.keys.kms.conftest import ACCOUNT, client
 
 ZONE = "Z0123456789ABCDEFGHIJ"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from keys.emulator.policy import Caller, Decision, decide, parse_policy
+from keys.emulator.key_policy import Caller, Decision, decide, parse_policy
 from keys.kms.policy_document import DNSSEC_SERVICE, dnssec_key_policy
 
 ACCOUNT = "111122223333"

@@ -11,9 +11,9 @@ from botocore.session import Session
 from rich.console import Console
 from rich.traceback import Traceback
 
-from keys.kms.client import TimeOuts
-from keys.kms.credentials import Chain
-from keys.kms.errors import KmsError
+from keys.kms.kms_client import TimeOuts
+from keys.kms.kms_credentials import CredentialChain
+from keys.kms.kms_errors import KmsError
 from tests.keys.kms.conftest import QUICK, client
 from tests.keys.kms.servers import Scripted, Turn, answer, answer_bytes, half_an_answer, hang_up, silence
 
@@ -69,7 +69,7 @@ async def test_no_error_and_no_log_shows_a_secret(
 
 
 def test_credentials_show_only_their_id() -> None:
-    assert repr(Chain(make_session).load()) == "<Credentials AKIDEXAMPLE>"
+    assert repr(CredentialChain(make_session).load()) == "<Credentials AKIDEXAMPLE>"
 
 
 async def test_the_repr_says_where_a_client_points(server: Scripted) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from keys.dnssec.model import DAY, HOUR, Policy, PolicyError
+from keys.dnssec.policy import DAY, HOUR, Policy, PolicyError
 from keys.rules.events import (
     ActivateZsk,
     ClockJumped,
@@ -30,29 +30,29 @@ from keys.rules.events import (
     ZskGenerated,
     entry,
 )
+from keys.rules.jitter import jitter
+from keys.rules.keyring import Keyring, KskStatus, ZskPhase, hosted_zone_id, zsk_phase
 from keys.rules.lifecycle import RULES, evolve, plan, retry_delay
 from keys.rules.refresh import keyset_request, next_refresh, wanted_zsks
-from keys.rules.ring import KskStatus, Ring, ZskPhase, hosted_zone_id, zsk_phase
 from keys.rules.rollover import removals
 from keys.rules.safety import UnsafeTransitionError, assert_safe
-from keys.rules.spread import spread
 from tests.keys.world import EPOCH, LAB, POLICY
 
 ARN = "arn:aws:kms:us-east-1:000000000000:key/1"
 POINT = bytes(range(64))
 OTHER_POINT = bytes(range(1, 65))
-NEW = Ring(LAB, "Z1")
+NEW = Keyring(LAB, "Z1")
 
 
-def after(ring: Ring, *events: Event) -> Ring:
+def after(keyring: Keyring, *events: Event) -> Keyring:
     for event in events:
-        before, ring = ring, evolve(ring, event)
-        assert_safe(before, ring)
-    return ring
+        before, keyring = keyring, evolve(keyring, event)
+        assert_safe(before, keyring)
+    return keyring
 
 
-def signed(ring: Ring, at: int, policy: Policy = POLICY) -> KeysetSigned:
-    request = keyset_request(ring, policy, at)
+def signed(keyring: Keyring, at: int, policy: Policy = POLICY) -> KeysetSigned:
+    request = keyset_request(keyring, policy, at)
     keyset = request.signed(tuple(slot.signed(bytes(64)) for slot in request.slots))
     return KeysetSigned(at, keyset)
 
@@ -74,22 +74,22 @@ def failure(at: int, code: str = "ThrottlingException") -> KmsFailed:
 
 def test_a_first_start_step_by_step() -> None:
     assert plan(NEW, POLICY, EPOCH).action == ObservePolicy("the policy says so", POLICY.window, POLICY.propagation)
-    ring = OBSERVED
-    step = plan(ring, POLICY, EPOCH)
+    keyring = OBSERVED
+    step = plan(keyring, POLICY, EPOCH)
     assert isinstance(step.action, IntendKsk)
     assert (step.action.name, step.action.arn) == ("ksk_1", None)
-    ring = after(ring, KskIntended(EPOCH, "ksk_1", "token", None))
-    assert isinstance(plan(ring, POLICY, EPOCH).action, MakeKsk)
-    ring = after(ring, KskCreated(EPOCH, "ksk_1", ARN))
-    assert isinstance(plan(ring, POLICY, EPOCH).action, LearnKsk)
-    ring = after(ring, KskLearned(EPOCH, "ksk_1", POINT))
-    assert plan(ring, POLICY, EPOCH).action == GenerateZsk("the zone has no ZSK", 1)
-    ring = after(ring, ZskGenerated(EPOCH, 1, OTHER_POINT))
-    assert plan(ring, POLICY, EPOCH).action == SignKeyset("the zone has no signed DNSKEY RRset")
-    ring = after(ring, signed(ring, EPOCH))
-    assert plan(ring, POLICY, EPOCH).action == ConfirmPublished("the new keys are published")
-    ring = after(ring, Published(EPOCH))
-    step = plan(ring, POLICY, EPOCH)
+    keyring = after(keyring, KskIntended(EPOCH, "ksk_1", "token", None))
+    assert isinstance(plan(keyring, POLICY, EPOCH).action, MakeKsk)
+    keyring = after(keyring, KskCreated(EPOCH, "ksk_1", ARN))
+    assert isinstance(plan(keyring, POLICY, EPOCH).action, LearnKsk)
+    keyring = after(keyring, KskLearned(EPOCH, "ksk_1", POINT))
+    assert plan(keyring, POLICY, EPOCH).action == GenerateZsk("the zone has no ZSK", 1)
+    keyring = after(keyring, ZskGenerated(EPOCH, 1, OTHER_POINT))
+    assert plan(keyring, POLICY, EPOCH).action == SignKeyset("the zone has no signed DNSKEY RRset")
+    keyring = after(keyring, signed(keyring, EPOCH))
+    assert plan(keyring, POLICY, EPOCH).action == ConfirmPublished("the new keys are published")
+    keyring = after(keyring, Published(EPOCH))
+    step = plan(keyring, POLICY, EPOCH)
     assert step.action is None
     assert step.wake_at == next_refresh(LAB, EPOCH, POLICY)
 
@@ -97,27 +97,27 @@ def test_a_first_start_step_by_step() -> None:
 def test_a_ksk_of_the_configuration_is_not_made() -> None:
     step = plan(OBSERVED, POLICY, EPOCH, ARN)
     assert step.action == IntendKsk("the configuration names the KSK", "ksk_1", ARN)
-    ring = after(OBSERVED, KskIntended(EPOCH, "ksk_1", "token", ARN))
-    assert isinstance(plan(ring, POLICY, EPOCH, ARN).action, LearnKsk)
+    keyring = after(OBSERVED, KskIntended(EPOCH, "ksk_1", "token", ARN))
+    assert isinstance(plan(keyring, POLICY, EPOCH, ARN).action, LearnKsk)
     # As long as it is not known, it can be replaced, also by one that is to be made.
     for wanted in (None, "arn:other"):
-        action = plan(ring, POLICY, EPOCH, wanted).action
+        action = plan(keyring, POLICY, EPOCH, wanted).action
         assert isinstance(action, IntendKsk)
         assert action.arn == wanted
-    replaced = after(ring, KskIntended(EPOCH + 1, "ksk_1", "token2", None))
+    replaced = after(keyring, KskIntended(EPOCH + 1, "ksk_1", "token2", None))
     assert [(k.intent, k.arn, k.brought) for k in replaced.ksks] == [("token2", None, False)]
     # From then on it can't.
     assert plan(SIGNED, POLICY, EPOCH, "arn:other").action is None
 
 
 def test_a_ksk_that_was_asked_for_is_not_the_configurations_to_replace() -> None:
-    ring = after(OBSERVED, KskIntended(EPOCH, "mine", "token", ARN, asked=True))
-    assert plan(ring, POLICY, EPOCH).action == LearnKsk("the public key of the KSK is not known", "mine")
+    keyring = after(OBSERVED, KskIntended(EPOCH, "mine", "token", ARN, asked=True))
+    assert plan(keyring, POLICY, EPOCH).action == LearnKsk("the public key of the KSK is not known", "mine")
 
 
 def test_a_zsk_is_made_while_the_ksk_waits() -> None:
-    ring = after(OBSERVED, KskIntended(EPOCH, "ksk_1", "token", None), failure(EPOCH))
-    assert isinstance(plan(ring, POLICY, EPOCH).action, GenerateZsk)
+    keyring = after(OBSERVED, KskIntended(EPOCH, "ksk_1", "token", None), failure(EPOCH))
+    assert isinstance(plan(keyring, POLICY, EPOCH).action, GenerateZsk)
 
 
 def test_every_rule_acts_in_some_state() -> None:
@@ -158,15 +158,15 @@ def test_a_keyset_is_signed_anew_when_the_policy_or_the_clock_ask_for_it() -> No
 
 
 def test_a_keyset_is_signed_anew_when_the_rrset_changes() -> None:
-    ring = after(SIGNED, ZskGenerated(EPOCH + 60, 2, bytes(64)))
-    assert plan(ring, POLICY, EPOCH + 60).action == SignKeyset("the DNSKEY RRset changes")
-    ring = after(ring, signed(ring, EPOCH + 60))
-    first, second = ring.zsks
+    keyring = after(SIGNED, ZskGenerated(EPOCH + 60, 2, bytes(64)))
+    assert plan(keyring, POLICY, EPOCH + 60).action == SignKeyset("the DNSKEY RRset changes")
+    keyring = after(keyring, signed(keyring, EPOCH + 60))
+    first, second = keyring.zsks
     assert first.activated == EPOCH
     assert (second.published, second.activated, second.ready) == (EPOCH + 60, None, None)
     # The disk was slow: what counts is when it was published.
-    ring = after(ring, Published(EPOCH + 70))
-    _, second = ring.zsks
+    keyring = after(keyring, Published(EPOCH + 70))
+    _, second = keyring.zsks
     assert second.ready == EPOCH + 70 + POLICY.propagation + HOUR
     assert zsk_phase(second, second.ready - 1) is ZskPhase.PUBLISHED
     assert zsk_phase(second, second.ready) is ZskPhase.READY
@@ -175,13 +175,13 @@ def test_a_keyset_is_signed_anew_when_the_rrset_changes() -> None:
 def test_lowering_the_ttl_does_not_shorten_the_wait_for_what_was_served_before() -> None:
     """High-water mark: the RRset of a day's TTL is in caches for a day after it was replaced."""
     long, short = Policy(dnskey_ttl=DAY), Policy(dnskey_ttl=60)
-    ring = after(BEGUN, signed(BEGUN, EPOCH, long))
-    ring = after(ring, Published(EPOCH), signed(ring, EPOCH + HOUR, short), Published(EPOCH + HOUR))
+    keyring = after(BEGUN, signed(BEGUN, EPOCH, long))
+    keyring = after(keyring, Published(EPOCH), signed(keyring, EPOCH + HOUR, short), Published(EPOCH + HOUR))
     gone = EPOCH + HOUR + long.propagation + DAY
-    assert ring.cached_until == gone
-    ring = after(ring, ZskGenerated(EPOCH + 2 * HOUR, 2, bytes(64)))
-    ring = after(ring, signed(ring, EPOCH + 2 * HOUR, short), Published(EPOCH + 2 * HOUR))
-    assert ring.zsks[1].ready == gone
+    assert keyring.cached_until == gone
+    keyring = after(keyring, ZskGenerated(EPOCH + 2 * HOUR, 2, bytes(64)))
+    keyring = after(keyring, signed(keyring, EPOCH + 2 * HOUR, short), Published(EPOCH + 2 * HOUR))
+    assert keyring.zsks[1].ready == gone
 
 
 @given(st.integers(0, 10_000), st.binary(max_size=10))
@@ -194,19 +194,19 @@ def test_retries_are_capped_and_spread(attempts: int, origin: bytes) -> None:
 
 def test_a_failure_delays_the_next_try_and_a_success_ends_it() -> None:
     at = next_refresh(LAB, EPOCH, POLICY)
-    ring = after(SIGNED, failure(at), failure(at + 10), failure(at + 30, "KMSInternalException"))
-    trouble = ring.ksks[0].trouble
+    keyring = after(SIGNED, failure(at), failure(at + 10), failure(at + 30, "KMSInternalException"))
+    trouble = keyring.ksks[0].trouble
     assert trouble is not None
     assert (trouble.since, trouble.at, trouble.attempts, trouble.code) == (at, at + 30, 3, "KMSInternalException")
-    step = plan(ring, POLICY, at + 30)
+    step = plan(keyring, POLICY, at + 30)
     assert step.action is None
     assert step.wake_at == at + 30 + retry_delay(LAB, 3, POLICY)
-    assert isinstance(plan(ring, POLICY, step.wake_at).action, SignKeyset)
+    assert isinstance(plan(keyring, POLICY, step.wake_at).action, SignKeyset)
     # A clock set back behind the failure delays nothing.
-    assert isinstance(plan(ring, POLICY, at + 29).action, SignKeyset)
+    assert isinstance(plan(keyring, POLICY, at + 29).action, SignKeyset)
     # Somebody asks to try again.
-    assert isinstance(plan(after(ring, TriedAgain(at + 31)), POLICY, at + 31).action, SignKeyset)
-    assert after(ring, signed(ring, at + 60)).ksks[0].trouble is None
+    assert isinstance(plan(after(keyring, TriedAgain(at + 31)), POLICY, at + 31).action, SignKeyset)
+    assert after(keyring, signed(keyring, at + 60)).ksks[0].trouble is None
 
 
 def test_the_request_asks_for_this_slot_and_fourteen_more() -> None:
@@ -227,135 +227,135 @@ def test_unknown_events_and_keys_are_refused() -> None:
         evolve(NEW, KskCreated(EPOCH, "ksk_9", ARN))
 
 
-def without_ksk(ring: Ring) -> Ring:
-    return replace(ring, ksks=())
+def without_ksk(keyring: Keyring) -> Keyring:
+    return replace(keyring, ksks=())
 
 
-def other_ksk(ring: Ring) -> Ring:
-    return replace(ring, ksks=(replace(ring.ksks[0], public_key=OTHER_POINT),))
+def other_ksk(keyring: Keyring) -> Keyring:
+    return replace(keyring, ksks=(replace(keyring.ksks[0], public_key=OTHER_POINT),))
 
 
-def without_zsk(ring: Ring) -> Ring:
-    return replace(ring, zsks=())
+def without_zsk(keyring: Keyring) -> Keyring:
+    return replace(keyring, zsks=())
 
 
-def earlier_zsk(ring: Ring) -> Ring:
-    return replace(ring, zsks=(replace(ring.zsks[0], activated=EPOCH - 1),))
+def earlier_zsk(keyring: Keyring) -> Keyring:
+    return replace(keyring, zsks=(replace(keyring.zsks[0], activated=EPOCH - 1),))
 
 
-def two_active(ring: Ring) -> Ring:
-    ring = after(ring, ZskGenerated(EPOCH, 2, bytes(64)))
-    ring = after(ring, signed(ring, EPOCH))
-    return replace(ring, zsks=(ring.zsks[0], replace(ring.zsks[1], activated=EPOCH)))
+def two_active(keyring: Keyring) -> Keyring:
+    keyring = after(keyring, ZskGenerated(EPOCH, 2, bytes(64)))
+    keyring = after(keyring, signed(keyring, EPOCH))
+    return replace(keyring, zsks=(keyring.zsks[0], replace(keyring.zsks[1], activated=EPOCH)))
 
 
-def too_early(ring: Ring) -> Ring:
-    ring = after(ring, ZskGenerated(EPOCH, 2, bytes(64)))
-    ring = after(ring, signed(ring, EPOCH), Published(EPOCH))
-    first, second = ring.zsks
+def too_early(keyring: Keyring) -> Keyring:
+    keyring = after(keyring, ZskGenerated(EPOCH, 2, bytes(64)))
+    keyring = after(keyring, signed(keyring, EPOCH), Published(EPOCH))
+    first, second = keyring.zsks
     assert second.ready is not None
     at = second.ready - 1
-    return replace(ring, zsks=(replace(first, retired=at), replace(second, activated=at)))
+    return replace(keyring, zsks=(replace(first, retired=at), replace(second, activated=at)))
 
 
-def without_keyset(ring: Ring) -> Ring:
-    return replace(ring, keyset=None)
+def without_keyset(keyring: Keyring) -> Keyring:
+    return replace(keyring, keyset=None)
 
 
-def a_slot_missing(ring: Ring) -> Ring:
-    assert ring.keyset is not None
-    second = replace(ring.ksks[0], name="ksk_2", arn=ARN + "2", public_key=bytes(64))
-    ring = replace(ring, ksks=(*ring.ksks, second))
-    ring = after(ring, signed(ring, EPOCH))
-    assert ring.keyset is not None
-    return replace(ring, keyset=replace(ring.keyset, signatures=ring.keyset.signatures[:-1]))
+def a_slot_missing(keyring: Keyring) -> Keyring:
+    assert keyring.keyset is not None
+    second = replace(keyring.ksks[0], name="ksk_2", arn=ARN + "2", public_key=bytes(64))
+    keyring = replace(keyring, ksks=(*keyring.ksks, second))
+    keyring = after(keyring, signed(keyring, EPOCH))
+    assert keyring.keyset is not None
+    return replace(keyring, keyset=replace(keyring.keyset, signatures=keyring.keyset.signatures[:-1]))
 
 
-def unsigned(ring: Ring) -> Ring:
-    assert ring.keyset is not None
-    return replace(ring, keyset=replace(ring.keyset, signatures=()))
+def unsigned(keyring: Keyring) -> Keyring:
+    assert keyring.keyset is not None
+    return replace(keyring, keyset=replace(keyring.keyset, signatures=()))
 
 
-def zsk_left_out(ring: Ring) -> Ring:
-    assert ring.keyset is not None
-    return replace(ring, keyset=replace(ring.keyset, rdatas=(ring.ksks[0].rdata,)))
+def zsk_left_out(keyring: Keyring) -> Keyring:
+    assert keyring.keyset is not None
+    return replace(keyring, keyset=replace(keyring.keyset, rdatas=(keyring.ksks[0].rdata,)))
 
 
-def active_ksk_left_out(ring: Ring) -> Ring:
-    assert ring.keyset is not None
-    return replace(ring, keyset=replace(ring.keyset, rdatas=(ring.zsks[0].rdata,)))
+def active_ksk_left_out(keyring: Keyring) -> Keyring:
+    assert keyring.keyset is not None
+    return replace(keyring, keyset=replace(keyring.keyset, rdatas=(keyring.zsks[0].rdata,)))
 
 
-def other_zone(ring: Ring) -> Ring:
-    return replace(ring, hosted_zone_id="Z2")
+def other_zone(keyring: Keyring) -> Keyring:
+    return replace(keyring, hosted_zone_id="Z2")
 
 
-def published(ring: Ring, at: int) -> Ring:
+def published(keyring: Keyring, at: int) -> Keyring:
     """With a second ZSK that every cache knows from `ready` on."""
-    ring = after(ring, ZskGenerated(at, 2, bytes(64)))
-    return after(ring, signed(ring, at), Published(at))
+    keyring = after(keyring, ZskGenerated(at, 2, bytes(64)))
+    return after(keyring, signed(keyring, at), Published(at))
 
 
-def retired(ring: Ring) -> Ring:
+def retired(keyring: Keyring) -> Keyring:
     """With the second ZSK signing, and the first one's signatures in caches."""
-    ring = published(ring, EPOCH + HOUR)
-    ready = ring.zsk(2).ready
+    keyring = published(keyring, EPOCH + HOUR)
+    ready = keyring.zsk(2).ready
     assert ready is not None
-    return after(ring, ZskActivated(ready, 2), Published(ready))
+    return after(keyring, ZskActivated(ready, 2), Published(ready))
 
 
 def test_a_zsk_leaves_not_a_second_before_caches_have_forgotten_it() -> None:
-    ring = after(SIGNED, Observed(EPOCH, DAY, POLICY.window, POLICY.propagation, False))
-    ring = retired(ring)
-    (removable,) = [at for at, _ in removals(ring)]
-    assert removable == (ring.zsk(1).superseded or 0) + POLICY.propagation + POLICY.window + DAY
-    early = replace(ring, zsks=tuple(replace(z, superseded=1) if z.sequence == 1 else z for z in ring.zsks))
+    keyring = after(SIGNED, Observed(EPOCH, DAY, POLICY.window, POLICY.propagation, False))
+    keyring = retired(keyring)
+    (removable,) = [at for at, _ in removals(keyring)]
+    assert removable == (keyring.zsk(1).superseded or 0) + POLICY.propagation + POLICY.window + DAY
+    early = replace(keyring, zsks=tuple(replace(z, superseded=1) if z.sequence == 1 else z for z in keyring.zsks))
     gone = signed(early, removable - 1)
-    assert ring.zsk(1).rdata not in gone.keyset.rdatas
+    assert keyring.zsk(1).rdata not in gone.keyset.rdatas
     with pytest.raises(UnsafeTransitionError):
-        assert_safe(ring, evolve(ring, gone))
-    after(ring, signed(ring, removable))
+        assert_safe(keyring, evolve(keyring, gone))
+    after(keyring, signed(keyring, removable))
 
 
 def test_nothing_rotates_while_a_ksk_needs_action() -> None:
     refusal = KmsFailed(EPOCH + 2 * HOUR, "ksk_1", "Sign", "AccessDeniedException", "", "", True)
-    ring = after(published(SIGNED, EPOCH + HOUR), refusal)
-    assert ring.needing_action
-    ready = ring.zsk(2).ready
+    keyring = after(published(SIGNED, EPOCH + HOUR), refusal)
+    assert keyring.needing_action
+    ready = keyring.zsk(2).ready
     assert ready is not None
-    assert not isinstance(plan(ring, POLICY, ready).action, ActivateZsk)
+    assert not isinstance(plan(keyring, POLICY, ready).action, ActivateZsk)
     with pytest.raises(UnsafeTransitionError):
-        assert_safe(ring, evolve(ring, ZskActivated(ready, 2)))
-    ring = after(retired(SIGNED), refusal)
-    assert wanted_zsks(ring, EPOCH + 99 * DAY) == ring.zsks
+        assert_safe(keyring, evolve(keyring, ZskActivated(ready, 2)))
+    keyring = after(retired(SIGNED), refusal)
+    assert wanted_zsks(keyring, EPOCH + 99 * DAY) == keyring.zsks
 
 
 def test_marks_go_down_only_where_what_they_stood_for_is_waited_for() -> None:
-    ring = after(SIGNED, Observed(EPOCH, DAY, POLICY.window, POLICY.propagation, False))
+    keyring = after(SIGNED, Observed(EPOCH, DAY, POLICY.window, POLICY.propagation, False))
     for forgetful in (
-        replace(ring, data_ttl=60),
-        replace(ring, window=60),
-        replace(ring, propagation=0),
-        replace(ring, cached_until=0),
+        replace(keyring, data_ttl=60),
+        replace(keyring, window=60),
+        replace(keyring, propagation=0),
+        replace(keyring, cached_until=0),
     ):
         with pytest.raises(UnsafeTransitionError):
-            assert_safe(ring, forgetful)
-    lower = after(ring, Observed(EPOCH + HOUR, 60, POLICY.window, POLICY.propagation, True))
+            assert_safe(keyring, forgetful)
+    lower = after(keyring, Observed(EPOCH + HOUR, 60, POLICY.window, POLICY.propagation, True))
     assert lower.data_cached_until == EPOCH + HOUR + POLICY.propagation + DAY
 
 
 def test_a_jump_of_the_clock_moves_every_wait_that_had_not_ended() -> None:
-    ring = published(SIGNED, EPOCH + HOUR)
-    ready = ring.zsk(2).ready
+    keyring = published(SIGNED, EPOCH + HOUR)
+    ready = keyring.zsk(2).ready
     assert ready is not None
-    jumped = after(ring, ClockJumped(EPOCH + 2 * HOUR + DAY, DAY))
+    jumped = after(keyring, ClockJumped(EPOCH + 2 * HOUR + DAY, DAY))
     assert jumped.zsk(2).ready == ready + DAY
-    ring = retired(SIGNED)
-    (removable,) = [at for at, _ in removals(ring)]
-    jumped = after(ring, ClockJumped(removable - 1 + DAY, DAY))
+    keyring = retired(SIGNED)
+    (removable,) = [at for at, _ in removals(keyring)]
+    jumped = after(keyring, ClockJumped(removable - 1 + DAY, DAY))
     assert [at for at, _ in removals(jumped)] == [removable + DAY]
     # What had ended before is not begun anew.
-    jumped = after(ring, ClockJumped(removable + DAY, DAY))
+    jumped = after(keyring, ClockJumped(removable + DAY, DAY))
     assert [at for at, _ in removals(jumped)] == [removable]
 
 
@@ -382,10 +382,10 @@ def test_unsafe_transitions_are_refused(change: object) -> None:
         assert_safe(SIGNED, change(SIGNED))
 
 
-def test_a_ring_reads_back_as_it_was_written() -> None:
-    ring = after(SIGNED, failure(EPOCH + DAY))
-    assert msgspec.json.decode(msgspec.json.encode(ring), type=Ring) == ring
-    assert ring.ksks[0].status is KskStatus.ACTIVE
+def test_a_keyring_reads_back_as_it_was_written() -> None:
+    keyring = after(SIGNED, failure(EPOCH + DAY))
+    assert msgspec.json.decode(msgspec.json.encode(keyring), type=Keyring) == keyring
+    assert keyring.ksks[0].status is KskStatus.ACTIVE
 
 
 def test_log_entries_say_what_and_why_with_the_request_ids() -> None:
@@ -397,7 +397,7 @@ def test_log_entries_say_what_and_why_with_the_request_ids() -> None:
 
 
 def test_spread_is_the_same_in_every_process() -> None:
-    assert spread(LAB, "refresh", DAY) == 12005
+    assert jitter(LAB, "refresh", DAY) == 12005
 
 
 def test_hosted_zone_ids_look_like_route_53s() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 from xml.etree import ElementTree
 
-from keys.dnssec.model import Policy
+from keys.dnssec.policy import Policy
 from keys.rules.events import Event, KskDeactivated, KskDeleting, KskIntended
 from keys.rules.forecast import steps
-from keys.rules.ring import Ring
+from keys.rules.keyring import Keyring
 from keys.rules.timeline import PLANNED, SERVED, STORED, Row, Timeline, timeline
-from server.display.picture import render_svg
+from server.display.timeline_svg import render_svg
 from tests.keys.rules.key_history import DAY, START, history
 
 SLOT = 8 * 3600
@@ -23,11 +23,11 @@ ASKED: list[tuple[int, Event]] = [
 OUTAGE = ("ksk_new", START + 33 * DAY, START + 36 * DAY)
 
 
-def drawn(now: int = NOW, back: int = 400 * DAY, ahead: int = 60 * DAY, **story: object) -> tuple[Timeline, Ring]:
+def drawn(now: int = NOW, back: int = 400 * DAY, ahead: int = 60 * DAY, **story: object) -> tuple[Timeline, Keyring]:
     told = {"asked": ASKED, "refused": [OUTAGE], **story}
-    ring, log = history(now, **told)  # type: ignore[arg-type]  # the two keywords of a story
-    future = steps(ring, Policy(), now, now + ahead)
-    return timeline(ring, Policy(), log, future, now, now - back, now + ahead), ring
+    keyring, log = history(now, **told)  # type: ignore[arg-type]  # the two keywords of a story
+    future = steps(keyring, Policy(), now, now + ahead)
+    return timeline(keyring, Policy(), log, future, now, now - back, now + ahead), keyring
 
 
 def row(found: Timeline, name: str) -> Row:
@@ -39,14 +39,14 @@ def phases(found: Row) -> list[str]:
 
 
 def test_the_way_of_a_zsk_through_its_phases() -> None:
-    found, ring = drawn()
+    found, keyring = drawn()
     assert [row.name for row in found.rows] == ["KSK ksk_1", "KSK ksk_new", *(f"ZSK {n}" for n in range(1, 8))]
     assert phases(row(found, "ZSK 1")) == ["active", "retired"]
     for number in range(2, 7):
         assert phases(row(found, f"ZSK {number}")) == ["published", "active", "retired"]
     actives = [span for row in found.rows[2:] for span in row.spans if span.phase == "active"]
     assert all(before.end == after.start for before, after in pairwise(actives))  # one signs at any time
-    known = {zsk.sequence: zsk for zsk in ring.zsks}
+    known = {zsk.sequence: zsk for zsk in keyring.zsks}
     published, active, _ = row(found, "ZSK 4").spans
     assert (published.start, active.start) == (known[4].published, known[4].activated)
     assert published.end - published.start == 3600 + 300  # TTL of the DNSKEY RRset, and propagation
@@ -54,24 +54,24 @@ def test_the_way_of_a_zsk_through_its_phases() -> None:
     assert row(found, "ZSK 5").key_tag is None  # to come
 
 
-def test_zsks_that_the_ring_has_forgotten_are_told_by_the_log() -> None:
+def test_zsks_that_the_keyring_has_forgotten_are_told_by_the_log() -> None:
     now = START + 150 * DAY
-    found, ring = drawn(now, asked=[], refused=[], ahead=DAY)
+    found, keyring = drawn(now, asked=[], refused=[], ahead=DAY)
     remembered, log = history(now)
     assert log
-    assert remembered == ring
-    assert min(zsk.sequence for zsk in ring.zsks) > 1
+    assert remembered == keyring
+    assert min(zsk.sequence for zsk in keyring.zsks) > 1
     zsks = [row for row in found.rows if row.name.startswith("ZSK")]
     assert [row.name for row in zsks] == [f"ZSK {n + 1}" for n in range(len(zsks))]
     assert all(phases(row) == ["published", "active", "retired"] for row in zsks[1:-1])
     spans = [row.spans for row in zsks]
     assert all(old[-2].end == new[1].start for old, new in pairwise(spans[:-1]))
     lasted = {span.end - span.start for row in zsks[:-2] for span in row.spans if span.phase == "retired"}
-    assert len(lasted) == 1  # the same wait, whether the ring tells it or the log
+    assert len(lasted) == 1  # the same wait, whether the keyring tells it or the log
 
 
 def test_a_ksk_that_could_not_sign_and_one_that_went() -> None:
-    found, ring = drawn()
+    found, keyring = drawn()
     gone, new = row(found, "KSK ksk_1"), row(found, "KSK ksk_new")
     assert phases(gone) == ["ACTIVE", "INACTIVE"]
     assert gone.key_tag is None
@@ -82,16 +82,16 @@ def test_a_ksk_that_could_not_sign_and_one_that_went() -> None:
     needed = next(span for span in new.spans if span.phase == "ACTION_NEEDED")
     assert OUTAGE[1] <= needed.start < OUTAGE[1] + DAY + SLOT
     assert OUTAGE[2] <= needed.end <= OUTAGE[2] + 3600
-    assert new.key_tag == ring.ksk("ksk_new").key_tag
+    assert new.key_tag == keyring.ksk("ksk_new").key_tag
 
 
 def test_a_ksk_on_its_way_into_caches() -> None:
     now = START + 20 * DAY + 600
-    found, ring = drawn(now, refused=[])
+    found, keyring = drawn(now, refused=[])
     new = row(found, "KSK ksk_new")
-    ready = ring.ksk("ksk_new").ready
+    ready = keyring.ksk("ksk_new").ready
     assert [(span.phase, span.start) for span in new.spans][-2:] == [
-        ("published", ring.ksk("ksk_new").published),
+        ("published", keyring.ksk("ksk_new").published),
         ("ACTIVE", ready),
     ]
     first, _ = drawn(START, asked=[], refused=[])  # a zone that was never signed
@@ -110,7 +110,7 @@ def test_the_present_need_for_action_lasts_since_nobody_knows_its_end() -> None:
 
 
 def test_slots_that_were_served_are_stored_and_are_to_come() -> None:
-    found, ring = drawn()
+    found, keyring = drawn()
     new = row(found, "KSK ksk_new")
     assert all(slot.end - slot.start == SLOT and slot.start % SLOT == 0 for slot in new.slots)
     assert all(before.end == after.start for before, after in pairwise(new.slots))  # no gap, for all the outage
@@ -118,10 +118,10 @@ def test_slots_that_were_served_are_stored_and_are_to_come() -> None:
     assert states == sorted(states, key=[SERVED, STORED, PLANNED].index)
     present = next(slot for slot in new.slots if slot.start <= NOW < slot.end)
     assert present.state == SERVED
-    stored = {s.start for s in ring.keyset.signatures} if ring.keyset else set()
+    stored = {s.start for s in keyring.keyset.signatures} if keyring.keyset else set()
     assert {slot.start for slot in new.slots if slot.state == STORED} == {start for start in stored if start > NOW}
-    assert ring.keyset is not None
-    assert found.valid_until == ring.keyset.expiration
+    assert keyring.keyset is not None
+    assert found.valid_until == keyring.keyset.expiration
 
 
 def test_what_is_outside_the_view_is_cut() -> None:

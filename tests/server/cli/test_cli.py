@@ -17,11 +17,11 @@ import trio
 
 from server import app
 from server.cli import cli
-from server.control.operations import Outcome
-from server.control.running import Running
+from server.control.operations import RequestOutcome
+from server.control.running_server import RunningServer
 from server.net.addresses import Address
 from server.net.listen import bind
-from server.settings.config import ConfigError, load_config, samples
+from server.settings.configuration import ConfigError, load_config, samples
 from tests.processes import QUICK, ready, run, serving
 
 ZONE = """\
@@ -177,9 +177,9 @@ def test_the_samples_do_not_take_the_place_of_zones_that_were_named(folder: Path
     unnamed = msgspec.structs.replace(named, zones=tuple(samples()), samples=True)
     seen: list[str] = []
 
-    def stop(running: Running) -> None:
+    def stop(running: RunningServer) -> None:
         seen.extend(running.origins())
-        running.end(Outcome.STOPPED)
+        running.end(RequestOutcome.STOPPED)
 
     with pytest.raises(ConfigError, match=r"no zone is named, and \S+/state has the keys of own\.example\.: name the"):
         trio.run(app.run, unnamed, lambda: unnamed, stop)

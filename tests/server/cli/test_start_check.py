@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.cli.start_check import problems, remarks
-from server.settings.config import load_config
+from server.settings.configuration import load_config
 
 ZONES = """\
 [[zones]]

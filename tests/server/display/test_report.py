@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from keys.rules.events import Entry
-from keys.rules.ring import KskStatus, Trouble, ZskPhase
+from keys.rules.keyring import KskStatus, Trouble, ZskPhase
 from keys.rules.status import Condition, KskReport, ZoneStatus, ZskReport
 from server.control.operations import (
     Above,
@@ -25,7 +25,7 @@ from server.control.operations import (
     server_level,
     zone_level,
 )
-from server.display.keyreport import print_events, print_ksks, print_plan, span
+from server.display.key_report import print_events, print_ksks, print_plan, span
 from server.display.report import console_for_people, print_banner, print_reload, print_status
 
 NOW = 1_767_225_600  # 2026-01-01 00:00:00 UTC

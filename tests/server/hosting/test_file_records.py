@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from server.hosting.file_records import count, listed
 from tests.strategies import MadeZone, zones
 from zones.masterfile.load import parse_zone
-from zones.recordsets.model import Position, RecordSet
-from zones.recordsets.naming import order
+from zones.recordsets.record_sets import Position, RecordSet
+from zones.recordsets.route53_names import order
 from zones.storage.image import image_of, read_image
 from zones.zone import Zone
 

@@ -9,12 +9,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from keys.custody.store import StateUnavailable
+from keys.custody.state_database import StateUnavailable
 from keys.rules.commands import CreateKsk
 from tests.keys.world import KillableStore, World
 from tests.lab import wire_name
-from tests.server.hosting.test_hosted import running
-from zones.recordsets.model import ZoneRequestError
+from tests.server.hosting.test_hosted_zones import running
+from zones.recordsets.record_sets import ZoneRequestError
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ async def test_a_zone_whose_keys_are_not_read_yet_is_not_deleted(
 ) -> None:
     async with running(world) as process:
         zone = await process.create()
-        custodian = await process.zones.custodian(zone.id)
-        await custodian.request(CreateKsk("main", await process.key(zone)))
+        key_manager = await process.zones.key_manager(zone.id)
+        await key_manager.request(CreateKsk("main", await process.key(zone)))
         await trio.sleep(60)
 
     def fail(*_: object) -> None:
@@ -75,21 +75,23 @@ async def test_a_zone_whose_keys_are_not_read_yet_is_not_deleted(
         failing.setattr(KillableStore, "load_ring", fail)
         async with running(world) as process:
             failing.undo()
-            assert not (await process.zones.custodian(zone.id)).ring.ksks
+            assert not (await process.zones.key_manager(zone.id)).keyring.ksks
             with pytest.raises(ZoneRequestError, match="contains DNSSEC Key Signing Keys"):
                 await process.zones.delete_zone(zone.id)
 
 
-async def test_a_reload_while_a_zone_is_deleted_gives_it_no_custodian(world: World, autojump_clock: MockClock) -> None:
+async def test_a_reload_while_a_zone_is_deleted_gives_it_no_key_manager(
+    world: World, autojump_clock: MockClock
+) -> None:
     async with running(world) as process:
         zone = await process.create()
-        await process.zones.custodian(zone.id)
-        hosted = process.hosting.hosted[wire_name("lab.example")]
+        await process.zones.key_manager(zone.id)
+        hosted = process.registry.hosted[wire_name("lab.example")]
         world.slow = 1.0  # whatever blocks takes a second
         async with trio.open_nursery() as nursery:
             nursery.start_soon(process.zones.delete_zone, zone.id)
             for _ in range(30):
                 await trio.sleep(0.1)
-                await process.hosting.sign()
-        assert not process.hosting.hosted
-        assert hosted.custodian is None
+                await process.registry.sign()
+        assert not process.registry.hosted
+        assert hosted.key_manager is None

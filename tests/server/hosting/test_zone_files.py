@@ -17,20 +17,20 @@ import trio
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from keys.dnssec.model import Policy
+from keys.dnssec.policy import Policy
 from server.hosting import zone_files
-from server.hosting.compile_zone import Made, Order, Progress, Unwritten, compiled
-from server.hosting.hosting import Change, Hosting
+from server.hosting.compile_zone import CompileProgress, Made, Order, Unwritten, compiled
 from server.hosting.images import Images
 from server.hosting.zone_files import ZoneFiles
-from server.settings.config import ZoneConfig
+from server.hosting.zone_registry import LoadedChange, ZoneRegistry
+from server.settings.configuration import ZoneConfig
 from tests.keys.world import Fuse, World
 from tests.lab import wire_name
 from tests.processes import runs
 from tests.zones.storage.test_contents import compare
 from zones.masterfile.load import ZoneFileError, load_zone, parse_zone
 from zones.storage.image import Image, ImageError, image_of
-from zones.storage.mapped import MappedNodes, image_digest
+from zones.storage.mapped_nodes import MappedNodes, image_digest
 from zones.zone import Denial
 
 ORIGIN = "big.example"
@@ -111,7 +111,7 @@ async def test_a_large_zone_is_mapped_and_a_small_one_is_read(folder: Path, conf
 async def test_an_image_is_used_as_long_as_the_file_stays_the_same(folder: Path, config: ZoneConfig) -> None:
     assert config.file is not None
     order = Order(str(config.file), ORIGIN, True, "compact", str(folder))
-    told: list[Progress] = []
+    told: list[CompileProgress] = []
     assert isinstance(compiled(order, told.append), Made)
     assert {progress.step for progress in told} == {"reading", "compiling"}
     first = await files(folder).load(config)
@@ -278,24 +278,30 @@ async def test_a_reload_takes_up_what_changed(world: World, folder: Path, config
     with world.open_store() as store:
         async with trio.open_nursery() as nursery:
             services = dataclasses.replace(world.services(store, Fuse()), run_blocking=trio.to_thread.run_sync)
-            hosting = Hosting(services, nursery, lambda: None, None, files(folder))
+            registry = ZoneRegistry(services, nursery, lambda: None, None, files(folder))
             changes = []
             found: Image | None = None
             for text in (TEXT, TEXT, f"; a comment\n{TEXT}", TEXT + "www 60 A 192.0.2.1\n", "nonsense"):
                 config.file.write_text(text)
-                changes += [load.change for load in await hosting.load([config])]
+                changes += [load.change for load in await registry.load([config])]
                 assert len(images_in(folder)) == 1
                 now = found_in(folder, config, lambda path, error: pytest.fail(f"{path}: {error}"))
                 assert now is not None or text == "nonsense"
                 found = now or found
                 # What is answered from, workers can open, and the next start finds.
-                served = hosting.zoneset.get(wire_name(ORIGIN))
+                served = registry.zoneset.get(wire_name(ORIGIN))
                 assert found is not None
                 assert served is not None
                 assert image_digest(served.zone) == found.digest
             nursery.cancel_scope.cancel()
-    assert changes == [Change.LOADED, Change.UNCHANGED, Change.UNCHANGED, Change.LOADED, Change.REFUSED]
-    served = hosting.zoneset.get(wire_name(ORIGIN))
+    assert changes == [
+        LoadedChange.LOADED,
+        LoadedChange.UNCHANGED,
+        LoadedChange.UNCHANGED,
+        LoadedChange.LOADED,
+        LoadedChange.REFUSED,
+    ]
+    served = registry.zoneset.get(wire_name(ORIGIN))
     assert served is not None
     assert isinstance(served.zone.nodes, MappedNodes)
     assert wire_name("www.big.example") in served.zone.nodes
@@ -308,13 +314,13 @@ async def test_settings_that_came_with_a_file_that_was_refused_are_taken_up_with
     others = replace(config, policy=Policy(dnskey_ttl=600))
     with world.open_store() as store:
         async with trio.open_nursery() as nursery:
-            hosting = Hosting(world.services(store, Fuse()), nursery, lambda: None)
+            registry = ZoneRegistry(world.services(store, Fuse()), nursery, lambda: None)
             changes = []
             for text, wanted in ((TEXT, config), ("nonsense", others), (TEXT, others), (TEXT, others)):
                 config.file.write_text(text)
-                changes += [load.change for load in await hosting.load([wanted])]
+                changes += [load.change for load in await registry.load([wanted])]
             nursery.cancel_scope.cancel()
-    assert changes == [Change.LOADED, Change.REFUSED, Change.LOADED, Change.UNCHANGED]
+    assert changes == [LoadedChange.LOADED, LoadedChange.REFUSED, LoadedChange.LOADED, LoadedChange.UNCHANGED]
 
 
 @pytest.mark.parametrize("large", [1, 1000], ids=["mapped", "read"])
@@ -326,14 +332,14 @@ async def test_what_is_hardly_meant_is_logged_once(world: World, folder: Path, c
     with world.open_store() as store:
         async with trio.open_nursery() as nursery:
             services = dataclasses.replace(world.services(store, Fuse()), run_blocking=trio.to_thread.run_sync)
-            hosting = Hosting(services, nursery, lambda: None, None, files(folder, large))
+            registry = ZoneRegistry(services, nursery, lambda: None, None, files(folder, large))
             for text in loads:
                 config.file.write_text(text)
                 with capture_logs() as logs:
-                    await hosting.load([config])
+                    await registry.load([config])
                 told.append([(log["zone"], log["reason"]) for log in logs if log["log_level"] == "warning"])
             with capture_logs() as logs:  # as after a restart
-                await Hosting(services, nursery, lambda: None, None, files(folder, large)).load([config])
+                await ZoneRegistry(services, nursery, lambda: None, None, files(folder, large)).load([config])
             nursery.cancel_scope.cancel()
     file, zone = config.file, "big.example."
     absences = [(zone, f"{file}:{4 + n}: {zone} MX: gone{n}.{zone} has no records here") for n in range(5)]
@@ -354,10 +360,10 @@ async def test_a_reload_needs_no_folder_of_images(world: World, folder: Path, co
     with world.open_store() as store:
         async with trio.open_nursery() as nursery:
             services = dataclasses.replace(world.services(store, Fuse()), run_blocking=trio.to_thread.run_sync)
-            hosting = Hosting(services, nursery, lambda: None, None, files(folder))
-            await hosting.load([config])
+            registry = ZoneRegistry(services, nursery, lambda: None, None, files(folder))
+            await registry.load([config])
             shutil.rmtree(folder)
-            assert [load.change for load in await hosting.load([])] == [Change.REMOVED]
+            assert [load.change for load in await registry.load([])] == [LoadedChange.REMOVED]
             nursery.cancel_scope.cancel()
 
 

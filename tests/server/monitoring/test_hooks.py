@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from keys.aws.http import serve_http
+from keys.aws.http_server import serve_http
 from keys.rules.status import StatusChange
 from server.monitoring.hooks import Hooks, body_of
-from server.settings.config import HooksConfig
+from server.settings.configuration import HooksConfig
 
 CHANGE = StatusChange(
     at=1_767_225_600, ksk="ksk_1", before="ACTIVE", after="ACTION_NEEDED", reason="Sign: AccessDeniedException: no"

@@ -12,16 +12,16 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from keys.dnssec.model import Policy
+from keys.dnssec.policy import Policy
 from keys.rules.commands import DisableSigning, decide
 from keys.rules.events import KskIntended, ParentSeen
 from keys.rules.status import describe
 from keys.rules.transitions import evolve
 from server.control.operations import ServerStatus, ZoneReport
 from server.monitoring.metrics import KmsMeter, exposition, register
-from server.monitoring.traffic import Traffic
-from server.query.fast.hot import Responder
-from server.query.fast.memo import Memo
+from server.monitoring.query_stats import QueryStats
+from server.query.fast.caches import Caches
+from server.query.fast.responder import Responder
 from tests.keys.rules.key_history import DAY, START, history
 from tests.lab import NOW as LAB_NOW
 from tests.lab import datagrams, signed
@@ -54,10 +54,10 @@ def status_of(zones: tuple[ZoneReport, ...], now: int) -> ServerStatus:
     )
 
 
-def report(ring_at: int, refused: tuple[tuple[str, int, int], ...] = (), *, frozen: bool = False) -> ZoneReport:
+def report(keyring_at: int, refused: tuple[tuple[str, int, int], ...] = (), *, frozen: bool = False) -> ZoneReport:
     """A zone that was kept until then, with a second KSK since its 20th day."""
     asked = [(START + 20 * DAY, KskIntended(START + 20 * DAY, "ksk_2", "t", None))]
-    ring, _ = history(ring_at, asked, refused)
+    keyring, _ = history(keyring_at, asked, refused)
     return ZoneReport(
         origin="lab.example.",
         file="f",
@@ -66,15 +66,15 @@ def report(ring_at: int, refused: tuple[tuple[str, int, int], ...] = (), *, froz
         denial="compact",
         example="x A",
         refreshes=31,
-        keys=describe(ring, Policy(), ring_at, None, "a bug: KeyError" if frozen else None, frozen),
+        keys=describe(keyring, Policy(), keyring_at, None, "a bug: KeyError" if frozen else None, frozen),
     )
 
 
-def metrics_of(status: ServerStatus, responder: Responder | None = None, memo: Memo | None = None) -> Samples:
+def metrics_of(status: ServerStatus, responder: Responder | None = None, caches: Caches | None = None) -> Samples:
     registry = CollectorRegistry()
     KmsMeter(registry)("Sign", "ok", 0.004)
-    memo = memo or Memo()
-    register(registry, lambda: status, partial(Traffic.of, responder or Responder(ZoneSet, memo), memo))
+    caches = caches or Caches()
+    register(registry, lambda: status, partial(QueryStats.of, responder or Responder(ZoneSet, caches), caches))
     return read(exposition(registry))
 
 
@@ -136,10 +136,10 @@ def test_a_ksk_that_needs_action_and_a_failure_of_our_own() -> None:
 def test_zones_without_keys_and_keys_without_signatures() -> None:
     unsigned = ZoneReport(origin="plain.", file="f", serial=1, signed=False, denial="nsec", example="x A")
     gone = msgspec.structs.replace(unsigned, origin="gone.", serial=None, refused="gone.zone:1: no")
-    ring, _ = history(START + DAY)
-    for event in (ParentSeen(START + DAY, (), 60), *decide(ring, DisableSigning(force=True), START + DAY, "")):
-        ring = evolve(ring, event)
-    off = msgspec.structs.replace(report(START + DAY), keys=describe(ring, Policy(), START + DAY, None, None, False))
+    keyring, _ = history(START + DAY)
+    for event in (ParentSeen(START + DAY, (), 60), *decide(keyring, DisableSigning(force=True), START + DAY, "")):
+        keyring = evolve(keyring, event)
+    off = msgspec.structs.replace(report(START + DAY), keys=describe(keyring, Policy(), START + DAY, None, None, False))
     found = metrics_of(status_of((unsigned, gone, off), START + DAY))
     levels = {dict(labels)["zone"]: level for labels, level in found["signwright_zone_level"].items()}
     assert levels == {"plain.": 0, "gone.": 2, "lab.example.": 0}
@@ -159,8 +159,8 @@ www 300 A 192.0.2.2
 to 300 CNAME no
 """
     zoneset = signed(parse_zone(text, "lab.example."))
-    memo = Memo()
-    responder = Responder(lambda: zoneset, memo)
+    caches = Caches()
+    responder = Responder(lambda: zoneset, caches)
 
     def query(name: str, *, want_dnssec: bool = False) -> bytes:
         return dns.message.make_query(name, "A", want_dnssec=want_dnssec).to_wire()
@@ -177,7 +177,7 @@ to 300 CNAME no
         datagrams(responder, packets, LAB_NOW)
     for message in (www, query("nowhere.lab.example."), b""):
         responder.messages([message], LAB_NOW)
-    found = metrics_of(status_of((), LAB_NOW), responder, memo)
+    found = metrics_of(status_of((), LAB_NOW), responder, caches)
     counted = {tuple(v for _, v in labels): count for labels, count in found["signwright_queries_total"].items()}
     assert counted == {
         ("NOERROR", "udp"): 6,  # what is denied with DO is NOERROR (RFC 9824)
@@ -235,17 +235,17 @@ def test_the_alert_rules_ask_for_metrics_and_labels_that_there_are() -> None:
             assert used <= labels[name], alert
 
 
-def test_the_traffic_of_several_processes_is_their_sum() -> None:
+def test_the_query_stats_of_several_processes_is_their_sum() -> None:
     zoneset = signed(parse_zone("@ 1 SOA ns h 1 2 3 4 5\n@ 1 NS ns.elsewhere.test.\n", "lab.example."))
     each = []
     for count in (1, 3):
-        memo = Memo()
-        responder = Responder(lambda: zoneset, memo)
+        caches = Caches()
+        responder = Responder(lambda: zoneset, caches)
         for _ in range(count):
             datagrams(responder, [dns.message.make_query("lab.example.", "SOA").to_wire(), b""], LAB_NOW)
             responder.messages([b""], LAB_NOW)
-        each.append(Traffic.of(responder, memo))
-    total = each[0] + each[1] + Traffic()
+        each.append(QueryStats.of(responder, caches))
+    total = each[0] + each[1] + QueryStats()
     assert (total.udp[0], total.udp[-1], total.tcp[-1]) == (4, 4, 4)
     assert total.hot == sum(one.hot for one in each) >= 1
     assert total.stored == {name: each[0].stored[name] + each[1].stored[name] for name in each[0].stored}

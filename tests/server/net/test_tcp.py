@@ -16,10 +16,10 @@ import trio.testing
 from trio.abc import Stream
 
 from server.net.tcp import Limits, serve_tcp
-from server.query.answer import Via, respond
-from server.query.fast.hot import Responder
-from server.query.fast.memo import Memo
+from server.query.fast.caches import Caches
+from server.query.fast.responder import Responder
 from server.query.framing import Deframer, frame
+from server.query.respond import Via, respond
 from tests.lab import NOW, query, served
 
 _ZONE = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\n" + "".join(
@@ -30,7 +30,7 @@ _IDLE = 10.0
 
 
 def responder() -> Responder:
-    return Responder(lambda: _ZONES, Memo())
+    return Responder(lambda: _ZONES, Caches())
 
 
 def clock() -> float:

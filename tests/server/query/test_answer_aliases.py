@@ -7,8 +7,8 @@ import dns.name
 import pytest
 from dns.rdatatype import RdataType
 
-from server.query.answer import Via, respond
-from server.query.fast.memo import Memo
+from server.query.fast.caches import Caches
+from server.query.respond import Via, respond
 from tests.lab import NOW, anchor, ask, query, served, wire_name
 from tests.validator import Verdict, judge
 from zones.masterfile.load import parse_zone
@@ -55,9 +55,9 @@ def test_an_alias_into_a_child_without_a_delegation_is_not_remembered_past_the_d
     delegating = parse_zone(parent + "child 60 NS ns.elsewhere.test.\n", "lab.example", signed=False)
     zoneset = served(parent, "lab.example", sign=False)
     zoneset = zoneset.with_zone(parse_zone(text + "www 60 A 192.0.2.1\n", "child.lab.example", signed=False))
-    memo, wire, cut = Memo(), query("alias.lab.example", "A"), wire_name("child.lab.example")
-    before = respond(wire, zoneset, NOW, Via.UDP, memo)
+    caches, wire, cut = Caches(), query("alias.lab.example", "A"), wire_name("child.lab.example")
+    before = respond(wire, zoneset, NOW, Via.UDP, caches)
     zoneset = zoneset.with_nodes(wire_name("lab.example"), {cut: delegating.nodes[cut]})
-    after = respond(wire, zoneset, NOW, Via.UDP, memo)
+    after = respond(wire, zoneset, NOW, Via.UDP, caches)
     assert after == respond(wire, zoneset, NOW, Via.UDP)
     assert after != before

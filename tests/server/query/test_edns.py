@@ -7,8 +7,8 @@ import dns.flags
 import dns.message
 import pytest
 
-from server.query.answer import Via, respond
 from server.query.edns import Edns, OptError, opt_record, read_opt
+from server.query.respond import Via, respond
 from tests.lab import NOW, ask, query, served
 
 _ZONE = """

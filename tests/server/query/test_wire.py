@@ -9,7 +9,7 @@ import dns.message
 import dns.name
 import pytest
 
-from server.query.answer import Via, respond
+from server.query.respond import Via, respond
 from server.query.wire import Body, Rcode, Rejected, Unanswerable, read_query
 from tests.lab import NOW, query, served
 from zones import names

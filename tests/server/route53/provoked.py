@@ -248,7 +248,7 @@ async def signed(api: Api) -> str:
     await ksk(api, zone_id)
     await api("enable_hosted_zone_dnssec", HostedZoneId=zone_id)
     with trio.fail_after(20):
-        while (zone := api.hosting.zoneset.get(wire_name("lab.example"))) is None or zone.keys is None:  # noqa: ASYNC110
+        while (zone := api.registry.zoneset.get(wire_name("lab.example"))) is None or zone.keys is None:  # noqa: ASYNC110
             await trio.sleep(0.01)
     return zone_id
 
@@ -299,7 +299,7 @@ async def deleting(api: Api) -> dict[str, str]:
                 await trio.sleep(0.02)
 
     def both_published() -> bool:
-        zone = api.hosting.zoneset.get(wire_name("lab.example"))
+        zone = api.registry.zoneset.get(wire_name("lab.example"))
         return zone is not None and zone.keys is not None and len(zone.keys.keyset.rdatas) == 3
 
     with trio.fail_after(20):
@@ -330,10 +330,10 @@ async def frozen(api: Api) -> dict[str, str]:
     zone_id = await api.create()
     await ksk(api, zone_id)
     api.set_back = 7200
-    custodian = await api.zones.custodian(zone_id.rpartition("/")[2])
+    key_manager = await api.zones.key_manager(zone_id.rpartition("/")[2])
     with trio.fail_after(20):
-        while custodian.status.condition.value != "frozen":
-            custodian.wake()
+        while key_manager.status.condition.value != "frozen":
+            key_manager.wake()
             await trio.sleep(0.02)
     return {"HostedZoneId": zone_id, "Name": "one"}
 

@@ -25,17 +25,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from keys.aws.http import serve_http
-from keys.emulator.credentials import AccessKey, generate_access_key
+from keys.aws.http_server import serve_http
+from keys.emulator.principals import AccessKey, generate_access_key
 from keys.kms.interface import KeyRequest
-from server.hosting.hosted import HostedZones
-from server.hosting.hosting import Hosting
-from server.query.answer import Via, respond
+from server.hosting.hosted_zones import HostedZones
+from server.hosting.zone_registry import ZoneRegistry
 from server.query.edns import DEFAULT_SIZE
-from server.route53.app import Clocks, Route53App
-from server.route53.model import load_model
-from server.route53.users import Access, User, Users
-from server.settings.config import ZoneConfig
+from server.query.respond import Via, respond
+from server.route53.api import Clocks, Route53App
+from server.route53.api_users import Access, User, Users
+from server.route53.service_model import load_model
+from server.settings.configuration import ZoneConfig
 from tests.keys.world import Fuse, World
 
 NAME_SERVERS = ("ns1.test", "ns2.test")
@@ -53,10 +53,10 @@ model = cache(load_model)
 class Api:
     """The API, and its parts for tests that reach behind it."""
 
-    def __init__(self, endpoint: str, world: World, hosting: Hosting, zones: HostedZones) -> None:
+    def __init__(self, endpoint: str, world: World, registry: ZoneRegistry, zones: HostedZones) -> None:
         self.endpoint = endpoint
         self.world = world
-        self.hosting = hosting
+        self.registry = registry
         self.zones = zones
         self.clients: list[Any] = []
         self.set_back = 0.0
@@ -113,14 +113,14 @@ async def served(
 
         services = replace(world.services(store, Fuse()), now=clock, run_blocking=trio.to_thread.run_sync)
         async with trio.open_nursery() as nursery:
-            hosting = Hosting(services, nursery, lambda: None)
-            zones = HostedZones(hosting, services)
+            registry = ZoneRegistry(services, nursery, lambda: None)
+            zones = HostedZones(registry, services)
             await zones.load()
-            await hosting.load([ZoneConfig(origin="file.example.", file=file)])
-            await hosting.sign()
+            await registry.load([ZoneConfig(origin="file.example.", file=file)])
+            await registry.sign()
 
             def ask(wire: bytes) -> bytes | None:
-                return respond(wire, hosting.zoneset, int(time.time()), Via.TCP, None, DEFAULT_SIZE)
+                return respond(wire, registry.zoneset, int(time.time()), Via.TCP, None, DEFAULT_SIZE)
 
             app = Route53App(
                 model(),
@@ -134,7 +134,7 @@ async def served(
             )
             scheme, port = "https" if tls else "http", sock.getsockname()[1]
             await nursery.start(partial(serve_http, app, sock, tls=tls))
-            api = Api(f"{scheme}://127.0.0.1:{port}", world, hosting, zones)
+            api = Api(f"{scheme}://127.0.0.1:{port}", world, registry, zones)
             opened.append(api)
             try:
                 yield api

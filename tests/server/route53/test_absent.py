@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from server.route53 import absent
-from server.route53.app import HANDLERS
-from server.route53.model import load_model
+from server.route53.api import HANDLERS
+from server.route53.service_model import load_model
 from tests.server.route53.served import Api
 
 

@@ -18,13 +18,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.parsers import create_parser
 
-from keys.emulator.credentials import AccessKey
+from keys.emulator.principals import AccessKey
 from server.net.addresses import Address
-from server.route53.app import MAXIMUM_BODY, SKEW
+from server.route53.api import MAXIMUM_BODY, SKEW
 from server.route53.replays import GRACE, Replays
-from server.route53.serving import tls_context
+from server.route53.serve_api import tls_context
 from server.route53.throttle import TokenBucket
-from server.settings.config import ConfigError, Route53Config
+from server.settings.configuration import ConfigError, Route53Config
 from tests.server.route53.served import READER, ROOT, STRANGER, Api, certificate, served
 
 ZONES = "/2013-04-01/hostedzone"

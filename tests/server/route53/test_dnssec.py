@@ -1,4 +1,4 @@
-"""The seven calls of DNSSEC through boto3, over real custodians: each call, and each error that can occur here."""
+"""The seven calls of DNSSEC through boto3, over real key managers: each call, and each error that can occur here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import dns.rdata
 import pytest
 import trio
 
-from keys.dnssec.names import to_text
+from keys.dnssec.name_text import to_text
 from tests.lab import wire_name
 from tests.server.route53.served import Api
 
@@ -48,7 +48,7 @@ async def until(api: Api, zone_id: str, wanted: Callable[[tuple[str, dict[str, s
 async def signed(api: Api, zone: str) -> None:
     """Wait until the zone has a keyset."""
     with trio.fail_after(20):
-        while (found := api.hosting.zoneset.get(wire_name(zone))) is None or found.keys is None:  # noqa: ASYNC110
+        while (found := api.registry.zoneset.get(wire_name(zone))) is None or found.keys is None:  # noqa: ASYNC110
             await trio.sleep(0.01)
 
 
@@ -85,7 +85,7 @@ async def test_a_zone_is_signed_and_unsigned(api: Api) -> None:
     assert (await api("get_change", Id=enabled["ChangeInfo"]["Id"]))["ChangeInfo"]["Status"] == "INSYNC"
     await signed(api, "lab.example")
     assert await status(api, zone_id) == ("SIGNING", {"one": "ACTIVE"})
-    served = api.hosting.zoneset.get(wire_name("lab.example"))
+    served = api.registry.zoneset.get(wire_name("lab.example"))
     assert served is not None and served.keys is not None
     assert dnskey.to_wire() in served.keys.keyset.rdatas
     await api("disable_hosted_zone_dnssec", HostedZoneId=zone_id)
@@ -205,12 +205,12 @@ async def test_a_ds_that_came_and_went_in_a_file_is_in_caches_still(api: Api) ->
     made = await create_ksk(api, zone_id)
     await api("enable_hosted_zone_dnssec", HostedZoneId=zone_id)
     await signed(api, "lab.file.example")
-    config = api.hosting.hosted[wire_name("file.example")].config
+    config = api.registry.hosted[wire_name("file.example")].config
     assert config.file is not None
     without = config.file.read_text()
     for text in (f"{without}lab 300 NS ns1.test.\nlab 300 DS {made['KeySigningKey']['DSRecord']}\n", without):
         config.file.write_text(text)
-        assert [load.reason for load in await api.hosting.load([config])] == [None]
+        assert [load.reason for load in await api.registry.load([config])] == [None]
     code, _, message = await api.error("disable_hosted_zone_dnssec", HostedZoneId=zone_id)
     assert (code, "caches may hold it, or DNSKEY records" in message) == ("KeySigningKeyInParentDSRecord", True)
 
@@ -251,5 +251,5 @@ async def test_a_reader_of_status_changes_none(api: Api, operation: str) -> None
     if operation == "enable_hosted_zone_dnssec":
         await api.error(operation, HostedZoneId=zone_id)
     assert await status(api, zone_id) == ("NOT_SIGNING", {})
-    served = api.hosting.zoneset.get(wire_name("lab.example"))
+    served = api.registry.zoneset.get(wire_name("lab.example"))
     assert served is not None and not served.zone.signed

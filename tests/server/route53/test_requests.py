@@ -14,12 +14,12 @@ from botocore.serialize import create_serializer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.route53.api_errors import ApiError
 from server.route53.constraints import check_constraints
-from server.route53.errors import ApiError
-from server.route53.model import NAMESPACE, Model, load_model
 from server.route53.records import given_change
 from server.route53.requests import parse_request
-from server.route53.xml import MAXIMUM_DEPTH, parse_xml
+from server.route53.service_model import NAMESPACE, Model, load_model
+from server.route53.strict_xml import MAXIMUM_DEPTH, parse_xml
 
 model = cache(load_model)
 

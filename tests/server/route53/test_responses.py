@@ -12,8 +12,8 @@ from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 
 from server.route53 import absent
-from server.route53.model import load_model
 from server.route53.responses import Rendered, render, render_error
+from server.route53.service_model import load_model
 from tests.server.route53.test_requests import service
 
 model = cache(load_model)

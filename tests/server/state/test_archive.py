@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from keys.custody.seal import StateError, StateKeyWrong
-from keys.custody.store import DATABASE, STATE_KEY, StateDamaged, StateTooNew, Store
-from server.state import replacement
+from keys.custody.state_database import DATABASE, STATE_KEY, StateDamaged, StateTooNew, Store
+from keys.custody.zsk_encryption import StateError, StateKeyWrong
+from server.state import restore_swap
 from server.state.archive import ArchiveError, stage_archive, write_archive
-from server.state.statedir import StateLocked, finish_restore, locked, open_state
+from server.state.directory import StateLocked, finish_restore, locked, open_state
 
 ORIGIN = b"\x03lab\x07example\x00"
 NOW = 1_767_225_600
@@ -151,7 +151,7 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new(
                 pass
             finished = len(steps) < at
         with open_state(path):
-            assert not replacement.pending(path)
+            assert not restore_swap.pending(path)
         found = mark(path)
         outcomes.append(found)
         assert found == {"old"} or (found == {"new"} and mark(path / kept) == {"old"})

@@ -23,7 +23,7 @@ from server.hosting.images import Images
 from server.net.addresses import Address
 from server.net.listen import Pair, bind_shared
 from server.net.tcp import Limits
-from server.query.answer import Via, respond
+from server.query.respond import Via, respond
 from server.worker.channel import Channel
 from server.worker.messages import Hello, encode
 from server.worker.pool import Pool, WorkerFailed
@@ -143,11 +143,11 @@ async def test_two_workers_answer_byte_for_byte_as_one_process(denial: Denial) -
         assert running.pool.has_reached(1)
 
         def told() -> bool:
-            traffic = running.pool.traffic()
-            return sum(traffic.udp) + sum(traffic.tcp) == asked
+            query_stats = running.pool.query_stats()
+            return sum(query_stats.udp) + sum(query_stats.tcp) == asked
 
         await until(told)
-        assert min(sum(worker.traffic.udp) for worker in running.pool._workers) > 0  # both had their part
+        assert min(sum(worker.query_stats.udp) for worker in running.pool._workers) > 0  # both had their part
         pids = running.pids()
     assert len(pids) == 2
     assert not any(runs(pid) for pid in pids)
@@ -218,7 +218,7 @@ async def test_a_worker_that_dies_under_load_is_replaced_and_no_query_is_lost_th
         assert pool.has_reached(1)
         assert await running.all_answer("www.lab.example", "192.0.2.1")
         # What the dead one has told is still in the sum, which never falls.
-        await until(lambda: sum(pool.traffic().udp) >= seen - 500)
+        await until(lambda: sum(pool.query_stats().udp) >= seen - 500)
         pool.follow(ZoneSet())
         await pool.reached()
         assert await running.all_answer("www.lab.example", None)

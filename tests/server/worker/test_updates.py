@@ -24,8 +24,8 @@ from server.worker.messages import (
 from server.worker.updates import NODES_A_MESSAGE, Follower, updates
 from tests.lab import NOW, ask, signed, wire_name, zone_keys
 from tests.strategies import MadeZone, zones
-from zones.choice import Multivalue, Weighted
 from zones.masterfile.load import parse_zone
+from zones.routing_policy import Multivalue, Weighted
 from zones.storage.contents import Contents
 from zones.storage.image import ImageError, image_of, read_image
 from zones.zone import TYPE_A, TYPE_NS, TYPE_SOA, Denial, Node, RRset, Zone

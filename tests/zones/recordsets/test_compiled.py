@@ -12,14 +12,14 @@ from dns.rdatatype import RdataType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.query.answer import Via, respond
-from server.query.fast.hot import Responder
-from server.query.fast.memo import Memo
+from server.query.fast.caches import Caches
+from server.query.fast.responder import Responder
+from server.query.respond import Via, respond
 from tests.lab import NOW, anchor, ask, datagrams, query, signed, wire_name
 from tests.validator import judge
 from tests.zones.storage.test_contents import compare
 from zones.recordsets.compiled import Compiled
-from zones.recordsets.model import MOST_ALIASES_IN_A_ROW, AliasTarget, RecordSet
+from zones.recordsets.record_sets import MOST_ALIASES_IN_A_ROW, AliasTarget, RecordSet
 from zones.zoneset import ZoneSet
 
 APEX = "lab.example."
@@ -143,16 +143,16 @@ def test_a_choice_lasts_one_second_in_every_cache_and_what_is_plain_lasts() -> N
     zoneset = signed(ZONE)
     names = ["w.lab.example.", "alias.lab.example.", "many.lab.example.", "cname.lab.example.", "www.lab.example."]
     wires = [query(name, "A") for name in names]
-    one_process, another = Responder(lambda: zoneset, Memo()), Responder(lambda: zoneset, Memo())
+    one_process, another = Responder(lambda: zoneset, Caches()), Responder(lambda: zoneset, Caches())
     for second in range(30):
         now = NOW + second
         fresh = [respond(wire, zoneset, now, Via.UDP) for wire in wires]
         assert datagrams(one_process, wires, now) == datagrams(one_process, wires, now) == fresh
         assert datagrams(another, wires[::-1], now) == fresh[::-1]
-    memo = Memo()
+    caches = Caches()
     for wire in wires:
-        respond(wire, zoneset, NOW, Via.UDP, memo)
-    untils = [response.until for response in memo.answers.young.values()]
+        respond(wire, zoneset, NOW, Via.UDP, caches)
+    untils = [response.until for response in caches.answers.young.values()]
     assert untils[:4] == [NOW + 1] * 4
     assert untils[4] > NOW + 600
 

@@ -9,24 +9,24 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from keys.custody.schema import MIGRATIONS
-from keys.custody.seal import StateError
-from keys.custody.store import StateUnavailable, Store
-from keys.rules.ring import Ring
+from keys.custody.database_schema import MIGRATIONS
+from keys.custody.state_database import StateUnavailable, Store
+from keys.custody.zsk_encryption import StateError
+from keys.rules.keyring import Keyring
 from tests.lab import wire_name
-from zones.recordsets.model import (
-    Action,
-    Change,
+from zones.recordsets.record_sets import (
+    ChangeAction,
     ChangeInfo,
     ChangeStatus,
     HostedZone,
     InvalidChangeBatchError,
     Position,
     RecordSet,
+    RecordSetChange,
     ZoneRequestError,
 )
-from zones.recordsets.naming import order
-from zones.recordsets.store import CHANGES_KEPT, RecordStore
+from zones.recordsets.record_store import CHANGES_KEPT, RecordStore
+from zones.recordsets.route53_names import order
 
 APEX = "lab.example."
 NOW = 1_900_000_000
@@ -54,8 +54,8 @@ def info(name: str, submitted: int = NOW) -> ChangeInfo:
     return ChangeInfo(f"C{name}", ChangeStatus.PENDING, submitted)
 
 
-def made(*record_sets: RecordSet) -> list[Change]:
-    return [Change(Action.CREATE, record_set) for record_set in record_sets]
+def made(*record_sets: RecordSet) -> list[RecordSetChange]:
+    return [RecordSetChange(ChangeAction.CREATE, record_set) for record_set in record_sets]
 
 
 def a(name: str, value: str = "192.0.2.1") -> RecordSet:
@@ -92,10 +92,10 @@ def test_a_reference_is_used_once_and_a_name_too(records: RecordStore) -> None:
 
 def test_a_zone_that_was_signed_from_a_file_keeps_its_id_and_keys(store: Store) -> None:
     store.hosted_zone_id(wire_name(APEX), lambda: "ZFILE", NOW)
-    store.save(Ring(wire_name(APEX), "ZFILE"), [])
+    store.save(Keyring(wire_name(APEX), "ZFILE"), [])
     assert RecordStore(store).create(zone(), initial(APEX), info("x")).id == "ZFILE"
     assert RecordStore(store).zone("ZFILE").name == APEX
-    assert store.load_ring(wire_name(APEX)) is not None
+    assert store.load_keyring(wire_name(APEX)) is not None
 
 
 @pytest.mark.parametrize("method", ["zone", "comment", "delete", "change_tags", "tags", "record_sets", "apply"])
@@ -142,9 +142,9 @@ def test_only_an_empty_zone_is_deleted_and_nothing_of_it_remains(records: Record
     records.apply(zone().id, made(a("x.lab.example")), info("1"))
     with pytest.raises(ZoneRequestError, match="HostedZoneNotEmpty: The specified hosted zone contains non-required"):
         records.delete(zone().id, info("2"))
-    records.apply(zone().id, [Change(Action.DELETE, a("x.lab.example"))], info("3"))
+    records.apply(zone().id, [RecordSetChange(ChangeAction.DELETE, a("x.lab.example"))], info("3"))
     records.change_tags(zone().id, {"a": "1"}, [])
-    store.save(Ring(wire_name(APEX), zone().id), [])
+    store.save(Keyring(wire_name(APEX), zone().id), [])
     records.delete(zone().id, info("4"))
     with store.transaction() as connection:
         for table in ("hosted_zone", "kept_zone", "record_set", "zone_tag", "ring", "zsk_secret"):
@@ -155,7 +155,7 @@ def test_only_an_empty_zone_is_deleted_and_nothing_of_it_remains(records: Record
 def test_a_batch_is_stored_whole_with_its_change(records: RecordStore) -> None:
     applied = records.apply(zone().id, made(a("x.lab.example"), a("*.lab.example")), info("1"))
     assert set(applied.names) == {APEX, "x.lab.example.", r"\052.lab.example."}
-    records.apply(zone().id, [Change(Action.UPSERT, a("x.lab.example", "192.0.2.2"))], info("2"))
+    records.apply(zone().id, [RecordSetChange(ChangeAction.UPSERT, a("x.lab.example", "192.0.2.2"))], info("2"))
     listed = records.record_sets(zone().id, None, 9)
     assert [record_set.name for record_set in listed] == [APEX, APEX, r"\052.lab.example.", "x.lab.example."]
     assert listed[3].values == ("192.0.2.2",)
@@ -217,7 +217,7 @@ def test_a_listing_is_a_range_of_the_table_in_route_53s_order(records: RecordSto
 
 
 def test_pages_are_read_one_after_the_other(records: RecordStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zones.recordsets.store._AT_ONCE", 3)
+    monkeypatch.setattr("zones.recordsets.record_store._AT_ONCE", 3)
     added = [a(f"h{number}.lab.example.") for number in range(8)]
     records.apply(zone().id, made(*added), info("1"))
     assert [record_set.name for record_set in records.all_record_sets(zone().id)] == [
@@ -274,7 +274,7 @@ def test_a_database_of_before_there_were_hosted_zones_gets_their_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as earlier:
-        earlier.setattr("keys.custody.schema.MIGRATIONS", MIGRATIONS[:1])
+        earlier.setattr("keys.custody.database_schema.MIGRATIONS", MIGRATIONS[:1])
         with Store.open(tmp_path / "state", bytes) as store:
             store.hosted_zone_id(wire_name("other.example"), lambda: "ZOTHER", NOW)
     with Store.open(tmp_path / "state", bytes) as store:

@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.custody.store import Store
+from keys.custody.state_database import Store
 from tests.zones.recordsets.test_record_store import APEX, info, initial, zone
 from tests.zones.storage.test_contents import compare
 from zones.recordsets.compiled import Compiled
-from zones.recordsets.model import Action, AliasTarget, Change, RecordSet, ZoneRequestError
-from zones.recordsets.store import RecordStore
+from zones.recordsets.record_sets import AliasTarget, ChangeAction, RecordSet, RecordSetChange, ZoneRequestError
+from zones.recordsets.record_store import RecordStore
 from zones.zone import TYPE_SOA
 
 _NAMES = [APEX, "a.lab.example.", "b.a.lab.example.", "c.lab.example.", "*.lab.example.", "x.y.c.lab.example."]
@@ -53,7 +53,9 @@ def record_sets(draw: st.DrawFn) -> RecordSet:
     return RecordSet(name, "A", set_identifier=identifier, weight=weight, alias=target)
 
 
-changes = st.builds(Change, st.sampled_from([Action.CREATE, Action.UPSERT, Action.UPSERT]), record_sets())
+changes = st.builds(
+    RecordSetChange, st.sampled_from([ChangeAction.CREATE, ChangeAction.UPSERT, ChangeAction.UPSERT]), record_sets()
+)
 
 
 @contextmanager
@@ -65,14 +67,14 @@ def kept() -> Iterator[RecordStore]:
 
 
 @given(st.lists(st.lists(changes, min_size=1, max_size=3), max_size=12))
-def test_the_snapshot_is_that_of_the_store(batches: list[list[Change]]) -> None:
+def test_the_snapshot_is_that_of_the_store(batches: list[list[RecordSetChange]]) -> None:
     with kept() as records:
         compiled = Compiled.of(APEX, initial(APEX))
         snapshot = compiled.zone()
         for number, batch in enumerate(batches):
             stored = list(records.all_record_sets(zone().id))
             # Now and then something that is there is taken away.
-            gone = [Change(Action.DELETE, stored[number % len(stored)])] if number % 3 == 2 else []
+            gone = [RecordSetChange(ChangeAction.DELETE, stored[number % len(stored)])] if number % 3 == 2 else []
             serial = snapshot.serial
             try:
                 applied = records.apply(zone().id, [*gone, *batch], info(str(number)))

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.dnssec.keyset import ZoneKeys
+from keys.dnssec.zone_keys import ZoneKeys
 from tests.lab import NOW, ask, wire_name, zone_keys
 from tests.strategies import MadeQuery, MadeZone, scenarios, zones
 from tests.zones.storage.test_contents import compare, shown
 from zones import names
-from zones.choice import Weighted
 from zones.masterfile.load import parse_zone
 from zones.persistent import changed, differing
+from zones.routing_policy import Weighted
 from zones.storage import image
-from zones.storage.image import Image, ImageError, Source, image_of, read_image
-from zones.storage.mapped import MappedChain, MappedNodes
+from zones.storage.image import Image, ImageError, SourceFile, image_of, read_image
+from zones.storage.mapped_nodes import MappedChain, MappedNodes
 from zones.zone import TYPE_A, Denial, Node, RRset, Zone
 from zones.zoneset import ZoneSet, changed_names
 
@@ -28,7 +28,7 @@ LAB = wire_name("lab.example")
 SMALL = (
     "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nns 300 A 192.0.2.53\nchild 300 NS ns.child\nns.child 60 A 192.0.2.1\n"
 )
-SOURCES = (Source("lab.zone", b"\x01" * 32), Source("more.zone", b"\x02" * 32))
+SOURCES = (SourceFile("lab.zone", b"\x01" * 32), SourceFile("more.zone", b"\x02" * 32))
 denials = st.sampled_from(Denial)
 
 

@@ -6,12 +6,12 @@ import itertools
 
 import pytest
 
-from keys.dnssec.model import HOUR
-from server.query.answer import Via, respond
-from server.query.fast.hot import Responder
-from server.query.fast.memo import Memo
+from keys.dnssec.policy import HOUR
+from server.query.fast.caches import Caches
+from server.query.fast.responder import Responder
+from server.query.respond import Via, respond
 from tests.lab import NOW, datagrams, query, served, wire_name
-from zones.choice import Weighted
+from zones.routing_policy import Weighted
 from zones.zone import Denial, Node, RRset
 from zones.zoneset import ZoneSet
 
@@ -50,7 +50,7 @@ def zones(denial: Denial, *, sign: bool = True) -> ZoneSet:
 @pytest.mark.parametrize("size", [512, 1232])
 def test_every_name_and_type_at_every_time(denial: Denial, size: int) -> None:
     zoneset = zones(denial)
-    responder = Responder(lambda: zoneset, Memo())
+    responder = Responder(lambda: zoneset, Caches())
     asked = [
         query("lab.example" if name == "@" else f"{name}.lab.example", rdtype, size=size)
         for name, rdtype in itertools.product(_NAMES, _TYPES)
@@ -61,16 +61,16 @@ def test_every_name_and_type_at_every_time(denial: Denial, size: int) -> None:
 
 
 def test_what_stands_there_is_joined_once_its_shape_is_known() -> None:
-    zoneset, memo = zones(Denial.COMPACT), Memo()
-    responder = Responder(lambda: zoneset, memo)
+    zoneset, caches = zones(Denial.COMPACT), Caches()
+    responder = Responder(lambda: zoneset, caches)
     for name, composed in (("alias", 1), ("www", 1), ("ns", 1), ("*.wild", 1), ("x.wild", 1), ("drawn", 2)):
         datagrams(responder, [query(f"{name}.lab.example", "A")], NOW)
-        assert len(memo.answers) == composed, name
+        assert len(caches.answers) == composed, name
 
 
 def test_nothing_unsigned_is_joined() -> None:
     zoneset = zones(Denial.COMPACT, sign=False)
-    responder = Responder(lambda: zoneset, Memo())
+    responder = Responder(lambda: zoneset, Caches())
     for _ in range(3):
         wire = query("www.lab.example", "A")
         assert datagrams(responder, [wire], NOW) == [respond(wire, zoneset, NOW, Via.UDP)]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.query.answer import Via, respond
-from server.query.fast.hot import Responder
-from server.query.fast.memo import Memo
+from server.query.fast.caches import Caches
+from server.query.fast.responder import Responder
+from server.query.respond import Via, respond
 from tests.lab import NOW, datagrams, query, served, signed
 from zones.masterfile.load import parse_zone
 from zones.zone import Denial
@@ -58,7 +58,7 @@ def _zoneset(kind: str, denial: Denial) -> ZoneSet:
 
 
 _SETS = {(kind, denial): _zoneset(kind, denial) for kind, denial in itertools.product(_ZONES, Denial)}
-_RESPONDERS = {key: Responder(lambda zoneset=zoneset: zoneset, Memo()) for key, zoneset in _SETS.items()}  # type: ignore[misc]
+_RESPONDERS = {key: Responder(lambda zoneset=zoneset: zoneset, Caches()) for key, zoneset in _SETS.items()}  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("denial", Denial)
@@ -79,7 +79,7 @@ def test_the_hot_path_says_what_the_general_one_says(
 @pytest.mark.parametrize("denial", Denial)
 def test_what_is_remembered_of_a_gap_ends_with_its_signatures(denial: Denial) -> None:
     zoneset = _SETS["plain", denial]
-    responder = Responder(lambda: zoneset, Memo())
+    responder = Responder(lambda: zoneset, Caches())
     for number, now in enumerate(range(NOW, NOW + 86_400, 1800)):
         wire = query(f"absent{number % 2}.lab.example", "A")
         assert datagrams(responder, [wire], now) == [respond(wire, zoneset, now, Via.UDP)]

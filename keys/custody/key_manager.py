@@ -1,0 +1,406 @@
+"""The key manager of one zone's keys: a task that plans, performs, evolves, saves, publishes, and begins again.
+
+Nothing is published before it is durable, and nothing durable is lost: an action that was cut short is planned again
+and finds its own earlier work. What a KMS or a disk fails to do is retried, while the last good keyset is served. A bug
+freezes the keys of this zone alone. A clock that is wrong, and a ZSK that can't be read, hold them until it is mended.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from math import ceil
+
+import trio
+
+from keys.custody.clock_jumps import JumpWatch
+from keys.custody.command_checks import ask, check_parent, watch_parent
+from keys.custody.executor import Executor, Services
+from keys.custody.key_event_log import KeyEventLog, entries
+from keys.custody.parent import Parent
+from keys.custody.publisher import Publisher
+from keys.custody.state_database import Secret, StateOvertaken, StateUnavailable
+from keys.custody.zsk_encryption import StateError
+from keys.dnssec.policy import Policy
+from keys.dnssec.zone_keys import ZoneKeys
+from keys.rules.commands import WRONG_SIGNING, ActivateKsk, Command, RequestRefusedError, TrustClock, decide
+from keys.rules.events import Action, ClockJumped, Entry, Event, KmsFailed, Observed, TriedAgain
+from keys.rules.keyring import Keyring, hosted_zone_id
+from keys.rules.lifecycle import evolve, plan, retry_delay
+from keys.rules.safety import UnsafeTransitionError, assert_safe
+from keys.rules.status import ZoneStatus, describe
+
+Publish = Callable[[bytes, ZoneKeys | None], None]
+"""Takes an origin and its keys to whoever answers; `None`: signing is disabled, and the zone is served unsigned."""
+
+_MOST_ACTIONS = 100
+"""Actions in a row without a wait: more are a plan that goes in circles."""
+
+
+class KeyManager:
+    """Keeps the keys of one zone; start `run` as a task."""
+
+    def __init__(
+        self,
+        origin: bytes,
+        policy: Policy,
+        ksk_arn: str | None,
+        services: Services,
+        publish: Publish,
+        *,
+        parent: Parent | None = None,
+        signing: bool = True,
+    ) -> None:
+        """`parent` looks up the DS; without one nothing is checked. `signing` is whether a zone that was never seen
+        begins signing by itself; what is stored says it for any other.
+        """
+        self.origin = origin
+        self._policy, self._ksk_arn = policy, ksk_arn
+        self._services = services
+        self._blocking = services.run_blocking
+        self._parent = parent
+        self._executor = Executor(origin, services)
+        self._keyring = Keyring(origin, "", signing=signing)
+        self._publisher = Publisher(origin, services, publish)
+        self._teller = KeyEventLog(origin, services)
+        self._jumps = JumpWatch(services.now, services.monotonic)
+        self._zone_ttl: int | None = None
+        self._problem: str | None = None
+        self._clock_wrong = self._frozen = self._loaded = False
+        self._stuck: StateError | None = None
+        """The disk's trouble, until it has ended."""
+        self._changing_lock = trio.Lock()
+        """Whoever holds it may change the ring."""
+        self._performing: trio.CancelScope | None = None
+        self._woken = trio.Event()
+        self._announce: Callable[[], None] | None = None
+
+    # --- for others
+
+    @property
+    def status(self) -> ZoneStatus:
+        """How the keys are now."""
+        frozen = self._frozen or self._clock_wrong or self._publisher.problem is not None
+        problem = self._problem or self._publisher.problem
+        return describe(self._keyring, self._policy, self._now(), self._ksk_arn, problem, frozen)
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys as they are stored."""
+        return self._keyring
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._policy
+
+    def wake(self) -> None:
+        """Plan again at once; what waits for its next try is tried now."""
+        self._woken.set()
+
+    def reconfigure(self, policy: Policy, ksk_arn: str | None) -> None:
+        """Follow another policy from now on."""
+        self._policy, self._ksk_arn = policy, ksk_arn
+        self.wake()
+
+    async def request(self, command: Command) -> None:
+        """Carry out what a person or a program asks for; durable when this returns, and acted upon soon after.
+
+        Raises `RequestRefusedError` with Route 53's code, and `StateError` where it can't be stored; then nothing
+        changed. A call to the KMS that is under way is given up for it, and made again.
+        """
+        self._refuse_while_frozen(command)
+        decide(self._keyring, command, self._now(), "")
+        answer = await ask(self._keyring, command, self._services, self._parent)
+        async with self._changing():
+            self._refuse_while_frozen(command)
+            # A jump of the clock that was not noticed yet must end no wait: the next look stores it.
+            keyring = (
+                evolve(self._keyring, ClockJumped(self._now(), by)) if (by := self._jumps.ahead()) else self._keyring
+            )
+            seen, refusal = check_parent(keyring, command, answer, self._services.now())
+            if refusal is not None:
+                await self._apply(seen, "the parent was looked at")
+                raise refusal
+            events = [*seen, *decide(keyring, command, self._now(), self._services.new_token())]
+            if isinstance(command, ActivateKsk):
+                self._keyring = evolve(self._keyring, TriedAgain(self._now()))
+            try:
+                await self._apply(events, f"asked for: {type(command).__name__}")
+            except UnsafeTransitionError as error:
+                raise RequestRefusedError(WRONG_SIGNING, f"That would not be safe now: {error}") from None
+        self.wake()
+
+    async def observe_ttl(self, maximum_ttl: int) -> None:
+        """Take note of the largest TTL of any signed RRset of the zone, negative answers included (seconds).
+
+        To be called before anything is served with a higher one, and after a lower one has taken its place. Durable
+        when it returns; before `run` has started it is only kept. Raises `StateError` where it can't be stored.
+        """
+        self._zone_ttl = maximum_ttl
+        if self._loaded and self._keyring.data_ttl != maximum_ttl:
+            async with self._changing():
+                await self._apply(self._ttl_news(), "the zone was loaded")
+            self.wake()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the keys until cancelled. Started once keys were published, or something has failed for the first time.
+
+        Returns only when the keys are frozen. Raises nothing but `trio.Cancelled`.
+        """
+        self._announce = task_status.started
+        async with trio.open_nursery() as nursery:
+            if self._parent is not None:
+                nursery.start_soon(self._guard, self._watch_parent)
+            await self._guard(self._keep)
+            nursery.cancel_scope.cancel()
+
+    # --- the loop
+
+    async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await task()
+        except StateError as error:
+            self._freeze(str(error), None)
+        except Exception as error:  # whatever it is, it must stay this zone's
+            self._freeze(f"a bug: {type(error).__name__}", error)
+
+    async def _keep(self) -> None:
+        async with self._changing_lock:
+            await self._load()
+        in_a_row = 0
+        while not self._frozen:
+            await trio.lowlevel.checkpoint()
+            if self._is_held():
+                await self._wait(None)
+                continue
+            await self._mind_jumps()
+            step = plan(self._keyring, self._policy, self._now(), self._ksk_arn)
+            if step.action is None:
+                in_a_row = 0
+                await self._wait(step.wake_at)
+                continue
+            if in_a_row >= _MOST_ACTIONS:
+                raise RuntimeError(f"the plan goes in circles at {step.action}")
+            in_a_row += await self._do(step.action)
+
+    async def _do(self, action: Action) -> bool:
+        """Perform an action and take in what came of it; whether it was not given up for a request."""
+        async with self._changing_lock:
+            with trio.CancelScope() as self._performing:
+                done = await self._executor.perform(action, self._keyring, self._policy)
+            interrupted, self._performing = self._performing.cancelled_caught, None
+            if interrupted:
+                return False
+            earlier = keyring = self._keyring
+            for event in done.events:
+                before, keyring = keyring, evolve(keyring, event)
+                assert_safe(before, keyring)
+            if await self._save(keyring, entries(done.events, action.why, earlier, keyring), done.secrets):
+                self._teller.tell(done.events, action.why, earlier, self._keyring)
+                await self._show()
+                if any(isinstance(event, KmsFailed) for event in done.events):
+                    self._started()
+        return True
+
+    async def _wait(self, until: int | None) -> None:
+        """Wait until then, or less: until woken, or until it is time to look at the clock again."""
+        pause = self._services.reread
+        for at in (until, self._publisher.next_delegation):
+            if at is not None:
+                pause = min(pause, max(0.0, at - self._services.now()))
+        woken = False
+        with trio.move_on_after(pause):
+            await self._woken.wait()
+            woken = True
+        async with self._changing_lock:
+            if woken:
+                self._woken = trio.Event()
+                self._keyring = evolve(self._keyring, TriedAgain(self._now()))
+            if woken or self._publisher.is_due(self._now()):
+                await self._show()
+            elif any(ksk.trouble is not None for ksk in self._keyring.ksks):
+                self._teller.tell_status(self.status)  # an outage may have outlasted the RRSIGs
+
+    def _is_held(self) -> bool:
+        """Whether nothing may be done now, because the clock is wrong or a private key can't be read."""
+        behind = self._keyring.newest - self._now()
+        wrong = behind > self._policy.clock_tolerance
+        if wrong != self._clock_wrong:
+            self._clock_wrong = wrong
+            said = f"the clock is wrong: it lies {behind} s before what was stored at {self._keyring.newest}"
+            self._problem = said if wrong else None
+            self._teller.clock(self._problem)
+            self._teller.tell_status(self.status)
+        held = wrong or self._publisher.problem is not None
+        if held:
+            self._started()
+        return held
+
+    async def _mind_jumps(self) -> None:
+        """Move the waits for a jump of the clock."""
+        if not (by := self._jumps.jumped()):
+            return
+        self._teller.jumped(by, self._policy)
+        event, why = ClockJumped(self._now(), by), "no wait counts the time in between"
+        async with self._changing_lock:
+            moved = evolve(self._keyring, event)
+            if moved.waits != self._keyring.waits:
+                assert_safe(self._keyring, moved)
+                await self._save(moved, entries((event,), why, self._keyring, moved), ())
+
+    # --- changes from outside
+
+    def _refuse_while_frozen(self, command: Command) -> None:
+        # Only a person can say that the clock is right, and only where it seems not to be.
+        if self._frozen or not self._loaded or self._clock_wrong != isinstance(command, TrustClock):
+            reason = self._problem or ("" if self._loaded else "they are not read yet")
+            said = f"The keys can't be changed now: {reason}." if reason else "Nothing is wrong with the clock."
+            raise RequestRefusedError(WRONG_SIGNING, said)
+        if self._stuck is not None:
+            raise self._stuck
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        """Have the keyring to oneself. What asks the KMS gives way; what waits for the disk does not."""
+        acquired = False
+        while not acquired:
+            if self._stuck is not None:
+                raise self._stuck
+            if self._performing is not None:
+                self._performing.cancel()
+            with trio.move_on_after(1):  # then look again whether it is the disk that is waited for
+                await self._changing_lock.acquire()
+                acquired = True
+        try:
+            yield
+        finally:
+            self._changing_lock.release()
+
+    async def _apply(self, events: list[Event], why: str) -> None:
+        """Evolve, save once, publish. Raises `StateError` and `UnsafeTransitionError`; then nothing changed."""
+        earlier = keyring = self._keyring
+        for event in events:
+            before, keyring = keyring, evolve(keyring, event)
+            assert_safe(before, keyring)
+        if not events:
+            return
+        told = entries(events, why, earlier, keyring)
+        try:
+            self._keyring = await self._blocking(lambda: self._services.store.save(keyring, told))
+        except StateOvertaken:
+            await self._load()
+            raise
+        self._teller.tell(events, why, earlier, self._keyring)
+        await self._show()
+
+    def _ttl_news(self) -> list[Event]:
+        keyring, ttl = self._keyring, self._zone_ttl
+        if ttl is None or ttl == keyring.data_ttl:
+            return []
+        return [
+            Observed(
+                ceil(self._services.now()), ttl, keyring.window, keyring.propagation, settled=ttl < keyring.data_ttl
+            )
+        ]
+
+    async def _watch_parent(self) -> None:
+        async for event in watch_parent(self, self._parent, self._services):
+            if self._frozen or self._clock_wrong or self._stuck is not None:
+                continue
+            try:
+                async with self._changing():
+                    await self._apply([event], "the parent was looked at")
+            except (StateOvertaken, StateUnavailable) as error:
+                self._teller.disk(error, 1)  # it is news still, when the parent is looked at again
+
+    # --- state
+
+    async def _load(self) -> None:
+        """Take up the keyring where an earlier life left it; what it was waiting for is tried at once."""
+        store = self._services.store
+        attempts = 0
+        while True:
+            try:
+                zone_id = await self._blocking(
+                    lambda: store.hosted_zone_id(
+                        self.origin, lambda: hosted_zone_id(self._services.new_token()), self._now()
+                    )
+                )
+                keyring = await self._blocking(lambda: store.load_keyring(self.origin))
+                new = Keyring(self.origin, zone_id, signing=self._keyring.signing)
+                self._keyring = evolve(keyring or new, TriedAgain(self._now()))
+                self._loaded = True
+                for event in self._ttl_news():
+                    # Before anything is published; a new keyring is stored with whatever comes next.
+                    self._keyring = evolve(self._keyring, event)
+                    if keyring is not None:
+                        self._keyring = await self._blocking(partial(store.save, self._keyring, []))
+                await self._show()
+            except StateUnavailable as error:
+                attempts += 1
+                await self._state_failed(error, attempts)
+            else:
+                self._problem = self._stuck = None
+                return
+
+    async def _save(self, keyring: Keyring, told: list[Entry], secrets: tuple[Secret, ...]) -> bool:
+        """Store the keyring; whether it is stored and in force now. Where it is not, the plan begins anew."""
+        store = self._services.store
+        attempts = 0
+        while True:
+            try:
+                self._keyring = await self._blocking(lambda: store.save(keyring, told, secrets))
+            except StateOvertaken as error:
+                self._teller.overtaken(error)
+                await self._load()
+                return False
+            except StateUnavailable as error:
+                # What was done is kept in memory meanwhile, so that a full disk costs no KMS call.
+                attempts += 1
+                await self._state_failed(error, attempts)
+            else:
+                self._problem = self._stuck = None
+                return True
+
+    async def _state_failed(self, error: StateError, attempts: int) -> None:
+        self._problem, self._stuck = str(error), error
+        self._teller.disk(error, attempts)
+        self._teller.tell_status(self.status)
+        self._started()
+        with trio.move_on_after(retry_delay(self.origin, attempts, self._policy)):
+            await self._woken.wait()
+            self._woken = trio.Event()
+
+    async def _show(self) -> None:
+        """Publish what is stored; nothing else is done until that has succeeded."""
+        attempts, shown = 0, None
+        while shown is None:
+            try:
+                shown = await self._publisher.show(self._keyring, self._policy)
+            except StateUnavailable as error:
+                attempts += 1
+                await self._state_failed(error, attempts)
+        if attempts:
+            self._problem = self._stuck = None
+        if shown:
+            self._started()
+        self._teller.tell_status(self.status)
+
+    def _started(self) -> None:
+        if self._announce is not None:
+            self._announce()
+            self._announce = None
+
+    def _freeze(self, problem: str, bug: Exception | None) -> None:
+        """Stop changing keys. What is published stays in force as long as its RRSIGs last."""
+        self._frozen, self._problem = True, problem
+        # The traceback as plain text: a log that adds the local variables would show private keys.
+        self._teller.frozen(problem, "".join(traceback.format_exception(bug)) if bug is not None else None)
+        self._teller.tell_status(self.status)
+        self._started()
+
+    def _now(self) -> int:
+        return int(self._services.now())

@@ -1,0 +1,125 @@
+"""ZSK private keys at rest: AES-256-GCM under the state key, which is a file of its own.
+
+The database without that file reveals no private key, so a backup of the database may go where the state key must not.
+What a sealed key belongs to (zone, number, public key) is bound to it as associated data: a row that was moved or
+altered does not open.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import stat
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+_FORM = b"\x01"
+"""First octet of what is sealed: AES-256-GCM, then a nonce of 12 bytes, then the text with its tag of 16 bytes."""
+_HEADER = "signwright state key 1"
+
+Entropy = Callable[[int], bytes]
+"""Makes that many unpredictable bytes: `os.urandom`, or in a simulation what follows from its seed."""
+
+
+class StateError(Exception):
+    """The state can't be used as it is. The message names the file and the way out."""
+
+
+class StateKeyLost(StateError):  # noqa: N818 - it names what happened
+    """The state holds sealed keys, and the file that opens them is not there."""
+
+
+class StateKeyWrong(StateError):  # noqa: N818
+    """The state key file is damaged, open to others, or not the one that the state was sealed with."""
+
+
+class ZskCipher:
+    """Seals and opens under one state key. Its repr names the key's fingerprint and nothing of the key."""
+
+    __slots__ = ("_aead", "_entropy", "fingerprint")
+
+    def __init__(self, key: bytes, entropy: Entropy) -> None:
+        self._aead = AESGCM(key)
+        self._entropy = entropy
+        self.fingerprint = sha256(b"signwright state key fingerprint" + key).hexdigest()[:16]
+        """Tells state keys apart; stored in the database, so that a wrong one is noticed at the start."""
+
+    def __repr__(self) -> str:
+        return f"<Seal {self.fingerprint}>"
+
+    def seal(self, text: bytes, bound: bytes) -> bytes:
+        """`text`, readable only with the state key and beside the same `bound`."""
+        nonce = self._entropy(_NONCE_BYTES)
+        return _FORM + nonce + self._aead.encrypt(nonce, text, bound)
+
+    def open(self, sealed: bytes, bound: bytes) -> bytes:
+        """The text again. Raises `StateKeyWrong` when key, text or `bound` are not those it was sealed with."""
+        nonce = sealed[1 : 1 + _NONCE_BYTES]
+        try:
+            if not sealed.startswith(_FORM):
+                raise StateKeyWrong("a sealed key has a form that this version does not know")
+            return self._aead.decrypt(nonce, sealed[1 + _NONCE_BYTES :], bound)
+        except (InvalidTag, ValueError):
+            raise StateKeyWrong("a sealed key does not open: the state key is another one, or it was altered") from None
+
+
+def bound_to(origin: bytes, sequence: int, public_key: bytes) -> bytes:
+    """The associated data of a ZSK's private key. Origins end with an empty label, so the parts can't run together."""
+    return b"signwright zsk\x00" + origin + sequence.to_bytes(8) + public_key
+
+
+def make_state_key(path: Path, entropy: Entropy) -> None:
+    """Make the state key file, 0600, durable before this returns. A file that is there already is left as it is."""
+    if path.exists():
+        return
+    text = f"{_HEADER}\n{base64.b64encode(entropy(KEY_BYTES)).decode()}\n"
+    # Written beside and renamed: a crash leaves a whole key or none.
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - by descriptor
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    beside.rename(path)
+    sync_directory(path.parent)
+
+
+def read_state_key(path: Path, entropy: Entropy) -> ZskCipher:
+    """The seal of an existing state key file. Raises `StateKeyLost` and `StateKeyWrong`."""
+    way_out = "put the right one back from its backup"
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        text = path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        raise StateKeyLost(
+            f"{path}: the state key is gone, and without it the ZSKs in the state can't be read: {way_out}"
+        ) from None
+    except UnicodeDecodeError:
+        raise StateKeyWrong(f"{path}: not a state key: {way_out}") from None
+    if mode & 0o077:
+        raise StateKeyWrong(f"{path}: the state key is open to others (mode {mode:04o}): chmod 600 {path}")
+    header, _, encoded = text.partition("\n")
+    try:
+        key = base64.b64decode(encoded.strip(), validate=True)
+    except binascii.Error:
+        key = b""
+    if header != _HEADER or len(key) != KEY_BYTES:
+        raise StateKeyWrong(f"{path}: not a state key, or a damaged one: {way_out}")
+    return ZskCipher(key, entropy)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,278 @@
+"""The commands about a zone's keys: what will be done and what was done, and what a person may have done."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from keys.rules.commands import (
+    ActivateKsk,
+    CreateKsk,
+    DeactivateKsk,
+    DeleteKsk,
+    DisableSigning,
+    EmergencyRollover,
+    EnableSigning,
+    OfferDs,
+    StartRollover,
+    TrustClock,
+    WithdrawDs,
+)
+from server.cli.ask_key_manager import ask
+from server.cli.options import located, of_running_server
+from server.control.control_client import ControlClient, ControlError
+from server.control.operations import ServerStatus, ZoneReport
+from server.display.key_report import print_events, print_key_lines, print_ksks, print_plan, print_suspension
+from server.display.report import console_for_people
+from server.display.timeline_svg import render_svg
+from server.settings.schema import parse_duration
+
+
+class Duration(click.ParamType[int]):
+    """A duration such as 90d, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The seconds in a text."""
+        if isinstance(value, int):
+            return value
+        try:
+            return int(value) if value.isascii() and value.isdigit() else parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+_zone = click.argument("zone")
+_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+_force = click.option(
+    "--force",
+    is_flag=True,
+    help="Look neither at the parent nor at what caches know. If a DS names the KSK, the zone turns bogus.",
+)
+
+
+@click.command(short_help="Show every action to come for the keys of a zone.")
+@_zone
+@click.option("--until", "ahead", type=Duration(), default="90d", show_default=True, help="How far to look ahead.")
+@_json
+@of_running_server
+def plan(zone: str, ahead: int, as_json: bool, config: Path | None, state: Path | None) -> None:
+    """Show every action to come for the keys of ZONE, with its time and its reason, if each one succeeds at once.
+
+    It comes from the rules that the server itself follows. The same action several times in a row is one line. A KSK
+    in ACTION_NEEDED is taken to stay so, since nobody can know when it is mended.
+    """
+    client = ControlClient(located(config, state))
+    planned = client.plan(zone, ahead)
+    if as_json:
+        click.echo(msgspec.json.encode(planned))
+    elif planned:
+        print_plan(console_for_people(), planned, int(time.time()))
+    else:
+        click.echo(f"Nothing is to be done for {zone} in that time.")
+    if not as_json:
+        status = client.status()
+        print_suspension(console_for_people(), _report_of(status, zone), status.now)
+
+
+@click.command(short_help="Draw the keys of a zone over time (SVG).")
+@_zone
+@click.option("--svg", "file", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE")
+@click.option("--since", "back", type=Duration(), default="30d", show_default=True, help="How far to look back.")
+@click.option("--until", "ahead", type=Duration(), default="60d", show_default=True, help="How far to look ahead.")
+@of_running_server
+def timeline(zone: str, file: Path, back: int, ahead: int, config: Path | None, state: Path | None) -> None:
+    """Draw the keys of ZONE over time into FILE (SVG); "-" is standard output.
+
+    One bar for each key, its phases in colour, and below that of a KSK the slots for which it signs the DNSKEY RRset:
+    the past from the event log, the future as "signwright plan" has it.
+    """
+    drawn = ControlClient(located(config, state)).timeline(zone, back, ahead)
+    picture = render_svg(drawn)
+    if str(file) == "-":
+        click.echo(picture, nl=False)
+        return
+    file.write_text(picture, encoding="utf-8")
+    click.echo(f"{file}: {len(drawn.rows)} keys of {drawn.zone}")
+
+
+@click.command(short_help="Show what was done to the keys of a zone, and why.")
+@_zone
+@click.option("--since", "back", type=Duration(), metavar="DURATION", help="How far to look back [default: all].")
+@_json
+@of_running_server
+def events(zone: str, back: int | None, as_json: bool, config: Path | None, state: Path | None) -> None:
+    """Show what was done to the keys of ZONE: when, what, why, and the KMS's names for the calls."""
+    since = 0 if back is None else max(0, int(time.time()) - back)
+    entries = ControlClient(located(config, state)).events(zone, since)
+    if as_json:
+        click.echo(msgspec.json.encode(entries))
+    else:
+        print_events(console_for_people(), entries)
+
+
+@click.command(short_help="Begin a rollover of the zone-signing key of a zone.")
+@_zone
+@click.option(
+    "--emergency",
+    is_flag=True,
+    help="The ZSK's private key is lost or known to others: replace it as fast as is safe.",
+)
+@of_running_server
+def rollover(zone: str, emergency: bool, config: Path | None, state: Path | None) -> None:
+    """Begin a rollover of the zone-signing key of ZONE now (Pre-Publish, RFC 6781 §4.1.1.1).
+
+    It takes its time: the successor signs once every cache knows it, and the predecessor leaves once no cache holds
+    what it signed. "signwright status" says what it waits for, "signwright plan" when each step will be.
+    """
+    after = ask(located(config, state), zone, EmergencyRollover() if emergency else StartRollover())
+    print_key_lines(console_for_people(), after, int(time.time()))
+
+
+@click.group(short_help="Create, activate, deactivate and delete key-signing keys.")
+def ksk() -> None:
+    """Create, activate, deactivate and delete key-signing keys: up to two in a zone.
+
+    What the KMS has to do for it is watched for a few seconds; what is not done by then is done later, and said to be.
+
+    \b
+    A rollover by Double-Signature (RFC 6781 §4.1.2):
+      signwright ksk create lab.example ksk_new   both sign the DNSKEY RRset
+      signwright status                           wait for "DS may be added"
+      signwright ds lab.example                   to the parent: both, then new
+      signwright status                           wait for "KSK may be removed"
+      signwright ksk deactivate lab.example ksk_1
+      signwright ksk delete lab.example ksk_1
+    """
+
+
+@ksk.command("list")
+@_zone
+@_json
+@of_running_server
+def list_ksks(zone: str, as_json: bool, config: Path | None, state: Path | None) -> None:
+    """Show the KSKs of ZONE with their ARNs and DS records."""
+    status = ControlClient(located(config, state)).status()
+    report = _report_of(status, zone)
+    if as_json:
+        click.echo(msgspec.json.encode(report.keys.ksks if report.keys is not None else ()))
+    else:
+        print_ksks(console_for_people(), report, status.now)
+
+
+@ksk.command()
+@_zone
+@click.argument("name")
+@click.option("--arn", help="A KMS key of one's own; without one, the server has a key made.")
+@click.option("--inactive", is_flag=True, help="It is not to sign until it is activated.")
+@of_running_server
+def create(zone: str, name: str, arn: str | None, inactive: bool, config: Path | None, state: Path | None) -> None:
+    """Add the KSK NAME (3 to 128 letters, digits and _) to ZONE."""
+    ask(located(config, state), zone, CreateKsk(name, arn, not inactive))
+
+
+@ksk.command()
+@_zone
+@click.argument("name")
+@of_running_server
+def activate(zone: str, name: str, config: Path | None, state: Path | None) -> None:
+    """Have the KSK NAME of ZONE sign. One in ACTION_NEEDED is tried at once."""
+    ask(located(config, state), zone, ActivateKsk(name))
+
+
+@ksk.command()
+@_zone
+@click.argument("name")
+@_force
+@of_running_server
+def deactivate(zone: str, name: str, force: bool, config: Path | None, state: Path | None) -> None:
+    """Take the KSK NAME out of the DNSKEY RRset of ZONE.
+
+    Refused while the parent's DS names it, or did less than a DS TTL ago, or can't be looked up. The parent is the one
+    that is served here, unless the setting "parent" names another, or "none". Where there is none, no DS is checked,
+    and that is said; then it is refused as long as no other ACTIVE KSK is known to every cache.
+    """
+    ask(located(config, state), zone, DeactivateKsk(name, force))
+
+
+@ksk.command()
+@_zone
+@click.argument("name")
+@_force
+@of_running_server
+def delete(zone: str, name: str, force: bool, config: Path | None, state: Path | None) -> None:
+    """Forget the INACTIVE KSK NAME of ZONE. Its key in the KMS stays."""
+    ask(located(config, state), zone, DeleteKsk(name, force))
+
+
+@ksk.command("withdraw-ds", short_help="Have the DS of a parent served here drop a KSK.")
+@_zone
+@click.argument("name")
+@of_running_server
+def withdraw_ds(zone: str, name: str, config: Path | None, state: Path | None) -> None:
+    """Have a parent of ZONE that is served here too drop the KSK NAME from its DS.
+
+    That is the step before the KSK can be deactivated, a DS TTL later. A parent elsewhere is told there; that of a
+    hosted zone has the DS as a record set.
+    """
+    ask(located(config, state), zone, WithdrawDs(name))
+
+
+@ksk.command("offer-ds", short_help="Have the DS of a parent served here name a KSK again.")
+@_zone
+@click.argument("name")
+@of_running_server
+def offer_ds(zone: str, name: str, config: Path | None, state: Path | None) -> None:
+    """Take withdraw-ds back: the DS of a parent served here names the KSK NAME of ZONE again."""
+    ask(located(config, state), zone, OfferDs(name))
+
+
+@click.group()
+def dnssec() -> None:
+    """Enable or disable the signing of a zone."""
+
+
+@dnssec.command()
+@_zone
+@of_running_server
+def enable(zone: str, config: Path | None, state: Path | None) -> None:
+    """Sign ZONE with its ACTIVE KSKs."""
+    ask(located(config, state), zone, EnableSigning())
+
+
+@dnssec.command()
+@_zone
+@_force
+@of_running_server
+def disable(zone: str, force: bool, config: Path | None, state: Path | None) -> None:
+    """Serve ZONE unsigned. Its KSKs stay as they are.
+
+    Refused while the parent's DS names a KSK of it, or did so recently (a DS TTL and a DNSKEY TTL), or can't be looked
+    up. The parent is the one that is served here, unless the setting "parent" names another, or "none". Where there is
+    none, no DS is checked, and that is said.
+    """
+    ask(located(config, state), zone, DisableSigning(force))
+
+
+@click.command("trust-clock", short_help="Go on by the present time where keys are frozen.")
+@_zone
+@of_running_server
+def trust_clock(zone: str, config: Path | None, state: Path | None) -> None:
+    """Go on by the present time, where the keys of ZONE are frozen because the clock was far ahead before.
+
+    Look at the clock first: what is stored lies after the present time, and one of the two is wrong.
+    """
+    ask(located(config, state), zone, TrustClock())
+
+
+def _report_of(status: ServerStatus, zone: str) -> ZoneReport:
+    origin = zone.lower().rstrip(".") + "."
+    for report in status.zones:
+        if report.origin == origin:
+            return report
+    raise ControlError(f"{origin} is not served here")

@@ -1,0 +1,250 @@
+"""The server's side of the control protocol: HTTP to `Operations`, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import msgspec
+import trio
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from keys.custody.zsk_encryption import StateError
+from keys.rules.commands import EXISTS, NO_SUCH_KSK, Command, RequestRefusedError
+from keys.rules.status import Condition
+from server.control.command_json import COMMAND_TYPES
+from server.control.operations import Level, Operations, ServerStatus, ZoneReport, ds_report, server_level
+from server.settings.schema import ConfigError
+from server.state.archive import LARGEST, stage_archive, write_archive
+
+_CHUNK = 1 << 16
+_JSON = "application/json"
+_EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus's text format, as the metrics come."""
+_NAMED = 10
+"""Zones that an error names as served: there may be thousands."""
+_DAY = 86400
+_FARTHEST = 5 * 366 * _DAY
+"""Seconds that may be looked ahead."""
+_STATUSES = {NO_SUCH_KSK: 404, EXISTS: 409}
+"""Of refused requests, as Route 53 has them; 400 for the rest."""
+_COMMANDS = msgspec.json.Decoder(COMMAND_TYPES)
+
+
+class RefusedError(Exception):
+    """An answer other than success: an HTTP status, a name for programs, a sentence for people."""
+
+    def __init__(self, status: int, error: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = error
+        self.message = message
+
+
+def control_app(operations: Operations, exposition: Callable[[], bytes]) -> Starlette:
+    """The application to serve on the control socket. `exposition` gives the text of /metrics."""
+    control = _Control(operations, exposition)
+    return Starlette(
+        routes=[
+            *_watching(control),
+            Route("/status", control.status, methods=["GET"]),
+            Route("/reload", control.reload, methods=["POST"]),
+            Route("/zones/{zone}", control.zone, methods=["GET"]),
+            Route("/zones/{zone}/ds", control.ds, methods=["GET"]),
+            Route("/zones/{zone}/plan", control.plan, methods=["GET"]),
+            Route("/zones/{zone}/events", control.events, methods=["GET"]),
+            Route("/zones/{zone}/timeline", control.timeline, methods=["GET"]),
+            Route("/zones/{zone}/commands", control.command, methods=["POST"]),
+            Route("/backup", control.backup, methods=["POST"]),
+            Route("/restore", control.restore, methods=["POST"]),
+        ],
+        exception_handlers={
+            RefusedError: _refused,
+            RequestRefusedError: _request_refused,
+            StateError: _declared,
+            ConfigError: _declared,
+            HTTPException: _http_error,
+        },
+    )
+
+
+def watching_app(operations: Operations, exposition: Callable[[], bytes]) -> Starlette:
+    """What monitoring may ask without being known: /healthz and /metrics, and nothing else."""
+    return Starlette(
+        routes=_watching(_Control(operations, exposition)), exception_handlers={HTTPException: _http_error}
+    )
+
+
+def _watching(control: _Control) -> list[Route]:
+    return [
+        Route("/healthz", control.health, methods=["GET"]),
+        Route("/metrics", control.metrics, methods=["GET"]),
+    ]
+
+
+class _Control:
+    def __init__(self, operations: Operations, exposition: Callable[[], bytes]) -> None:
+        self._operations = operations
+        self._exposition = exposition
+
+    async def health(self, _: Request) -> Response:
+        level = server_level(await self._status())
+        return _json({"level": level.name.lower()}, 503 if level is Level.CRITICAL else 200)
+
+    async def metrics(self, _: Request) -> Response:
+        # A thousand zones take a quarter of a second, during which queries are to be answered.
+        return Response(await trio.to_thread.run_sync(self._exposition), media_type=_EXPOSITION)
+
+    async def status(self, _: Request) -> Response:
+        return Response(await trio.to_thread.run_sync(self._encoded_status), media_type=_JSON)
+
+    async def _status(self) -> ServerStatus:
+        """In a thread, as it has no effects, and goes through all zones."""
+        return await trio.to_thread.run_sync(self._operations.status)
+
+    def _encoded_status(self) -> bytes:
+        """Zone by zone: nothing is answered while one call encodes all, and 3,000 take 20 ms."""
+        status = self._operations.status()
+        zones = tuple(msgspec.Raw(msgspec.json.encode(zone)) for zone in status.zones)
+        return msgspec.json.encode(msgspec.structs.replace(status, zones=zones))
+
+    async def reload(self, _: Request) -> Response:
+        return _json(await self._operations.reload())
+
+    async def zone(self, request: Request) -> Response:
+        return _json(self._zone(request.path_params["zone"]))
+
+    async def ds(self, request: Request) -> Response:
+        zone = self._zone(request.path_params["zone"])
+        if not zone.signed:
+            raise RefusedError(409, "NotSigned", f"{zone.origin} is served unsigned, so it has no DS record")
+        if zone.keys is not None and not zone.keys.signing:
+            raise RefusedError(409, "NotSigned", f"signing of {zone.origin} is disabled, so it has no DS record")
+        if not zone.ds:
+            problem = zone.keys.problem if zone.keys else None
+            reason = f": {problem}" if problem else ""
+            raise RefusedError(409, "NotReady", f"{zone.origin} has no signed key-signing key yet{reason}")
+        return _json(ds_report(zone))
+
+    async def plan(self, request: Request) -> Response:
+        zone = self._with_keys(request)
+        if zone.keys is not None and zone.keys.condition is Condition.FROZEN:
+            raise RefusedError(409, "Frozen", f"nothing will be done: the keys are frozen: {zone.keys.problem}")
+        now = self._operations.now()
+        return _json(await self._operations.plan(zone.origin, now + _seconds(request, "ahead", 90 * _DAY)))
+
+    async def events(self, request: Request) -> Response:
+        zone = self._zone(request.path_params["zone"])
+        return _json(await self._operations.events(zone.origin, _seconds(request, "since", 0, most=1 << 40)))
+
+    async def timeline(self, request: Request) -> Response:
+        zone = self._with_keys(request)
+        now = self._operations.now()
+        since, until = now - _seconds(request, "back", 30 * _DAY), now + _seconds(request, "ahead", 60 * _DAY)
+        return _json(await self._operations.timeline(zone.origin, since, until))
+
+    async def command(self, request: Request) -> Response:
+        zone = self._with_keys(request)
+        try:
+            command: Command = _COMMANDS.decode(await request.body())
+        except msgspec.MsgspecError as error:
+            raise RefusedError(400, "InvalidInput", str(error)) from None
+        await self._operations.request(zone.origin, command)
+        return _json(self._zone(zone.origin))
+
+    def _with_keys(self, request: Request) -> ZoneReport:
+        zone = self._zone(request.path_params["zone"])
+        if zone.keys is None:
+            why = "the setting signed is false" if not zone.signed else "its file could not be loaded"
+            raise RefusedError(409, "NotSigned", f"{zone.origin} has no keys: {why}")
+        return zone
+
+    async def backup(self, _: Request) -> Response:
+        state = self._operations.state
+        spool = TemporaryFile(dir=state.path)  # noqa: SIM115 - closed when it is sent
+        try:
+            await trio.to_thread.run_sync(write_archive, state, self._copy_database, spool)
+            size = spool.tell()
+        except BaseException:
+            spool.close()
+            raise
+        return StreamingResponse(_sent(spool), media_type="application/gzip", headers={"Content-Length": str(size)})
+
+    def _copy_database(self, to: Any) -> None:
+        """In the thread that packs the archive."""
+        trio.from_thread.run(self._operations.backup_database, to)
+
+    async def restore(self, request: Request) -> Response:
+        state = self._operations.state
+        with TemporaryFile(dir=state.path) as spool:
+            await _received(request, spool)
+            kept = await trio.to_thread.run_sync(stage_archive, state, spool, time.time())
+        return _json({"kept": kept}, 202, BackgroundTask(self._restart))
+
+    async def _restart(self) -> None:
+        self._operations.restart()
+
+    def _zone(self, name: str) -> ZoneReport:
+        origin = name.lower().rstrip(".") + "."
+        zone = self._operations.zone(origin)
+        if zone is None:
+            served = self._operations.origins()
+            more = f" and {len(served) - _NAMED} more" if len(served) > _NAMED else ""
+            named = ", ".join(served[:_NAMED]) or "none"
+            raise RefusedError(404, "NoSuchZone", f"{origin} is not served here; served: {named}{more}")
+        return zone
+
+
+def _seconds(request: Request, name: str, default: int, most: int = _FARTHEST) -> int:
+    """A number of seconds from the query string."""
+    text = request.query_params.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and int(text) <= most):
+        raise RefusedError(400, "InvalidInput", f"{name}={text}: give seconds, at most {most}")
+    return int(text)
+
+
+async def _sent(spool: IO[bytes]) -> AsyncIterator[bytes]:
+    with spool:
+        spool.seek(0)
+        while chunk := spool.read(_CHUNK):
+            yield chunk
+
+
+async def _received(request: Request, spool: IO[bytes]) -> None:
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > LARGEST:
+            raise RefusedError(413, "TooLarge", f"a backup may have {LARGEST} octets")
+        spool.write(chunk)
+    spool.seek(0)
+
+
+def _json(value: Any, status: int = 200, background: BackgroundTask | None = None) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type=_JSON, background=background)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    return _json({"error": error.error, "message": error.message}, error.status)
+
+
+async def _request_refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestRefusedError)
+    return _json({"error": error.code, "message": error.message}, _STATUSES.get(error.code, 400))
+
+
+async def _declared(_: Request, error: Exception) -> Response:
+    return _json({"error": type(error).__name__, "message": str(error)}, 422)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _json({"error": error.detail.replace(" ", ""), "message": error.detail}, error.status_code)

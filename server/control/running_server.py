@@ -1,0 +1,326 @@
+"""The running server as the control protocol sees it: `server.control.operations.Operations`, done."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence, Set
+from functools import lru_cache, partial
+from importlib.metadata import version
+from itertools import islice
+from operator import attrgetter
+from pathlib import Path
+
+import dns.exception
+import dns.rdatatype
+import structlog
+import trio
+
+from keys.custody.key_manager import KeyManager
+from keys.custody.state_database import Store
+from keys.rules.commands import WRONG_SIGNING, Command, RequestRefusedError
+from keys.rules.events import Entry
+from keys.rules.forecast import forecast, steps
+from keys.rules.timeline import Timeline, timeline
+from server.control.operations import (
+    Above,
+    Planned,
+    ReloadOutcome,
+    ReloadReport,
+    RequestOutcome,
+    ServerStatus,
+    WorkerReport,
+    ZoneReload,
+    ZoneReport,
+)
+from server.hosting.parent_lookup import LocalParent, delegation_point
+from server.hosting.zone_registry import LoadedChange, RegisteredZone, ZoneLoad, ZoneRegistry
+from server.net.addresses import Address
+from server.settings.configuration import LOCAL, Config
+from server.settings.restart_settings import waiting_for_restart
+from server.state.directory import StateDir
+from server.state.trust_files import ZoneTrust, ds_records, trust_files, write_trust
+from zones import names
+from zones.zone import TYPE_A, TYPE_DS, TYPE_SOA, Zone
+from zones.zoneset import ServedZone, trust_anchors
+
+_RELOADED = {
+    LoadedChange.LOADED: ReloadOutcome.REPLACED,
+    LoadedChange.UNCHANGED: ReloadOutcome.UNCHANGED,
+    LoadedChange.REFUSED: ReloadOutcome.REFUSED,
+    LoadedChange.REMOVED: ReloadOutcome.REMOVED,
+}
+
+_canonical_key = lru_cache(maxsize=1 << 14)(names.canonical_key)
+"""Asked for all zones whenever the keys of one are others."""
+_LOOKED_AT = 1000
+"""Names of a zone among which an example is looked for: of a million, there may be none that has an address."""
+_BETWEEN_QUERIES = 100
+"""Zones whose trust anchors are gathered before queries are answered again: about a millisecond."""
+_REST = 19
+"""Times as long as writing the trust files took, in which they are not written again."""
+_LONGEST_REST = 60  # seconds
+_UNTIL_WRITTEN = 10
+"""Seconds until trust files that could not be written are tried again."""
+_log = structlog.get_logger("signwright")
+
+
+class RunningServer:
+    """One run of the server, for its control socket, its signals and its banner."""
+
+    def __init__(
+        self,
+        config: Config,
+        reread: Callable[[], Config],
+        state: StateDir,
+        store: Store,
+        registry: ZoneRegistry,
+        listeners: Sequence[Address],
+        kms: str,
+        watching: Address | None = None,
+        api: str | None = None,
+        workers: Callable[[], tuple[WorkerReport, ...]] = tuple,
+    ) -> None:
+        """`kms` is its URL, `watching` the address of /metrics, `api` the URL of the Route 53 API."""
+        self.config = config
+        self.state = state
+        self.listeners = tuple(listeners)
+        self._reread = reread
+        self._store = store
+        self._registry = registry
+        self._kms = kms
+        self._watching = watching
+        self._api = api
+        self._workers = workers
+        self._started = int(time.time())
+        self._trusts: list[ZoneTrust] | None = None
+        """As they are written."""
+        self._outcome: RequestOutcome | None = None
+        self._over = trio.Event()
+
+    # Its end
+
+    def end(self, outcome: RequestOutcome) -> None:
+        """End this run; the first to say how it ended is heard."""
+        self._outcome = self._outcome or outcome
+        self._over.set()
+
+    def restart(self) -> None:
+        """As `Operations.restart`."""
+        self.end(RequestOutcome.RESTART)
+
+    async def ended(self) -> RequestOutcome:
+        """Wait for the end."""
+        await self._over.wait()
+        return self._outcome or RequestOutcome.STOPPED
+
+    # What it is asked
+
+    def now(self) -> int:
+        """As `Operations.now`."""
+        return int(time.time())
+
+    def origins(self) -> list[str]:
+        """As `Operations.origins`."""
+        return [hosted.config.origin for hosted in self._sorted()]
+
+    def zone(self, origin: str) -> ZoneReport | None:
+        """As `Operations.zone`."""
+        try:
+            hosted = self._registry.hosted.get(names.from_text(origin))
+        except dns.exception.DNSException:
+            return None
+        return self._report(hosted) if hosted is not None else None
+
+    def status(self) -> ServerStatus:
+        """As `Operations.status`."""
+        return ServerStatus(
+            version=version("signwright"),
+            pid=os.getpid(),
+            now=self.now(),
+            started=self._started,
+            state=str(self.state.path),
+            listeners=tuple(str(address) for address in self.listeners),
+            kms=self._kms,
+            route53=self._api,
+            metrics=f"http://{self._watching}/metrics" if self._watching is not None else None,
+            zones=tuple(self._report(hosted) for hosted in self._sorted()),
+            workers=self._workers(),
+        )
+
+    def _sorted(self) -> list[RegisteredZone]:
+        """In canonical order: a zone stands above those below it."""
+        return sorted(self._registry.hosted.values(), key=lambda hosted: _canonical_key(hosted.origin))
+
+    def _report(self, hosted: RegisteredZone) -> ZoneReport:
+        served = self._registry.zoneset.get(hosted.origin)
+        trust = _trust(hosted, served)
+        ds = tuple(ds_records(trust))
+        loaded = served is not None and hosted.fingerprint is not None
+        return ZoneReport(
+            origin=hosted.config.origin,
+            file=str(hosted.config.file or "a hosted zone"),
+            serial=served.zone.serial if served is not None and loaded else None,
+            signed=hosted.config.signed,
+            denial=hosted.config.denial.value,
+            example=_example(served.zone) if served is not None else f"{hosted.config.origin} SOA",
+            refused=hosted.problem,
+            ds=ds,
+            keys=hosted.key_manager.status if hosted.key_manager is not None else None,
+            parent=_asked(hosted),
+            refreshes=hosted.refreshes,
+            above=self._above(hosted, trust, ds) if loaded else None,
+        )
+
+    def _above(self, hosted: RegisteredZone, trust: ZoneTrust, ds: Sequence[str]) -> Above | None:
+        """The zone above, which may hold some of `ds`, the lines of `trust`.
+
+        None also where what lies between is delegated to somebody else.
+        """
+        found = self._registry.zoneset.find(hosted.origin, TYPE_DS)
+        if found is None or found.zone.origin == hosted.origin or not found.zone.signed:
+            return None
+        parent = self._registry.hosted.get(found.zone.origin)
+        if parent is None or parent.fingerprint is None:
+            return None  # it could not be loaded: nobody knows what it delegates
+        cut = delegation_point(found.zone, hosted.origin)
+        if cut not in (hosted.origin, None):
+            return None
+        signers = found.zone.nodes[cut].rrsets.get(TYPE_DS) if cut is not None else None
+        held = signers.canonical if signers is not None else ()
+        return Above(
+            origin=parent.config.origin,
+            delegates=cut is not None,
+            ds=tuple(line for line, rdata in zip(ds, trust.ds, strict=True) if rdata in held),
+            by_itself=hosted.config.file is not None,
+        )
+
+    async def plan(self, origin: str, until: int) -> tuple[Planned, ...]:
+        """As `Operations.plan`."""
+        hosted, key_manager = self._kept(origin)
+        keyring, policy, ksk_arn = key_manager.keyring, key_manager.policy, hosted.config.ksk_arn
+        ahead = partial(forecast, keyring, policy, int(time.time()), until, ksk_arn)
+        return await trio.to_thread.run_sync(
+            lambda: tuple(Planned(at, type(action).__name__, why) for at, action, why in ahead())
+        )
+
+    async def events(self, origin: str, since: int) -> tuple[Entry, ...]:
+        """As `Operations.events`."""
+        entries = await trio.to_thread.run_sync(self._store.events, names.from_text(origin), since)
+        # What waits are counted from is stored with the second after it, and may come before something of this second.
+        return tuple(sorted(entries, key=attrgetter("at")))
+
+    async def timeline(self, origin: str, since: int, until: int) -> Timeline:
+        """As `Operations.timeline`."""
+        hosted, key_manager = self._kept(origin)
+        keyring, policy, ksk_arn = key_manager.keyring, key_manager.policy, hosted.config.ksk_arn
+        now = int(time.time())
+
+        def drawn() -> Timeline:
+            past = self._store.events(keyring.origin)  # all of it: what began long ago goes on
+            return timeline(keyring, policy, past, steps(keyring, policy, now, until, ksk_arn), now, since, until)
+
+        return await trio.to_thread.run_sync(drawn)
+
+    def _kept(self, origin: str) -> tuple[RegisteredZone, KeyManager]:
+        hosted = self._registry.hosted.get(names.from_text(origin))
+        if hosted is None or hosted.key_manager is None:
+            raise RequestRefusedError(WRONG_SIGNING, f"{origin} has no keys: it is not served, or served unsigned.")
+        return hosted, hosted.key_manager
+
+    # What it is told
+
+    async def reload(self) -> ReloadReport:
+        """As `Operations.reload`. Raises `ConfigError` where the configuration is wrong; then nothing changes."""
+        config = await trio.to_thread.run_sync(self._reread)
+        before = {origin for origin, hosted in self._registry.hosted.items() if hosted.fingerprint is not None}
+        loads = await self._registry.load(config.zones)
+        await self._registry.sign()
+        await self._registry.backends.reached()
+        hosted = any(hosted.config.file is None for hosted in self._registry.hosted.values())
+        waiting = waiting_for_restart(self.config, config, hosted=hosted)
+        if waiting:
+            _log.warning("settings have changed that take a restart", settings=list(waiting))
+        return ReloadReport(tuple(self._reload(load, before) for load in loads), waiting)
+
+    def _reload(self, load: ZoneLoad, before: Set[bytes]) -> ZoneReload:
+        """What became of a zone; `before` are the origins of those that were loaded."""
+        origin = names.from_text(load.origin)
+        served = self._registry.zoneset.get(origin)
+        serial = served.zone.serial if served is not None else None
+        is_new = load.change is LoadedChange.LOADED and origin not in before
+        outcome = ReloadOutcome.ADDED if is_new else _RELOADED[load.change]
+        return ZoneReload(origin=load.origin, outcome=outcome, serial=serial, reason=load.reason)
+
+    async def request(self, origin: str, command: Command) -> None:
+        """As `Operations.request`."""
+        _, key_manager = self._kept(origin)
+        await key_manager.request(command)
+
+    async def backup_database(self, to: Path) -> None:
+        """As `Operations.backup_database`."""
+        await trio.to_thread.run_sync(self._store.backup, to)
+
+    # What others need to trust its zones
+
+    async def write_trust(self) -> None:
+        """Write STATE/trust/ where it differs."""
+        trusts = []
+        for number, hosted in enumerate(self._sorted()):
+            if number % _BETWEEN_QUERIES == 0:
+                await trio.lowlevel.checkpoint()
+            trusts.append(_trust(hosted, self._registry.zoneset.get(hosted.origin)))
+        if trusts == self._trusts:
+            return
+        folder = self.state.trust
+        await trio.to_thread.run_sync(lambda: write_trust(folder, trust_files(folder, trusts, self.listeners)))
+        self._trusts = trusts
+
+    async def keep_trust_written(self, changes: AsyncIterator[None]) -> None:
+        """Write STATE/trust/ again after each change.
+
+        Among thousands of zones that takes longer than it takes a zone to change: a twentieth of the time goes into it.
+        """
+        async for _ in changes:
+            began = trio.current_time()
+            await self._write_trust_at_last()
+            await trio.sleep(min(_REST * (trio.current_time() - began), _LONGEST_REST))
+
+    async def _write_trust_at_last(self) -> None:
+        """Write them, once the disk takes them: no further change may come that would have them written."""
+        while True:
+            try:
+                await self.write_trust()
+            except OSError as error:
+                _log.error("the files for resolvers can't be written", reason=str(error))
+                await trio.sleep(_UNTIL_WRITTEN)
+            else:
+                return
+
+
+def _asked(hosted: RegisteredZone) -> str:
+    """Where the DS is looked up, as things are now."""
+    if isinstance(hosted.parent, LocalParent):
+        return LOCAL if hosted.parent.is_asked(hosted.origin) else "none"
+    return str(hosted.config.parent) if hosted.parent is not None else "none"
+
+
+def _trust(hosted: RegisteredZone, served: ServedZone | None) -> ZoneTrust:
+    keys = served.keys if served is not None else None
+    signers = trust_anchors(keys) if keys is not None else ()
+    return ZoneTrust(hosted.config.origin, signers, hosted.config.signed)
+
+
+def _example(zone: Zone) -> str:
+    """A query that shows something: an address, preferably of www."""
+    www = zone.nodes.get(b"\x03www" + zone.origin)
+    if www is not None and TYPE_A in www.rrsets:
+        return _question(b"\x03www" + zone.origin, TYPE_A)
+    looked_at = islice(zone.nodes.items(), _LOOKED_AT)
+    with_address = (o for o, node in looked_at if TYPE_A in node.rrsets and not o.startswith(b"\x01*"))
+    owner = next(with_address, None)
+    return _question(zone.origin, TYPE_SOA) if owner is None else _question(owner, TYPE_A)
+
+
+def _question(owner: bytes, rrtype: int) -> str:
+    return f"{names.to_text(owner)} {dns.rdatatype.to_text(dns.rdatatype.RdataType.make(rrtype))}"

@@ -1,0 +1,71 @@
+"""Whoever answers: this process itself, or workers that follow its set of zones (`server.worker`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from zones.zoneset import ZoneSet
+
+
+class Backends(Protocol):
+    """Whoever answers from the sets of zones that `ZoneRegistry` makes, one after another."""
+
+    def follow(self, zoneset: ZoneSet) -> int:
+        """Answer from this set from now on, or soon; the number of its version. Must not block."""
+
+    def has_reached(self, version: int) -> bool:
+        """Whether every answer is of that version by now, or of a later one."""
+
+    async def reached(self) -> None:
+        """Wait until every answer is of the newest version."""
+
+
+class ThisProcess:
+    """This process: it answers from a set as soon as that stands in the place of the one before."""
+
+    def follow(self, _: ZoneSet) -> int:
+        """As `Backends.follow`."""
+        return 0
+
+    def has_reached(self, _: int) -> bool:
+        """As `Backends.has_reached`."""
+        return True
+
+    async def reached(self) -> None:
+        """As `Backends.reached`."""
+
+
+class ChangesUnderWay:
+    """Changes that are not yet in every answer, by their ids."""
+
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
+        self._versions: dict[str, int | None] = {}
+
+    @contextmanager
+    def making(self, change_id: str) -> Iterator[None]:
+        """While it is being stored: there is no set of zones with it, and if it fails there will be none."""
+        self._versions[change_id] = None
+        try:
+            yield
+        finally:
+            if self._versions[change_id] is None:
+                del self._versions[change_id]
+
+    def made(self, change_id: str, version: int) -> None:
+        """It is in the set of zones of that version, and in later ones."""
+        reached = [i for i, v in self._versions.items() if v is not None and self._backends.has_reached(v)]
+        for one in reached:
+            del self._versions[one]
+        self._versions[change_id] = version
+
+    def __len__(self) -> int:
+        return len(self._versions)
+
+    def __contains__(self, change_id: str) -> bool:
+        if change_id not in self._versions:
+            return False
+        version = self._versions[change_id]
+        return version is None or not self._backends.has_reached(version)

@@ -1,0 +1,397 @@
+"""The hosted zones of this process: what `server.hosting.zone_operations` asks for, done.
+
+A batch is stored, compiled to the few nodes that it changes, and answered from by one assignment. Each zone has a lock,
+so batches follow each other; nothing of one is seen before all of it is durable. Once begun, a change goes on to its
+end, whatever becomes of the client that asked for it.
+
+A zone begins unsigned and without a key manager, which is started when its keys are first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+import structlog
+import trio
+
+from keys.custody.executor import Services
+from keys.custody.key_manager import KeyManager
+from keys.custody.parent import ParentUnavailable
+from keys.custody.zsk_encryption import StateError
+from keys.dnssec.policy import MAXIMUM_SIGNED_TTL, Policy
+from keys.rules.keyring import hosted_zone_id
+from server.hosting import file_records
+from server.hosting.backends import ChangesUnderWay
+from server.hosting.file_zones import ZonesOfFiles
+from server.hosting.zone_registry import RegisteredZone, ZoneRegistry
+from server.settings.configuration import AUTO, Where, ZoneConfig
+from zones import names
+from zones.recordsets.change_batch import Applied
+from zones.recordsets.compiled import Compiled
+from zones.recordsets.record_sets import (
+    INVALID_INPUT,
+    INVALID_NAME,
+    NAME_TAKEN,
+    NO_SUCH_ZONE,
+    NOT_EMPTY,
+    PARTIALLY_DELEGATED,
+    ChangeAction,
+    ChangeInfo,
+    ChangeStatus,
+    HostedZone,
+    Position,
+    RecordSet,
+    RecordSetChange,
+    ZoneRequestError,
+)
+from zones.recordsets.record_store import RecordStore
+from zones.recordsets.record_values import ValueRefusedError
+from zones.recordsets.route53_names import NameSpellingError, from_text, normalised, order
+from zones.zone import TYPE_NS, Node, Zone
+
+NS_TTL, SOA_TTL = 172_800, 900
+SOA_TIMERS = "7200 900 1209600 86400"
+"""Refresh, retry, expire and minimum, as Route 53 has them."""
+
+T = TypeVar("T")
+_log = structlog.get_logger("signwright.zones")
+
+
+@dataclass
+class _Kept:
+    """One hosted zone."""
+
+    id: str
+    hosted: RegisteredZone
+    compiled: Compiled
+    changing: trio.Lock = field(default_factory=trio.Lock)
+
+
+class HostedZones:
+    """All hosted zones; and those of files, which can be looked at and have keys."""
+
+    def __init__(
+        self,
+        registry: ZoneRegistry,
+        services: Services,
+        *,
+        policy: Policy | None = None,
+        parent: Where = AUTO,
+    ) -> None:
+        """`policy` is of the keys of hosted zones; `parent` says where their DS is looked up."""
+        self._registry = registry
+        self._services = services
+        self._records = RecordStore(services.store)
+        self._policy = policy or Policy()
+        self._parent = parent
+        self._kept: dict[str, _Kept] = {}
+        self._creating = trio.Lock()
+        self._under_way = ChangesUnderWay(registry.backends)
+        self._of_files = ZonesOfFiles(registry, services)
+
+    async def load(self) -> int:
+        """Take up all that is stored, before anything is answered; how many zones there are. Raises `StateError`."""
+        store = self._services.store
+        signing = {keyring.origin: keyring.signing for keyring in await self._blocking(store.load_keyrings)}
+        for zone in await self._blocking(self._records.zones):
+            compiled, snapshot = await self._blocking(partial(self._compiled, zone))
+            origin = snapshot.origin
+            self._keep(zone, compiled, snapshot, with_keys=origin in signing, signing=signing.get(origin, False))
+        self._registry.host([kept.hosted for kept in self._kept.values()])
+        return len(self._kept)
+
+    # --- zones
+
+    async def create_zone(
+        self, name: str, caller_reference: str, name_servers: Sequence[str], comment: str = ""
+    ) -> tuple[HostedZone, ChangeInfo]:
+        """As `ZoneOperations.create_zone`."""
+        try:
+            apex = normalised(name)
+        except NameSpellingError as error:
+            raise ZoneRequestError(INVALID_NAME, str(error)) from None
+        if apex == ".":
+            raise ZoneRequestError(INVALID_NAME, "The root zone can't be hosted.")
+        change = self._new_change(comment)
+        zone = HostedZone(
+            id=hosted_zone_id(self._services.new_token()),
+            name=apex,
+            caller_reference=caller_reference,
+            comment=comment,
+            created=change.submitted,
+            name_servers=tuple(name_servers),
+            record_set_count=2,
+        )
+        initial = _initial_record_sets(apex, name_servers)
+        try:
+            compiled = Compiled.of(apex, initial)
+        except ValueRefusedError as error:
+            raise ZoneRequestError(INVALID_NAME, f"No SOA record can be made for {apex}: {error}") from None
+        with trio.CancelScope(shield=True):
+            async with self._creating:
+                served = self._registry.hosted.get(from_text(apex))
+                if served is not None and served.config.file is not None:
+                    raise ZoneRequestError(NAME_TAKEN, f"The zone {apex} is loaded from {served.config.file}.")
+                # What can fail comes first: a zone that is stored is answered.
+                keyring = await self._blocking(lambda: self._services.store.load_keyring(from_text(apex)))
+                zone = await self._blocking(lambda: self._records.create(zone, initial, change))
+                kept = self._keep(
+                    zone,
+                    compiled,
+                    _counted(compiled.zone()),
+                    with_keys=keyring is not None,
+                    signing=keyring is not None and keyring.signing,
+                )
+                self._registry.host([kept.hosted])
+                self._under_way.made(change.id, self._registry.version)
+                if keyring is not None:
+                    await self._registry.start_key_manager(kept.hosted)
+        _log.info("zone created", zone=apex, id=zone.id)
+        return zone, change
+
+    async def zone(self, zone_id: str) -> HostedZone:
+        """As `ZoneOperations.zone`."""
+        if zone_id in self._kept:
+            return await self._blocking(lambda: self._records.zone(zone_id))
+        return await self._of_files.zone(zone_id)
+
+    async def zones(self, marker: str | None, limit: int) -> tuple[HostedZone, ...]:
+        """As `ZoneOperations.zones`."""
+        of_files = await self._of_files.all()
+        if marker is not None and marker not in of_files and marker not in self._kept:
+            raise ZoneRequestError(NO_SUCH_ZONE, f"No hosted zone found with ID: {marker}")
+        kept = await self._blocking(lambda: self._records.zones(marker or "", limit))
+        others = [zone for zone in of_files.values() if zone.id >= (marker or "")]
+        return tuple(sorted((*kept, *others), key=lambda zone: zone.id)[:limit])
+
+    async def zones_by_name(self, name: str | None, zone_id: str | None, limit: int) -> tuple[HostedZone, ...]:
+        """As `ZoneOperations.zones_by_name`."""
+        try:
+            first = normalised(name) if name is not None else None
+        except NameSpellingError as error:
+            raise ZoneRequestError(INVALID_NAME, str(error)) from None
+        kept = await self._blocking(lambda: self._records.zones_by_name(first, zone_id or "", limit))
+        start = (order(first), zone_id or "") if first is not None else ("", "")
+        others = [z for z in (await self._of_files.all()).values() if (order(z.name), z.id) >= start]
+        return tuple(sorted((*kept, *others), key=lambda zone: (order(zone.name), zone.id))[:limit])
+
+    async def zone_count(self) -> int:
+        """As `ZoneOperations.zone_count`."""
+        return len(self._kept) + len(await self._of_files.all())
+
+    async def delete_zone(self, zone_id: str) -> ChangeInfo:
+        """As `ZoneOperations.delete_zone`."""
+        change = self._new_change("")
+        async with self._changing(zone_id) as kept:
+            hosted, key_manager = kept.hosted, kept.hosted.key_manager
+            # What is stored counts: a key manager that has yet to read it knows of nothing.
+            keyring = await self._blocking(lambda: self._services.store.load_keyring(hosted.origin))
+            if keyring is not None and (keyring.ksks or keyring.signing):
+                raise ZoneRequestError(
+                    NOT_EMPTY, "The specified hosted zone contains DNSSEC Key Signing Keys and so cannot be deleted."
+                )
+            # Its key manager must not store anything for a zone that is gone, nor may a reload start another one.
+            self._registry.dismiss(hosted)
+            hosted.config = msgspec.structs.replace(hosted.config, signed=False)
+            try:
+                await self._blocking(lambda: self._records.delete(zone_id, change))
+            except (ZoneRequestError, StateError):
+                if key_manager is not None:
+                    hosted.config = msgspec.structs.replace(hosted.config, signed=True)
+                    await self._registry.start_key_manager(hosted)
+                raise
+            del self._kept[zone_id]
+            self._of_files.forget(hosted.origin)
+            self._registry.unhost(hosted)
+            self._under_way.made(change.id, self._registry.version)
+        _log.info("zone deleted", zone=hosted.config.origin, id=zone_id)
+        return change
+
+    async def comment_zone(self, zone_id: str, comment: str) -> HostedZone:
+        """As `ZoneOperations.comment_zone`."""
+        await self._refuse_zone_of_file(zone_id)
+        return await self._blocking(lambda: self._records.comment(zone_id, comment))
+
+    async def change_tags(self, zone_id: str, put: Mapping[str, str], remove: Sequence[str]) -> None:
+        """As `ZoneOperations.change_tags`."""
+        await self._refuse_zone_of_file(zone_id)
+        await self._blocking(lambda: self._records.change_tags(zone_id, put, remove))
+
+    async def tags(self, zone_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """As `ZoneOperations.tags`."""
+        of_files = await self._of_files.all()
+        kept = [zone_id for zone_id in zone_ids if zone_id not in of_files]
+        found = await self._blocking(lambda: self._records.tags(kept))
+        return {zone_id: found.get(zone_id, {}) for zone_id in zone_ids}
+
+    # --- records
+
+    async def change_record_sets(
+        self, zone_id: str, changes: Sequence[RecordSetChange], comment: str = ""
+    ) -> ChangeInfo:
+        """As `ZoneOperations.change_record_sets`."""
+        await self._refuse_zone_of_file(zone_id)
+        change = self._new_change(comment)
+        async with self._changing(zone_id) as kept:
+            hosted = kept.hosted
+            assert hosted.zone is not None
+            # A higher TTL is known to the keys' waits before it is stored; what proves too high is taken back below.
+            await self._registry.observe_ttl(hosted, max(_highest_ttl(changes), hosted.zone.maximum_ttl), lower=False)
+            try:
+                with self._under_way.making(change.id):
+                    kept.compiled, replaced, snapshot = await self._blocking(lambda: self._apply(kept, changes, change))
+                    self._registry.change(hosted, snapshot, replaced)
+                    self._under_way.made(change.id, self._registry.version)
+            finally:
+                with suppress(StateError):  # then the longer wait stays in force
+                    await self._registry.observe_ttl(hosted, hosted.zone.maximum_ttl, lower=True)
+        return change
+
+    async def record_sets(self, zone_id: str, start: Position | None, limit: int) -> tuple[RecordSet, ...]:
+        """As `ZoneOperations.record_sets`."""
+        if start is not None:
+            try:
+                start = start._replace(name=normalised(start.name))
+            except NameSpellingError as error:
+                raise ZoneRequestError(INVALID_INPUT, str(error)) from None
+        if zone_id in self._kept:
+            return await self._blocking(lambda: self._records.record_sets(zone_id, start, limit))
+        zone = self._hosted(await self._of_files.zone(zone_id)).zone
+        assert zone is not None
+        return await self._blocking(lambda: file_records.listed(zone, start, limit))
+
+    async def change(self, change_id: str) -> ChangeInfo:
+        """As `ZoneOperations.change`."""
+        found = await self._blocking(lambda: self._records.change(change_id))
+        status = ChangeStatus.PENDING if change_id in self._under_way else ChangeStatus.INSYNC
+        return msgspec.structs.replace(found, status=status)
+
+    async def note_change(self, comment: str = "") -> ChangeInfo:
+        """As `ZoneOperations.note_change`."""
+        change = self._new_change(comment)
+        self._under_way.made(change.id, self._registry.version)
+        await self._blocking(lambda: self._records.note_change(change))
+        return change
+
+    # --- keys
+
+    async def key_manager(self, zone_id: str) -> KeyManager:
+        """As `ZoneOperations.key_manager`. Raises InvalidInput for a zone of a file that is to be served unsigned."""
+        kept = self._kept.get(zone_id)
+        if kept is None:
+            hosted = self._hosted(await self._of_files.zone(zone_id))
+            if hosted.key_manager is None:
+                raise ZoneRequestError(
+                    INVALID_INPUT, f"The zone {hosted.config.origin} is served unsigned by its settings."
+                )
+            return hosted.key_manager
+        async with self._changing(zone_id):
+            if kept.hosted.key_manager is None:
+                kept.hosted.config = msgspec.structs.replace(kept.hosted.config, signed=True)
+                return await self._registry.start_key_manager(kept.hosted)
+            return kept.hosted.key_manager
+
+    async def check_delegation(self, zone_id: str) -> None:
+        """As `ZoneOperations.check_delegation`."""
+        kept = self._kept.get(zone_id)
+        hosted = kept.hosted if kept is not None else self._hosted(await self._of_files.zone(zone_id))
+        parent = self._registry.parent_of(hosted)
+        if parent is None or hosted.zone is None:
+            return
+        try:
+            above = await parent.delegation(hosted.origin)
+        except ParentUnavailable as error:
+            raise ZoneRequestError(
+                PARTIALLY_DELEGATED, f"The delegation can't be looked up at the parent: {error}"
+            ) from None
+        below = frozenset(hosted.zone.nodes[hosted.origin].rrsets[TYPE_NS].canonical)
+        if above is not None and above != below:
+            told = [", ".join(sorted(map(names.to_text, one))) for one in (above, below)]
+            raise ZoneRequestError(
+                PARTIALLY_DELEGATED,
+                f"The parent delegates {hosted.config.origin} to {told[0]}, and its own name servers are {told[1]}.",
+            )
+
+    # --- how
+
+    def _keep(self, zone: HostedZone, compiled: Compiled, snapshot: Zone, *, with_keys: bool, signing: bool) -> _Kept:
+        config = ZoneConfig(
+            origin=names.to_text(snapshot.origin),
+            file=None,
+            signed=with_keys,
+            parent=self._parent,
+            policy=self._policy,
+        )
+        # What should be signed answers SERVFAIL until its keys are there, and is never answered unsigned.
+        hosted = RegisteredZone(config, snapshot.origin, fingerprint=b"", zone=snapshot, unsigned=not signing)
+        kept = self._kept[zone.id] = _Kept(zone.id, hosted, compiled)
+        return kept
+
+    def _compiled(self, zone: HostedZone) -> tuple[Compiled, Zone]:
+        compiled = Compiled.of(zone.name, self._records.all_record_sets(zone.id))
+        return compiled, _counted(compiled.zone())
+
+    def _apply(
+        self, kept: _Kept, changes: Sequence[RecordSetChange], change: ChangeInfo
+    ) -> tuple[Compiled, dict[bytes, Node | None], Zone]:
+        """Store a batch, once it is known how it will be answered; the zone compiled, and what is new in it."""
+        hosted, made = kept.hosted, []
+
+        def prepare(applied: Applied) -> None:
+            assert hosted.zone is not None
+            compiled, replaced = kept.compiled.changed(applied.names)
+            made.append((compiled, replaced, hosted.zone.with_nodes(replaced)))
+
+        self._records.apply(kept.id, changes, change, prepare)
+        return made[0]
+
+    @asynccontextmanager
+    async def _changing(self, zone_id: str) -> AsyncIterator[_Kept]:
+        """Have a zone to oneself, until what is begun has come to its end."""
+        await self._refuse_zone_of_file(zone_id)
+        kept = self._kept.get(zone_id)
+        if kept is not None:
+            async with kept.changing:
+                if self._kept.get(zone_id) is kept:
+                    with trio.CancelScope(shield=True):
+                        yield kept
+                    return
+        raise ZoneRequestError(NO_SUCH_ZONE, f"No hosted zone found with ID: {zone_id}")
+
+    async def _refuse_zone_of_file(self, zone_id: str) -> None:
+        if zone_id not in self._kept:
+            zone = await self._of_files.zone(zone_id)
+            raise ZoneRequestError(INVALID_INPUT, f"The zone {zone.name} is {zone.comment}, and is changed there.")
+
+    def _hosted(self, zone: HostedZone) -> RegisteredZone:
+        return self._registry.hosted[from_text(zone.name)]
+
+    def _new_change(self, comment: str) -> ChangeInfo:
+        token = hosted_zone_id(self._services.new_token())
+        return ChangeInfo("C" + token[1:], ChangeStatus.PENDING, int(self._services.now()), comment)
+
+    async def _blocking(self, function: Callable[[], T]) -> T:
+        return await self._services.run_blocking(function)
+
+
+def _counted(zone: Zone) -> Zone:
+    """The zone with its TTLs counted, so that every later one has them from the difference."""
+    assert zone.maximum_ttl >= 0
+    return zone
+
+
+def _highest_ttl(changes: Sequence[RecordSetChange]) -> int:
+    """The largest TTL that a batch may bring."""
+    ttls = (record_set.ttl or 0 for action, record_set in changes if action is not ChangeAction.DELETE)
+    return min(max(ttls, default=0), MAXIMUM_SIGNED_TTL)
+
+
+def _initial_record_sets(apex: str, name_servers: Sequence[str]) -> tuple[RecordSet, ...]:
+    servers = tuple(server.removesuffix(".") + "." for server in name_servers)
+    soa = f"{servers[0]} hostmaster.{apex} 1 {SOA_TIMERS}"
+    return RecordSet(apex, "NS", NS_TTL, servers), RecordSet(apex, "SOA", SOA_TTL, (soa,))

@@ -1,0 +1,89 @@
+"""Which KMS the keys are in: the emulator in this process, or another one by its endpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import NamedTuple
+
+import trio
+from botocore.session import Session
+
+from keys.emulator.key_records import Site
+from keys.emulator.run import Emulator, run_emulator
+from keys.kms.kms_client import KmsClient
+from keys.kms.kms_credentials import fixed_session
+from keys.kms.policy_document import dnssec_key_policy
+from keys.kms.shared_kms import SharedKms
+from server.net.addresses import Address
+from server.net.listen import bind_stream
+from server.settings.configuration import KmsConfig
+from server.state.directory import StateDir
+
+
+class KmsAccess(NamedTuple):
+    """The KMS as its two callers see it."""
+
+    provisioning: SharedKms
+    """As the account: makes and finds keys."""
+    service: SharedKms
+    """As the DNSSEC service: tells public keys and signs."""
+    key_policy: str | None
+    """The policy of keys that are made; None leaves it to the KMS's default."""
+    emulator: Emulator | None
+    url: str
+
+
+CREDENTIAL_THREADS = 40
+
+
+@asynccontextmanager
+async def open_kms(
+    config: KmsConfig,
+    state: StateDir,
+    now: Callable[[], float],
+    nursery: trio.Nursery,
+    on_call: Callable[[str, str, float], None] | None = None,
+) -> AsyncIterator[KmsAccess]:
+    """Open what the configuration names; an embedded emulator runs in `nursery`. `on_call` is told of every call.
+
+    Raises `server.net.listen.PortInUse`, `KmsError` for a configuration that leads nowhere, and what `run_emulator`
+    raises.
+    """
+    # A credential process that hangs is left behind at the time-out: botocore would wait for it for ever.
+    # In threads of its own: no call waits behind the disk, and what hangs takes no thread from others.
+    threads = trio.CapacityLimiter(CREDENTIAL_THREADS)
+    patient = partial(trio.to_thread.run_sync, abandon_on_cancel=True, limiter=threads)
+    connect = partial(
+        KmsClient, run_blocking=patient, now=now, monotonic=time.monotonic, region=config.region, on_call=on_call
+    )
+    async with AsyncExitStack() as clients:
+        if config.endpoint is None:
+            emulator = await _embedded(config, state, now, nursery)
+            root, service = emulator.credentials
+            provisioning = connect(endpoint=emulator.endpoint, make_session=fixed_session(root.id, root.secret))
+            signing = connect(
+                endpoint=emulator.endpoint,
+                make_session=fixed_session(service.id, service.secret),
+                source_account=config.account,
+            )
+            shared = SharedKms(provisioning), SharedKms(signing)
+            access = KmsAccess(*shared, dnssec_key_policy(config.account), emulator, emulator.endpoint)
+            await clients.enter_async_context(provisioning)
+            await clients.enter_async_context(signing)
+        else:
+            # One identity for both: whoever the credentials say we are. It may use the keys that it makes.
+            client = connect(endpoint=config.endpoint, make_session=partial(Session, profile=config.profile))
+            both = SharedKms(client)
+            access = KmsAccess(both, both, None, None, config.endpoint)
+            await clients.enter_async_context(client)
+        yield access
+
+
+async def _embedded(config: KmsConfig, state: StateDir, now: Callable[[], float], nursery: trio.Nursery) -> Emulator:
+    sock = bind_stream(Address(config.emulator.host, config.emulator.port), "the setting kms.emulator")
+    site = Site(account=config.account, region=config.region)
+    emulator: Emulator = await nursery.start(partial(run_emulator, state.path, sock, now=now, site=site))
+    return emulator

@@ -1,0 +1,58 @@
+"""What was answered and what the caches did for it, as a value: one process's, or the sum of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from server.query.fast.caches import Caches
+from server.query.fast.responder import RCODES, Responder
+
+_CACHES = ("packets", "stream_packets", "answers", "denials", "chain_denials", "signatures", "gaps")
+
+
+class QueryStats(msgspec.Struct, frozen=True):
+    """Counted since a process was started."""
+
+    udp: tuple[int, ...] = (0,) * RCODES
+    """Datagrams by the RCODE in the header of the response, and last what got none."""
+    tcp: tuple[int, ...] = (0,) * RCODES
+    """Messages over TCP likewise."""
+    hot: int = 0
+    """Those of `udp` that were answered from the cache of whole responses."""
+    stored: Mapping[str, int] = {}
+    """What was made, since it was not there, by cache."""
+    entries: Mapping[str, int] = {}
+    """What each cache holds now."""
+
+    @classmethod
+    def of(cls, responder: Responder, caches: Caches) -> QueryStats:
+        """Of the process that answers by these."""
+        hot = responder.datagrams_seen - sum(responder.udp_rcodes)
+        hot_by_tcp = responder.messages_seen - sum(responder.tcp_rcodes)
+        by_name = {name: getattr(caches, name) for name in _CACHES}
+        return cls(
+            udp=(responder.udp_rcodes[0] + hot, *responder.udp_rcodes[1:]),
+            tcp=(responder.tcp_rcodes[0] + hot_by_tcp, *responder.tcp_rcodes[1:]),
+            hot=hot,
+            stored={name: cache.stored for name, cache in by_name.items()},
+            entries={name: len(cache) for name, cache in by_name.items()},
+        )
+
+    def __add__(self, other: QueryStats) -> QueryStats:
+        return QueryStats(
+            udp=tuple(map(sum, zip(self.udp, other.udp, strict=True))),
+            tcp=tuple(map(sum, zip(self.tcp, other.tcp, strict=True))),
+            hot=self.hot + other.hot,
+            stored=_sum(self.stored, other.stored),
+            entries=_sum(self.entries, other.entries),
+        )
+
+    def past(self) -> QueryStats:
+        """What remains of a process that has ended: its caches are gone."""
+        return msgspec.structs.replace(self, entries={})
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}

@@ -1,0 +1,108 @@
+"""The API put together: its users, its listener with or without TLS, and the file that leads AWS clients to it."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import ssl
+import time
+from pathlib import Path
+
+import trio
+
+from keys.aws.http_server import serve_http
+from keys.emulator import aws_files
+from keys.emulator.key_records import Site
+from server.hosting.zone_operations import ZoneOperations
+from server.kms_connection import KmsAccess
+from server.net.addresses import Address
+from server.route53.api import Clocks, Route53App
+from server.route53.api_users import Access, load_users
+from server.route53.call import Ask
+from server.route53.service_model import load_model
+from server.settings.configuration import ConfigError, Route53Config
+
+KMS, ROUTE_53 = "kms", "route_53"
+"""What AWS's configuration files call the services."""
+
+_TABLE = "route53"
+
+
+def tls_context(config: Route53Config) -> ssl.SSLContext | None:
+    """What encrypts connections, where they are encrypted. Raises `ConfigError`."""
+    if config.tls is None:
+        return None
+    certificate, key = config.tls
+    _check_pem(certificate, b"CERTIFICATE-----", "tls_certificate", "certificate")
+    _check_pem(key, b" KEY-----", "tls_key", "private key")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key, password=b"")  # never asks for one
+    except ssl.SSLError as error:
+        alien = error.reason == "KEY_VALUES_MISMATCH"
+        reason = "the key is not that of the certificate" if alien else error.reason or str(error)
+        raise ConfigError(f"{certificate} and {key} can't be used for TLS: {reason}", key=f"{_TABLE}.tls_key") from None
+    return context
+
+
+def _check_pem(file: Path, mark: bytes, setting: str, what: str) -> None:
+    """Raise `ConfigError` for a file that can't be read or does not hold `what`: OpenSSL says not which of two."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        reason = f"{file} cannot be read: {error.strerror}"
+    else:
+        if mark not in content:
+            reason = f"{file} holds no {what} (PEM)"
+        elif b"-----BEGIN ENCRYPTED" in content or b",ENCRYPTED" in content:
+            reason = f"{file} is encrypted: a server can't be asked for a passphrase"
+        else:
+            return
+    raise ConfigError(reason, key=f"{_TABLE}.{setting}")
+
+
+def endpoint(config: Route53Config, sock: socket.socket) -> str:
+    """The URL of the API on `sock`."""
+    scheme = "https" if config.tls is not None else "http"
+    return f"{scheme}://{Address(config.listen.host, sock.getsockname()[1])}"
+
+
+def point_clients(state: Path, site: Site, kms: KmsAccess, config: Route53Config | None, url: str | None) -> None:
+    """Write STATE/aws/config, so that AWS clients find the emulator and, where it listens, the API. Blocks.
+
+    Any other KMS does not know the credentials beside it. One that is there already is that of an emulator which runs
+    on this state by itself.
+    """
+    users = list(config.users) if config is not None else []
+    endpoints = {ROUTE_53: url}
+    if kms.emulator is not None or aws_files.endpoint_of(state, KMS) != kms.url.rstrip("/"):
+        endpoints[KMS] = kms.url if kms.emulator is not None else None
+    aws_files.write_config(state, site.region, endpoints, users)
+
+
+async def serve_route53(
+    config: Route53Config,
+    state: Path,
+    site: Site,
+    operations: ZoneOperations,
+    ask: Ask,
+    sock: socket.socket,
+    tls: ssl.SSLContext | None,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve the API on `sock` (bound and listening; closed here) until cancelled. Raises `CredentialsFileError`."""
+    with sock:
+        configured = {name: Access(access) for name, access in config.users.items()}
+        users = await trio.to_thread.run_sync(load_users, state, site, configured, secrets.token_bytes)
+        app = Route53App(
+            await trio.to_thread.run_sync(load_model),
+            operations,
+            users,
+            config.name_servers,
+            ask,
+            rate=config.rate,
+            clocks=Clocks(time.time, time.monotonic),
+            random_bytes=secrets.token_bytes,
+        )
+        await serve_http(app, sock, tls=tls, task_status=task_status)

@@ -1,0 +1,398 @@
+"""The configuration in force: the file's settings and the command line, merged, checked, every path absolute.
+
+A relative path in a configuration file is relative to that file; one on the command line, to the current folder.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+import zones
+from keys.dnssec.policy import Policy
+from keys.emulator.aws_files import ROOT_PROFILE, SERVICE_PROFILE
+from server.net.addresses import Address, parse_address
+from server.net.listen import has_ipv6_loopback
+from server.settings.schema import (
+    ConfigError,
+    Route53Settings,
+    Settings,
+    ZoneSettings,
+    key_text,
+    line_of,
+    parse_settings,
+)
+from server.settings.setting_errors import KeyPath, explain
+from server.settings.zone_arguments import named_files, origin_of, origin_of_file, without_detours
+from zones.zone import Denial
+
+__all__ = [
+    "AUTO",
+    "LOCAL",
+    "Config",
+    "ConfigError",
+    "HooksConfig",
+    "KmsConfig",
+    "Route53Config",
+    "TcpConfig",
+    "Where",
+    "ZoneConfig",
+    "load_config",
+    "samples",
+]
+
+AUTO: Final = "auto"
+"""The parent zone where it is served here, and otherwise none."""
+LOCAL: Final = "local"
+"""The parent zone, which is to be served here."""
+Where = Address | Literal["auto", "local"] | None
+"""Where a zone's DS is looked up; `None`: nowhere."""
+_WORDS: dict[str, Where] = {AUTO: AUTO, LOCAL: LOCAL, "none": None}
+_DNS = 53
+_USER = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
+"""A name of IAM's."""
+_NAMES_OF_USERS = f'give letters, digits and any of "_+=,.@-", 64 at most, but not {ROOT_PROFILE} or {SERVICE_PROFILE}'
+_PRINCIPALS = (ROOT_PROFILE, SERVICE_PROFILE)
+"""Whose access keys are there in any case."""
+
+
+class ZoneConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One zone to serve."""
+
+    origin: str
+    """The apex as text: lower case, with its last dot."""
+    file: Path | None
+    """Its master file; `None` for a hosted zone, whose record sets are kept in the state database."""
+    signed: bool = True
+    denial: Denial = Denial.COMPACT
+    ksk_arn: str | None = None
+    parent: Where = AUTO
+    """Where its DS is looked up."""
+    policy: Policy = Policy()
+
+
+class KmsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Which KMS holds the key-signing keys."""
+
+    endpoint: str | None
+    """URL of a KMS; `None`: the embedded emulator."""
+    emulator: Address
+    """Where the embedded emulator listens; port 0 for one that is free."""
+    region: str
+    account: str
+    profile: str | None
+
+
+class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of answering over TCP."""
+
+    idle: int
+    """Seconds without a query after which a connection is closed."""
+    connections: int
+
+
+class HooksConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is told of each change of a status."""
+
+    url: str | None = None
+    command: tuple[str, ...] | None = None
+    """A program, with an absolute path where it has one, and its arguments."""
+    timeout: int = 10
+    """Seconds that one try may take."""
+
+
+class Route53Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The Route 53 API."""
+
+    listen: Address
+    """Port 0 for one that is free."""
+    tls: tuple[Path, Path] | None = None
+    """The files of the certificate chain and of its key."""
+    name_servers: tuple[str, ...]
+    """Names without last dots."""
+    users: dict[str, str] = {}
+    """Access by name: "full" or "read-only"."""
+    rate: int
+    parent: Where = AUTO
+    """Where the DS of hosted zones is looked up."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a server is started with."""
+
+    listen: tuple[Address, ...]
+    state: Path
+    kms: KmsConfig
+    udp_size: int
+    """Largest UDP answer in octets."""
+    tcp: TcpConfig
+    zones: tuple[ZoneConfig, ...]
+    policy: Policy = Policy()
+    """Of the keys of hosted zones."""
+    workers: int = 0
+    """Programs that answer; 0: the control process itself."""
+    metrics: Address | None = None
+    """Where /metrics is, beside the control socket; port 0 for one that is free."""
+    hooks: HooksConfig = HooksConfig()
+    route53: Route53Config | None = None
+    samples: bool = False
+    """Whether `zones` are the samples because none were named."""
+
+
+def load_config(
+    file: Path | None = None,
+    *,
+    zone_arguments: Sequence[str] = (),
+    state: Path | None = None,
+    listen: Sequence[str] = (),
+    kms_endpoint: str | None = None,
+    workers: int | None = None,
+) -> Config:
+    """The configuration from a file (or the defaults) and what the command line says beside it.
+
+    Zones of the command line come after those of the file; with neither a file nor zones, the samples are served. The
+    other arguments take the place of their settings. Raises `ConfigError`.
+    """
+    source = _Source.read(file) if file else _Source(Settings(), "", "", Path.cwd())
+    zone_configs = [*source.zones()]
+    for argument in zone_arguments:
+        zone_configs += zones_from_argument(argument, source.settings.policy)
+    as_samples = not file and not zone_arguments
+    if as_samples:
+        zone_configs += samples()
+    _refuse_twice(zone_configs, source)
+    if kms_endpoint is not None:
+        source.with_endpoint(kms_endpoint)
+    config = Config(
+        listen=tuple(_arguments_address(text) for text in listen) or source.listen(),
+        state=Path.cwd() / state if state else source.path(source.settings.state),
+        kms=source.kms(),
+        udp_size=source.settings.udp.size,
+        tcp=TcpConfig(idle=source.settings.tcp.idle, connections=source.settings.tcp.connections),
+        zones=tuple(zone_configs),
+        policy=source.settings.policy,
+        workers=source.settings.workers if workers is None else workers,
+        metrics=source.metrics(),
+        hooks=source.hooks(),
+        route53=source.route53(),
+        samples=as_samples,
+    )
+    _refuse_shared(config, source, arguments=bool(listen))
+    return config
+
+
+def samples() -> list[ZoneConfig]:
+    """The sample zones, as `zones/samples/signwright.toml` configures them."""
+    return list(_Source.read(Path(zones.__file__).parent / "samples" / "signwright.toml").zones())
+
+
+def at_setting(file: Path, *path: str | int) -> ConfigError:
+    """The place of a setting in a file, as the text of an error about it begins."""
+    return _Source.read(file).wrong("", *path)
+
+
+class _Source:
+    """Settings with the file they come from, so that an error can name its place."""
+
+    def __init__(self, settings: Settings, text: str, name: str, folder: Path) -> None:
+        self.settings = settings
+        self._text = text
+        self._name = name
+        self._folder = folder
+
+    @classmethod
+    def read(cls, file: Path) -> _Source:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot be read: {error.strerror}", file=str(file)) from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"not UTF-8 at byte {error.start}", file=str(file)) from None
+        return cls(parse_settings(text, str(file)), text, str(file), file.absolute().parent)
+
+    def wrong(self, reason: str, *path: str | int) -> ConfigError:
+        return ConfigError(reason, file=self._name, line=line_of(self._text, path), key=key_text(path))
+
+    def leaves_out(self, path: KeyPath) -> bool:
+        """Whether the file does not have the setting."""
+        return not line_of(self._text, path)
+
+    def path(self, text: str) -> Path:
+        return self._folder / Path(text).expanduser()
+
+    def address(self, text: str, *path: str | int) -> Address:
+        try:
+            return parse_address(text)
+        except ValueError as error:
+            raise self.wrong(str(error), *path) from None
+
+    def listen(self) -> tuple[Address, ...]:
+        texts = self.settings.listen
+        if not texts:
+            raise self.wrong("no address to listen on; give one or more", "listen")
+        addresses = tuple(self.address(text, "listen") for text in texts)
+        if texts == Settings().listen and not has_ipv6_loopback():
+            return tuple(address for address in addresses if not address.is_ipv6)
+        return addresses
+
+    def with_endpoint(self, url: str) -> None:
+        kms = msgspec.to_builtins(self.settings.kms) | {"endpoint": url}
+        try:
+            kms = msgspec.convert(kms, type(self.settings.kms))
+        except msgspec.ValidationError:
+            raise ConfigError(f"--kms-endpoint {url!r} is no URL such as https://kms.eu-west-1.amazonaws.com") from None
+        self.settings = msgspec.structs.replace(self.settings, kms=kms)
+
+    def kms(self) -> KmsConfig:
+        kms = self.settings.kms
+        return KmsConfig(
+            endpoint=kms.endpoint,
+            emulator=self.address(kms.emulator, "kms", "emulator"),
+            region=kms.region,
+            account=kms.account,
+            profile=kms.profile,
+        )
+
+    def metrics(self) -> Address | None:
+        if self.settings.metrics is None:
+            return None
+        address = self.address(self.settings.metrics, "metrics")
+        if not ipaddress.ip_address(address.host).is_loopback:
+            raise self.wrong("metrics are served on a loopback address only: whoever asks is not asked who", "metrics")
+        return address
+
+    def hooks(self) -> HooksConfig:
+        hooks = self.settings.hooks
+        if hooks.command is not None and not (hooks.command and hooks.command[0]):
+            raise self.wrong("no program to run; give its path and its arguments", "hooks", "command")
+        command = hooks.command
+        if command is not None and "/" in command[0]:
+            command = (str(self.path(command[0])), *command[1:])
+        return HooksConfig(url=hooks.url, command=command, timeout=hooks.timeout)
+
+    def route53(self) -> Route53Config | None:
+        route53 = self.settings.route53
+        if route53.listen is False:
+            return None
+        if route53.listen is True:
+            raise self.wrong("true can't be used; give an address and a port, or false", "route53", "listen")
+        address = self.address(route53.listen, "route53", "listen")
+        tls = self._tls(route53)
+        if tls is None and not ipaddress.ip_address(address.host).is_loopback:
+            raise self.wrong(
+                "without tls_certificate and tls_key, the API is on a loopback address", "route53", "listen"
+            )
+        if not route53.name_servers:
+            raise self.wrong("a delegation set has at least one name server", "route53", "name_servers")
+        try:
+            servers = tuple(origin_of(name).removesuffix(".") for name in route53.name_servers)
+        except ValueError as error:
+            raise self.wrong(str(error), "route53", "name_servers") from None
+        for name in route53.users:
+            if not _USER.fullmatch(name) or name in _PRINCIPALS:
+                raise self.wrong(f"{name!r} can't be the name of a user; {_NAMES_OF_USERS}", "route53", "users", name)
+        return Route53Config(
+            listen=address,
+            tls=tls,
+            name_servers=servers,
+            users=dict(route53.users),
+            rate=route53.rate,
+            parent=self._parent(route53.parent, "route53", "parent"),
+        )
+
+    def _tls(self, route53: Route53Settings) -> tuple[Path, Path] | None:
+        if route53.tls_certificate is None and route53.tls_key is None:
+            return None
+        if route53.tls_certificate is None or route53.tls_key is None:
+            given = "tls_key" if route53.tls_certificate is None else "tls_certificate"
+            raise self.wrong("tls_certificate and tls_key stand together", "route53", given)
+        return self.path(route53.tls_certificate), self.path(route53.tls_key)
+
+    def zones(self) -> Iterator[ZoneConfig]:
+        for index, zone in enumerate(self.settings.zones):
+            if zone.ksk_arn and not zone.signed:
+                raise self.wrong("an unsigned zone has no KSK", "zones", index, "ksk_arn")
+            try:
+                origin = origin_of(zone.origin) if zone.origin else origin_of_file(Path(zone.file))
+            except ValueError as error:
+                raise self.wrong(str(error), "zones", index, "origin" if zone.origin else "file") from None
+            yield ZoneConfig(
+                origin=origin,
+                file=without_detours(self.path(zone.file)),
+                signed=zone.signed,
+                denial=zone.denial,
+                ksk_arn=zone.ksk_arn,
+                parent=self._parent(zone.parent, "zones", index, "parent"),
+                policy=self._policy(index, zone),
+            )
+
+    def _parent(self, text: str, *path: str | int) -> Where:
+        if text in _WORDS:
+            return _WORDS[text]
+        try:
+            return Address(str(ipaddress.ip_address(text)), _DNS)
+        except ValueError:
+            pass  # with a port, then
+        try:
+            return parse_address(text)
+        except ValueError as error:
+            raise self.wrong(f'{error}; or give "auto", "local" or "none"', *path) from None
+
+    def _policy(self, index: int, zone: ZoneSettings) -> Policy:
+        try:
+            return msgspec.convert(msgspec.to_builtins(self.settings.policy) | zone.policy, Policy)
+        except msgspec.ValidationError as error:
+            wrong = explain(error, zone.policy, Policy)
+            raise self.wrong(wrong.reason, "zones", index, "policy", *wrong.path) from None
+
+
+def zones_from_argument(argument: str, policy: Policy) -> list[ZoneConfig]:
+    """The zones that an argument of the command line names, as `named_files`. Raises `ConfigError`."""
+    return [ZoneConfig(origin=origin, file=file, policy=policy) for origin, file in named_files(argument)]
+
+
+def _arguments_address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise ConfigError(f"--listen: {error}") from None
+
+
+def _refuse_twice(zone_configs: Sequence[ZoneConfig], source: _Source) -> None:
+    """Raise `ConfigError` for a zone that is there twice. The first of `zone_configs` are those of the file."""
+    seen: dict[str, Path | None] = {}
+    for index, zone in enumerate(zone_configs):
+        if zone.origin in seen:
+            reason = f"zone {zone.origin} is given twice: {seen[zone.origin]} and {zone.file}"
+            of_file = index < len(source.settings.zones)
+            raise source.wrong(reason, "zones", index, "file") if of_file else ConfigError(reason)
+        seen[zone.origin] = zone.file
+
+
+def _refuse_shared(config: Config, source: _Source, *, arguments: bool) -> None:
+    """Raise `ConfigError` for two listeners on one address and port, of which only the first could be bound.
+
+    `arguments` tells whether `config.listen` is from the command line.
+    """
+    listened: list[tuple[Address, KeyPath]] = [(address, ("listen",)) for address in config.listen]
+    if config.metrics is not None:
+        listened.append((config.metrics, ("metrics",)))
+    if config.route53 is not None:
+        listened.append((config.route53.listen, ("route53", "listen")))
+    if config.kms.endpoint is None:
+        listened.append((config.kms.emulator, ("kms", "emulator")))
+    for first, second in combinations(listened, 2):
+        if first[0].overlaps(second[0]):
+            # Told at the one that is in the file: the other may be there by default.
+            (address, path), (other, elsewhere) = (first, second) if source.leaves_out(second[1]) else (second, first)
+            where = "given twice" if path == elsewhere else f"the address of {key_text(elsewhere)} already"
+            reason = f"{address} is {where}" + ("" if address == other else f" ({other})")
+            raise (
+                ConfigError(f"--listen: {reason}") if arguments and path == ("listen",) else source.wrong(reason, *path)
+            )

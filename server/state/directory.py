@@ -1,0 +1,219 @@
+"""The state directory: who may use it, who uses it, and where in it everything is.
+
+It is for its owner alone (0700) and for one server at a time: `lock` is held with flock(2), which ends with the
+process, however it ends. `version` says in which form all the rest is written, so that an older program does not touch
+what it cannot read. A restored backup waits as `restore-…` and takes its place when the directory is next opened.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from keys.custody.private_files import private_directory, write_private
+from keys.custody.state_database import DATABASE, STATE_KEY, StateTooNew
+from keys.custody.zsk_encryption import StateError
+from server.state import restore_swap
+
+VERSION = 1
+"""The form in which this program writes the state."""
+
+SOCKET_PATH_LIMIT = 107
+"""Octets of a Unix socket's path: `sun_path` has 108 on Linux, and ends with a zero."""
+
+_MARK = "signwright state "
+_OURS = ("lock", "version", "version.new")
+"""What is in a directory in which a first start was cut short."""
+
+
+class StateLocked(StateError):  # noqa: N818 - it names what happened
+    """Another process uses it: `pid`, or 0 where it does not say."""
+
+    def __init__(self, path: Path, pid: int) -> None:
+        who = f"process {pid}" if pid else "another process"
+        super().__init__(f"{path} is in use by {who}: one server at a time may use a state directory")
+        self.pid = pid
+
+
+class StateDir(NamedTuple):
+    """Where everything is in a state directory."""
+
+    path: Path
+
+    @property
+    def database(self) -> Path:
+        """Keys, keysets and intents; SQLite."""
+        return self.path / DATABASE
+
+    @property
+    def state_key(self) -> Path:
+        """The key that encrypts the private ZSKs in the database."""
+        return self.path / STATE_KEY
+
+    @property
+    def kms(self) -> Path:
+        """The emulator's keys and principals."""
+        return self.path / "kms"
+
+    @property
+    def aws(self) -> Path:
+        """`config` and `credentials` for clients of the emulator."""
+        return self.path / "aws"
+
+    @property
+    def trust(self) -> Path:
+        """DS records, trust anchors, resolver configuration: what is for others to read."""
+        return self.path / "trust"
+
+    @property
+    def images(self) -> Path:
+        """Compiled images of large zones; they can be made again."""
+        return self.path / "zones"
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the running server is spoken to."""
+        return self.path / "control.sock"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the server that uses this directory; its text is the process id."""
+        return self.path / "lock"
+
+    @property
+    def kms_lock(self) -> Path:
+        """Held by the emulator that uses `kms` and `aws`: embedded in a server, or on its own beside one."""
+        return self.kms / "lock"
+
+    @property
+    def version(self) -> Path:
+        """The form in which all the rest is written."""
+        return self.path / "version"
+
+
+@contextmanager
+def open_state(path: Path) -> Iterator[StateDir]:
+    """Make the directory where it is missing, and hold it for one server. Raises `StateError` and its subclasses."""
+    state = StateDir(path.absolute())
+    check_socket_path(state.control_socket)
+    with ExitStack() as held:
+        with _declared(state.path):
+            _prepare(state)
+            held.enter_context(locked(state.lock, state.path))
+            _finish_restore(state)
+            check_version(state)
+            private_directory(state.images)
+        yield state
+
+
+def check_usable(path: Path) -> None:
+    """Raises the `StateError` of `open_state`, as far as it can be told without making or locking anything."""
+    state = StateDir(path.absolute())
+    check_socket_path(state.control_socket)
+    with _declared(state.path):
+        if state.path.exists() and not state.path.is_dir():
+            raise StateError(f"{state.path} cannot be the state directory: it is a file")
+        _refuse_strangers(state)
+        if state.version.exists():
+            check_version(state)
+
+
+def prepare_state(path: Path) -> StateDir:
+    """Make the directory where it is missing, for an emulator on its own, which holds `kms`. Raises `StateError`."""
+    state = StateDir(path.absolute())
+    with _declared(state.path):
+        _prepare(state)
+        check_version(state)
+    return state
+
+
+@contextmanager
+def locked(lock: Path, what: Path) -> Iterator[None]:
+    """Hold `lock`, which stands for `what`. Raises `StateLocked`, which names the process that holds it."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).strip()
+            raise StateLocked(what, int(holder) if holder.isdigit() else 0) from None
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_version(state: StateDir) -> None:
+    """Write the version where there is none yet. Raises `StateTooNew`, and `StateError` for what is no version."""
+    try:
+        version = read_version(state.version.read_text(errors="replace"), str(state.path))
+    except FileNotFoundError:
+        write_private(state.version, f"{_MARK}{VERSION}\n".encode())
+        return
+    if version > VERSION:
+        raise StateTooNew(
+            f"{state.path} has state version {version}, and this program knows versions up to {VERSION}: "
+            "a newer Signwright wrote it"
+        )
+
+
+def read_version(text: str, what: str) -> int:
+    """The number in a `version` file's text. Raises `StateError`, which calls the state `what`."""
+    number = text.removeprefix(_MARK).strip()
+    if not text.startswith(_MARK) or not number.isascii() or not number.isdigit():
+        raise StateError(f"{what} has a version file that Signwright did not write")
+    return int(number)
+
+
+def check_socket_path(path: Path) -> None:
+    """Raises `StateError` where no Unix socket can be at `path`."""
+    length = len(os.fsencode(path))
+    if length > SOCKET_PATH_LIMIT:
+        raise StateError(
+            f"the path of the control socket, {path}, has {length} octets, and a Unix socket's path may have "
+            f"{SOCKET_PATH_LIMIT}: choose a state directory with a shorter path"
+        )
+
+
+def finish_restore(state: StateDir) -> list[str]:
+    """Put a restored backup in its place, where one waits. The caller holds the state; raises `StateError` like it.
+
+    Returns the names under which the old content was kept.
+    """
+    with _declared(state.path):
+        return _finish_restore(state)
+
+
+def _finish_restore(state: StateDir) -> list[str]:
+    with ExitStack() as held:
+        if restore_swap.pending(state.path) and state.kms.is_dir():
+            held.enter_context(locked(state.kms_lock, state.kms))
+        return restore_swap.finish(state.path)
+
+
+def _prepare(state: StateDir) -> None:
+    """A directory with our mark or nothing in it: the home folder that someone names by mistake is left as it is."""
+    _refuse_strangers(state)
+    private_directory(state.path)
+
+
+def _refuse_strangers(state: StateDir) -> None:
+    path = state.path
+    if path.is_dir() and not state.version.exists():
+        strangers = [entry.name for entry in path.iterdir() if entry.name not in _OURS]
+        if strangers:
+            raise StateError(f"{path} is no state directory: it holds other files ({min(strangers)}) and no version")
+
+
+@contextmanager
+def _declared(path: Path) -> Iterator[None]:
+    """What the operating system refuses, as a `StateError`."""
+    try:
+        yield
+    except OSError as error:
+        raise StateError(f"{path} cannot be the state directory: {error.strerror} ({error.filename})") from None

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import itertools
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from keys.custody import database_schema
+from keys.custody.state_database import (
+    DATABASE,
+    STATE_KEY,
+    Secret,
+    StateDamaged,
+    StateOvertaken,
+    StateTooNew,
+    StateUnavailable,
+    Store,
+)
+from keys.custody.zsk_encryption import StateKeyLost, StateKeyWrong
+from keys.rules.events import Entry
+from keys.rules.keyring import Keyring
+from tests.keys.rules.test_lifecycle import SIGNED
+from tests.keys.world import LAB
+
+PRIVATE = b"a private key, which is nobody else's business"
+SECRET = Secret(1, b"public", PRIVATE)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def store(directory: Path) -> Iterator[Store]:
+    with Store.open(directory, os.urandom) as opened:
+        yield opened
+
+
+def begin(store: Store, origin: bytes = LAB) -> Keyring:
+    return Keyring(origin, store.hosted_zone_id(origin, lambda: "Z" + origin.hex(), 5))
+
+
+def test_a_keyring_its_log_and_its_secret_come_back(store: Store, directory: Path) -> None:
+    zone_id = begin(store).hosted_zone_id
+    keyring = msgspec.structs.replace(SIGNED, hosted_zone_id=zone_id)
+    entries = [Entry(5, "KeysetSigned", "why", ("a", "b")), Entry(6, "KmsFailed", "because")]
+    saved = store.save(keyring, entries, [SECRET])
+    assert saved == msgspec.structs.replace(keyring, revision=1)
+    store.close()
+    with Store.open(directory, os.urandom) as again:
+        assert again.load_keyring(LAB) == saved
+        assert again.load_keyrings() == (saved,)
+        assert again.load_zsk(LAB, 1) == PRIVATE
+        assert again.events(LAB) == tuple(entries)
+        assert again.events(LAB, since=6) == (entries[1],)
+        assert again.load_keyring(b"\x00") is None
+
+
+def test_a_hosted_zone_id_is_made_once(store: Store) -> None:
+    ids = itertools.count()
+    assert store.hosted_zone_id(LAB, lambda: f"Z{next(ids)}", 5) == "Z0"
+    assert store.hosted_zone_id(LAB, lambda: f"Z{next(ids)}", 6) == "Z0"
+    assert store.hosted_zone_id(b"\x00", lambda: f"Z{next(ids)}", 6) == "Z1"
+
+
+def test_files_are_private(store: Store, directory: Path, tmp_path: Path) -> None:
+    store.save(begin(store), [])
+    store.backup(tmp_path / "copy.db")
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    files = [*directory.iterdir(), tmp_path / "copy.db"]
+    assert {file.name for file in files} >= {DATABASE, STATE_KEY, DATABASE + "-wal"}
+    for file in files:
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+def test_a_database_open_to_others_is_closed_to_them(directory: Path) -> None:
+    Store.open(directory, os.urandom).close()
+    (directory / DATABASE).chmod(0o644)
+    Store.open(directory, os.urandom).close()
+    assert stat.S_IMODE((directory / DATABASE).stat().st_mode) == 0o600
+
+
+def test_commits_are_durable(store: Store) -> None:
+    for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+        with store.transaction() as connection:
+            assert connection.execute(text(f"PRAGMA {pragma}")).scalar_one() == value
+
+
+def test_a_keyring_that_was_overtaken_is_refused_with_all_that_comes_with_it(store: Store) -> None:
+    first = store.save(begin(store), [])
+    second = store.save(first, [])
+    for stale in (begin(store), first):
+        with pytest.raises(StateOvertaken):
+            store.save(stale, [Entry(5, "lost", "")], [SECRET])
+    assert store.load_keyring(LAB) == second
+    assert store.events(LAB) == ()
+    with pytest.raises(StateDamaged, match="restore"):
+        store.load_zsk(LAB, 1)
+
+
+def test_threads_may_share_it(store: Store) -> None:
+    keyrings = {number: begin(store, b"\x01%d\x00" % number) for number in range(4)}
+
+    def work(number: int) -> None:
+        for _ in range(20):
+            keyrings[number] = store.save(keyrings[number], [Entry(1, "x", "")])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in keyrings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [keyring.revision for keyring in store.load_keyrings()] == [20] * 4
+
+
+def test_nothing_private_is_readable_in_the_files_nor_in_reprs(store: Store, directory: Path) -> None:
+    store.save(begin(store), [], [SECRET])
+    for file in directory.iterdir():
+        assert PRIVATE not in file.read_bytes()
+    assert "business" not in repr(SECRET)
+
+
+def test_a_secret_moved_to_another_zone_does_not_open(store: Store) -> None:
+    store.save(begin(store), [], [SECRET])
+    store.save(begin(store, b"\x00"), [])
+    with store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE zsk_secret SET origin = x'00'")
+    with pytest.raises(StateKeyWrong, match="restore"):
+        store.load_zsk(b"\x00", 1)
+
+
+def test_a_newer_schema_is_left_alone(directory: Path) -> None:
+    Store.open(directory, os.urandom).close()
+    with sqlite3.connect(directory / DATABASE) as raw:
+        raw.execute(f"PRAGMA user_version = {len(database_schema.MIGRATIONS) + 1}")
+    raw.close()
+    before = (directory / DATABASE).read_bytes()
+    with pytest.raises(StateTooNew, match=r"newer version of Signwright .*run that version"):
+        Store.open(directory, os.urandom)
+    assert (directory / DATABASE).read_bytes() == before
+
+
+def test_a_newer_keyring_is_left_alone(store: Store) -> None:
+    store.save(begin(store), [])
+    with store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE ring SET document = json_set(document, '$.version', 99)")
+    with pytest.raises(StateTooNew, match="99"):
+        store.load_keyring(LAB)
+
+
+@pytest.mark.parametrize("document", [b"{", b"{}", b'{"origin": 5}', b"\xff"])
+def test_a_keyring_that_is_no_keyring_is_damage(store: Store, document: bytes) -> None:
+    store.save(begin(store), [])
+    with store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE ring SET document = ?", (document,))
+    with pytest.raises(StateDamaged, match=r"signwright\.db: .*restore"):
+        store.load_keyring(LAB)
+
+
+def test_a_database_overwritten_in_its_middle_is_damage(directory: Path) -> None:
+    with Store.open(directory, os.urandom) as store:
+        store.save(begin(store), [Entry(1, "x", "y" * 100)] * 1000)
+    with (directory / DATABASE).open("r+b") as file:
+        file.seek(3 * 4096)
+        file.write(os.urandom(20_000))
+    with pytest.raises(StateDamaged, match=r"signwright\.db: damaged .*restore"):
+        Store.open(directory, os.urandom)
+
+
+def test_a_file_that_is_no_database_is_damage(directory: Path) -> None:
+    directory.mkdir()
+    (directory / DATABASE).write_bytes(b"hello" * 1000)
+    with pytest.raises(StateDamaged, match=r"signwright\.db: damaged .*restore"):
+        Store.open(directory, os.urandom)
+
+
+def test_somebody_elses_database_is_not_ours(directory: Path) -> None:
+    directory.mkdir()
+    with sqlite3.connect(directory / DATABASE) as raw:
+        raw.execute("CREATE TABLE mine (x)")
+    raw.close()
+    with pytest.raises(StateDamaged, match="not a Signwright database"):
+        Store.open(directory, os.urandom)
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_lost_database_beside_its_key_is_not_begun_anew(directory: Path, empty: bool) -> None:
+    Store.open(directory, os.urandom).close()
+    (directory / DATABASE).unlink()
+    if empty:
+        (directory / DATABASE).touch()
+    with pytest.raises(StateDamaged, match=r"state\.key is there: restore"):
+        Store.open(directory, os.urandom)
+
+
+def test_a_lost_state_key_is_not_replaced(directory: Path) -> None:
+    Store.open(directory, os.urandom).close()
+    (directory / STATE_KEY).unlink()
+    with pytest.raises(StateKeyLost, match=r"state\.key.*backup"):
+        Store.open(directory, os.urandom)
+    assert not (directory / STATE_KEY).exists()
+
+
+def test_another_state_key_is_noticed(directory: Path, tmp_path: Path) -> None:
+    Store.open(directory, os.urandom).close()
+    Store.open(tmp_path / "other", os.urandom).close()
+    (tmp_path / "other" / STATE_KEY).replace(directory / STATE_KEY)
+    with pytest.raises(StateKeyWrong, match="put that one back"):
+        Store.open(directory, os.urandom)
+
+
+def test_a_start_cut_short_before_the_key_was_noted_goes_on_with_that_key(directory: Path) -> None:
+    Store.open(directory, os.urandom).close()
+    with sqlite3.connect(directory / DATABASE) as raw:
+        raw.execute("DELETE FROM setting")
+    raw.close()
+    key = (directory / STATE_KEY).read_bytes()
+    Store.open(directory, os.urandom).close()
+    assert (directory / STATE_KEY).read_bytes() == key
+
+
+def test_a_state_directory_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    with pytest.raises(StateUnavailable, match="state"):
+        Store.open(tmp_path / "state", os.urandom)
+
+
+def test_a_backup_is_one_whole_file_that_opens_with_the_key(store: Store, directory: Path, tmp_path: Path) -> None:
+    keyring = store.save(begin(store), [Entry(1, "x", "y")], [SECRET])
+    other = tmp_path / "restored"
+    other.mkdir()
+    store.backup(other / DATABASE)
+    store.save(keyring, [])
+    store.backup(tmp_path / "later.db")
+    assert [file.name for file in other.iterdir()] == [DATABASE]
+    (other / STATE_KEY).write_bytes((directory / STATE_KEY).read_bytes())
+    (other / STATE_KEY).chmod(0o600)
+    with Store.open(other, os.urandom) as restored:
+        assert restored.load_keyring(LAB) == keyring
+        assert restored.load_zsk(LAB, 1) == PRIVATE
+
+
+def test_a_backup_that_can_not_be_made_leaves_the_last_one(store: Store, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    store.backup(copy)
+    before = copy.read_bytes()
+    (tmp_path / "copy.db.new").mkdir()
+    store.save(begin(store), [])
+    with pytest.raises(StateUnavailable, match=r"copy\.db: no backup was made"):
+        store.backup(copy)
+    assert copy.read_bytes() == before
+
+
+def test_a_busy_disk_is_not_damage(store: Store, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keyring = store.save(begin(store), [])
+    with store.transaction() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")  # a full disk, as SQLite sees it
+    with pytest.raises(StateUnavailable, match="full"):
+        store.save(keyring, [Entry(1, "x", "y" * 100_000)])
+    with store.transaction() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    assert store.save(keyring, []).revision == 2

@@ -1,0 +1,252 @@
+"""The hot path takes short cuts: what it must not mistake for what it knows already."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.query.fast.caches import Caches
+from server.query.fast.responder import Responder, _log
+from server.query.respond import Via, respond
+from tests.lab import NOW, datagrams, query, served, wire_name, zone_keys
+from zones.masterfile.load import parse_zone
+from zones.zone import Denial
+from zones.zoneset import ZoneSet
+
+_ZONE = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\na\\000b 60 A 192.0.2.2\n*.w 60 A 192.0.2.3\n"
+_ZONES = served(_ZONE, "lab.example")
+_TAIL = b"\x00\x00\x01\x00\x01"  # root label, type A, class IN
+
+
+def plain(name: bytes, flags: int = 0) -> bytes:
+    """A query without EDNS for a name given without its root label."""
+    return struct.pack("!6H", 7, flags, 1, 0, 0, 0) + name + _TAIL
+
+
+def knowing(*known: bytes) -> Responder:
+    """A responder that has answered these, twice."""
+    responder = Responder(lambda: _ZONES, Caches())
+    for _ in range(2):
+        datagrams(responder, known, NOW)
+    return responder
+
+
+_LAB = b"\x03lab\x07example"
+
+
+@pytest.mark.parametrize(
+    "tricky",
+    [
+        plain((b"\x3f" + b"x" * 63) * 3 + b"\x32" + b"x" * 50 + _LAB),  # 256 octets
+        plain((b"\x3f" + b"x" * 63) * 3 + b"\x31" + b"x" * 49 + _LAB),  # 255
+        plain(b"\x40" + b"x" * 64 + _LAB),  # a label too long
+        plain(b"\xc0\x0c" + _LAB),
+        plain(b"\x77ww" + _LAB),  # 0x77 would be the lower case of 0x57
+        plain(b"\x57ww" + _LAB),
+        plain(b"\x03a\x00b" + _LAB),  # a zero octet that does not end the name
+        plain(b"\x03A\x00B" + _LAB),
+        plain(b"\x03a\x00c" + _LAB),
+        plain(b"\x05www" + _LAB),  # the second label is part of the first
+        plain(b"\x02www" + _LAB),
+        plain(b"\x03www" + _LAB)[:-1],
+        plain(b"\x03www" + _LAB) + b"\x00",
+        plain(b"\x03www" + _LAB, 0x8000),
+        plain(b"\x03www" + _LAB, 0x0800),
+        plain(b""),
+        b"",
+        bytes(11),
+    ],
+)
+def test_what_looks_like_something_known(tricky: bytes) -> None:
+    responder = knowing(plain(b"\x03www" + _LAB), plain(b"\x03a\x00b" + _LAB), plain(b"\x04nope" + _LAB))
+    for _ in range(2):
+        assert datagrams(responder, [tricky], NOW) == [respond(tricky, _ZONES, NOW, Via.UDP)]
+
+
+@pytest.mark.parametrize("first", [0x3F, 0x40, 0x5B, 0x80, 0xC0, 0xFF])
+@pytest.mark.parametrize("denial", list(Denial))
+def test_labels_that_are_too_long_are_no_names_that_do_not_exist(
+    first: int, denial: Denial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoneset = served(_ZONE, "lab.example", denial=denial)
+    responder, logged = Responder(lambda: zoneset, Caches()), list[str]()
+    monkeypatch.setattr(_log, "exception", lambda event, **_: logged.append(event))
+    behind = query("lab.example", "A")[12:]
+
+    def asking(labels: bytes) -> bytes:
+        return query("lab.example", "A")[:12] + labels + behind
+
+    # One that tells the shape, one of two labels, and then what is no name, of the same length.
+    middle = min(first // 2, 0x3F)
+    rest = min(first - middle - 1, 0x3F)
+    wires = [
+        asking(b"\x04nope"),
+        asking(bytes([middle]) + b"z" * middle + bytes([rest]) + b"z" * rest),
+        asking(bytes([first]) + b"z" * first),
+    ]
+    assert datagrams(responder, wires * 3, NOW) == [respond(wire, zoneset, NOW, Via.UDP) for wire in wires * 3]
+    assert logged == []
+
+
+def test_types_that_differ_by_what_lower_case_would_change() -> None:
+    # Type 65 (HTTPS) is 0x41, "A"; lower case would make it 97.
+    for known, asked in ((65, 97), (97, 65), (0x4100, 0x6100)):
+        responder = knowing(query("www.lab.example", known))
+        wire = query("WWW.lab.example", asked)
+        assert datagrams(responder, [wire], NOW) == [respond(wire, _ZONES, NOW, Via.UDP)]
+
+
+def test_options_are_the_clients_choice_and_fill_no_cache() -> None:
+    caches = Caches()
+    responder = Responder(lambda: _ZONES, caches)
+    for number in range(50):
+        option = struct.pack("!HHQ", 10, 8, number)
+        wire = query("www.lab.example", "A")[:-2] + struct.pack("!H", len(option)) + option
+        assert datagrams(responder, [wire], NOW) == [respond(wire, _ZONES, NOW, Via.UDP)]
+    assert len(caches.packets) <= 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        b"\x00\x0a\x00\x08abcdefgh",
+        b"\x00\x0a\x00\x00" * 3,
+        b"\x00\x0a\x00\x09abcdefgh",  # longer than the record
+        b"\x00\x0a\x00",
+        b"\x00",
+        b"\x00\x0a\x00\x04\x00\x00\x29\x00",
+    ],
+)
+@pytest.mark.parametrize("declared", [0, -1, 1])
+def test_options_well_formed_and_not(options: bytes, declared: int) -> None:
+    bare = query("www.lab.example", "A")
+    responder = knowing(bare)
+    wire = bare[:-2] + struct.pack("!H", len(options) + declared) + options
+    for tricky in (wire, wire + b"\x00", wire.replace(b"www", b"wWw"), wire[:10] + b"\x00\x02" + wire[12:]):
+        assert datagrams(responder, [tricky, tricky], NOW) == [respond(tricky, _ZONES, NOW, Via.UDP)] * 2
+
+
+def test_names_without_end_do_not_evict_names_that_exist() -> None:
+    caches = Caches(budget=200_000)
+    responder = Responder(lambda: _ZONES, caches)
+    hot = query("www.lab.example", "A")
+    datagrams(responder, [hot, hot], NOW)
+    kept = len(caches.packets)
+    assert kept == 1
+    for number in range(2000):
+        name = f"n{number}.w.lab.example" if number % 2 else f"n{number}.lab.example"
+        datagrams(responder, [query(name, "NSEC" if number % 3 else "A")], NOW)
+    assert len(caches.packets) == kept
+    assert caches.packets.get(hot[2:]) is not None
+
+
+def test_another_set_of_zones_answers_at_once() -> None:
+    current = [_ZONES]
+    responder = Responder(lambda: current[0], Caches())
+    wire = query("www.lab.example", "A")
+    (before,) = datagrams(responder, [wire], NOW)
+    current[0] = served(_ZONE.replace("192.0.2.1", "192.0.2.99"), "lab.example")
+    (after,) = datagrams(responder, [wire], NOW)
+    assert after != before
+    assert after == respond(wire, current[0], NOW, Via.UDP)
+
+
+@pytest.mark.parametrize("denial", list(Denial))
+def test_denials_follow_a_new_zsk_as_all_else_does(denial: Denial) -> None:
+    origin = wire_name("lab.example")
+    keys = zone_keys(origin, zsks=((0, 2001), (NOW + 1234, 2002)))
+    zoneset = ZoneSet().with_zone(parse_zone(_ZONE, "lab.example", denial=denial)).with_keys(origin, keys)
+    responder = Responder(lambda: zoneset, Caches())
+    wires = [query(f"n{number}.lab.example", "A") for number in range(8)]
+    for now in range(NOW, NOW + 10 * 3600, 1000):
+        assert datagrams(responder, wires, now) == [respond(wire, zoneset, now, Via.UDP) for wire in wires]
+
+
+def test_denials_follow_zones_keys_and_the_clock() -> None:
+    origin = wire_name("lab.example")
+    sets = [
+        served(_ZONE, "lab.example"),
+        served(_ZONE.replace("1 2 3 4 60", "9 2 3 4 30"), "lab.example"),
+        served(_ZONE, "lab.example", denial=Denial.NSEC),
+        served(_ZONE + "* 60 A 192.0.2.9\n", "lab.example"),
+        served(_ZONE, "lab.example", sign=False),
+        _ZONES.with_keys(origin, None),
+        _ZONES.with_keys(origin, zone_keys(origin, zsks=((0, 2003),))),
+        _ZONES.with_zone(parse_zone("@ 5 SOA ns h 1 2 3 4 5\n@ 5 NS ns\n", "n.lab.example")),
+        ZoneSet(),
+    ]
+    current = [_ZONES]
+    responder = Responder(lambda: current[0], Caches())
+    wires = [query(f"{label}.lab.example", "A", co=bool(label)) for label in ("n", "absent", "WWW", "*")]
+    for zoneset in [*sets, *reversed(sets)]:
+        current[0] = zoneset
+        for now in (NOW, NOW + 50 * 86_400, NOW + 20_000, NOW):
+            assert datagrams(responder, wires * 2, now) == [respond(wire, zoneset, now, Via.UDP) for wire in wires * 2]
+
+
+def test_however_many_shapes_there_were_denials_follow_the_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.query.fast.responder._SHAPES", 8)
+    for denial in Denial:
+        for shapes in range(1, 20):
+            zoneset = served(_ZONE, "lab.example", denial=denial)
+            current = [zoneset]
+            responder = Responder(lambda current=current: current[0], Caches())  # type: ignore[misc]
+            responder.messages([query("n.lab.example", "A", co=co) for co in (False, True)], NOW)
+            others = [
+                query("n.lab.example", "A", size=700 + number, do=shapes < 10 or number % 3 > 0)
+                for number in range(shapes)
+            ]
+            wire = query("absent.lab.example", "A")
+            datagrams(responder, [wire, wire, *others, wire, wire], NOW)
+            current[0] = served(_ZONE + "absent 60 A 192.0.2.7\n", "lab.example", denial=denial)
+            assert datagrams(responder, [wire], NOW) == [respond(wire, current[0], NOW, Via.UDP)]
+
+
+@given(
+    option=st.integers(0, 0xFFFF),
+    data=st.binary(max_size=40),
+    change=st.integers(-4, 4),
+    spelling=st.sampled_from(["www", "wWw", "a\\000b", "*.w", "absent"]),
+    qtype=st.sampled_from(["A", 65, 97, 0x4100]),
+    flags=st.sampled_from([0, 0x0100, 0x0110, 0x8000]),
+)
+def test_a_query_with_one_option_is_answered_as_the_one_without(
+    option: int, data: bytes, change: int, spelling: str, qtype: int | str, flags: int
+) -> None:
+    bare = bytearray(query(f"{spelling}.lab.example", qtype))
+    bare[2:4] = flags.to_bytes(2)
+    responder = knowing(bytes(bare), query("www.lab.example", "A"))
+    whole = struct.pack("!HH", option, len(data)) + data
+    wire = bytes(bare[:-2]) + len(whole).to_bytes(2) + whole
+    other = struct.pack("!HH", option, max(len(data) + change, 0)) + data
+    misstated = bytes(bare[:-2]) + len(whole).to_bytes(2) + other
+    shortened = wire[: len(wire) + min(change, 0)] + bytes(max(change, 0))
+    wires = [wire, wire, misstated, wire, shortened, wire]
+    assert datagrams(responder, wires, NOW) == [respond(one, _ZONES, NOW, Via.UDP) for one in wires]
+    for _ in range(2):
+        assert responder.messages(wires, NOW) == [respond(one, _ZONES, NOW, Via.TCP) for one in wires]
+    assert respond(wire, _ZONES, NOW, Via.UDP) == respond(bytes(bare), _ZONES, NOW, Via.UDP)
+
+
+def test_what_the_old_generation_and_several_options_lead_to() -> None:
+    caches = Caches()
+    responder = Responder(lambda: _ZONES, caches)
+    options = [struct.pack("!HHQ", 10, 8, number) for number in range(3)]
+    wires = [query(name, "A") for name in ("www.lab.example", "wWw.lab.example", "absent.lab.example")]
+    wires += [
+        wire[:-2] + len(b"".join(options[:count])).to_bytes(2) + b"".join(options[:count])
+        for wire in wires
+        for count in (1, 2, 3)
+    ]
+    right = [respond(wire, _ZONES, NOW, Via.UDP) for wire in wires]
+    for _ in range(3):
+        assert datagrams(responder, wires, NOW) == right
+        assert len(caches.packets) == 1
+        made = caches.packets.stored
+        caches.packets._old, caches.packets.young = caches.packets.young, {}
+    assert datagrams(responder, wires[::-1], NOW) == right[::-1]
+    assert caches.packets.stored == made == 1
+    assert responder.datagrams_seen - sum(responder.udp_rcodes) > 0

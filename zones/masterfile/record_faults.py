@@ -1,0 +1,182 @@
+"""What is wrong with the text of a record that dnspython refused: the type, the text at fault, and what was expected.
+
+dnspython tells much of it ("expecting an integer"), but not of which text, and of an address nothing at all. So the
+record is read once more, with the same calls, field by field: nothing is refused here that dnspython takes, and for
+what is not known here its own words stay. Whoever reads a master file asks only for the one record that is refused.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import dns.exception
+import dns.grange
+import dns.name
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.ttl
+import dns.zone
+from dns.rdatatype import RdataType
+from dns.tokenizer import Token, Tokenizer
+
+from zones.masterfile.rdata_fields import (
+    FIELDS,
+    REST,
+    WORDLESS,
+    FaultError,
+    after_colon,
+    name_field,
+    no_name,
+    printable,
+    said,
+    seconds_field,
+    see_fields,
+    see_rest,
+    see_unknown,
+    short,
+    shown,
+    written,
+)
+
+_DIRECTIVES = {"$TTL": (seconds_field("TTL"),), "$ORIGIN": (name_field("origin"),)}
+
+_UNOPENED = "a ) without a ( before it"
+"""Of which dnspython says nothing."""
+
+
+def fault_of(text: str, origin: dns.name.Name, codec: dns.name.IDNACodec | None, made: int, told: str) -> str:
+    """What is wrong with the record or directive at the beginning of `text`, of which dnspython has `told` something.
+
+    Names are relative to `origin`. A $GENERATE had `made` so many records.
+    """
+    tokenizer = Tokenizer(text, idna_codec=codec)
+    try:
+        first = tokenizer.get(want_leading=True)
+        match first.value.upper() if first.is_identifier() else "":
+            case "$GENERATE":
+                _see_generate(tokenizer, origin, made)
+            case "$TTL" | "$ORIGIN" as directive:
+                _see_directive(directive, tokenizer, origin)
+            case directive if not directive.startswith("$"):
+                _see_record(first, tokenizer, origin)
+    except FaultError as fault:
+        return str(fault)
+    except (dns.exception.DNSException, ValueError):  # of what stands around rdata
+        pass
+    if told and told != WORDLESS:
+        return printable(told)
+    line = text.partition("\n")[0]
+    return _UNOPENED if ")" in line else short(line) + " cannot be read"
+
+
+def _see_directive(directive: str, tokenizer: Tokenizer, origin: dns.name.Name) -> None:
+    fields = _DIRECTIVES[directive]
+    if (token := tokenizer.get()).is_eol_or_eof():
+        raise FaultError(f"{directive} ends before its {fields[0].name}")
+    tokenizer.unget(token)
+    try:
+        see_fields(fields, tokenizer, origin)
+        see_rest(None, tokenizer)
+    except FaultError as fault:
+        raise FaultError(f"{directive}: {fault}") from None
+
+
+def _see_record(owner: Token, tokenizer: Tokenizer, origin: dns.name.Name) -> None:
+    """Raise `FaultError` for what is seen to be wrong."""
+    if not owner.is_whitespace():
+        try:
+            tokenizer.as_name(owner, origin)
+        except dns.exception.DNSException as error:
+            raise FaultError(no_name(owner, error)) from None
+    _see_rdata(_type_of_record(tokenizer), tokenizer, origin)
+
+
+def _type_of_record(tokenizer: Tokenizer) -> RdataType:
+    """The type, behind which the rdata begins; TTL and class come before it in any order, each or none."""
+    missing = {"TTL", "class"}
+    while True:
+        token = tokenizer.get()
+        if token.is_eol_or_eof():
+            raise FaultError("the record ends before its type")
+        if not token.is_identifier():
+            raise FaultError(f"{shown(token)} stands where the type was expected")
+        if (what := _ttl_or_class(token.value)) not in missing:
+            if token.value.isdigit():
+                raise FaultError(f"{shown(token)} stands where the type was expected")
+            return dns.rdatatype.from_text(token.value)
+        missing.remove(what)
+
+
+def _ttl_or_class(text: str) -> str:
+    with suppress(dns.ttl.BadTTL):
+        dns.ttl.from_text(text)
+        return "TTL"
+    try:
+        rrclass = dns.rdataclass.from_text(text)
+    except (dns.exception.DNSException, ValueError):
+        return ""
+    if rrclass != dns.rdataclass.IN:
+        raise FaultError(f"class {text}: only records of class IN are served")
+    return "class"
+
+
+def _see_generate(tokenizer: Tokenizer, origin: dns.name.Name, made: int) -> None:
+    """$GENERATE range owner [TTL] [class] type rdata: the rdata is a single word."""
+    given, owner = tokenizer.get(), tokenizer.get()
+    if given.is_eol_or_eof() or owner.is_eol_or_eof():
+        raise FaultError("$GENERATE ends before its range and owner: $GENERATE 1-9 host$ A 192.0.2.$")
+    try:
+        start, _, step = dns.grange.from_text(given.value)
+    except (dns.exception.DNSException, ValueError):
+        raise FaultError(f"$GENERATE: {shown(given)} is no range: 1-9, or 1-9/2 for each second number") from None
+    rdtype = _type_of_record(tokenizer)
+    rdata, behind = tokenizer.get(), tokenizer.get()
+    if not rdata.is_identifier() or not behind.is_eol_or_eof():
+        raise FaultError(f"$GENERATE: {rdtype.name} with rdata that is not one word; write these records out")
+    text = _generated(start + made * step, rdata.value)
+    _see_rdata(rdtype, Tokenizer(text, idna_codec=tokenizer.idna_codec), origin)
+
+
+def _generated(number: int, template: str) -> str:
+    """What $GENERATE makes of a word: dnspython tells it as the string of a TXT record."""
+    read = dns.zone.from_text(
+        f"$GENERATE {number}-{number} @ 0 TXT {template}", dns.name.root, relativize=False, check_origin=False
+    )
+    (record,) = read.find_rdataset(dns.name.root, RdataType.TXT)
+    return bytes(record.strings[0]).decode()
+
+
+def _see_rdata(rdtype: RdataType, tokenizer: Tokenizer, origin: dns.name.Name) -> None:
+    """Raise `FaultError` for rdata that is wrong."""
+    try:
+        tokens = tokenizer.get_remaining()
+    except dns.exception.DNSException as error:  # quotes or parentheses
+        raise FaultError(said(error) or _UNOPENED) from None
+    text = " ".join(map(written, tokens))
+    codec = tokenizer.idna_codec
+    try:
+        dns.rdata.from_text(
+            dns.rdataclass.IN, rdtype, Tokenizer(text, idna_codec=codec), origin, relativize=False
+        ).to_wire()
+    except Exception as error:  # dnspython's reader takes any for one of the text, too
+        name = dns.rdatatype.to_text(rdtype)
+        try:
+            if tokens and written(tokens[0]) == "\\#":
+                see_unknown(name, tokens[1:])
+            elif rdtype in FIELDS:
+                again = Tokenizer(text, idna_codec=codec)
+                see_fields(FIELDS[rdtype], again, origin)
+                see_rest(REST.get(rdtype), again)
+        except FaultError as fault:
+            raise FaultError(f"{name}: {fault}") from None
+        raise FaultError(f"{name}: {_refused_rdata(text, error)}") from None
+
+
+def _refused_rdata(text: str, error: Exception) -> str:
+    """What is told of rdata of which no field is known to be wrong."""
+    if not text:
+        return "the record ends before its rdata"
+    if str(error).startswith("generic rdata does not start"):
+        return f"{short(text)} is no rdata: of such a type it is written \\# 2 ABCD (RFC 3597 §5)"
+    return f"{short(text)} is no rdata{after_colon(error)}"

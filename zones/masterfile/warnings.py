@@ -1,0 +1,211 @@
+"""What is allowed in a zone and yet hardly meant: warnings, none of which keeps it from being served.
+
+A name server in the zone that has no address, a delegation that needs glue and has none, targets of NS, MX and SRV that
+are aliases or don't exist, records that are never answered since a delegation or a DNAME stands above them, and a
+serial that does not grow. What other zones hold is not asked for.
+
+It looks at the types of each owner, and at records where they are NS, MX or SRV, once: beside loading it, a zone of
+100,000 names takes 2% longer where all have addresses, 10% where a quarter have an MX, 18% where some are delegations,
+too, 28% where half are, with glue for each; and 3 µs for each warning. Where nobody wants to know, it costs nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import dns.rdatatype
+
+from zones import names
+from zones.masterfile.fast_lines import Record
+from zones.zone import TYPE_A, TYPE_AAAA, TYPE_CNAME, TYPE_DNAME, TYPE_DS, TYPE_NS, Zone
+
+_TYPE_MX, _TYPE_SRV = 15, 33
+_BEFORE_TARGET = {TYPE_NS: 0, _TYPE_MX: 2, _TYPE_SRV: 6}
+"""The types whose target must have an address and be no alias, and how many octets stand before it in the rdata."""
+_POINTING = set(_BEFORE_TARGET)
+_LOOKED_AT = {*_POINTING, TYPE_DNAME}
+_ADDRESSES = {TYPE_A, TYPE_AAAA}
+_AT_CUT = {TYPE_NS, TYPE_DS}
+"""What is answered at a delegation point."""
+_HALF = 1 << 31
+MOST_LOGGED = 5
+"""Warnings that are logged of one zone."""
+
+Records = Mapping[bytes, Mapping[int, list[Record]]]
+"""The records of a zone by owner and type."""
+
+
+class Advice(enum.Enum):
+    """What a record has that is hardly meant; {other} is the name that it is about."""
+
+    ABSENT = "{other} has no records here"
+    ADDRESSLESS = "{other} has no address (A or AAAA)"
+    ALIAS = "{other} is an alias, which it must not be (RFC 2181 §10.3, RFC 2782)"
+    NO_GLUE = "{other} lies below the delegation and has no address here (glue): nobody can find it (RFC 9471)"
+    BELOW_CUT = "never answered, since {other} is delegated"
+    BELOW_DNAME = "never answered, since {other} has a DNAME (RFC 6672 §2.4)"
+
+
+class ZoneWarning(NamedTuple):
+    """One warning; its text is made where it is read, since a zone may have many."""
+
+    file: str
+    line: int
+    owner: bytes
+    rrtype: int
+    advice: Advice
+    other: bytes
+
+    @property
+    def reason(self) -> str:
+        """What is hardly meant."""
+        mnemonic = dns.rdatatype.to_text(dns.rdatatype.RdataType.make(self.rrtype))
+        told = self.advice.value.format(other=names.to_text(self.other))
+        return f"{names.to_text(self.owner)} {mnemonic}: {told}"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+def warnings_of(origin: bytes, records: Records) -> list[ZoneWarning]:
+    """All warnings of the zone `origin`, which is valid (`zones.masterfile.zone_rules`), by file and line."""
+    return sorted(_Looking(origin, records).found(), key=lambda warning: warning[:2])
+
+
+def first(warnings: Sequence[ZoneWarning]) -> tuple[str, ...]:
+    """The first few of a zone, and how many more there are: what a log can bear."""
+    told = [str(warning) for warning in warnings[:MOST_LOGGED]]
+    return (*told, f"and {len(warnings) - MOST_LOGGED} more") if len(warnings) > MOST_LOGGED else tuple(told)
+
+
+def serial_warning(before: Zone, after: Zone) -> str | None:
+    """What is wrong with the serial of a zone that takes the place of another with other data (RFC 1982 §3.2)."""
+    grown = (after.serial - before.serial) % (1 << 32)
+    if grown == 0:
+        return f"the zone has changed and its serial has not: {after.serial} (RFC 1982)"
+    return None if grown < _HALF else f"the serial went down, from {before.serial} to {after.serial} (RFC 1982)"
+
+
+class _Looking:
+    def __init__(self, origin: bytes, records: Records) -> None:
+        self._origin = origin
+        self._records = records
+        looked_at = [(o, of_owner) for o, of_owner in records.items() if not _LOOKED_AT.isdisjoint(of_owner)]
+        self._pointing = [(o, of_owner) for o, of_owner in looked_at if not _POINTING.isdisjoint(of_owner)]
+        self._cuts = {o for o, of_owner in looked_at if TYPE_NS in of_owner and o != origin}
+        self._hiding = self._cuts | {o for o, of_owner in looked_at if TYPE_DNAME in of_owner}
+        self._above: dict[bytes, bytes | None] = {origin[origin[0] + 1 :]: None}
+        """What hides the names below each name."""
+        self._targets: dict[bytes, Advice | None] = {}
+        self._glue: set[bytes] = set()
+        """The name servers of delegations."""
+
+    def found(self) -> Iterator[ZoneWarning]:
+        """All warnings."""
+        for owner, of_owner in self._pointing:
+            if not self._hiding or self._hidden_by(owner) is None:
+                for rrtype, group in of_owner.items():
+                    if rrtype in _POINTING:
+                        yield from self._of_targets(owner, rrtype, group)
+        if self._hiding:
+            yield from self._of_hidden()
+
+    def _hidden_by(self, owner: bytes) -> bytes | None:
+        """The delegation point or owner of a DNAME that is the highest one above a name of the zone."""
+        above = owner[owner[0] + 1 :]
+        found = self._above.get(above, names.ROOT)
+        if found is names.ROOT:  # which hides nothing
+            found = self._hidden_by(above) or (above if above in self._hiding else None)
+            self._above[above] = found
+        return found
+
+    def _of_hidden(self) -> Iterator[ZoneWarning]:
+        cuts, above_of, none = self._cuts, self._above, frozenset[int]()
+        for owner, of_owner in self._records.items():
+            above = above_of.get(owner[owner[0] + 1 :], names.ROOT)
+            if above is names.ROOT:
+                above = self._hidden_by(owner)
+            if above is None and owner not in cuts:
+                continue  # as most are
+            answered = _AT_CUT if above is None else none
+            above = above or owner
+            advice = Advice.BELOW_CUT if above in cuts else Advice.BELOW_DNAME
+            if above in cuts and owner in self._glue:
+                answered = answered | _ADDRESSES
+            for rrtype, group in of_owner.items():
+                if rrtype not in answered:
+                    yield _warning(group[0], advice, above)
+
+    def _of_targets(self, owner: bytes, rrtype: int, group: list[Record]) -> Iterator[ZoneWarning]:
+        is_cut = owner in self._cuts
+        if is_cut and rrtype != TYPE_NS:
+            return  # never answered
+        at = _BEFORE_TARGET[rrtype]
+        for record in group:
+            target = record[4][at:]
+            if is_cut:
+                self._glue.add(target)
+            if is_cut and target.endswith(owner) and names.is_subdomain(target, owner):
+                advice = None if self._has_address(target) else Advice.NO_GLUE
+            elif target in self._targets:
+                advice = self._targets[target]
+            else:
+                advice = self._targets[target] = self._of_target(target)
+            if advice is not None:
+                yield _warning(record, advice, target)
+
+    def _has_address(self, owner: bytes) -> bool:
+        return not _ADDRESSES.isdisjoint(self._records.get(owner, ()))
+
+    def _of_target(self, target: bytes) -> Advice | None:
+        """What is wrong with a name that should have an address, as far as this zone knows."""
+        of_target = self._records.get(target)
+        if target == names.ROOT or (of_target is None and not names.is_subdomain(target, self._origin)):
+            return None  # the root says that there is none (RFC 7505, RFC 2782)
+        above = self._hidden_by(target) if self._hiding else None
+        if above is None and target in self._cuts:
+            above = target
+        if above is not None:
+            return None if above in self._cuts else Advice.ALIAS  # below a delegation, another zone knows
+        if of_target is None:
+            of_target = self._of_wildcard(target)
+        if of_target is None:
+            return Advice.ABSENT
+        if TYPE_CNAME in of_target:
+            return Advice.ALIAS
+        return Advice.ADDRESSLESS if _ADDRESSES.isdisjoint(of_target) else None
+
+    def _of_wildcard(self, owner: bytes) -> Mapping[int, list[Record]] | None:
+        """What a wildcard has for a name that has no records (RFC 4592 §3.3.1)."""
+        wildcards = [b"\x01*" + above for above in self._all_above(owner)]
+        if self._records.keys().isdisjoint(wildcards) or owner in self._existing:
+            return None  # mostly for the first reason, which costs less
+        for wildcard in wildcards:
+            encloser = wildcard[2:]
+            if encloser in self._existing:
+                return self._records.get(wildcard)
+        return None
+
+    @cached_property
+    def _existing(self) -> set[bytes]:
+        """All names that exist: those with records, and what is above them, down from the apex."""
+        found = {self._origin}
+        for owner in self._records:
+            name = owner
+            while name not in found:
+                found.add(name)
+                name = names.parent(name)
+        return found
+
+    def _all_above(self, owner: bytes) -> Iterator[bytes]:
+        while owner != self._origin:
+            owner = names.parent(owner)
+            yield owner
+
+
+def _warning(record: Record, advice: Advice, other: bytes) -> ZoneWarning:
+    owner, _, rrtype, _, _, file, line = record
+    return ZoneWarning(file, line, owner, rrtype, advice, other)

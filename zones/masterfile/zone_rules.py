@@ -1,0 +1,176 @@
+"""What makes a set of records a zone that can be served: each rule here has its RFC, each refusal its file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import dns.rdatatype
+
+from zones import names
+from zones.masterfile.fast_lines import Record
+from zones.masterfile.warnings import ZoneWarning, warnings_of
+from zones.zone import (
+    TYPE_A,
+    TYPE_AAAA,
+    TYPE_CNAME,
+    TYPE_DNAME,
+    TYPE_DNSKEY,
+    TYPE_DS,
+    TYPE_NS,
+    TYPE_NSEC,
+    TYPE_RRSIG,
+    TYPE_SOA,
+    RRset,
+)
+
+TYPE_MX, TYPE_TXT, TYPE_NSEC3, TYPE_NSEC3PARAM = 15, 16, 50, 51
+_MADE_BY_SIGNING = {TYPE_RRSIG, TYPE_NSEC, TYPE_NSEC3, TYPE_NSEC3PARAM}
+_AT_MOST_ONE = {TYPE_SOA: "RFC 1035 §5.2", TYPE_CNAME: "RFC 2181 §10.1", TYPE_DNAME: "RFC 6672 §2.4"}
+
+_WITH_RULES = {*_AT_MOST_ONE, TYPE_DS}
+"""An owner that has none of these types is refused for no other's sake."""
+_WITHOUT_RULES = {TYPE_A, TYPE_AAAA, TYPE_TXT, TYPE_MX}
+"""The most frequent types that are refused at no owner."""
+
+_MAXIMUM_TTL = 0x7FFFFFFF
+_RECORD_FIXED = 12  # octets: pointer to the owner, type, class, TTL, RDLENGTH
+_LARGEST_RRSET = 0xFFFF - 12 - (255 + 4) - (_RECORD_FIXED + 18 + 255 + 64) - 11
+"""Octets that a message of 65,535 has left beside header, question, RRSIG and OPT record."""
+
+
+class ZoneFileError(Exception):
+    """A zone that cannot be served: `file`, `line` (0 where no single line is at fault) and `reason`."""
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
+        self.file = file
+        self.line = line
+        self.reason = reason
+
+
+class Gathering:
+    """The records of a master file, gathered to RRsets as they are read."""
+
+    def __init__(self, origin: bytes, *, signed: bool) -> None:
+        self._origin = origin
+        self._signed = signed
+        self._records: dict[bytes, dict[int, list[Record]]] = {}
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Take the next records. Raises `ZoneFileError` for the first that can't stand in the zone."""
+        grouped = self._records
+        for record in records:
+            owner, ttl, rrtype, rdata, _, _, _ = record
+            of_owner = grouped.get(owner)
+            group = None if of_owner is None else of_owner.get(rrtype)
+            if group is None:
+                # All that a record's owner and type can be refused for is seen with the first of them.
+                _check_owner_and_type(record, self._origin, signed=self._signed)
+            if ttl > _MAXIMUM_TTL:
+                raise _refused(record, f"TTL {ttl} is over {_MAXIMUM_TTL} (RFC 2181 §8)")
+            if len(rdata) > 0xFFFF:
+                raise _refused(record, "rdata of more than 65,535 octets")
+            if group is not None:
+                group.append(record)
+            elif of_owner is not None:
+                of_owner[rrtype] = [record]
+            else:
+                grouped[owner] = {rrtype: [record]}
+
+    def check(self, file: str) -> None:
+        """Check the whole, when all records are there. Raises `ZoneFileError`, in which `file` stands for all lines."""
+        grouped = self._records
+        apex = grouped.get(self._origin, {})
+        for rrtype in (TYPE_SOA, TYPE_NS):
+            if rrtype not in apex:
+                raise ZoneFileError(file, 0, f"no {_mnemonic(rrtype)} record at the apex {names.to_text(self._origin)}")
+        for owner, of_owner in grouped.items():
+            if not of_owner.keys().isdisjoint(_WITH_RULES):
+                _check_owner(owner, of_owner, self._origin)
+
+    def warnings(self) -> list[ZoneWarning]:
+        """What is hardly meant in the whole, which was checked."""
+        return warnings_of(self._origin, self._records)
+
+    def rrsets(self) -> dict[bytes, dict[int, RRset]]:
+        """The RRsets by owner and type, with which the gathering ends. Raises `ZoneFileError` for one that is none."""
+        grouped = self._records
+        rrsets: dict[bytes, dict[int, RRset]] = {}
+        for owner, of_owner in grouped.items():
+            rrsets[owner] = {rrtype: _rrset(rrtype, group) for rrtype, group in of_owner.items()}
+            of_owner.clear()  # memory for two of each is more than a large zone should need
+        self._records = {}
+        return rrsets
+
+
+def _rrset(rrtype: int, group: list[Record]) -> RRset:
+    first = group[0]
+    _, ttl, _, rdata, canonical, _, line = first
+    if len(group) == 1:
+        if len(rdata) + _RECORD_FIXED > _LARGEST_RRSET:
+            raise _too_large(first)
+        return RRset.of_one(rrtype, ttl, rdata, canonical)
+    for record in group:
+        if record[1] != ttl:
+            raise _refused(
+                record,
+                f"TTL {record[1]} differs from the {ttl} of the RRset's first record, line {line}: "
+                "all records of an RRset have one TTL (RFC 2181 §5.2)",
+            )
+    distinct = {record[4]: record[3] for record in group}
+    if sum(_RECORD_FIXED + len(rdata) for rdata in distinct.values()) > _LARGEST_RRSET:
+        raise _too_large(first)
+    return RRset(rrtype, ttl, list(distinct.values()), distinct)
+
+
+def _too_large(record: Record) -> ZoneFileError:
+    return _refused(
+        record, f"{_mnemonic(record[2])} RRset of more than {_LARGEST_RRSET} octets, which no DNS message can hold"
+    )
+
+
+def _check_owner_and_type(record: Record, origin: bytes, *, signed: bool) -> None:
+    owner, rrtype = record[0], record[2]
+    if not names.is_subdomain(owner, origin):
+        raise _refused(record, f"{names.to_text(owner)} is outside the zone {names.to_text(origin)}")
+    if rrtype in _WITHOUT_RULES:
+        return
+    if rrtype in _MADE_BY_SIGNING or (signed and rrtype == TYPE_DNSKEY):
+        what = "" if rrtype != TYPE_DNSKEY else ", or serve the zone with signed = false"
+        raise _refused(
+            record,
+            f"{_mnemonic(rrtype)} records are made by the server as it signs: take them out of the file{what}",
+        )
+    if rrtype == 0 or 128 <= rrtype <= 255 or rrtype == 41:
+        raise _refused(record, f"{_mnemonic(rrtype)} is no type of data (RFC 6895 §3.1)")
+    if owner.startswith(b"\x01*") and rrtype in (TYPE_NS, TYPE_DNAME, TYPE_DS):
+        raise _refused(record, f"{_mnemonic(rrtype)} at a wildcard has no defined meaning (RFC 4592 §4.2, §4.4)")
+    if rrtype == TYPE_SOA and owner != origin:
+        raise _refused(record, f"SOA below the apex {names.to_text(origin)}")
+    if rrtype == TYPE_DS and owner == origin:
+        raise _refused(record, "DS at the apex: it belongs into the parent zone (RFC 4035 §2.4)")
+
+
+def _check_owner(owner: bytes, of_owner: Mapping[int, list[Record]], origin: bytes) -> None:
+    for rrtype, section in _AT_MOST_ONE.items():
+        group = of_owner.get(rrtype, [])
+        if len({record[4] for record in group}) > 1:
+            raise _refused(group[1], f"a second {_mnemonic(rrtype)} at {names.to_text(owner)} ({section})")
+    if TYPE_CNAME in of_owner and len(of_owner) > 1:
+        other = next(group for rrtype, group in of_owner.items() if rrtype != TYPE_CNAME)[0]
+        last = max(of_owner[TYPE_CNAME][0], other, key=lambda record: record[6])
+        raise _refused(
+            last, f"{names.to_text(owner)} has a CNAME and other data ({_mnemonic(other[2])}) (RFC 2181 §10.1)"
+        )
+    if TYPE_DS in of_owner and TYPE_NS not in of_owner:
+        raise _refused(of_owner[TYPE_DS][0], "DS where there is no delegation: no NS beside it (RFC 4035 §2.4)")
+    if TYPE_DNAME in of_owner and TYPE_NS in of_owner and owner != origin:
+        raise _refused(of_owner[TYPE_DNAME][0], "DNAME at a delegation point (RFC 6672 §2.3)")
+
+
+def _refused(record: Record, reason: str) -> ZoneFileError:
+    return ZoneFileError(record[5], record[6], reason)
+
+
+def _mnemonic(rrtype: int) -> str:
+    return dns.rdatatype.to_text(dns.rdatatype.RdataType.make(rrtype))

@@ -1,0 +1,291 @@
+"""Where hosted zones and their record sets are kept: in the state database, durable when a method has returned.
+
+Record sets are keyed by zone, name in the order of listings, type and set identifier: a listing is a range of the
+table, read page by page. Every method blocks. Each raises `StateError` where the disk fails; then nothing changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
+
+from keys.custody import database_schema
+from keys.custody.state_database import StateDamaged, Store
+from zones.recordsets.change_batch import Applied, apply_changes, touched_names
+from zones.recordsets.record_sets import (
+    NAME_TAKEN,
+    NO_SUCH_CHANGE,
+    NO_SUCH_ZONE,
+    NOT_EMPTY,
+    ZONE_EXISTS,
+    ChangeInfo,
+    ChangeStatus,
+    HostedZone,
+    Position,
+    RecordSet,
+    RecordSetChange,
+    ZoneRequestError,
+)
+from zones.recordsets.route53_names import from_text, order
+
+CHANGES_KEPT = 90 * 24 * 3600
+"""Seconds for which it is known what became of a change."""
+_AT_ONCE = 500
+"""Names in one query."""
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class RecordStore:
+    """The hosted zones in the state database `store`; may be called from any thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # Zones
+
+    def create(self, zone: HostedZone, record_sets: Sequence[RecordSet], change: ChangeInfo) -> HostedZone:
+        """Store a new zone. Where a zone of its name was signed here before, from a file, it takes over id and keys.
+
+        Raises `ZoneRequestError`: HostedZoneAlreadyExists, ConflictingDomainExists.
+        """
+        origin, table, ids = from_text(zone.name), database_schema.kept_zone, database_schema.hosted_zone
+        with self._store.transaction() as connection:
+            if connection.scalar(select(table.c.id).where(table.c.caller_reference == zone.caller_reference)):
+                raise ZoneRequestError(
+                    ZONE_EXISTS, "A hosted zone has already been created with the specified caller reference."
+                )
+            known = connection.scalar(select(ids.c.id).where(ids.c.origin == origin))
+            if known is None:
+                connection.execute(insert(ids).values(id=zone.id, origin=origin, created=zone.created))
+            elif connection.scalar(select(table.c.id).where(table.c.id == known)):
+                raise ZoneRequestError(NAME_TAKEN, f"The hosted zone {zone.name} is already hosted here.")
+            else:
+                zone = msgspec.structs.replace(zone, id=known)
+            connection.execute(insert(table).values(**_zone_row(zone)))
+            connection.execute(insert(database_schema.record_set), [_record_row(zone.id, one) for one in record_sets])
+            _insert_change(connection, change)
+        return zone
+
+    def zone(self, zone_id: str) -> HostedZone:
+        """One zone. Raises `ZoneRequestError` (NoSuchHostedZone)."""
+        with self._store.transaction() as connection:
+            return self._zone(connection, zone_id)
+
+    def zones(self, marker: str = "", limit: int = -1) -> tuple[HostedZone, ...]:
+        """At most `limit` zones by id, from `marker` on."""
+        table = database_schema.kept_zone
+        query = select(table.c.document, table.c.record_sets).where(table.c.id >= marker).order_by(table.c.id)
+        return self._zones(query.limit(limit))
+
+    def zones_by_name(self, name: str | None, zone_id: str, limit: int) -> tuple[HostedZone, ...]:
+        """At most `limit` zones in the order of their names, from the normalised `name` and `zone_id` on."""
+        table = database_schema.kept_zone
+        query = select(table.c.document, table.c.record_sets).order_by(table.c.position, table.c.id)
+        if name is not None:
+            query = query.where(tuple_(table.c.position, table.c.id) >= tuple_(order(name), zone_id))
+        return self._zones(query.limit(limit))
+
+    def _zones(self, query: Any) -> tuple[HostedZone, ...]:
+        with self._store.transaction() as connection:
+            rows = connection.execute(query).all()
+        return tuple(self._decoded_zone(row) for row in rows)
+
+    def zone_count(self) -> int:
+        """How many zones there are."""
+        with self._store.transaction() as connection:
+            return connection.scalar(select(func.count()).select_from(database_schema.kept_zone)) or 0
+
+    def comment(self, zone_id: str, comment: str) -> HostedZone:
+        """Give a zone another comment. Raises `ZoneRequestError` (NoSuchHostedZone)."""
+        table = database_schema.kept_zone
+        with self._store.transaction() as connection:
+            zone = msgspec.structs.replace(self._zone(connection, zone_id), comment=comment)
+            connection.execute(update(table).where(table.c.id == zone_id).values(document=msgspec.json.encode(zone)))
+        return zone
+
+    def delete(self, zone_id: str, change: ChangeInfo) -> None:
+        """Remove a zone with all that is kept of it: tags, keys and their log stay out of what comes after.
+
+        Raises `ZoneRequestError`: NoSuchHostedZone, HostedZoneNotEmpty while it has more than its SOA and NS.
+        """
+        with self._store.transaction() as connection:
+            zone = self._zone(connection, zone_id)
+            if zone.record_set_count > 2:
+                raise ZoneRequestError(
+                    NOT_EMPTY,
+                    "The specified hosted zone contains non-required resource record sets and so cannot be deleted.",
+                )
+            origin = from_text(zone.name)
+            for table in (database_schema.record_set, database_schema.zone_tag):
+                connection.execute(delete(table).where(table.c.zone == zone_id))
+            connection.execute(delete(database_schema.kept_zone).where(database_schema.kept_zone.c.id == zone_id))
+            for table in (database_schema.zsk_secret, database_schema.keyring, database_schema.hosted_zone):
+                connection.execute(delete(table).where(table.c.origin == origin))
+            _insert_change(connection, change)
+
+    # Tags
+
+    def change_tags(self, zone_id: str, put: Mapping[str, str], remove: Sequence[str]) -> None:
+        """Put tags and remove others. Raises `ZoneRequestError` (NoSuchHostedZone)."""
+        table = database_schema.zone_tag
+        with self._store.transaction() as connection:
+            self._zone(connection, zone_id)
+            connection.execute(delete(table).where(table.c.zone == zone_id, table.c.name.in_([*remove, *put])))
+            if put:
+                rows = [{"zone": zone_id, "name": name, "value": value} for name, value in put.items()]
+                connection.execute(insert(table), rows)
+
+    def tags(self, zone_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The tags of each zone, by name. Raises `ZoneRequestError` (NoSuchHostedZone)."""
+        table = database_schema.zone_tag
+        with self._store.transaction() as connection:
+            for zone_id in zone_ids:
+                self._zone(connection, zone_id)
+            rows = connection.execute(select(table).where(table.c.zone.in_(zone_ids)).order_by(table.c.name)).all()
+        found: dict[str, dict[str, str]] = {zone_id: {} for zone_id in zone_ids}
+        for row in rows:
+            found[row.zone][row.name] = row.value
+        return found
+
+    # Record sets
+
+    def record_sets(self, zone_id: str, start: Position | None, limit: int) -> tuple[RecordSet, ...]:
+        """At most `limit` record sets in the order of listings, from `start` (its name normalised) on.
+
+        Raises `ZoneRequestError` (NoSuchHostedZone).
+        """
+        table = database_schema.record_set
+        key = table.c.position, table.c.type, table.c.identifier
+        query = select(table.c.document).where(table.c.zone == zone_id).order_by(*key).limit(limit)
+        if start is not None:
+            query = query.where(tuple_(*key) >= tuple_(order(start.name), start.type, start.set_identifier))
+        with self._store.transaction() as connection:
+            self._zone(connection, zone_id)
+            documents = connection.scalars(query).all()
+        return tuple(self._decoded(document, RecordSet) for document in documents)
+
+    def all_record_sets(self, zone_id: str) -> Iterator[RecordSet]:
+        """Every record set of a zone, in the order of listings; read page by page, so nothing may change meanwhile."""
+        start: Position | None = None
+        while True:
+            page = self.record_sets(zone_id, start, _AT_ONCE + 1)
+            yield from page[:_AT_ONCE]
+            if len(page) <= _AT_ONCE:
+                return
+            start = Position(*page[-1].key)
+
+    def apply(
+        self,
+        zone_id: str,
+        changes: Sequence[RecordSetChange],
+        change: ChangeInfo,
+        prepare: Callable[[Applied], object] | None = None,
+    ) -> Applied:
+        """Apply a batch and note its change, all or nothing. What `prepare` raises leaves nothing stored, too.
+
+        Raises `InvalidChangeBatchError` and `ZoneRequestError` (NoSuchHostedZone, InvalidInput).
+        """
+        table, zones = database_schema.record_set, database_schema.kept_zone
+        with self._store.transaction() as connection:
+            zone = self._zone(connection, zone_id)
+            held = self._of_names(connection, zone_id, touched_names(zone.name, changes))
+
+            def current(name: str) -> Sequence[RecordSet]:
+                if name not in held:
+                    held.update(self._of_names(connection, zone_id, {name}))
+                return held[name]
+
+            applied = apply_changes(zone_id, zone.name, current, changes)
+            if prepare is not None:
+                prepare(applied)
+            for name, rrtype, identifier in applied.removed:
+                connection.execute(
+                    delete(table).where(
+                        table.c.zone == zone_id,
+                        table.c.position == order(name),
+                        table.c.type == rrtype,
+                        table.c.identifier == identifier,
+                    )
+                )
+            rows = [_record_row(zone_id, record_set) for record_set in applied.stored]
+            connection.execute(insert(table).prefix_with("OR REPLACE"), rows)
+            count = zones.c.record_sets + applied.added
+            connection.execute(update(zones).where(zones.c.id == zone_id).values(record_sets=count))
+            _insert_change(connection, change)
+        return applied
+
+    def _of_names(self, connection: Connection, zone_id: str, wanted: set[str]) -> dict[str, list[RecordSet]]:
+        table = database_schema.record_set
+        found: dict[str, list[RecordSet]] = {name: [] for name in wanted}
+        positions = sorted(map(order, wanted))
+        for start in range(0, len(positions), _AT_ONCE):
+            query = select(table.c.document).where(
+                table.c.zone == zone_id, table.c.position.in_(positions[start : start + _AT_ONCE])
+            )
+            for document in connection.scalars(query):
+                record_set = self._decoded(document, RecordSet)
+                found[record_set.name].append(record_set)
+        return found
+
+    # Changes
+
+    def change(self, change_id: str) -> ChangeInfo:
+        """What became of a change: it is stored, so it is in force. Raises `ZoneRequestError` (NoSuchChange)."""
+        table = database_schema.zone_change
+        with self._store.transaction() as connection:
+            row = connection.execute(select(table).where(table.c.id == change_id)).first()
+        if row is None:
+            raise ZoneRequestError(NO_SUCH_CHANGE, f"Could not find resource with ID: {change_id}")
+        return ChangeInfo(row.id, ChangeStatus.INSYNC, row.submitted, row.comment)
+
+    def note_change(self, change: ChangeInfo) -> None:
+        """Note a change that was made elsewhere: of a zone's keys."""
+        with self._store.transaction() as connection:
+            _insert_change(connection, change)
+
+    def _zone(self, connection: Connection, zone_id: str) -> HostedZone:
+        table = database_schema.kept_zone
+        row = connection.execute(select(table.c.document, table.c.record_sets).where(table.c.id == zone_id)).first()
+        if row is None:
+            raise ZoneRequestError(NO_SUCH_ZONE, f"No hosted zone found with ID: {zone_id}")
+        return self._decoded_zone(row)
+
+    def _decoded_zone(self, row: Any) -> HostedZone:
+        return msgspec.structs.replace(self._decoded(row.document, HostedZone), record_set_count=row.record_sets)
+
+    def _decoded(self, document: bytes, kind: type[S]) -> S:
+        try:
+            return msgspec.json.decode(document, type=kind)
+        except msgspec.MsgspecError as error:
+            raise StateDamaged(f"{self._store.path}: a {kind.__name__} can't be read ({error})") from None
+
+
+def _zone_row(zone: HostedZone) -> dict[str, Any]:
+    return {
+        "id": zone.id,
+        "position": order(zone.name),
+        "caller_reference": zone.caller_reference,
+        "record_sets": zone.record_set_count,
+        "document": msgspec.json.encode(zone),
+    }
+
+
+def _record_row(zone_id: str, record_set: RecordSet) -> dict[str, Any]:
+    name, rrtype, identifier = record_set.key
+    return {
+        "zone": zone_id,
+        "position": order(name),
+        "type": rrtype,
+        "identifier": identifier,
+        "document": msgspec.json.encode(record_set),
+    }
+
+
+def _insert_change(connection: Connection, change: ChangeInfo) -> None:
+    table = database_schema.zone_change
+    connection.execute(delete(table).where(table.c.submitted < change.submitted - CHANGES_KEPT))
+    connection.execute(insert(table).values(id=change.id, submitted=change.submitted, comment=change.comment))
