@@ -42,6 +42,7 @@ from server.kms_connection import KmsAccess, open_kms
 from server.monitoring import metrics
 from server.monitoring.gc_tuning import Aside, setting_aside
 from server.monitoring.hooks import Hooks
+from server.monitoring.query_failures import log_failure
 from server.monitoring.query_stats import QueryStats
 from server.net.addresses import Address
 from server.net.listen import Pair, bind, bind_shared, bind_stream
@@ -230,7 +231,7 @@ async def _manage(
     site = Site(account=config.kms.account, region=config.kms.region)
 
     def ask(wire: bytes) -> bytes | None:
-        return respond(wire, registry.zoneset, int(time.time()), Via.TCP)
+        return respond(wire, registry.zoneset, int(time.time()), Via.TCP, failed=log_failure)
 
     url = None
     if config.route53 is not None and sockets.api is not None:
@@ -287,7 +288,7 @@ def _answer(
 ) -> Callable[[], QueryStats]:
     """Answer in this process; what tells how much was answered."""
     caches = Caches()
-    responder = Responder(lambda: registry.zoneset, caches, config.udp_size)
+    responder = Responder(lambda: registry.zoneset, caches, log_failure, config.udp_size)
     for pair in chain.from_iterable(sockets.listened):
         nursery.start_soon(serve_udp, pair.udp, responder, time.time)
         nursery.start_soon(serve_tcp, pair.tcp, responder, time.time, limits)

@@ -26,8 +26,9 @@ from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
 from server.query.wire import ID_SIZE
 from zones import names
+from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
-from zones.zone import Denial, Zone
+from zones.zone import Zone
 from zones.zoneset import ZoneSet
 
 NOW = 1_900_000_000
@@ -88,7 +89,9 @@ def signed(zone: Zone, *, now: int = NOW, others: ZoneSet | None = None) -> Zone
     return (others or ZoneSet()).with_zone(zone).with_keys(zone.origin, zone_keys(zone.origin, now))
 
 
-def served(text: str, origin: str, *, denial: Denial = Denial.COMPACT, sign: bool = True, now: int = NOW) -> ZoneSet:
+def served(
+    text: str, origin: str, *, denial: DenialMode = DenialMode.COMPACT, sign: bool = True, now: int = NOW
+) -> ZoneSet:
     """A set with the one zone whose master file is `text`."""
     zone = parse_zone(text, origin, signed=sign, denial=denial)
     return signed(zone, now=now) if sign else ZoneSet().with_zone(zone)
@@ -114,6 +117,11 @@ def query(
     return message.to_wire()
 
 
+def surprised(_: bytes) -> None:
+    """For a responder whose every failure is to fail the test: the exception that is being handled goes on."""
+    raise  # noqa: PLE0704 - within the handling of another one
+
+
 def ask(
     zoneset: ZoneSet,
     qname: str | dns.name.Name,
@@ -128,7 +136,12 @@ def ask(
     size: int = 1232,
 ) -> bytes:
     """The response to one query, which is never silence."""
-    wire = respond(query(qname, qtype, do=do, co=co, edns=edns, size=size), zoneset, now, via, caches)
+    asked = query(qname, qtype, do=do, co=co, edns=edns, size=size)
+    if caches is None:
+        wire = respond(asked, zoneset, now, via, failed=surprised)
+    else:
+        responder = Responder(lambda: zoneset, caches, surprised)
+        (wire,) = responder.messages([asked], now) if via is Via.TCP else datagrams(responder, [asked], now)
     assert wire is not None
     return wire
 

@@ -66,13 +66,6 @@ PURE_BESIDES = [
     "server.route53.constraints",
     "server.route53.throttle",
 ]
-NOT_YET = {
-    ("server.query.compose", "server.query.fast.caches"),
-    ("server.query.respond", "server.query.fast.caches"),
-    ("server.query.respond", "structlog"),
-    ("server.query.fast.responder", "structlog"),
-}
-"""What is still to be cut."""
 IMPURE = {"time", "random", "secrets", "socket", "trio", "os", "pathlib", "io", "threading", "subprocess"}
 LOGS = {"logging", "structlog"}
 CLOCK = {"now", "today", "utcnow", "time", "monotonic"}
@@ -163,14 +156,12 @@ def test_no_room_imports_from_a_room_above(path: Path) -> None:
     ours = {dotted(other) for other in modules()} - set(LAYERS)
     reached = {imported: room_of(imported) for imported in imports(path) & ours}
     above = {imported for imported, other in reached.items() if ROOMS.index(other) > ROOMS.index(room)}
-    above -= {imported for importing, imported in NOT_YET if importing == module}
     assert not above, f"{module} reaches up to {sorted(above)}"
 
 
 @pytest.mark.parametrize("path", pure_modules(), ids=name_of)
 def test_a_pure_module_has_no_clock_no_chance_and_no_world(path: Path) -> None:
-    impure = {imported.split(".")[0] for imported in imports(path)} & (IMPURE | LOGS)
-    assert not impure - {imported for importing, imported in NOT_YET if importing == dotted(path)}
+    assert not {imported.split(".")[0] for imported in imports(path)} & (IMPURE | LOGS)
     for node in ast.walk(tree(path)):
         called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id
         assert called not in ("open", "print", "input", "__import__"), f"{path}:{node}"

@@ -6,26 +6,16 @@ from collections.abc import Mapping, Set
 
 from keys.dnssec.policy import MAXIMUM_SIGNED_TTL
 from zones import names
+from zones.denial import DenialMode
+from zones.node import Glue, Node, RRset, signed_types
+from zones.rrtypes import TYPE_A, TYPE_AAAA, TYPE_DNAME, TYPE_DNSKEY, TYPE_DS, TYPE_NS
 from zones.type_bitmap import type_bitmap
-from zones.zone import (
-    TYPE_A,
-    TYPE_AAAA,
-    TYPE_DNAME,
-    TYPE_DNSKEY,
-    TYPE_DS,
-    TYPE_NS,
-    Denial,
-    Glue,
-    Node,
-    RRset,
-    Zone,
-    signed_types,
-)
+from zones.zone import Zone
 
 RRsets = Mapping[bytes, Mapping[int, RRset]]
 
 
-def build_zone(origin: bytes, rrsets: RRsets, *, signed: bool = True, denial: Denial = Denial.COMPACT) -> Zone:
+def build_zone(origin: bytes, rrsets: RRsets, *, signed: bool = True, denial: DenialMode = DenialMode.COMPACT) -> Zone:
     """Compile a zone. `rrsets` is by owner and type, validated (`zones.masterfile.zone_rules`), and within the zone."""
     if signed and any(rrset.ttl > MAXIMUM_SIGNED_TTL for of_owner in rrsets.values() for rrset in of_owner.values()):
         rrsets = {owner: capped(of_owner) for owner, of_owner in rrsets.items()}

@@ -1,19 +1,25 @@
-r"""How we say no: the NSEC records that prove what is not there.
+"""How a zone says no: what each kind of denial must be able to prove, and by which NSEC records.
 
-Compact denial (RFC 9824) answers as if every name existed: one NSEC at the queried name, made on the spot. The classic
-chain (RFC 4035 §3.1.3) shows the gap between two neighbours that do exist. A zone uses one or the other.
+A denial is an object without state that is given the zone: `zones.denial_compact`, `zones.denial_nsec_chain`. It
+decides all that differs between them, so that nothing else asks which one it is.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import enum
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
 
-from zones import names
-from zones.type_bitmap import type_bitmap
-from zones.zone import TYPE_NSEC, TYPE_NXNAME, TYPE_RRSIG, Denial, Node, RRset, Zone
+from zones.node import Node, RRset
 
-NO_SUCH_NAME = type_bitmap((TYPE_RRSIG, TYPE_NSEC, TYPE_NXNAME))
-"""The types that compact denial shows at a name that does not exist (RFC 9824 §3.1)."""
+
+class DenialMode(enum.Enum):
+    """The kinds of denial, by their names in the configuration."""
+
+    COMPACT = "compact"
+    """One NSEC at the queried name itself (RFC 9824)."""
+    NSEC = "nsec"
+    """The classic chain of NSEC records (RFC 4035 §3.1.3)."""
 
 
 class Proof(NamedTuple):
@@ -23,56 +29,70 @@ class Proof(NamedTuple):
     rrset: RRset
 
 
-def no_name(zone: Zone, owner: bytes, closest_encloser: bytes) -> list[Proof]:
-    """`owner` does not exist, and no wildcard stands for it."""
-    if zone.denial is Denial.COMPACT:
-        return [_at(zone, owner, NO_SUCH_NAME)]
-    return _distinct(_covering(zone, owner), _covering(zone, b"\x01*" + closest_encloser))
+class NsecChain(Protocol):
+    """The names that own an NSEC record, in canonical order, by `names.canonical_key`."""
+
+    def around(self, key: bytes, /) -> tuple[bytes, bytes]:
+        """The name at `key` or the last one before, and the one after that; after the last comes the first.
+
+        `key` must not lie before the first.
+        """
+
+    def changed(self, changes: Mapping[bytes, bytes | None], /) -> NsecChain:
+        """The chain in which the names with these keys are there, or are not where there is None."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The keys."""
+
+    def values(self) -> Iterator[bytes]:
+        """The names."""
 
 
-def no_data(zone: Zone, owner: bytes, node: Node, wildcard: bytes | None) -> list[Proof]:
-    """`owner`, or the wildcard that stands for it, exists without the type asked for."""
-    if zone.denial is Denial.COMPACT:
-        return [_at(zone, owner, node.bitmap)]
-    if wildcard is not None:
-        return _distinct(_covering(zone, wildcard), _covering(zone, owner))
-    return [_covering(zone, owner)]
+class DeniedZone(Protocol):
+    """What a denial needs of a zone."""
+
+    origin: bytes
+    nodes: Mapping[bytes, Node]
+    negative_ttl: int
+    """TTL of negative answers, in seconds."""
+
+    @property
+    def chain(self) -> NsecChain:
+        """The names that own an NSEC record."""
+        ...
 
 
-def expansion(zone: Zone, owner: bytes) -> list[Proof]:
-    """`owner` was answered from a wildcard: no closer match exists (RFC 4035 §3.1.3.3).
+class Denial(Protocol):
+    """One way of saying no. Owners are names in wire form, lower case."""
 
-    Compact denial has nothing to prove: the answer is signed as the queried name's own.
-    """
-    return [] if zone.denial is Denial.COMPACT else [_covering(zone, owner)]
+    mode: DenialMode
+    needs_chain: bool
+    """Whether it shows gaps of the zone's chain, which is then worth having ready."""
+    has_every_name: bool
+    """Whether an NSEC record stands at every name that one asks for, also where nothing else does."""
 
+    def is_nxdomain(self, *, compact_answers_ok: bool) -> bool:
+        """Whether a name that does not exist gets NXDOMAIN, and not NOERROR, where signatures are wanted."""
 
-def no_signer(zone: Zone, cut: bytes, node: Node) -> list[Proof]:
-    """The delegation point `cut` has no DS (RFC 4035 §3.1.4.1)."""
-    return [_at(zone, cut, node.bitmap)] if zone.denial is Denial.COMPACT else [_covering(zone, cut)]
+    def no_name(self, zone: DeniedZone, owner: bytes, closest_encloser: bytes) -> list[Proof]:
+        """`owner` does not exist, and no wildcard stands for it."""
 
+    def no_data(self, zone: DeniedZone, owner: bytes, node: Node, wildcard: bytes | None) -> list[Proof]:
+        """`owner`, or the wildcard that stands for it, exists without the type asked for."""
 
-def nsec_at(zone: Zone, owner: bytes, node: Node | None) -> RRset | None:
-    """The NSEC record that `owner` itself has, as an explicit query for it wants; None where there is none."""
-    if zone.denial is Denial.COMPACT:
-        return _at(zone, owner, node.bitmap if node is not None else NO_SUCH_NAME).rrset
-    proof = _covering(zone, owner)
-    return proof.rrset if proof.owner == owner else None
+    def expansion(self, zone: DeniedZone, owner: bytes) -> list[Proof]:
+        """`owner` was answered from a wildcard: no closer match exists (RFC 4035 §3.1.3.3)."""
 
+    def signed_as(self, owner: bytes, wildcard: bytes) -> bytes:
+        """The owner whose RRSIG stands beside an RRset that was expanded from `wildcard` at `owner`."""
 
-def gap(zone: Zone, holder: bytes, following: bytes) -> Proof:
-    """The NSEC record of `holder`, which `following` comes after in the zone's chain."""
-    return Proof(holder, RRset(TYPE_NSEC, zone.negative_ttl, (following + zone.nodes[holder].bitmap,)))
+    def no_signer(self, zone: DeniedZone, cut: bytes, node: Node) -> list[Proof]:
+        """The delegation point `cut` has no DS (RFC 4035 §3.1.4.1)."""
 
+    def nsec_at(self, zone: DeniedZone, owner: bytes, node: Node | None, wildcard: bytes | None) -> RRset | None:
+        """The NSEC record that a query for it at `owner` gets; None where there is none.
 
-def _at(zone: Zone, owner: bytes, bitmap: bytes) -> Proof:
-    return Proof(owner, RRset(TYPE_NSEC, zone.negative_ttl, (names.successor(owner, zone.origin) + bitmap,)))
-
-
-def _covering(zone: Zone, owner: bytes) -> Proof:
-    """The NSEC record of the chain that matches `owner`, or else the one whose gap holds it."""
-    return gap(zone, *zone.chain.around(names.canonical_key(owner)))
-
-
-def _distinct(first: Proof, second: Proof) -> list[Proof]:
-    return [first] if first.owner == second.owner else [first, second]
+        `node` is None where the name does not exist; `wildcard` is the one that stands for `owner`, if one does.
+        """

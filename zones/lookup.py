@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from zones import names
-from zones.zone import TYPE_ANY, TYPE_CNAME, TYPE_DNAME, TYPE_DS, TYPE_NSEC, TYPE_RRSIG, Node, RRset, Zone
+from zones.node import Node, RRset
+from zones.rrtypes import TYPE_ANY, TYPE_CNAME, TYPE_DNAME, TYPE_DS, TYPE_NSEC, TYPE_RRSIG
+from zones.zone import Zone
 
 
 class Found(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from zones.zone import RRset
+from zones.node import RRset
 
 MOST_VALUES = 8
 """Records that a multivalue answer holds."""

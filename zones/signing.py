@@ -1,7 +1,7 @@
 """Live signing: the RRSIG of an RRset at a time, by the ZSK that its window belongs to.
 
 Pure: `now` is an argument, windows are quantised and ECDSA is deterministic, so the same RRset gives the same bytes in
-every process for hours. A memo of signatures is therefore only a matter of speed.
+every process for hours. A cache of signatures is therefore only a matter of speed.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
-from keys.dnssec.rrsig import TYPE_RRSIG, data_to_sign, label_count, record, rrsig_prefix
+from keys.dnssec.rrsig import TYPE_RRSIG, canonical_rrset, label_count, record, rrsig_prefix
 from keys.dnssec.windows import live_window
 from keys.dnssec.zone_keys import ZoneKeys
-from zones.zone import RRset
+from zones.node import RRset
 
 
 class LiveSignature(NamedTuple):
@@ -34,26 +34,47 @@ class SignatureCache(Protocol):
 
 
 def sign(
-    keys: ZoneKeys, origin: bytes, owner: bytes, rrset: RRset, now: int, caches: SignatureCache | None = None
+    keys: ZoneKeys,
+    origin: bytes,
+    owner: bytes,
+    rrset: RRset,
+    now: int,
+    cache: SignatureCache | None = None,
+    shown_ttl: int | None = None,
 ) -> LiveSignature:
     """The RRSIG over `rrset` at `owner` as served at `now` (RFC 4034 §3, RFC 4035 §2.2).
 
     For a wildcard answered the classic way, `owner` is the wildcard itself: its labels say that it was expanded.
+    `shown_ttl` (seconds) is the TTL of the RRSIG record, where that is not the RRset's.
     """
-    window = live_window(owner, rrset.ttl, now, keys.policy)
-    signer = keys.signer_at(window.start)
-    prefix = rrsig_prefix(
-        rrset.type, label_count(owner), rrset.ttl, window.inception, window.expiration, signer.key_tag, origin
-    )
-    data = data_to_sign(prefix, owner, rrset.type, rrset.ttl, rrset.canonical)
-    if caches is None:
-        signature = signer.sign(data)
+    rrtype, ttl = rrset.type, rrset.ttl
+    covered = canonical_rrset(owner, rrtype, ttl, rrset.canonical)
+    return sign_canonical(keys, origin, owner, rrtype, ttl, covered, now, cache, shown_ttl)
+
+
+def sign_canonical(
+    keys: ZoneKeys,
+    origin: bytes,
+    owner: bytes,
+    rrtype: int,
+    ttl: int,
+    covered: bytes,
+    now: int,
+    cache: SignatureCache | None = None,
+    shown_ttl: int | None = None,
+) -> LiveSignature:
+    """As `sign`, of an RRset whose canonical form (`keys.dnssec.rrsig.canonical_rrset`) is at hand."""
+    start, end, inception, expiration = live_window(owner, ttl, now, keys.policy)
+    signer = keys.signer_at(start)
+    prefix = rrsig_prefix(rrtype, label_count(owner), ttl, inception, expiration, signer.key_tag, origin)
+    if cache is None:
+        signature = signer.sign(prefix + covered)
     else:
         # The key's own bytes are mixed in, since key tags collide.
-        content = blake2b(data, key=signer.public_key, digest_size=16).digest()
-        remembered = caches.get(content)
+        content = blake2b(prefix + covered, key=signer.public_key, digest_size=16).digest()
+        remembered = cache.get(content)
         if remembered is None:
-            remembered = signer.sign(data)
-            caches.put(content, remembered)
+            remembered = signer.sign(prefix + covered)
+            cache.put(content, remembered)
         signature = remembered
-    return LiveSignature(record(TYPE_RRSIG, rrset.ttl, prefix + signature), window.end)
+    return LiveSignature(record(TYPE_RRSIG, ttl if shown_ttl is None else shown_ttl, prefix + signature), end)

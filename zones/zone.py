@@ -7,127 +7,20 @@ delegation points, what is glue, where empty non-terminals stand (RFC 4592 §2.2
 
 from __future__ import annotations
 
-import enum
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
-from typing import Protocol
+from collections.abc import Mapping
+from functools import cached_property
 
 from keys.dnssec.policy import MAXIMUM_SIGNED_TTL
-from keys.dnssec.rrsig import canonical_order, record
 from zones import names
+from zones.denial import Denial, DenialMode, NsecChain
+from zones.denial_compact import CompactDenial
+from zones.denial_nsec_chain import NsecChainDenial
+from zones.node import Node
 from zones.persistent import SortedMap, changed
-from zones.type_bitmap import type_bitmap
+from zones.rrtypes import TYPE_DNAME, TYPE_SOA
 
-TYPE_A, TYPE_NS, TYPE_CNAME, TYPE_SOA, TYPE_AAAA = 1, 2, 5, 6, 28
-TYPE_DNAME, TYPE_DS, TYPE_RRSIG, TYPE_NSEC, TYPE_DNSKEY = 39, 43, 46, 47, 48
-TYPE_NXNAME, TYPE_ANY = 128, 255
-
-
-class Denial(enum.Enum):
-    """How a zone says no."""
-
-    COMPACT = "compact"
-    """One NSEC at the queried name itself (RFC 9824)."""
-    NSEC = "nsec"
-    """The classic chain of NSEC records (RFC 4035 §3.1.3)."""
-
-
-class RRset:
-    """The records of one owner and type."""
-
-    __slots__ = ("canonical", "records", "ttl", "type")
-
-    def __init__(
-        self, rrtype: int, ttl: int, rdatas: Sequence[bytes], canonical: Iterable[bytes] | None = None
-    ) -> None:
-        """`rdatas` as they are answered (names in the spelling of the zone file); `canonical` as they are signed."""
-        self.type = rrtype
-        self.ttl = ttl
-        self.records = tuple(record(rrtype, ttl, rdata) for rdata in rdatas)
-        """Each record without its owner, ready to join behind an owner pointer."""
-        self.canonical = canonical_order(rdatas if canonical is None else canonical)
-
-    @classmethod
-    def of_one(cls, rrtype: int, ttl: int, rdata: bytes, canonical: bytes) -> RRset:
-        """The RRset of a single record, as most are."""
-        made = cls.__new__(cls)
-        made.type, made.ttl, made.records, made.canonical = rrtype, ttl, (record(rrtype, ttl, rdata),), (canonical,)
-        return made
-
-    def __repr__(self) -> str:
-        return f"<RRset type {self.type}, {len(self.records)} records>"
-
-    def rdatas(self) -> list[bytes]:
-        """The rdata of each record as it is answered."""
-        return [record_[10:] for record_ in self.records]
-
-    def with_ttl(self, ttl: int) -> RRset:
-        """The same records with another TTL."""
-        return RRset(self.type, ttl, self.rdatas(), self.canonical)
-
-
-Glue = tuple[tuple[bytes, RRset], ...]
-"""Address RRsets with their owners."""
-
-
-_bitmap = lru_cache(maxsize=4096)(type_bitmap)
-"""1.5 µs otherwise, and most names of a zone have the same few types."""
-
-
-class Node:
-    """What is at one authoritative name or delegation point; without RRsets, an empty non-terminal."""
-
-    __slots__ = ("bitmap", "glue", "is_cut", "rrsets", "sibling_glue")
-
-    def __init__(
-        self,
-        rrsets: Mapping[int, RRset],
-        extra_types: Iterable[int] = (),
-        *,
-        is_cut: bool = False,
-        glue: Glue = (),
-        sibling_glue: Glue = (),
-    ) -> None:
-        self.rrsets = rrsets
-        self.is_cut = is_cut
-        """A delegation point: the RRsets are NS and perhaps DS."""
-        self.glue = glue
-        """Addresses of name servers at or below the delegation point, which a referral must give (RFC 9471 §3.1)."""
-        self.sibling_glue = sibling_glue
-        """Addresses of name servers below other delegation points, given where they fit (RFC 9471 §3.2)."""
-        self.bitmap = _bitmap(frozenset((*rrsets, *extra_types)))
-        """The type bitmap of its NSEC record, NSEC and RRSIG not forgotten where the zone is signed."""
-
-    @classmethod
-    def of_bitmap(
-        cls, rrsets: Mapping[int, RRset], bitmap: bytes, *, is_cut: bool, glue: Glue, sibling_glue: Glue
-    ) -> Node:
-        """The node whose bitmap is known already."""
-        made = cls.__new__(cls)
-        made.rrsets, made.bitmap, made.is_cut, made.glue, made.sibling_glue = rrsets, bitmap, is_cut, glue, sibling_glue
-        return made
-
-
-class NsecChain(Protocol):
-    """The names that own an NSEC record, in canonical order, by `names.canonical_key`."""
-
-    def around(self, key: bytes, /) -> tuple[bytes, bytes]:
-        """The name at `key` or the last one before, and the one after that; after the last comes the first.
-
-        `key` must not lie before the first.
-        """
-
-    def changed(self, changes: Mapping[bytes, bytes | None], /) -> NsecChain:
-        """The chain in which the names with these keys are there, or are not where there is None."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[bytes]:
-        """The keys."""
-
-    def values(self) -> Iterator[bytes]:
-        """The names."""
+_DENIALS: Mapping[DenialMode, Denial] = {denial.mode: denial for denial in (CompactDenial(), NsecChainDenial())}
 
 
 class Zone:
@@ -139,12 +32,13 @@ class Zone:
         nodes: Mapping[bytes, Node],
         *,
         signed: bool = True,
-        denial: Denial = Denial.COMPACT,
+        denial: DenialMode = DenialMode.COMPACT,
     ) -> None:
         self.origin = origin
         self.nodes = nodes
         self.signed = signed
-        self.denial = denial
+        self.denial = _DENIALS[denial]
+        """How it says no, where it is signed."""
         apex = nodes[origin]
         self.soa = apex.rrsets[TYPE_SOA]
         soa = self.soa.canonical[0]
@@ -203,7 +97,7 @@ class Zone:
 
         What was derived from this one's nodes is derived for the new one from the difference.
         """
-        made = Zone(self.origin, changed(self.nodes, replaced), signed=self.signed, denial=self.denial)
+        made = Zone(self.origin, changed(self.nodes, replaced), signed=self.signed, denial=self.denial.mode)
         derived = self.__dict__.keys()
         if "chain" in derived:
             made.chain = self.chain.changed(
@@ -225,11 +119,11 @@ class Zone:
 
     def as_unsigned(self) -> Zone:
         """The same data, answered without signatures. The nodes are shared: nobody asks for their bitmaps."""
-        return self.answered_as(signed=False, denial=self.denial)
+        return self.answered_as(signed=False, denial=self.denial.mode)
 
-    def answered_as(self, *, signed: bool, denial: Denial) -> Zone:
+    def answered_as(self, *, signed: bool, denial: DenialMode) -> Zone:
         """The same nodes, answered in another way."""
-        if (signed, denial) == (self.signed, self.denial):
+        if (signed, denial) == (self.signed, self.denial.mode):
             return self
         made = Zone(self.origin, self.nodes, signed=signed, denial=denial)
         made.__dict__.update({name: self.__dict__[name] for name in _DERIVED if name in self.__dict__})
@@ -237,24 +131,3 @@ class Zone:
 
 
 _DERIVED = ("chain", "ttls", "rrset_count")
-
-
-def with_delegation_signers(node: Node, rdatas: Sequence[bytes], *, signed: bool) -> Node:
-    """A delegation point that has these DS rdatas beside those that it was given."""
-    if not rdatas:
-        return node
-    given = node.rrsets.get(TYPE_DS)
-    merged = canonical_order([*(given.canonical if given else ()), *rdatas])
-    signers = RRset(TYPE_DS, given.ttl if given else node.rrsets[TYPE_NS].ttl, merged)
-    return Node(
-        {**node.rrsets, TYPE_DS: signers},
-        signed_types(signed),
-        is_cut=True,
-        glue=node.glue,
-        sibling_glue=node.sibling_glue,
-    )
-
-
-def signed_types(signed: bool) -> tuple[int, ...]:
-    """The types that signing adds at every name that owns an NSEC record."""
-    return (TYPE_RRSIG, TYPE_NSEC) if signed else ()

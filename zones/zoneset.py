@@ -10,8 +10,10 @@ from keys.dnssec.ds import ds_rdata
 from keys.dnssec.numbers import FLAG_KSK
 from keys.dnssec.zone_keys import ZoneKeys
 from zones import names
+from zones.node import Node, RRset, with_delegation_signers
 from zones.persistent import differing
-from zones.zone import TYPE_DS, TYPE_SOA, Node, RRset, Zone, with_delegation_signers
+from zones.rrtypes import TYPE_DS, TYPE_SOA
+from zones.zone import Zone
 
 
 class ServedZone(NamedTuple):

@@ -58,13 +58,15 @@ def data_to_sign(prefix: bytes, owner: bytes, covered: int, ttl: int, canonical:
 
     `canonical` is the rdata in canonical form and already in canonical order, without duplicates.
     """
-    parts = [prefix]
-    fixed = owner + covered.to_bytes(2) + b"\x00\x01" + ttl.to_bytes(4)
-    for rdata in canonical:
-        parts.append(fixed)
-        parts.append(len(rdata).to_bytes(2))
-        parts.append(rdata)
-    return b"".join(parts)
+    return prefix + canonical_rrset(owner, covered, ttl, canonical)
+
+
+def canonical_rrset(owner: bytes, rrtype: int, ttl: int, canonical: Sequence[bytes]) -> bytes:
+    """An RRset in canonical form and order, as the prefix stands before it when it is signed (RFC 4034 §6.2, §6.3).
+
+    A single record in canonical form is its owner and the record as it is served.
+    """
+    return b"".join([owner + record(rrtype, ttl, rdata) for rdata in canonical])
 
 
 def record(rrtype: int, ttl: int, rdata: bytes) -> bytes:

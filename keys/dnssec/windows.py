@@ -37,13 +37,7 @@ def live_window(owner: bytes, ttl: int, now: int, policy: Policy) -> Window:
     Windows of different owners begin at different times (a hash of the owner), so that signatures never all
     roll at once.
     """
-    start = live_start(owner, now, policy)
+    start = now - (now - crc32(owner)) % policy.window
     end = start + policy.window
     lasting = min(ttl, MAXIMUM_SIGNED_TTL)
     return Window(start, end, start - policy.margin, end + lasting + policy.margin)
-
-
-def live_start(owner: bytes, now: int, policy: Policy) -> int:
-    """The first second of the live window of `owner` that holds `now`."""
-    phase = crc32(owner) % policy.window
-    return (now - phase) // policy.window * policy.window + phase

@@ -41,7 +41,8 @@ from server.settings.restart_settings import waiting_for_restart
 from server.state.directory import StateDir
 from server.state.trust_files import ZoneTrust, ds_records, trust_files, write_trust
 from zones import names
-from zones.zone import TYPE_A, TYPE_DS, TYPE_SOA, Zone
+from zones.rrtypes import TYPE_A, TYPE_DS, TYPE_SOA
+from zones.zone import Zone
 from zones.zoneset import ServedZone, trust_anchors
 
 _RELOADED = {

@@ -19,10 +19,10 @@ from pathlib import Path
 import msgspec
 
 from server.hosting.images import Images
+from zones.denial import DenialMode
 from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone
 from zones.masterfile.warnings import first
 from zones.storage.image import SourceFile, image_of
-from zones.zone import Denial
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ def compiled(order: Order, report: Callable[[CompileProgress], None]) -> Compile
             Path(order.file),
             order.origin,
             signed=order.signed,
-            denial=Denial(order.denial),
+            denial=DenialMode(order.denial),
             progress=lambda done, of: report(CompileProgress("reading", done / of)),
             read=lambda path, octets: sources.append(SourceFile(path, sha256(octets).digest())),
             warned=warnings.extend,

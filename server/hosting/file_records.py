@@ -16,9 +16,11 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
+from zones.node import RRset
 from zones.recordsets.record_sets import Position, RecordSet
 from zones.recordsets.route53_names import order, to_text
-from zones.zone import TYPE_NS, RRset, Zone
+from zones.rrtypes import TYPE_NS
+from zones.zone import Zone
 
 _DECIMAL = re.compile(r"\\(\d{3})")
 

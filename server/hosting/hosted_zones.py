@@ -31,6 +31,7 @@ from server.hosting.file_zones import ZonesOfFiles
 from server.hosting.zone_registry import RegisteredZone, ZoneRegistry
 from server.settings.configuration import AUTO, Where, ZoneConfig
 from zones import names
+from zones.node import Node
 from zones.recordsets.change_batch import Applied
 from zones.recordsets.compiled import Compiled
 from zones.recordsets.record_sets import (
@@ -52,7 +53,8 @@ from zones.recordsets.record_sets import (
 from zones.recordsets.record_store import RecordStore
 from zones.recordsets.record_values import ValueRefusedError
 from zones.recordsets.route53_names import NameSpellingError, from_text, normalised, order
-from zones.zone import TYPE_NS, Node, Zone
+from zones.rrtypes import TYPE_NS
+from zones.zone import Zone
 
 NS_TTL, SOA_TTL = 172_800, 900
 SOA_TIMERS = "7200 900 1209600 86400"

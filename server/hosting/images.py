@@ -17,8 +17,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from zones import names
+from zones.denial import DenialMode
 from zones.storage.image import Image, ImageError, SourceFile, digest_of, read_image
-from zones.zone import Denial
 
 _SUFFIX = ".image"
 _PARTIAL = ".partial"
@@ -73,7 +73,13 @@ class Images:
         return image
 
     def find(
-        self, origin: bytes, file: Path, *, signed: bool, denial: Denial, unused: Callable[[Path, ImageError], object]
+        self,
+        origin: bytes,
+        file: Path,
+        *,
+        signed: bool,
+        denial: DenialMode,
+        unused: Callable[[Path, ImageError], object],
     ) -> Image | None:
         """An image of the zone, made in this way from a file that has not changed since, nor any that it includes.
 
@@ -86,7 +92,7 @@ class Images:
                 unused(path, error)
                 continue
             zone = image.zone
-            is_alike = (zone.origin, zone.signed, zone.denial) == (origin, signed, denial)
+            is_alike = (zone.origin, zone.signed, zone.denial.mode) == (origin, signed, denial)
             if is_alike and image.sources[0].path == str(file) and all(map(_is_unchanged, image.sources)):
                 return image
         return None

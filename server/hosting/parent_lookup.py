@@ -26,7 +26,8 @@ from keys.rules.parent_ds import ParentDs
 from server.net.addresses import Address
 from server.settings.configuration import LOCAL, Where
 from zones import names
-from zones.zone import TYPE_DS, TYPE_NS, Zone
+from zones.rrtypes import TYPE_DS, TYPE_NS
+from zones.zone import Zone
 from zones.zoneset import ServedZone, ZoneSet
 
 _UDP_TRIES = 2

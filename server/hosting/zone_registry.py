@@ -25,8 +25,9 @@ from server.settings.configuration import ZoneConfig
 from zones import names
 from zones.masterfile.load import ZoneFileError
 from zones.masterfile.warnings import serial_warning
+from zones.node import Node
 from zones.storage.mapped_nodes import image_digest
-from zones.zone import Node, Zone
+from zones.zone import Zone
 from zones.zoneset import ZoneSet, trust_anchors
 
 _log = structlog.get_logger("signwright.zones")

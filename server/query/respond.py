@@ -1,34 +1,22 @@
 """From a query to its response: a pure function of the query, the zones and the time.
 
-`respond` is total. What a zone knows is `zones.lookup`, how it says no is `zones.denial`, how it signs is
-`zones.signing`; the sections are put together in `server.query.compose`.
+`respond` is total: `read_query`, then `decide`, then `emit`. The process that answers does the same with caches in
+front (`server.query.fast`), which change nothing but speed.
 """
 
 from __future__ import annotations
 
 import enum
-import struct
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable
+from typing import NamedTuple
 
-import structlog
-
-from server.query.compose import FOREVER, Composition, compose
-from server.query.edns import DEFAULT_SIZE, MINIMUM_SIZE, Edns, ExtendedError, opt_record
-from server.query.fast.caches import Caches, Response
-from server.query.wire import (
-    CD,
-    HEADER_SIZE,
-    RD,
-    Query,
-    Rcode,
-    Rejected,
-    Unanswerable,
-    error_response,
-    read_query,
-    response_flags,
-)
-from zones.zone import TYPE_ANY, TYPE_DNSKEY, TYPE_NSEC, TYPE_NXNAME, TYPE_RRSIG
+from server.query.decide import decide
+from server.query.edns import DEFAULT_SIZE, MINIMUM_SIZE, Edns, ExtendedError
+from server.query.emit import emit, plain_opt
+from server.query.response import Response, bare_response
+from server.query.wire import HEADER_SIZE, Query, Rcode, Rejected, Unanswerable, error_response, read_query
+from zones.rrtypes import TYPE_ANY, TYPE_DNSKEY, TYPE_NSEC, TYPE_NXNAME, TYPE_RRSIG
+from zones.signing import SignatureCache
 from zones.zoneset import ServedZone, ZoneSet
 
 CLASS_IN = 1
@@ -37,9 +25,8 @@ _NO_QUESTION = {0, TYPE_OPT, TYPE_NXNAME, TYPE_TKEY, TYPE_TSIG}
 """Types that stand in messages and are no data to ask for (RFC 6895 §3.1, RFC 9824 §3.5)."""
 MAXIMUM_MESSAGE = 0xFFFF
 
-_HEAD = struct.Struct("!5H")
-_VARIANT = struct.Struct("!5H")
-_log = structlog.get_logger("signwright.answer")
+Failed = Callable[[bytes], None]
+"""Is called while an exception is handled, with the queried name, where a query could not be answered: to log it."""
 
 
 class Via(enum.Enum):
@@ -49,8 +36,22 @@ class Via(enum.Enum):
     TCP = "tcp"
 
 
+class Answered(NamedTuple):
+    """A response, and how long it can be remembered."""
+
+    response: Response
+    exists: bool = False
+    """Whether the queried name is one of the finitely many that the zone holds: those are worth keeping."""
+    alone: bool = False
+    """Whether all of it follows from that name's node and the zone's keys."""
+
+
+def ignore(_: bytes) -> None:
+    """Where nobody wants to hear of failures."""
+
+
 def respond(
-    wire: bytes, zoneset: ZoneSet, now: int, via: Via, caches: Caches | None = None, udp_size: int = DEFAULT_SIZE
+    wire: bytes, zoneset: ZoneSet, now: int, via: Via, *, udp_size: int = DEFAULT_SIZE, failed: Failed = ignore
 ) -> bytes | None:
     """The response to the message `wire` at `now` (seconds since the epoch), or None where silence is due.
 
@@ -62,43 +63,40 @@ def respond(
         return None
     except Rejected as rejected:
         return error_response(wire, rejected)
-    end = query.question_end
     limit = response_limit(query.edns, via, udp_size)
-    response, _, _ = remembered(query, variant(query, limit), zoneset, now, limit, caches, udp_size)
-    return b"".join((wire[:2], response.head, wire[HEADER_SIZE:end], response.body))
+    response = answer(query, zoneset, now, limit, udp_size, failed).response
+    return b"".join((wire[:2], response.head, wire[HEADER_SIZE : query.question_end], response.body))
 
 
-def variant(query: Query, limit: int) -> bytes:
-    """All that a response depends on beside name, ID and spelling; the limit stands for transport and size."""
-    edns = query.edns
-    extension = 0 if edns is None else 1 | edns.do << 1 | edns.co << 2 | (edns.version << 3)
-    return _VARIANT.pack(query.qtype, query.qclass, query.flags & (RD | CD), extension, limit)
-
-
-def remembered(
-    query: Query, differing: bytes, zoneset: ZoneSet, now: int, limit: int, caches: Caches | None, udp_size: int
-) -> tuple[Response, bool, bool]:
-    """The response; whether it is of a name that exists: those are few, and worth keeping; and whether it then follows
-    from that name's node and the zone's keys alone.
-
-    `differing` is the query's `variant`. Never raises: what fails is SERVFAIL, and a line in the log.
-    """
-    if caches is None:
-        return _answer(query, zoneset, now, limit, None, udp_size)
-    caches.for_zoneset(zoneset, now)
-    key = query.qname + differing
-    response = caches.answers.get(key)
-    if response is not None and now < response.until:
-        return response, True, caches.answers.is_alone(key)
-    response = caches.denials.get(key)
-    if response is not None and now < response.until:
-        return response, False, False
-    response, exists, alone = _answer(query, zoneset, now, limit, caches, udp_size)
-    if response.until and exists:
-        caches.answers.keep(b"", query.qname, differing, response, alone=alone)
-    elif response.until:
-        caches.denials.offer(key, response)
-    return response, exists, alone
+def answer(
+    query: Query,
+    zoneset: ZoneSet,
+    now: int,
+    limit: int,
+    udp_size: int,
+    failed: Failed,
+    signatures: SignatureCache | None = None,
+) -> Answered:
+    """What `query` gets, in at most `limit` octets. Never raises: what fails is SERVFAIL, and `failed` is called."""
+    try:
+        refused = _refused(query, udp_size)
+        if refused is not None:
+            return Answered(refused)
+        served = zoneset.find(query.qname, query.qtype) if query.qclass == CLASS_IN else None
+        if served is None:
+            return Answered(bare_response(query, Rcode.REFUSED, udp_size, ExtendedError.NOT_AUTHORITATIVE))
+        failure = failure_of(served, now)
+        if failure is not None:
+            # Whether this zone can be served is asked again each second.
+            return Answered(bare_response(query, Rcode.SERVFAIL, udp_size, failure, until=now + 1))
+        decision = decide(query, served, zoneset, now)
+        edns = query.edns
+        opt = plain_opt(edns.do, edns.co, udp_size) if edns is not None else b""
+        response = emit(decision, query.qname, query.flags, served, now, opt, limit, signatures)
+        return Answered(response, decision.exists, decision.alone)
+    except Exception:
+        failed(query.qname)
+        return Answered(bare_response(query, Rcode.SERVFAIL, udp_size, ExtendedError.OTHER, until=0))
 
 
 def response_limit(edns: Edns | None, via: Via, udp_size: int) -> int:
@@ -106,43 +104,6 @@ def response_limit(edns: Edns | None, via: Via, udp_size: int) -> int:
     if via is Via.TCP:
         return MAXIMUM_MESSAGE
     return MINIMUM_SIZE if edns is None else min(edns.size, udp_size)
-
-
-def _answer(
-    query: Query, zoneset: ZoneSet, now: int, limit: int, caches: Caches | None, udp_size: int
-) -> tuple[Response, bool, bool]:
-    try:
-        return _answer_or_raise(query, zoneset, now, limit, caches, udp_size)
-    except Exception:
-        _log.exception("cannot answer", qname=query.qname.hex(), qtype=query.qtype)
-        return _bare(query, Rcode.SERVFAIL, udp_size, ExtendedError.OTHER, until=0), False, False
-
-
-def _answer_or_raise(
-    query: Query, zoneset: ZoneSet, now: int, limit: int, caches: Caches | None, udp_size: int
-) -> tuple[Response, bool, bool]:
-    edns, qtype = query.edns, query.qtype
-    if edns is not None and edns.version != 0:
-        return _bare(query, Rcode.BADVERS, udp_size), False, False
-    if qtype in _NO_QUESTION:
-        return _bare(query, Rcode.FORMERR, udp_size, ExtendedError.INVALID_QUERY_TYPE), False, False
-    if qtype in (TYPE_AXFR, TYPE_IXFR):
-        return _bare(query, Rcode.REFUSED, udp_size, ExtendedError.PROHIBITED), False, False
-    served = zoneset.find(query.qname, qtype) if query.qclass == CLASS_IN else None
-    if served is None:
-        return _bare(query, Rcode.REFUSED, udp_size, ExtendedError.NOT_AUTHORITATIVE), False, False
-    failure = failure_of(served, now)
-    if failure is not None:
-        # Whether this zone can be served is asked again each second.
-        return _bare(query, Rcode.SERVFAIL, udp_size, failure, until=now + 1), False, False
-    composition = compose(query, served, zoneset, now, caches)
-    return _fitted(query, composition, limit, udp_size), composition.exists, composition.alone
-
-
-@lru_cache(maxsize=8)
-def plain_opt(do: bool, co: bool, udp_size: int) -> bytes:
-    """The OPT record of a response that has nothing more to say."""
-    return opt_record(Edns(MINIMUM_SIZE, 0, do, co), udp_size)
 
 
 def is_ordinary(qtype: int) -> bool:
@@ -157,6 +118,11 @@ def is_ordinary(qtype: int) -> bool:
     )
 
 
+def is_signed(served: ServedZone, now: int) -> bool:
+    """Whether a zone is signed, with a keyset that serves."""
+    return served.zone.signed and served.keys is not None and served.valid_from <= now < served.valid_until
+
+
 def failure_of(served: ServedZone, now: int) -> ExtendedError | None:
     """Why a signed zone cannot be answered from: nothing unsigned is served in place of what should be signed."""
     if not served.zone.signed:
@@ -166,27 +132,12 @@ def failure_of(served: ServedZone, now: int) -> ExtendedError | None:
     return None if served.valid_from <= now < served.valid_until else ExtendedError.SIGNATURE_EXPIRED
 
 
-def _fitted(query: Query, composition: Composition, limit: int, udp_size: int) -> Response:
-    """The composed response where it fits, else an empty one with TC set (RFC 2181 §9, RFC 9471 §3)."""
-    edns, rcode = query.edns, composition.rcode
-    opt = plain_opt(edns.do, edns.co, udp_size) if edns is not None else b""
-    counts: Sequence[int] = composition.counts
-    records, truncated = composition.records, False
-    if composition.size + len(opt) > limit:
-        size, additionals = composition.required
-        if size + len(opt) <= limit:
-            counts, records = (*composition.counts[:2], additionals), records[: size - composition.size]
-        else:
-            counts, records, truncated = (0, 0, 0), b"", True
-    flags = response_flags(query.flags, rcode, authoritative=composition.authoritative, truncated=truncated)
-    head = _HEAD.pack(flags, 1, counts[0], counts[1], counts[2] + bool(opt))
-    return Response(head, records + opt, composition.until)
-
-
-def _bare(
-    query: Query, rcode: Rcode, udp_size: int, error: ExtendedError | None = None, until: int = FOREVER
-) -> Response:
-    """A response without records."""
-    opt = opt_record(query.edns, udp_size, rcode, error) if query.edns is not None else b""
-    head = _HEAD.pack(response_flags(query.flags, rcode), 1, 0, 0, bool(opt))
-    return Response(head, opt, until)
+def _refused(query: Query, udp_size: int) -> Response | None:
+    """What is answered to a query that no zone has to be asked for."""
+    if query.edns is not None and query.edns.version != 0:
+        return bare_response(query, Rcode.BADVERS, udp_size)
+    if query.qtype in _NO_QUESTION:
+        return bare_response(query, Rcode.FORMERR, udp_size, ExtendedError.INVALID_QUERY_TYPE)
+    if query.qtype in (TYPE_AXFR, TYPE_IXFR):
+        return bare_response(query, Rcode.REFUSED, udp_size, ExtendedError.PROHIBITED)
+    return None

@@ -30,7 +30,7 @@ from server.settings.schema import (
 )
 from server.settings.setting_errors import KeyPath, explain
 from server.settings.zone_arguments import named_files, origin_of, origin_of_file, without_detours
-from zones.zone import Denial
+from zones.denial import DenialMode
 
 __all__ = [
     "AUTO",
@@ -70,7 +70,7 @@ class ZoneConfig(msgspec.Struct, frozen=True, kw_only=True):
     file: Path | None
     """Its master file; `None` for a hosted zone, whose record sets are kept in the state database."""
     signed: bool = True
-    denial: Denial = Denial.COMPACT
+    denial: DenialMode = DenialMode.COMPACT
     ksk_arn: str | None = None
     parent: Where = AUTO
     """Where its DS is looked up."""

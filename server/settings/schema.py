@@ -18,7 +18,7 @@ import msgspec
 
 from keys.dnssec.policy import Policy
 from server.settings.setting_errors import KeyPath, explain
-from zones.zone import Denial
+from zones.denial import DenialMode
 
 DURATIONS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -115,7 +115,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     origin: Annotated[str, msgspec.Meta(description='the name of the apex, such as "lab.example"')] | None = None
     """Name of the apex; without one, from a file name such as `lab.example.zone`."""
     signed: bool = True
-    denial: Denial = Denial.COMPACT
+    denial: DenialMode = DenialMode.COMPACT
     ksk_arn: (
         Annotated[str, msgspec.Meta(pattern=r"^arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", description=_ARN)]
         | None

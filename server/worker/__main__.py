@@ -18,6 +18,7 @@ import trio
 from server.hosting.images import Images
 from server.monitoring.gc_tuning import Aside, setting_aside
 from server.monitoring.logs import FORMATS, configure_logs
+from server.monitoring.query_failures import log_failure
 from server.monitoring.query_stats import QueryStats
 from server.net.tcp import Limits, serve_tcp
 from server.net.udp import serve_udp
@@ -85,7 +86,7 @@ async def _follow(
     """Answer from what the control process sends, until there is no control process."""
     opened: dict[bytes, Zone] = {}
     follower, caches = Follower(lambda _, digest: opened.pop(digest)), Caches()
-    responder = Responder(lambda: follower.zoneset, caches, hello.udp_size)
+    responder = Responder(lambda: follower.zoneset, caches, log_failure, hello.udp_size)
     nursery.start_soon(_report, channel, responder, caches)
     limits = Limits(hello.connections, hello.idle)
     answers = False

@@ -21,11 +21,13 @@ from server.worker.messages import (
     ZoneGone,
     ZoneMapped,
 )
+from zones.denial import DenialMode
+from zones.node import Node, RRset
 from zones.persistent import differing, persistent
 from zones.routing_policy import RoutedRRset
 from zones.storage.mapped_nodes import MappedNodes
 from zones.storage.node_values import NodeValue, node_of, node_value
-from zones.zone import Denial, Node, RRset, Zone
+from zones.zone import Zone
 from zones.zoneset import ServedZone, ZoneSet, signed_with
 
 NODES_A_MESSAGE = 512
@@ -52,10 +54,10 @@ def _zone_updates(before: Zone | None, after: Zone) -> Iterator[ToWorker]:
     if before is after:
         return
     if isinstance(after.nodes, MappedNodes) and (before is None or not _has_image_of(before, after.nodes)):
-        yield ZoneMapped(after.origin, after.signed, after.denial.value, after.nodes.image)
+        yield ZoneMapped(after.origin, after.signed, after.denial.mode.value, after.nodes.image)
         yield from _node_updates(after.nodes.unchanged, after.nodes)
         return
-    yield ZoneBegun(after.origin, after.signed, after.denial.value, fresh=before is None)
+    yield ZoneBegun(after.origin, after.signed, after.denial.mode.value, fresh=before is None)
     yield from _node_updates(before.nodes if before is not None else {}, after.nodes)
 
 
@@ -153,13 +155,13 @@ class Follower:
         if served is None:
             raise ValueError("a change to a zone that is not there")
         zone = served.zone
-        if (zone.signed, zone.denial.value) != (begun.signed, begun.denial):
-            zone = zone.answered_as(signed=begun.signed, denial=Denial(begun.denial))
+        if (zone.signed, zone.denial.mode.value) != (begun.signed, begun.denial):
+            zone = zone.answered_as(signed=begun.signed, denial=DenialMode(begun.denial))
             self._served[begun.origin] = served._replace(zone=zone, loaded=zone)
 
     def _begin_mapped(self, begun: ZoneMapped) -> None:
         image = self._mapped(begun.origin, begun.image)
-        zone = image.answered_as(signed=begun.signed, denial=Denial(begun.denial))
+        zone = image.answered_as(signed=begun.signed, denial=DenialMode(begun.denial))
         served = self._served.get(begun.origin, ServedZone(zone, None, zone))
         self._served[begun.origin] = served._replace(zone=zone, loaded=zone)
         self._begun = ZoneBegun(begun.origin, begun.signed, begun.denial, fresh=False)
@@ -182,6 +184,6 @@ class Follower:
             return
         if begun.origin not in self._nodes:
             raise ValueError("a zone without an apex")
-        zone = Zone(begun.origin, persistent(self._nodes), signed=begun.signed, denial=Denial(begun.denial))
+        zone = Zone(begun.origin, persistent(self._nodes), signed=begun.signed, denial=DenialMode(begun.denial))
         self._served[begun.origin] = ServedZone(zone, None, zone)
         self._nodes = {}

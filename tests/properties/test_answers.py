@@ -18,7 +18,7 @@ from tests.lab import NOW, anchor, query, served, wire_name
 from tests.oracle import Kind, Oracle, Truth
 from tests.strategies import MadeQuery, MadeZone, scenarios
 from tests.validator import Verdict, judge
-from zones.zone import Denial
+from zones.denial import DenialMode
 from zones.zoneset import ZoneSet
 
 _VERDICTS = {
@@ -100,9 +100,9 @@ def has_chosen_content(message: dns.message.Message, made: MadeQuery, truth: Tru
         assert not rest
 
 
-@pytest.mark.parametrize("denial", list(Denial))
+@pytest.mark.parametrize("denial", list(DenialMode))
 @given(scenarios())
-def test_a_signed_answer_is_true_and_proved(denial: Denial, scenario: tuple[MadeZone, list[MadeQuery]]) -> None:
+def test_a_signed_answer_is_true_and_proved(denial: DenialMode, scenario: tuple[MadeZone, list[MadeQuery]]) -> None:
     zone, queries = scenario
     zoneset = served(zone.text, zone.origin.to_text(), denial=denial)
     oracle = Oracle(zone.text, zone.origin, signed=True)
@@ -114,15 +114,15 @@ def test_a_signed_answer_is_true_and_proved(denial: Denial, scenario: tuple[Made
         assert len(response) <= 65535
         if dns.message.from_wire(response).flags & dns.flags.TC:
             continue  # more than 65,535 octets
-        has_the_content(response, made, truth, oracle, compact=denial is Denial.COMPACT)
+        has_the_content(response, made, truth, oracle, compact=denial is DenialMode.COMPACT)
         if made.do:
             judgement = judge(response, made.qname, made.qtype, keys, NOW, co=made.co)
             compare(judgement.verdict, truth, made, denial)
-            if denial is Denial.COMPACT:
+            if denial is DenialMode.COMPACT:
                 proofs_are_compact(judgement.nsecs, truth)
 
 
-def compare(verdict: Verdict, truth: Truth, made: MadeQuery, denial: Denial) -> None:
+def compare(verdict: Verdict, truth: Truth, made: MadeQuery, denial: DenialMode) -> None:
     """The validator came to the oracle's conclusion."""
     wanted = set(_VERDICTS[truth.kind])
     if made.qtype in _CHOSEN and truth.kind in (Kind.NODATA, Kind.NXDOMAIN):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from server.query.fast.caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
-from tests.lab import NOW, datagrams, query, served
-from zones.zone import Denial
+from tests.lab import NOW, datagrams, query, served, surprised
+from zones.denial import DenialMode
 
 _ZONE = """
 @ 300 SOA ns host 1 2 3 4 60
@@ -25,7 +25,7 @@ child 60 NS ns.child
 ns.child 60 A 192.0.2.9
 big 60 TXT "%s" "%s" "%s" "%s" "%s" "%s"
 """ % (("x" * 250,) * 6)
-_ZONES = [served(_ZONE, "lab.example", denial=denial) for denial in Denial]
+_ZONES = [served(_ZONE, "lab.example", denial=denial) for denial in DenialMode]
 _NAMES = ["lab.example", *(f"{name}.lab.example" for name in ("www", "q.w", "nope", "alias", "big", "a.child"))]
 
 valid = st.builds(
@@ -92,10 +92,11 @@ def edns_size(wire: bytes) -> int | None:
 @example(bytes(4) + b"\x00\x01" + bytes(6) + (b"\x3f" + b"a" * 63) * 4 + b"\x00\x00\x01\x00\x01", Via.UDP)
 def test_any_octets_are_answered_within_the_limits(wire: bytes, via: Via) -> None:
     for zoneset in _ZONES:
-        caches = Caches()
-        response = respond(wire, zoneset, NOW, via)
-        assert respond(wire, zoneset, NOW, via, caches) == response
-        assert respond(wire, zoneset, NOW, via, caches) == response
+        responder = Responder(lambda zoneset=zoneset: zoneset, Caches(), surprised)  # type: ignore[misc]
+        response = respond(wire, zoneset, NOW, via, failed=surprised)
+        for _ in range(2):
+            answered = datagrams(responder, [wire]) if via is Via.UDP else responder.messages([wire], NOW)
+            assert answered == [response]
         if len(wire) < 12 or wire[2] & 0x80:
             assert response is None
             continue
@@ -116,7 +117,7 @@ def test_any_octets_are_answered_within_the_limits(wire: bytes, via: Via) -> Non
 @given(st.lists(st.binary(max_size=100) | mutated() | valid | with_options, max_size=20))
 def test_a_batch_is_answered_as_its_datagrams_one_by_one(wires: list[bytes]) -> None:
     for zoneset in _ZONES:
-        responder = Responder(lambda zoneset=zoneset: zoneset, Caches(50_000))  # type: ignore[misc]
+        responder = Responder(lambda zoneset=zoneset: zoneset, Caches(50_000), surprised)  # type: ignore[misc]
         expected = [respond(wire, zoneset, NOW, Via.UDP) for wire in wires]
         for _ in range(3):
             assert datagrams(responder, wires, NOW) == expected

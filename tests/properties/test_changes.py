@@ -10,10 +10,11 @@ from keys.dnssec.policy import Policy
 from server.query.fast.caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
-from tests.lab import NOW, datagrams, query, wire_name, zone_keys
+from tests.lab import NOW, datagrams, query, surprised, wire_name, zone_keys
+from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
+from zones.node import RRset
 from zones.storage.contents import Contents
-from zones.zone import Denial, RRset
 from zones.zoneset import ZoneSet
 
 ORIGIN = "lab.example"
@@ -45,9 +46,9 @@ def contents(told: dict[str, str], serial: int) -> dict[bytes, dict[int, RRset]]
     return found
 
 
-@pytest.mark.parametrize("denial", list(Denial))
+@pytest.mark.parametrize("denial", list(DenialMode))
 @pytest.mark.parametrize("seed", range(4))
-def test_answers_after_a_change_are_those_of_the_zone_as_it_is(denial: Denial, seed: int) -> None:
+def test_answers_after_a_change_are_those_of_the_zone_as_it_is(denial: DenialMode, seed: int) -> None:
     dice = Random(seed)
     told: dict[str, str] = {}
     origin = wire_name(ORIGIN)
@@ -56,7 +57,7 @@ def test_answers_after_a_change_are_those_of_the_zone_as_it_is(denial: Denial, s
     keys = zone_keys(origin, NOW - 13 * Policy().slot)
     current = ZoneSet().with_zone(held.zone(denial=denial)).with_keys(origin, keys)
     caches = Caches()
-    responder = Responder(lambda: current, caches)
+    responder = Responder(lambda: current, caches, surprised)
     wires = [
         query(ORIGIN if name == "@" else f"{name}.{ORIGIN}", rrtype, do=do)
         for name in ASKED

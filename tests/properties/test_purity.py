@@ -16,13 +16,13 @@ from server.query.fast.caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
 from server.query.wire import HEADER_SIZE
-from tests.lab import NOW, anchor, datagrams, query, served, wire_name, zone_keys
+from tests.lab import NOW, anchor, datagrams, query, served, surprised, wire_name, zone_keys
 from tests.oracle import Oracle
 from tests.properties.test_answers import has_the_content
 from tests.strategies import MadeQuery, MadeZone, scenarios
 from tests.validator import judge
+from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
-from zones.zone import Denial
 from zones.zoneset import ZoneSet
 
 
@@ -48,15 +48,15 @@ def respelled(wire: bytes, ident: int) -> bytes:
     return bytes(spelled)
 
 
-@pytest.mark.parametrize("denial", list(Denial))
+@pytest.mark.parametrize("denial", list(DenialMode))
 @given(scenarios())
-def test_caches_change_nothing(denial: Denial, scenario: tuple[MadeZone, list[MadeQuery]]) -> None:
+def test_caches_change_nothing(denial: DenialMode, scenario: tuple[MadeZone, list[MadeQuery]]) -> None:
     zone, queries = scenario
     zoneset = served(zone.text, zone.origin.to_text(), denial=denial)
     wires = [as_bytes(made) for made in queries]
     plain = [respond(wire, zoneset, NOW, Via.UDP) for wire in wires]
-    hot = Responder(lambda: zoneset, Caches())
-    small = Responder(lambda: zoneset, Caches(budget=20_000))
+    hot = Responder(lambda: zoneset, Caches(), surprised)
+    small = Responder(lambda: zoneset, Caches(budget=20_000), surprised)
     for responder in (hot, hot, small):
         assert datagrams(responder, wires, NOW) == plain
         assert datagrams(responder, wires[::-1], NOW) == plain[::-1]
@@ -70,7 +70,7 @@ def test_caches_change_nothing(denial: Denial, scenario: tuple[MadeZone, list[Ma
 def test_no_two_ways_of_asking_share_an_answer(scenario: tuple[MadeZone, list[MadeQuery]]) -> None:
     zone, queries = scenario
     zoneset = served(zone.text, zone.origin.to_text())
-    responder = Responder(lambda: zoneset, Caches())
+    responder = Responder(lambda: zoneset, Caches(), surprised)
     wires = []
     for made in queries:
         ways = [(True, True, True), (True, True, False), (True, False, False), (False, False, False)]
@@ -89,7 +89,7 @@ def test_time_changes_answers_with_and_without_caches_alike(
 ) -> None:
     zone, queries = scenario
     zoneset = served(zone.text, zone.origin.to_text())
-    responder = Responder(lambda: zoneset, Caches())
+    responder = Responder(lambda: zoneset, Caches(), surprised)
     keys = anchor(wire_name(zone.origin.to_text()))
     wires = [as_bytes(made) for made in queries]
     now = latest = NOW + hours * 3600
@@ -114,7 +114,8 @@ def test_an_answer_lasts_to_the_last_second_of_its_window(scenario: tuple[MadeZo
     for made in queries:
         caches = Caches()
         wire = as_bytes(made)
-        first = respond(wire, zoneset, NOW, Via.TCP, caches)
+        responder = Responder(lambda: zoneset, caches, surprised)
+        (first,) = responder.messages([wire], NOW)
         until = min(
             (kept.until for cache in (caches.answers, caches.denials) for kept in cache.young.values()), default=0
         )
@@ -122,17 +123,17 @@ def test_an_answer_lasts_to_the_last_second_of_its_window(scenario: tuple[MadeZo
             continue  # nothing in it changes with time
         assert respond(wire, zoneset, until - 1, Via.TCP) == first
         for now in (until - 1, until):
-            response = respond(wire, zoneset, now, Via.TCP, caches)
+            (response,) = responder.messages([wire], now)
             assert response is not None
             assert response == respond(wire, zoneset, now, Via.TCP)
             if made.do:
                 judge(response, made.qname, made.qtype, keys, now, co=made.co)
 
 
-@pytest.mark.parametrize("denial", list(Denial))
+@pytest.mark.parametrize("denial", list(DenialMode))
 @given(scenarios())
 def test_a_datagram_never_passes_its_limit_and_says_so(
-    denial: Denial, scenario: tuple[MadeZone, list[MadeQuery]]
+    denial: DenialMode, scenario: tuple[MadeZone, list[MadeQuery]]
 ) -> None:
     zone, queries = scenario
     zoneset = served(zone.text, zone.origin.to_text(), denial=denial)
@@ -186,7 +187,7 @@ def test_a_zone_without_valid_signatures_gives_nothing_away(
     zoneset = ZoneSet().with_zone(made_zone)
     if not never_signed:
         zoneset = zoneset.with_keys(made_zone.origin, zone_keys(made_zone.origin, NOW - 30 * 24 * 3600))
-    responder = Responder(lambda: zoneset, Caches())
+    responder = Responder(lambda: zoneset, Caches(), surprised)
     for made in queries:
         wire = as_bytes(made)
         for response in (respond(wire, zoneset, NOW, Via.UDP), *datagrams(responder, [wire, wire], NOW)):

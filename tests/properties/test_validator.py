@@ -15,7 +15,7 @@ from tests.lab import NOW, anchor, served, wire_name
 from tests.properties.test_answers import asked
 from tests.strategies import MadeQuery, MadeZone, scenarios
 from tests.validator import Bogus, judge
-from zones.zone import Denial
+from zones.denial import DenialMode
 
 
 def without(response: bytes, section: int, number: int) -> bytes:
@@ -25,9 +25,9 @@ def without(response: bytes, section: int, number: int) -> bytes:
     return message.to_wire(max_size=65535)
 
 
-@pytest.mark.parametrize("denial", list(Denial))
+@pytest.mark.parametrize("denial", list(DenialMode))
 @given(scenarios(most=2))
-def test_no_record_can_be_left_out(denial: Denial, scenario: tuple[MadeZone, list[MadeQuery]]) -> None:
+def test_no_record_can_be_left_out(denial: DenialMode, scenario: tuple[MadeZone, list[MadeQuery]]) -> None:
     zone, queries = scenario
     zoneset = served(zone.text, zone.origin.to_text(), denial=denial)
     keys = anchor(wire_name(zone.origin.to_text()))

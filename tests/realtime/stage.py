@@ -23,7 +23,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from keys.dnssec.policy import Policy
-from keys.dnssec.windows import live_start
+from keys.dnssec.windows import live_window
 from keys.rules.status import Condition, ZoneStatus
 from server.control.control_client import ControlClient
 from server.net.addresses import Address
@@ -180,7 +180,7 @@ def staggered(zone: str) -> list[str]:
     for number in itertools.count():
         owner = dns.name.from_text(f"s{number}.{zone}").to_wire()
         assert owner is not None
-        found.setdefault(live_start(owner, WINDOW, policy) % WINDOW, f"s{number}")
+        found.setdefault(live_window(owner, 0, WINDOW, policy).start % WINDOW, f"s{number}")
         if len(found) == WINDOW:
             return list(found.values())
     raise AssertionError

@@ -25,8 +25,8 @@ from dns.rdatatype import RdataType
 from server.query.respond import Via
 from tests.lab import NOW, anchor, ask, wire_name, zone_keys
 from tests.validator import Bogus, judge
+from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
-from zones.zone import Denial
 from zones.zoneset import ZoneSet
 
 FOLDER = Path(__file__).parent
@@ -73,7 +73,7 @@ def _judged(wire: bytes, qname: dns.name.Name, qtype: RdataType, co: bool, zones
 def served_zones(header: list[str], body: list[str], zoneset: ZoneSet) -> ZoneSet:
     """The set with one more zone, from its block."""
     origin, *options = header
-    denial = Denial.NSEC if "nsec" in options else Denial.COMPACT
+    denial = DenialMode.NSEC if "nsec" in options else DenialMode.COMPACT
     text = _APEX + "\n".join(line.strip() for line in body) + "\n"
     zone = parse_zone(text, origin, denial=denial, signed="unsigned" not in options)
     zoneset = zoneset.with_zone(zone)

@@ -13,7 +13,7 @@ import dns.name
 import dns.rdatatype
 
 from keys.dnssec.rrsig import TYPE_RRSIG, record
-from keys.dnssec.windows import live_start
+from keys.dnssec.windows import live_window
 from keys.dnssec.zone_keys import ZoneKeys
 from tests.lab import anchor, ask
 from tests.simulation.history import History
@@ -22,8 +22,8 @@ from tests.validator.judge import judge
 from tests.validator.signatures import Bogus
 from zones.masterfile.load import parse_zone
 from zones.names import to_text
+from zones.node import RRset
 from zones.signing import sign
-from zones.zone import RRset
 from zones.zoneset import ZoneSet
 
 _ADDRESS = bytes([192, 0, 2, 1])
@@ -46,7 +46,7 @@ def check_live(history: History) -> list[str]:
 
 def _check_windows(owner: bytes, state: State, keys: ZoneKeys) -> Iterator[str]:
     policy = keys.policy
-    start = live_start(owner, int(state.first), policy)
+    start = live_window(owner, 0, int(state.first), policy).start
     for now in (start + policy.window - 1, start + policy.window):  # the last second of a window, the first of the next
         if not state.first <= now < state.last:
             continue

@@ -14,9 +14,9 @@ from server.query.fast.caches import Caches
 from server.query.respond import Via
 from tests.lab import NOW, anchor, ask, signer, wire_name, zone_keys
 from tests.validator import Verdict, judge
+from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
 from zones.signing import sign
-from zones.zone import Denial
 from zones.zoneset import ZoneSet
 
 ZONE = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\n*.w 60 A 192.0.2.2\n"
@@ -29,13 +29,13 @@ def tag_of(wire: bytes) -> int:
     return next(int(r[0].key_tag) for r in message.answer + message.authority if r.rdtype == RdataType.RRSIG)
 
 
-@pytest.mark.parametrize("denial", list(Denial))
+@pytest.mark.parametrize("denial", list(DenialMode))
 @pytest.mark.parametrize(
     ("qname", "qtype"), [("www.lab.example", "A"), ("nope.lab.example", "A"), ("q.w.lab.example", "A")]
 )
 @pytest.mark.parametrize("remembered", [True, False])
 def test_a_new_zsk_signs_the_windows_that_begin_after_its_activation(
-    denial: Denial, qname: str, qtype: str, remembered: bool
+    denial: DenialMode, qname: str, qtype: str, remembered: bool
 ) -> None:
     activation = NOW + 1234
     keys = zone_keys(ORIGIN, zsks=((0, 2001), (activation, 2002)))

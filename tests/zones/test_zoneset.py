@@ -9,8 +9,9 @@ from keys.dnssec.numbers import FLAG_KSK
 from keys.dnssec.rrsig import dnskey_rdata
 from tests.lab import NOW, signed, signer, wire_name, zone_keys
 from zones.masterfile.load import parse_zone
+from zones.node import RRset
+from zones.rrtypes import TYPE_A, TYPE_DS, TYPE_NS
 from zones.storage.contents import Contents
-from zones.zone import TYPE_A, TYPE_DS, TYPE_NS, RRset
 from zones.zoneset import ZoneSet
 
 APEX = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns.elsewhere.test.\n"

@@ -12,10 +12,11 @@ import dns.name
 
 from zones import names
 from zones.build import build_zone
+from zones.denial import DenialMode
 from zones.masterfile.reader import Progress, Reader, Reading, with_newlines
 from zones.masterfile.warnings import ZoneWarning
 from zones.masterfile.zone_rules import Gathering, ZoneFileError
-from zones.zone import Denial, Zone
+from zones.zone import Zone
 
 __all__ = ["Progress", "Warned", "ZoneFileError", "ZoneWarning", "load_zone", "parse_zone"]
 
@@ -28,7 +29,7 @@ def load_zone(
     origin: str,
     *,
     signed: bool = True,
-    denial: Denial = Denial.COMPACT,
+    denial: DenialMode = DenialMode.COMPACT,
     progress: Progress | None = None,
     read: Callable[[str, bytes], None] | None = None,
     warned: Warned | None = None,
@@ -57,7 +58,7 @@ def parse_zone(
     *,
     file: str = "<text>",
     signed: bool = True,
-    denial: Denial = Denial.COMPACT,
+    denial: DenialMode = DenialMode.COMPACT,
     warned: Warned | None = None,
     plain: bool = True,
 ) -> Zone:
@@ -68,7 +69,7 @@ def parse_zone(
 
 
 def _compile(
-    source: bytes, origin: str, reading: Reading, warned: Warned | None, *, signed: bool, denial: Denial
+    source: bytes, origin: str, reading: Reading, warned: Warned | None, *, signed: bool, denial: DenialMode
 ) -> Zone:
     try:
         apex = dns.name.from_text(origin)

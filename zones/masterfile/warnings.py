@@ -20,7 +20,8 @@ import dns.rdatatype
 
 from zones import names
 from zones.masterfile.fast_lines import Record
-from zones.zone import TYPE_A, TYPE_AAAA, TYPE_CNAME, TYPE_DNAME, TYPE_DS, TYPE_NS, Zone
+from zones.rrtypes import TYPE_A, TYPE_AAAA, TYPE_CNAME, TYPE_DNAME, TYPE_DS, TYPE_NS
+from zones.zone import Zone
 
 _TYPE_MX, _TYPE_SRV = 15, 33
 _BEFORE_TARGET = {TYPE_NS: 0, _TYPE_MX: 2, _TYPE_SRV: 6}

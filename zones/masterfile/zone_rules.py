@@ -9,7 +9,8 @@ import dns.rdatatype
 from zones import names
 from zones.masterfile.fast_lines import Record
 from zones.masterfile.warnings import ZoneWarning, warnings_of
-from zones.zone import (
+from zones.node import RRset
+from zones.rrtypes import (
     TYPE_A,
     TYPE_AAAA,
     TYPE_CNAME,
@@ -20,7 +21,6 @@ from zones.zone import (
     TYPE_NSEC,
     TYPE_RRSIG,
     TYPE_SOA,
-    RRset,
 )
 
 TYPE_MX, TYPE_TXT, TYPE_NSEC3, TYPE_NSEC3PARAM = 15, 16, 50, 51

@@ -14,13 +14,15 @@ from typing import NamedTuple
 
 import dns.rdatatype
 
+from zones.node import Node, RRset
 from zones.persistent import changed
 from zones.recordsets.record_sets import MOST_ALIASES_IN_A_ROW, MOST_FOLLOWED, RecordSet
 from zones.recordsets.record_values import Rdata, rdata_of
 from zones.recordsets.route53_names import from_text
 from zones.routing_policy import MOST_VALUES, Multivalue, Weighted
+from zones.rrtypes import TYPE_DS, TYPE_NS
 from zones.storage.contents import Contents
-from zones.zone import TYPE_DS, TYPE_NS, Node, RRset, Zone
+from zones.zone import Zone
 
 
 class Target(NamedTuple):

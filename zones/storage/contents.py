@@ -11,8 +11,11 @@ from collections.abc import Iterator, Mapping, Set
 
 from zones import names
 from zones.build import RRsets, capped, empty_non_terminal, is_below, make_node
+from zones.denial import DenialMode
+from zones.node import Node, RRset
 from zones.persistent import SortedMap, changed, persistent
-from zones.zone import TYPE_A, TYPE_AAAA, TYPE_DNAME, TYPE_NS, Denial, Node, RRset, Zone
+from zones.rrtypes import TYPE_A, TYPE_AAAA, TYPE_DNAME, TYPE_NS
+from zones.zone import Zone
 
 _EMPTY = empty_non_terminal(signed=True)
 _NOTHING: Mapping[int, RRset] = {}
@@ -50,7 +53,7 @@ class Contents:
         owners = SortedMap.of({names.canonical_key(owner): owner for owner in kept})
         return cls(origin, persistent(kept), owners, persistent(referrers))
 
-    def zone(self, *, denial: Denial = Denial.COMPACT) -> Zone:
+    def zone(self, *, denial: DenialMode = DenialMode.COMPACT) -> Zone:
         """The snapshot, made from all of it."""
         nodes: dict[bytes, Node] = {}
         for owner in self._owners.values():

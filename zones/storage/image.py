@@ -25,10 +25,11 @@ import dns.version
 import msgspec
 
 from zones import names
+from zones.denial import DenialMode
 from zones.persistent import SortedMap
 from zones.storage.mapped_nodes import Entries, MappedChain, MappedNodes, Sections
 from zones.storage.node_values import node_value
-from zones.zone import Denial, Zone
+from zones.zone import Zone
 
 FORMAT = f"3, dnspython {dns.version.version}"
 """The number is raised with every change to what an image holds: to `NodeValue`, and to what `zones.build` and
@@ -101,7 +102,7 @@ def image_of(
             sys.byteorder,
             zone.origin,
             zone.signed,
-            zone.denial.value,
+            zone.denial.mode.value,
             tuple(sources),
             len(zone.nodes),
             ttls.total(),
@@ -164,10 +165,10 @@ def read_image(octets: memoryview) -> Image:
     entries = Entries(
         Sections(found[0], found[1].cast("Q"), found[2], found[3].cast("I")), header.names, digest, octets
     )
-    zone = Zone(header.origin, MappedNodes(entries), signed=header.signed, denial=Denial(header.denial))
+    zone = Zone(header.origin, MappedNodes(entries), signed=header.signed, denial=DenialMode(header.denial))
     zone.ttls = SortedMap.of(dict(header.ttls))
     zone.rrset_count, zone.glue_count = header.rrsets, header.glue
-    if zone.denial is Denial.NSEC:
+    if zone.denial.needs_chain:
         zone.chain = MappedChain(entries)
     return Image(zone, header.sources, header.content, digest)
 

@@ -16,9 +16,10 @@ from zlib import crc32
 import msgspec
 
 from zones import names
+from zones.node import Node
 from zones.persistent import Persistent, SortedMap, changed
 from zones.storage.node_values import NodeValue, node_of
-from zones.zone import Node, Zone
+from zones.zone import Zone
 
 D = TypeVar("D")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from keys.dnssec.rrsig import canonical_order
+from zones.node import Node, RRset
 from zones.routing_policy import Multivalue, Weighted
-from zones.zone import Node, RRset
 
 
 class PlainRRset(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=0):

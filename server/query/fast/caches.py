@@ -10,13 +10,14 @@ times what remembering does.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-import msgspec
-
+from server.query.response import Response
+from server.query.sections import Placed
 from zones.zoneset import ZoneSet, changed_names
 
 _ENTRY_OVERHEAD = 250  # bytes: a dict slot, two bytes objects, a tuple (sys.getsizeof on CPython 3.11)
+_PREMADE_OVERHEAD = 200  # bytes: three tuples more, likewise
 _MOST_CHANGED = 2000
 """Names by which two sets of zones may differ, and answers of others stay."""
 _MOST_FORMS = 1000
@@ -30,26 +31,20 @@ _TAGS = 1 << 16
 V = TypeVar("V")
 
 
-class Response(msgspec.Struct, frozen=True, gc=False):
-    """A response without its ID and its question, which are the client's own.
-
-    The collector of cycles, which has nothing to find here, is spared the look at each.
-    """
-
-    head: bytes
-    """Flags and counts: the ten octets between ID and question."""
-    body: bytes
-    """All that follows the question."""
-    until: int
-    """The second from which this must not be served any more, since an RRSIG in it makes room for the next."""
-
-
 def _octets(response: Response) -> int:
     return len(response.body)
 
 
-def _gap_octets(gap: tuple[bytes, bytes, int]) -> int:
-    return len(gap[0]) + len(gap[1])
+def _premade_octets(premade: Premade) -> int:
+    return sum(map(len, premade.placed.records)) + _PREMADE_OVERHEAD
+
+
+class Premade(NamedTuple):
+    """Records of one owner with their RRSIG, ready for a section (`premade`)."""
+
+    placed: Placed
+    until: int
+    """The second from which another RRSIG must be served, in seconds since the epoch."""
 
 
 class Generations(Generic[V]):
@@ -206,14 +201,14 @@ class Caches:
         self.denials = Denials(budget // 16)
         self.signatures: Generations[bytes] = Generations(budget // 8, len)
         """Signatures by content (`zones.signing`)."""
-        self.negatives: dict[bytes, tuple[tuple[bytes, ...], int]] = {}
-        """The SOA and RRSIG of denials, and until when, by origin: as many as there are zones."""
-        self.gaps: Generations[tuple[bytes, bytes, int]] = Generations(budget // 8, _gap_octets)
-        """NSEC records of chains with their RRSIGs, and until when, by owner and origin."""
+        self.negative_soas: dict[bytes, Premade] = {}
+        """The SOA of denials with its RRSIG, by origin: as many as there are zones."""
+        self.gaps: Generations[Premade] = Generations(budget // 8, _premade_octets)
+        """NSEC records of chains with their RRSIGs, by owner and origin."""
         self.wildcard_gaps: Generations[tuple[bytes, bytes]] = Generations(budget // 32, lambda gap: len(gap[0]))
         """The gap in a chain that holds the wildcard below a name, by that name."""
         self.chain_denials: Generations[Response] = Generations(budget // 16, _octets)
-        """Responses by the gaps that they show, and the length of the name asked for (`fresh_denial`)."""
+        """Responses by the gaps that they show, and the length of the name asked for (`absent`)."""
         self._zoneset: ZoneSet | None = None
 
     def for_zoneset(self, zoneset: ZoneSet, now: int) -> None:
@@ -239,7 +234,7 @@ class Caches:
     def _forget_denials(self) -> None:
         # Each shows the SOA, whose serial moves with every change.
         self.denials.clear()
-        self.negatives.clear()
+        self.negative_soas.clear()
         self.gaps.clear()
         self.wildcard_gaps.clear()
         self.chain_denials.clear()

@@ -17,29 +17,19 @@ names.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-import structlog
-
-from server.query.edns import DEFAULT_SIZE, Edns
-from server.query.fast.below_apex import Below, below_apex
-from server.query.fast.caches import Answers, Caches, Response
-from server.query.fast.fresh_answer import fresh_answer
-from server.query.fast.fresh_denial import DenialShape, fresh_denial
-from server.query.respond import (
-    CLASS_IN,
-    Via,
-    failure_of,
-    is_ordinary,
-    plain_opt,
-    remembered,
-    respond,
-    response_limit,
-    variant,
-)
-from server.query.wire import HEADER_SIZE, ID_SIZE, Query, Rejected, Unanswerable, read_query
+from server.query.edns import DEFAULT_SIZE
+from server.query.emit import emit
+from server.query.fast.absent import deny_absent
+from server.query.fast.below_apex import BelowApex, below_apex
+from server.query.fast.caches import Answers, Caches
+from server.query.fast.present import decide_present
+from server.query.fast.shapes import Shape, SignedShape, shape_of
+from server.query.respond import Answered, Failed, Via, answer, is_signed, response_limit
+from server.query.response import Response
+from server.query.wire import HEADER_SIZE, ID_SIZE, Query, Rejected, Unanswerable, error_response, read_query
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
-from zones.zoneset import ServedZone, ZoneSet
+from zones.zoneset import ZoneSet
 
 _NAME_AT = HEADER_SIZE - ID_SIZE
 _ANY_ID = bytes(ID_SIZE)
@@ -51,31 +41,10 @@ _OPT_OWNER_AND_TYPE = b"\x00\x00\x29"
 _CLOCK_STEP = 600  # seconds back that the margin of every RRSIG covers with ease
 _SHAPES = 4096  # remembered at once
 _FORMS = 4096
-_BELOW = 2048  # each up to 30 kB, by lengths of names
+_BELOW = 2048  # remembered at once, over all shapes
 RCODES = 17
 """Places to count in: the RCODEs of a header, and silence."""
 _SILENCE = RCODES - 1
-_log = structlog.get_logger("signwright.answer")
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """What a query says beside its ID and name: few shapes make up all traffic, so each is read once."""
-
-    flags: int
-    qtype: int
-    qclass: int
-    edns: Edns | None
-    variant: bytes
-    limit: int
-    denial: DenialShape | None
-    """Where it wants signatures and asks for ordinary data."""
-    below: dict[bytes, Below]
-    """By apex, what denies names one label below it to queries like this one; shared by types."""
-
-
-_Made = tuple[Response, bool, bool]
-"""A response, whether it is of a name that exists, and whether it follows from that name's node and the zone's keys."""
 
 
 class _Lane:
@@ -87,7 +56,7 @@ class _Lane:
         self.via = via
         self.packets = packets
         """Whole responses behind the ID, and until when, by the query's octets behind the ID."""
-        self.shapes: dict[bytes, _Shape] = {}
+        self.shapes: dict[bytes, Shape] = {}
         self.forms: dict[bytes, tuple[int, bytes]] = {}
         """Of queries with one EDNS option, by what follows their names up to the option's data: how long that is with
         the data, and what it is without the option."""
@@ -97,16 +66,24 @@ class _Lane:
 class Responder:
     """Answers for one process: the zones as they are now, and the caches."""
 
-    def __init__(self, zoneset: Callable[[], ZoneSet], caches: Caches, udp_size: int = DEFAULT_SIZE) -> None:
+    def __init__(
+        self,
+        zoneset: Callable[[], ZoneSet],
+        caches: Caches,
+        failed: Failed,
+        udp_size: int = DEFAULT_SIZE,
+    ) -> None:
+        """`zoneset` gives the zones of now; `failed` is called where a query could not be answered."""
         self._zoneset = zoneset
         self._caches = caches
+        self._failed = failed
         self.udp_size = udp_size
         """The largest UDP response in octets."""
         self._udp = _Lane(Via.UDP, caches.packets)
         self._tcp = _Lane(Via.TCP, caches.stream_packets)
         self._latest = 0
-        self._below: dict[bytes, dict[bytes, Below]] = {}
-        self._below_count = 0
+        self._below: dict[bytes, BelowApex | None] = {}
+        """By apex and kind of query, what denies names one label below; None where that is not simple."""
         self._current = ZoneSet()
         self.datagrams_seen = 0
         """How many datagrams there were. Those that no other count names were hot: NOERROR from one dictionary."""
@@ -175,19 +152,14 @@ class Responder:
         self._caches.for_zoneset(zoneset, now)
         if zoneset is not self._current:
             self._current = zoneset
-            self._forget_below()
+            self._below.clear()
         if now < self._latest - _CLOCK_STEP:
             # What was made for a later time may not be valid yet.
             self._caches.forget_answers()
-            self._forget_below()
+            self._below.clear()
             self._latest = now
         elif now > self._latest:
             self._latest = now
-
-    def _forget_below(self) -> None:
-        for below in self._below.values():
-            below.clear()
-        self._below_count = 0
 
     def _respond(self, query: bytes, name: bytes, lowered: bytes, tail: bytes, now: int, lane: _Lane) -> bytes | None:
         """What is not in the young generation. The name goes up to the first zero octet."""
@@ -197,141 +169,130 @@ class Responder:
         if shape is None:
             return self._read(query, now, lane)
         owner = lowered + b"\x00"
-        below = self._below_apex(owner, shape, now)
-        answer = self._denied(owner, below, shape, now) if below is not None and owner not in below.nodes else None
-        if answer is None:
+        signed = shape.signed
+        response = self._denied(owner, name, shape, signed, now) if signed is not None else None
+        if response is None:
             known = lane.packets.get(b"".join((query[:_NAME_AT], lowered, tail)))
             if known is not None and now < known[1]:  # it was of the old generation, or had more than one option
-                response = known[0]
-                return b"".join((response[:_NAME_AT], name, response[_NAME_AT + len(name) :]))
-            labels = _count_labels(name)
-            if labels < 0:
+                packet = known[0]
+                return b"".join((packet[:_NAME_AT], name, packet[_NAME_AT + len(name) :]))
+            if not _is_name(name):
                 return self._read(query, now, lane)
-            answer = self._made(query, owner, tail, labels, below, shape, now, lane)
-        lane.rcodes[answer.head[1] & 15] += 1
-        return b"".join((answer.head, name, tail[:_QUESTION_TAIL], answer.body))
+            response = self._made(query, owner, tail, shape, now, lane)
+        lane.rcodes[response.head[1] & 15] += 1
+        return b"".join((response.head, name, tail[:_QUESTION_TAIL], response.body))
 
-    def _made(
-        self, asked: bytes, owner: bytes, tail: bytes, labels: int, below: Below | None, shape: _Shape, now: int,
-        lane: _Lane,
-    ) -> Response:  # fmt: skip
+    def _made(self, asked: bytes, owner: bytes, tail: bytes, shape: Shape, now: int, lane: _Lane) -> Response:
         """What is remembered nowhere, by the shortest way that leads there."""
-        made = None
-        if below is not None and owner in below.nodes and shape.denial is not None:
-            made = self._existing(owner, below.served, shape.denial, now)
-        if made is None:
-            made = self._elsewhere(owner, labels, shape, now)
+        made = self._present(owner, shape.signed, now) if shape.signed is not None else None
         if made is None:
             end = HEADER_SIZE + len(owner) + _QUESTION_TAIL - 1
             query = Query(shape.flags, owner, shape.qtype, shape.qclass, end, shape.edns)
-            made = remembered(query, shape.variant, self._zoneset(), now, shape.limit, self._caches, self.udp_size)
-        answer, exists, alone = made
+            made = self._remembered(query, shape, now)
+        response, exists, alone = made
         if exists:  # and so it is NOERROR: what is hot needs no counting by RCODE
-            whole = answer.head + owner[:-1] + tail[:_QUESTION_TAIL] + answer.body, answer.until
+            whole = response.head + owner[:-1] + tail[:_QUESTION_TAIL] + response.body, response.until
             lane.packets.keep(asked[:_NAME_AT], owner, tail[1:], whole, alone=alone)
-        return answer
+        return response
 
-    def _below_apex(self, owner: bytes, shape: _Shape, now: int) -> Below | None:
+    def _remembered(self, query: Query, shape: Shape, now: int) -> Answered:
+        """As `respond` says, from the caches of composed responses where they have it."""
+        caches = self._caches
+        key = query.qname + shape.variant
+        response = caches.answers.get(key)
+        if response is not None and now < response.until:
+            return Answered(response, True, caches.answers.is_alone(key))
+        response = caches.denials.get(key)
+        if response is not None and now < response.until:
+            return Answered(response)
+        made = answer(query, self._current, now, shape.limit, self.udp_size, self._failed, caches.signatures)
+        if made.response.until and made.exists:
+            caches.answers.keep(b"", query.qname, shape.variant, made.response, alone=made.alone)
+        elif made.response.until:
+            caches.denials.offer(key, made.response)
+        return made
+
+    def _denied(self, owner: bytes, name: bytes, shape: Shape, signed: SignedShape, now: int) -> Response | None:
+        """The denial of a name that does not exist in a signed zone; None for all else.
+
+        What is remembered of names that exist is not asked: it never has such names.
+        """
+        try:
+            below = self._below_apex(owner, signed, now)
+            if below is not None:
+                return below.deny(owner, now) if owner not in below.nodes else None
+            served = self._current.find(owner, signed.qtype)
+            if served is None or owner in served.zone.nodes or not is_signed(served, now) or not _is_name(name):
+                return None
+            denials, key = self._caches.denials, owner + shape.variant
+            denial = denials.get(key)
+            if denial is None or now >= denial.until:
+                denial = deny_absent(owner, served, now, signed, self._caches)
+                if denial is not None:
+                    denials.offer(key, denial)
+        except Exception:
+            self._failed(owner)
+            return None  # the general way says SERVFAIL
+        else:
+            return denial
+
+    def _present(self, owner: bytes, signed: SignedShape, now: int) -> Answered | None:
+        """The answer that stands in a signed zone; None for all else."""
+        served = self._current.find(owner, signed.qtype)
+        if served is None or not is_signed(served, now):
+            return None
+        try:
+            decision = decide_present(owner, signed.qtype, served.zone)
+            if decision is None:
+                return None
+            signatures = self._caches.signatures
+            made = emit(decision, owner, signed.flags, served, now, signed.opt, signed.limit, signatures)
+            return Answered(made, True, True)
+        except Exception:
+            self._failed(owner)
+            return None  # the general way says SERVFAIL
+
+    def _below_apex(self, owner: bytes, signed: SignedShape, now: int) -> BelowApex | None:
         """What denies names below the apex that `owner` lies one label below, and is no apex itself."""
         apex = owner[owner[0] + 1 :]
-        below = shape.below.get(apex) or self._learn_apex(apex, shape)
+        key = apex + signed.key
+        below = self._below[key] if key in self._below else self._learn_apex(key, apex, signed)
         if below is None or not below.valid_from <= now < below.valid_until or self._current.get(owner) is not None:
             return None
         return below
 
-    def _learn_apex(self, apex: bytes, shape: _Shape) -> Below | None:
+    def _learn_apex(self, key: bytes, apex: bytes, signed: SignedShape) -> BelowApex | None:
         served = self._current.get(apex)
-        if served is None or shape.denial is None:
-            return None
-        below = below_apex(served, shape.denial, self._caches)
-        if below is not None:
-            if self._below_count >= _BELOW:
-                self._forget_below()
-            self._below_count += 1
-            shape.below[apex] = below
+        if served is None:
+            return None  # not worth remembering: such apexes are as many as names
+        if len(self._below) >= _BELOW:
+            self._below.clear()
+        below = self._below[key] = below_apex(served, signed, self._caches)
         return below
-
-    def _denied(self, owner: bytes, below: Below, shape: _Shape, now: int) -> Response | None:
-        try:
-            if below.remembers:
-                return below.deny(owner, now)
-            denials, key = self._caches.denials, owner + shape.variant
-            answer = denials.get(key)
-            if answer is not None and now < answer.until:
-                return answer
-            answer = below.deny(owner, now)
-        except Exception:
-            _log.exception("cannot deny", qname=owner.hex())
-            return None  # the general way says SERVFAIL
-        if answer is not None:
-            denials.offer(key, answer)
-        return answer
-
-    def _elsewhere(self, owner: bytes, labels: int, shape: _Shape, now: int) -> _Made | None:
-        """The same wherever `owner` lies in a zone that is signed."""
-        if shape.denial is None:
-            return None
-        served = self._zoneset().find(owner, shape.qtype)
-        if served is None or failure_of(served, now) is not None:
-            return None
-        if owner in served.zone.nodes:
-            return self._existing(owner, served, shape.denial, now)
-        key = owner + shape.variant
-        known = self._caches.denials.get(key)
-        if known is not None and now < known.until:
-            return known, False, False
-        try:
-            answer = fresh_denial(owner, labels, served, now, shape.denial, self._caches)
-        except Exception:
-            _log.exception("cannot deny", qname=owner.hex())
-            return None  # the general way says SERVFAIL
-        if answer is None:
-            return None
-        self._caches.denials.offer(key, answer)
-        return answer, False, False
-
-    def _existing(self, owner: bytes, served: ServedZone, plain: DenialShape, now: int) -> _Made | None:
-        try:
-            answer = fresh_answer(owner, served, now, plain, self._caches)
-        except Exception:
-            _log.exception("cannot answer", qname=owner.hex())
-            return None  # the general way says SERVFAIL
-        return None if answer is None else (answer, True, True)
 
     def _read(self, asked: bytes, now: int, lane: _Lane) -> bytes | None:
         """Read a query octet by octet; where nothing but a question and perhaps an OPT is in it, learn its shape."""
-        zoneset, packet = self._zoneset(), _ANY_ID + asked
-        wire = respond(packet, zoneset, now, lane.via, self._caches, self.udp_size)
-        lane.rcodes[_SILENCE if wire is None else wire[3] & 15] += 1
+        packet = _ANY_ID + asked
         try:
             query = read_query(packet)
-        except (Unanswerable, Rejected):
-            return wire and wire[ID_SIZE:]
+        except Unanswerable:
+            lane.rcodes[_SILENCE] += 1
+            return None
+        except Rejected as rejected:
+            wire = error_response(packet, rejected)
+            lane.rcodes[wire[3] & 15] += 1
+            return wire[ID_SIZE:]
+        shape = shape_of(query, response_limit(query.edns, lane.via, self.udp_size), self.udp_size)
         tail = packet[query.question_end - _QUESTION_TAIL :]
         if len(tail) > _PLAIN_TAIL:
             tail = _without_options(tail)
         if len(tail) in (_QUESTION_TAIL, _PLAIN_TAIL):
             if len(lane.shapes) >= _SHAPES:
                 lane.shapes.clear()
-            lane.shapes[asked[:_NAME_AT] + tail] = self._shape_of(query, lane.via)
-        return wire and wire[ID_SIZE:]
-
-    def _shape_of(self, query: Query, via: Via) -> _Shape:
-        edns, qtype = query.edns, query.qtype
-        limit = response_limit(edns, via, self.udp_size)
-        denial, below = None, {}
-        if edns is not None and edns.do and edns.version == 0 and query.qclass == CLASS_IN and is_ordinary(qtype):
-            opt = plain_opt(edns.do, edns.co, self.udp_size)
-            key = b"%d %d %d" % (query.flags, edns.co, limit)
-            denial = DenialShape(query.flags, qtype, edns.co, limit, opt, key)
-            if len(self._below) >= _SHAPES:
-                self._forget_below()
-                self._below = {}
-                # A shape that kept what is not in `_below` any more would deny what other zones, later, have.
-                self._udp.shapes.clear()
-                self._tcp.shapes.clear()
-            below = self._below.setdefault(key, {})
-        return _Shape(query.flags, qtype, query.qclass, edns, variant(query, limit), limit, denial, below)
+            lane.shapes[asked[:_NAME_AT] + tail] = shape
+        response = self._remembered(query, shape, now).response
+        lane.rcodes[response.head[1] & 15] += 1
+        return b"".join((response.head, packet[HEADER_SIZE : query.question_end], response.body))
 
     def _without_option(self, tail: bytes, lane: _Lane) -> bytes:
         """As `_without_options`; where it was one option, the next of that length is known by its beginning."""
@@ -359,15 +320,14 @@ def _without_options(tail: bytes) -> bytes:
     return tail[: bare - 2] + b"\x00\x00" if position == size else b""
 
 
-def _count_labels(name: bytes) -> int:
-    """How many labels `name` has, which goes up to the first zero octet; -1 where it is no whole name."""
-    position, size, count = 0, len(name), 0
+def _is_name(name: bytes) -> bool:
+    """Whether `name`, which goes up to the first zero octet, is whole labels of a name."""
+    position, size = 0, len(name)
     if size >= MAXIMUM_NAME:
-        return -1
+        return False
     while position < size:
         length = name[position]
         if length > MAXIMUM_LABEL:
-            return -1
+            return False
         position += length + 1
-        count += 1
-    return count if position == size else -1
+    return position == size

@@ -28,10 +28,10 @@ from tests.keys.world import Fuse, World
 from tests.lab import wire_name
 from tests.processes import runs
 from tests.zones.storage.test_contents import compare
+from zones.denial import DenialMode
 from zones.masterfile.load import ZoneFileError, load_zone, parse_zone
 from zones.storage.image import Image, ImageError, image_of
 from zones.storage.mapped_nodes import MappedNodes, image_digest
-from zones.zone import Denial
 
 ORIGIN = "big.example"
 TEXT = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nns 300 A 192.0.2.53\n"
@@ -119,7 +119,7 @@ async def test_an_image_is_used_as_long_as_the_file_stays_the_same(folder: Path,
     os.utime(config.file, (1, 1))
     assert (await files(folder).load(config)).fingerprint == first.fingerprint
     # Neither one that is signed otherwise, nor one of other octets, however small the difference.
-    for other in (replace(config, signed=False), replace(config, denial=Denial.NSEC)):
+    for other in (replace(config, signed=False), replace(config, denial=DenialMode.NSEC)):
         assert not isinstance((await files(folder).load(other)).zone.nodes, MappedNodes)
     config.file.write_text(TEXT.replace("192.0.2.53", "192.0.2.54"))
     assert not isinstance((await files(folder).load(config)).zone.nodes, MappedNodes)
@@ -202,7 +202,7 @@ async def test_only_what_is_served_is_kept(folder: Path, config: ZoneConfig) -> 
     await reading.forget([second.zone])
     assert len(images_in(folder)) == 1
     # Whoever has the other one goes on as if it were there.
-    compare(first.zone, first.zone.answered_as(signed=True, denial=Denial.COMPACT))
+    compare(first.zone, first.zone.answered_as(signed=True, denial=DenialMode.COMPACT))
     await reading.forget([])
     assert images_in(folder) == []
 

@@ -24,7 +24,7 @@ from server.query.fast.caches import Caches
 from server.query.fast.responder import Responder
 from tests.keys.rules.key_history import DAY, START, history
 from tests.lab import NOW as LAB_NOW
-from tests.lab import datagrams, signed
+from tests.lab import datagrams, signed, surprised
 from zones.masterfile.load import parse_zone
 from zones.zoneset import ZoneSet
 
@@ -74,7 +74,9 @@ def metrics_of(status: ServerStatus, responder: Responder | None = None, caches:
     registry = CollectorRegistry()
     KmsMeter(registry)("Sign", "ok", 0.004)
     caches = caches or Caches()
-    register(registry, lambda: status, partial(QueryStats.of, responder or Responder(ZoneSet, caches), caches))
+    register(
+        registry, lambda: status, partial(QueryStats.of, responder or Responder(ZoneSet, caches, surprised), caches)
+    )
     return read(exposition(registry))
 
 
@@ -160,7 +162,7 @@ to 300 CNAME no
 """
     zoneset = signed(parse_zone(text, "lab.example."))
     caches = Caches()
-    responder = Responder(lambda: zoneset, caches)
+    responder = Responder(lambda: zoneset, caches, surprised)
 
     def query(name: str, *, want_dnssec: bool = False) -> bytes:
         return dns.message.make_query(name, "A", want_dnssec=want_dnssec).to_wire()
@@ -240,7 +242,7 @@ def test_the_query_stats_of_several_processes_is_their_sum() -> None:
     each = []
     for count in (1, 3):
         caches = Caches()
-        responder = Responder(lambda: zoneset, caches)
+        responder = Responder(lambda: zoneset, caches, surprised)
         for _ in range(count):
             datagrams(responder, [dns.message.make_query("lab.example.", "SOA").to_wire(), b""], LAB_NOW)
             responder.messages([b""], LAB_NOW)

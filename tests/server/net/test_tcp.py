@@ -20,7 +20,7 @@ from server.query.fast.caches import Caches
 from server.query.fast.responder import Responder
 from server.query.framing import Deframer, frame
 from server.query.respond import Via, respond
-from tests.lab import NOW, query, served
+from tests.lab import NOW, query, served, surprised
 
 _ZONE = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\n" + "".join(
     f'big 60 TXT "{number:03} {"x" * 240}"\n' for number in range(100)
@@ -30,7 +30,7 @@ _IDLE = 10.0
 
 
 def responder() -> Responder:
-    return Responder(lambda: _ZONES, Caches())
+    return Responder(lambda: _ZONES, Caches(), surprised)
 
 
 def clock() -> float:

@@ -15,7 +15,7 @@ from server.net.udp import serve_udp
 from server.query.fast.caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
-from tests.lab import NOW, query, served
+from tests.lab import NOW, query, served, surprised
 
 _ZONES = served("@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\n", "lab.example")
 
@@ -48,7 +48,7 @@ async def test_what_has_piled_up_is_drained(bound: Pair, nursery: trio.Nursery) 
     with await client(*bound.address) as sock:
         for wire in queries:
             await sock.send(wire)
-        nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches()), clock)
+        nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised), clock)
         with trio.fail_after(10):
             assert [await sock.recv(4096) for _ in queries] == [expected(wire) for wire in queries]
     nursery.cancel_scope.cancel()
@@ -64,7 +64,7 @@ async def test_silence_amid_a_batch_confuses_no_addresses(bound: Pair, nursery: 
             await sock.send(b"short")
         else:
             await sock.send(wires[number])
-    nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches()), clock)
+    nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised), clock)
     with trio.fail_after(10):
         for number in (0, 3, 6):
             assert await clients[number].recv(4096) == expected(wires[number])
@@ -86,7 +86,7 @@ async def test_the_answer_leaves_from_the_address_that_was_asked_also_before_we_
     wire = query("www.lab.example", "A")
     with pair.udp, pair.tcp, await client("127.0.0.2", pair.address.port) as early:
         await early.send(wire)
-        nursery.start_soon(serve_udp, pair.udp, Responder(lambda: _ZONES, Caches()), clock)
+        nursery.start_soon(serve_udp, pair.udp, Responder(lambda: _ZONES, Caches(), surprised), clock)
         with trio.fail_after(10):
             assert await early.recv(4096) == expected(wire)
             for host in ("127.0.0.2", "127.0.0.1", "127.9.9.9"):
@@ -97,7 +97,7 @@ async def test_the_answer_leaves_from_the_address_that_was_asked_also_before_we_
 
 
 async def test_a_datagram_that_is_too_long_is_no_query(bound: Pair, nursery: trio.Nursery) -> None:
-    nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches()), clock)
+    nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised), clock)
     wire = query("www.lab.example", "A")
     with await client(*bound.address) as sock, trio.fail_after(10):
         await sock.send(wire + bytes(5000))
@@ -114,7 +114,7 @@ async def test_answers_of_the_usual_size_are_never_fragmented(
     bound: Pair, nursery: trio.Nursery, size: int, whole: bool
 ) -> None:
     with await client(*bound.address) as sock:
-        nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), size), clock)
+        nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised, size), clock)
         await sock.send(query("www.lab.example", "A"))
         with trio.fail_after(10):
             await sock.recv(4096)

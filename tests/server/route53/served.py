@@ -30,7 +30,6 @@ from keys.emulator.principals import AccessKey, generate_access_key
 from keys.kms.interface import KeyRequest
 from server.hosting.hosted_zones import HostedZones
 from server.hosting.zone_registry import ZoneRegistry
-from server.query.edns import DEFAULT_SIZE
 from server.query.respond import Via, respond
 from server.route53.api import Clocks, Route53App
 from server.route53.api_users import Access, User, Users
@@ -120,7 +119,7 @@ async def served(
             await registry.sign()
 
             def ask(wire: bytes) -> bytes | None:
-                return respond(wire, registry.zoneset, int(time.time()), Via.TCP, None, DEFAULT_SIZE)
+                return respond(wire, registry.zoneset, int(time.time()), Via.TCP)
 
             app = Route53App(
                 model(),

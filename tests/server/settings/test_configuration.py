@@ -11,8 +11,8 @@ from server.net.addresses import Address, parse_address
 from server.net.listen import has_ipv6_loopback
 from server.settings.configuration import AUTO, ConfigError, HooksConfig, load_config
 from server.settings.schema import Settings, line_of, parse_duration, parse_settings
+from zones.denial import DenialMode
 from zones.masterfile.load import load_zone
-from zones.zone import Denial
 
 TEMPLATE = Path(__file__).parents[3] / "docs" / "signwright.toml"
 
@@ -193,7 +193,7 @@ def test_a_file_and_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("c.example.", tmp_path / "c.example.zone"),
         ("here.example.", tmp_path / "db.here"),
     ]
-    assert config.zones[0].denial is Denial.NSEC
+    assert config.zones[0].denial is DenialMode.NSEC
     assert config.zones[0].policy == Policy(slot=4 * 3600, window=2 * 3600)
     assert config.zones[1].policy == Policy(slot=4 * 3600)
     assert config.state == tmp_path / "etc" / "var"

@@ -29,9 +29,11 @@ from server.worker.messages import Hello, encode
 from server.worker.pool import Pool, WorkerFailed
 from tests.lab import query, wire_name, zone_keys
 from tests.processes import runs
+from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
+from zones.node import Node, RRset
+from zones.rrtypes import TYPE_A
 from zones.storage.image import image_of
-from zones.zone import TYPE_A, Denial, Node, RRset
 from zones.zoneset import ZoneSet
 
 LAB, CHILD = wire_name("lab.example"), wire_name("child.lab.example")
@@ -58,7 +60,7 @@ NAMES = [
 TYPES = ["A", "AAAA", "TXT", "SOA", "NS", "DS", "DNSKEY", "NSEC", "ANY"]
 
 
-def scenario(denial: Denial = Denial.COMPACT) -> ZoneSet:
+def scenario(denial: DenialMode = DenialMode.COMPACT) -> ZoneSet:
     """A parent and a child, signed from now on."""
     now = int(time.time())
     parent, child = parse_zone(TEXT, "lab.example", denial=denial), parse_zone(OF_CHILD, "child.lab.example")
@@ -126,8 +128,8 @@ async def until(what: Callable[[], bool], seconds: float = 60) -> None:
             await trio.sleep(0.02)
 
 
-@pytest.mark.parametrize("denial", list(Denial))
-async def test_two_workers_answer_byte_for_byte_as_one_process(denial: Denial) -> None:
+@pytest.mark.parametrize("denial", list(DenialMode))
+async def test_two_workers_answer_byte_for_byte_as_one_process(denial: DenialMode) -> None:
     zoneset = scenario(denial)
     async with workers(2, zoneset) as running:
         asked = 0

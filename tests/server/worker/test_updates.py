@@ -24,11 +24,14 @@ from server.worker.messages import (
 from server.worker.updates import NODES_A_MESSAGE, Follower, updates
 from tests.lab import NOW, ask, signed, wire_name, zone_keys
 from tests.strategies import MadeZone, zones
+from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
+from zones.node import Node, RRset
 from zones.routing_policy import Multivalue, Weighted
+from zones.rrtypes import TYPE_A, TYPE_NS, TYPE_SOA
 from zones.storage.contents import Contents
 from zones.storage.image import ImageError, image_of, read_image
-from zones.zone import TYPE_A, TYPE_NS, TYPE_SOA, Denial, Node, RRset, Zone
+from zones.zone import Zone
 from zones.zoneset import ZoneSet
 
 LAB = wire_name("lab.example")
@@ -103,7 +106,7 @@ def steps(draw: st.DrawFn, zoneset: ZoneSet) -> ZoneSet:
     kind = draw(st.sampled_from(["load", "keys", "no keys", "gone", "unsigned", "nodes", "nothing"]))
     if kind == "load" or not origins:
         made = draw(zones())
-        zone = parsed(made, sign=draw(st.booleans()), denial=draw(st.sampled_from(Denial)))
+        zone = parsed(made, sign=draw(st.booleans()), denial=draw(st.sampled_from(DenialMode)))
         return zoneset.with_zone(of_image(zone) if draw(st.booleans()) else zone)
     origin = draw(st.sampled_from(origins))
     served = zoneset.get(origin)
@@ -123,7 +126,7 @@ def steps(draw: st.DrawFn, zoneset: ZoneSet) -> ZoneSet:
     return zoneset
 
 
-def parsed(made: MadeZone, *, sign: bool = True, denial: Denial = Denial.COMPACT) -> Zone:
+def parsed(made: MadeZone, *, sign: bool = True, denial: DenialMode = DenialMode.COMPACT) -> Zone:
     return parse_zone(made.text, made.origin.to_text(), signed=sign, denial=denial)
 
 

@@ -14,7 +14,8 @@ from zones.lookup import Alias, NoData, NoName, Redirect, find
 from zones.masterfile.load import ZoneWarning, parse_zone
 from zones.masterfile.reader import Reader, Reading
 from zones.masterfile.warnings import MOST_LOGGED, Advice, first, serial_warning
-from zones.zone import TYPE_A, TYPE_AAAA, TYPE_NS, Zone
+from zones.rrtypes import TYPE_A, TYPE_AAAA, TYPE_NS
+from zones.zone import Zone
 
 TYPE_MX, TYPE_SRV = 15, 33
 

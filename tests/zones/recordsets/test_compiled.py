@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from server.query.fast.caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
-from tests.lab import NOW, anchor, ask, datagrams, query, signed, wire_name
+from tests.lab import NOW, anchor, ask, datagrams, query, signed, surprised, wire_name
 from tests.validator import judge
 from tests.zones.storage.test_contents import compare
 from zones.recordsets.compiled import Compiled
@@ -143,18 +143,21 @@ def test_a_choice_lasts_one_second_in_every_cache_and_what_is_plain_lasts() -> N
     zoneset = signed(ZONE)
     names = ["w.lab.example.", "alias.lab.example.", "many.lab.example.", "cname.lab.example.", "www.lab.example."]
     wires = [query(name, "A") for name in names]
-    one_process, another = Responder(lambda: zoneset, Caches()), Responder(lambda: zoneset, Caches())
+    one_process, another = (
+        Responder(lambda: zoneset, Caches(), surprised),
+        Responder(lambda: zoneset, Caches(), surprised),
+    )
     for second in range(30):
         now = NOW + second
         fresh = [respond(wire, zoneset, now, Via.UDP) for wire in wires]
         assert datagrams(one_process, wires, now) == datagrams(one_process, wires, now) == fresh
         assert datagrams(another, wires[::-1], now) == fresh[::-1]
     caches = Caches()
-    for wire in wires:
-        respond(wire, zoneset, NOW, Via.UDP, caches)
-    untils = [response.until for response in caches.answers.young.values()]
+    datagrams(Responder(lambda: zoneset, caches, surprised), wires * 2)
+    untils = sorted(until for _, until in caches.packets.young.values())
     assert untils[:4] == [NOW + 1] * 4
     assert untils[4] > NOW + 600
+    assert all(response.until == NOW + 1 for response in caches.answers.young.values())
 
 
 _NAMES = [APEX, "a.lab.example.", "b.lab.example.", "c.lab.example.", "x.c.lab.example.", r"\052.lab.example."]

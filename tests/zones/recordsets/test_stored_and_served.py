@@ -16,7 +16,7 @@ from tests.zones.storage.test_contents import compare
 from zones.recordsets.compiled import Compiled
 from zones.recordsets.record_sets import AliasTarget, ChangeAction, RecordSet, RecordSetChange, ZoneRequestError
 from zones.recordsets.record_store import RecordStore
-from zones.zone import TYPE_SOA
+from zones.rrtypes import TYPE_SOA
 
 _NAMES = [APEX, "a.lab.example.", "b.a.lab.example.", "c.lab.example.", "*.lab.example.", "x.y.c.lab.example."]
 names = st.sampled_from(_NAMES)

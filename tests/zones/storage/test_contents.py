@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from tests.lab import NOW, wire_name, zone_keys
 from zones import names
 from zones.build import build_zone
+from zones.denial import DenialMode
+from zones.node import Node, RRset
+from zones.rrtypes import TYPE_A, TYPE_AAAA, TYPE_DNAME, TYPE_DS, TYPE_NS, TYPE_SOA
 from zones.storage.contents import Contents
-from zones.zone import TYPE_A, TYPE_AAAA, TYPE_DNAME, TYPE_DS, TYPE_NS, TYPE_SOA, Denial, Node, RRset, Zone
+from zones.zone import Zone
 from zones.zoneset import ZoneSet
 
 ORIGIN = wire_name("zone.example")
@@ -112,10 +115,10 @@ def test_a_zone_without_what_was_derived_derives_it_itself(made: list[dict[bytes
 
 
 def test_unsigned_it_has_the_same_nodes() -> None:
-    zone = Contents.of(ORIGIN, {ORIGIN: APEX}).zone(denial=Denial.NSEC)
+    zone = Contents.of(ORIGIN, {ORIGIN: APEX}).zone(denial=DenialMode.NSEC)
     unsigned = zone.as_unsigned()
     assert unsigned.nodes is zone.nodes
-    assert (unsigned.signed, unsigned.denial, unsigned.maximum_ttl) == (False, Denial.NSEC, 900)
+    assert (unsigned.signed, unsigned.denial.mode, unsigned.maximum_ttl) == (False, DenialMode.NSEC, 900)
 
 
 def large(count: int) -> tuple[Contents, Zone]:

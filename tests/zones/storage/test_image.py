@@ -15,13 +15,16 @@ from tests.lab import NOW, ask, wire_name, zone_keys
 from tests.strategies import MadeQuery, MadeZone, scenarios, zones
 from tests.zones.storage.test_contents import compare, shown
 from zones import names
+from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
+from zones.node import Node, RRset
 from zones.persistent import changed, differing
 from zones.routing_policy import Weighted
+from zones.rrtypes import TYPE_A
 from zones.storage import image
 from zones.storage.image import Image, ImageError, SourceFile, image_of, read_image
 from zones.storage.mapped_nodes import MappedChain, MappedNodes
-from zones.zone import TYPE_A, Denial, Node, RRset, Zone
+from zones.zone import Zone
 from zones.zoneset import ZoneSet, changed_names
 
 LAB = wire_name("lab.example")
@@ -29,7 +32,7 @@ SMALL = (
     "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nns 300 A 192.0.2.53\nchild 300 NS ns.child\nns.child 60 A 192.0.2.1\n"
 )
 SOURCES = (SourceFile("lab.zone", b"\x01" * 32), SourceFile("more.zone", b"\x02" * 32))
-denials = st.sampled_from(Denial)
+denials = st.sampled_from(DenialMode)
 
 
 def octets_of(zone: Zone) -> bytes:
@@ -40,26 +43,26 @@ def mapped(zone: Zone) -> Image:
     return read_image(memoryview(octets_of(zone)))
 
 
-def parsed(made: MadeZone, denial: Denial, *, sign: bool = True) -> Zone:
+def parsed(made: MadeZone, denial: DenialMode, *, sign: bool = True) -> Zone:
     return parse_zone(made.text, made.origin.to_text(), denial=denial, signed=sign)
 
 
-def lab(text: str = SMALL, denial: Denial = Denial.COMPACT) -> Zone:
+def lab(text: str = SMALL, denial: DenialMode = DenialMode.COMPACT) -> Zone:
     return parse_zone(text, "lab.example", denial=denial)
 
 
 @given(zones(), denials, st.booleans())
-def test_it_holds_all_that_the_zone_holds(made: MadeZone, denial: Denial, sign: bool) -> None:
+def test_it_holds_all_that_the_zone_holds(made: MadeZone, denial: DenialMode, sign: bool) -> None:
     zone = parsed(made, denial, sign=sign)
     seen, sources, _, _ = mapped(zone)
     compare(seen, zone)
-    assert (seen.origin, seen.signed, seen.denial, seen.serial) == (zone.origin, sign, denial, zone.serial)
+    assert (seen.origin, seen.signed, seen.denial.mode, seen.serial) == (zone.origin, sign, denial, zone.serial)
     assert sources == SOURCES
     assert list(seen.nodes) == sorted(zone.nodes, key=names.canonical_key)
 
 
 @given(scenarios(), denials)
-def test_every_answer_is_the_same(scenario: tuple[MadeZone, list[MadeQuery]], denial: Denial) -> None:
+def test_every_answer_is_the_same(scenario: tuple[MadeZone, list[MadeQuery]], denial: DenialMode) -> None:
     made, queries = scenario
     zone = parsed(made, denial)
     keys = zone_keys(zone.origin)
@@ -74,7 +77,7 @@ def test_every_answer_is_the_same(scenario: tuple[MadeZone, list[MadeQuery]], de
 
 @given(zones(), st.data())
 def test_a_gap_of_the_chain_is_the_same(made: MadeZone, data: st.DataObject) -> None:
-    zone = parsed(made, Denial.NSEC)
+    zone = parsed(made, DenialMode.NSEC)
     chain = mapped(zone).zone.chain
     assert isinstance(chain, MappedChain)
     for _ in range(4):
@@ -86,7 +89,7 @@ def test_a_gap_of_the_chain_is_the_same(made: MadeZone, data: st.DataObject) -> 
 
 
 @given(zones(), denials, st.data())
-def test_a_changed_one_is_the_changed_zone(made: MadeZone, denial: Denial, data: st.DataObject) -> None:
+def test_a_changed_one_is_the_changed_zone(made: MadeZone, denial: DenialMode, data: st.DataObject) -> None:
     zone = parsed(made, denial)
     seen = mapped(zone).zone
     owners = st.sampled_from([owner for owner in zone.nodes if owner != zone.origin] or [b"\x03new" + zone.origin])
@@ -107,7 +110,7 @@ def test_a_changed_one_is_the_changed_zone(made: MadeZone, denial: Denial, data:
 
 @given(zones(), zones())
 def test_whatever_else_it_is_compared_with_differs_in_every_name(one: MadeZone, other: MadeZone) -> None:
-    first, second = parsed(one, Denial.COMPACT), parsed(other, Denial.COMPACT)
+    first, second = parsed(one, DenialMode.COMPACT), parsed(other, DenialMode.COMPACT)
     nodes, others = mapped(first).zone.nodes, read_image(memoryview(b"".join(image_of(second, ())))).zone.nodes
     for before, after in ((nodes, second.nodes), (first.nodes, others), (nodes, others)):
         found = list(differing(before, after))

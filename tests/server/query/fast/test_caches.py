@@ -6,11 +6,13 @@ import pytest
 
 from keys.dnssec.policy import Policy
 from keys.dnssec.zone_keys import ZoneKeys
-from server.query.fast.caches import Answers, Caches, Denials, Generations, Response
+from server.query.fast.caches import Answers, Caches, Denials, Generations
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
-from tests.lab import NOW, datagrams, query, served, wire_name, zone_keys
-from zones.zone import Denial, Node
+from server.query.response import Response
+from tests.lab import NOW, datagrams, query, served, surprised, wire_name, zone_keys
+from zones.denial import DenialMode
+from zones.node import Node
 from zones.zoneset import ZoneSet
 
 
@@ -119,7 +121,10 @@ def test_a_denial_is_kept_when_it_is_offered_again() -> None:
 @pytest.mark.parametrize("edns", [True, False])
 def test_names_that_are_not_there_are_kept_when_they_are_asked_for_again(under: str, edns: bool) -> None:
     caches, zoneset = Caches(), served("@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\n", "lab.example")
-    responder, wires = Responder(lambda: zoneset, caches), [query(f"n{n}.{under}", "A", edns=edns) for n in range(100)]
+    responder, wires = (
+        Responder(lambda: zoneset, caches, surprised),
+        [query(f"n{n}.{under}", "A", edns=edns) for n in range(100)],
+    )
     datagrams(responder, wires)
     assert len(caches.denials) < 10
     assert caches.denials.stored == 100
@@ -156,7 +161,12 @@ def test_answers_are_those_of_the_zones_as_they_are_and_signatures_of_all() -> N
     changed = changed.with_nodes(origin, {owner: Node({})})
     caches.for_zoneset(changed, NOW)
     assert kept() == [False, False]
-    for other in (changed.with_keys(origin, None), ZoneSet(), first, served(text, "lab.example", denial=Denial.NSEC)):
+    for other in (
+        changed.with_keys(origin, None),
+        ZoneSet(),
+        first,
+        served(text, "lab.example", denial=DenialMode.NSEC),
+    ):
         keep()
         caches.for_zoneset(other, NOW)
         assert kept() == [False, False]
@@ -168,7 +178,7 @@ def test_a_dnskey_rrset_that_is_signed_anew_leaves_other_answers() -> None:
     origin, slot = wire_name("lab.example"), Policy().slot
     current = [served(text, "lab.example")]
     caches = Caches()
-    responder = Responder(lambda: current[0], caches)
+    responder = Responder(lambda: current[0], caches, surprised)
     asked = [("www", "A"), ("mx", "A"), ("@", "DNSKEY"), ("@", "SOA"), ("absent", "A")]
     wires = [query("lab.example" if label == "@" else f"{label}.lab.example", rrtype) for label, rrtype in asked]
     now = NOW

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from server.query.fast.caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
-from tests.lab import NOW, datagrams, query, served, signed
+from tests.lab import NOW, datagrams, query, served, signed, surprised
+from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
-from zones.zone import Denial
 from zones.zoneset import ZoneSet
 
 _PLAIN = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\nns 60 A 192.0.2.2\na.b.c 60 TXT deep\n"
@@ -48,7 +48,7 @@ _LABELS = st.sampled_from(
 _NAMES = st.lists(_LABELS, max_size=3).map(lambda labels: dns.name.Name([*labels, b"lab", b"example", b""]))
 
 
-def _zoneset(kind: str, denial: Denial) -> ZoneSet:
+def _zoneset(kind: str, denial: DenialMode) -> ZoneSet:
     zoneset = served(_ZONES[kind], "lab.example", denial=denial)
     if kind == "delegation":
         # A child that is served here, and one that its parent knows nothing of.
@@ -57,15 +57,15 @@ def _zoneset(kind: str, denial: Denial) -> ZoneSet:
     return zoneset
 
 
-_SETS = {(kind, denial): _zoneset(kind, denial) for kind, denial in itertools.product(_ZONES, Denial)}
-_RESPONDERS = {key: Responder(lambda zoneset=zoneset: zoneset, Caches()) for key, zoneset in _SETS.items()}  # type: ignore[misc]
+_SETS = {(kind, denial): _zoneset(kind, denial) for kind, denial in itertools.product(_ZONES, DenialMode)}
+_RESPONDERS = {key: Responder(lambda zoneset=zoneset: zoneset, Caches(), surprised) for key, zoneset in _SETS.items()}  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("denial", Denial)
+@pytest.mark.parametrize("denial", DenialMode)
 @pytest.mark.parametrize("kind", _ZONES)
 @given(name=_NAMES, qtype=st.sampled_from(["A", "TXT", "DS", "NSEC", "ANY"]), do=st.booleans(), co=st.booleans())
 def test_the_hot_path_says_what_the_general_one_says(
-    kind: str, denial: Denial, name: dns.name.Name, qtype: str, do: bool, co: bool
+    kind: str, denial: DenialMode, name: dns.name.Name, qtype: str, do: bool, co: bool
 ) -> None:
     zoneset, responder = _SETS[kind, denial], _RESPONDERS[kind, denial]
     for size in (1232, 512):
@@ -76,10 +76,10 @@ def test_the_hot_path_says_what_the_general_one_says(
             assert responder.messages([wire], NOW) == [respond(wire, zoneset, NOW, Via.TCP)]
 
 
-@pytest.mark.parametrize("denial", Denial)
-def test_what_is_remembered_of_a_gap_ends_with_its_signatures(denial: Denial) -> None:
+@pytest.mark.parametrize("denial", DenialMode)
+def test_what_is_remembered_of_a_gap_ends_with_its_signatures(denial: DenialMode) -> None:
     zoneset = _SETS["plain", denial]
-    responder = Responder(lambda: zoneset, Caches())
+    responder = Responder(lambda: zoneset, Caches(), surprised)
     for number, now in enumerate(range(NOW, NOW + 86_400, 1800)):
         wire = query(f"absent{number % 2}.lab.example", "A")
         assert datagrams(responder, [wire], now) == [respond(wire, zoneset, now, Via.UDP)]

@@ -10,9 +10,10 @@ from keys.dnssec.policy import HOUR
 from server.query.fast.caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
-from tests.lab import NOW, datagrams, query, served, wire_name
+from tests.lab import NOW, datagrams, query, served, surprised, wire_name
+from zones.denial import DenialMode
+from zones.node import Node, RRset
 from zones.routing_policy import Weighted
-from zones.zone import Denial, Node, RRset
 from zones.zoneset import ZoneSet
 
 _ZONE = """
@@ -38,7 +39,7 @@ _NAMES = (
 _TYPES = ("A", "AAAA", "NS", "SOA", "MX", "TXT", "CNAME", "DNAME", "DS", "NSEC", "RRSIG", "DNSKEY", "ANY")
 
 
-def zones(denial: Denial, *, sign: bool = True) -> ZoneSet:
+def zones(denial: DenialMode, *, sign: bool = True) -> ZoneSet:
     zoneset = served(_ZONE, "lab.example", denial=denial, sign=sign)
     (zone,) = (made.zone for origin in zoneset if (made := zoneset.get(origin)))
     options = [(1, RRset(1, 60, [bytes([192, 0, 2, last])])) for last in (7, 8)]
@@ -46,11 +47,11 @@ def zones(denial: Denial, *, sign: bool = True) -> ZoneSet:
     return zoneset
 
 
-@pytest.mark.parametrize("denial", Denial)
+@pytest.mark.parametrize("denial", DenialMode)
 @pytest.mark.parametrize("size", [512, 1232])
-def test_every_name_and_type_at_every_time(denial: Denial, size: int) -> None:
+def test_every_name_and_type_at_every_time(denial: DenialMode, size: int) -> None:
     zoneset = zones(denial)
-    responder = Responder(lambda: zoneset, Caches())
+    responder = Responder(lambda: zoneset, Caches(), surprised)
     asked = [
         query("lab.example" if name == "@" else f"{name}.lab.example", rdtype, size=size)
         for name, rdtype in itertools.product(_NAMES, _TYPES)
@@ -61,16 +62,16 @@ def test_every_name_and_type_at_every_time(denial: Denial, size: int) -> None:
 
 
 def test_what_stands_there_is_joined_once_its_shape_is_known() -> None:
-    zoneset, caches = zones(Denial.COMPACT), Caches()
-    responder = Responder(lambda: zoneset, caches)
+    zoneset, caches = zones(DenialMode.COMPACT), Caches()
+    responder = Responder(lambda: zoneset, caches, surprised)
     for name, composed in (("alias", 1), ("www", 1), ("ns", 1), ("*.wild", 1), ("x.wild", 1), ("drawn", 2)):
         datagrams(responder, [query(f"{name}.lab.example", "A")], NOW)
         assert len(caches.answers) == composed, name
 
 
 def test_nothing_unsigned_is_joined() -> None:
-    zoneset = zones(Denial.COMPACT, sign=False)
-    responder = Responder(lambda: zoneset, Caches())
+    zoneset = zones(DenialMode.COMPACT, sign=False)
+    responder = Responder(lambda: zoneset, Caches(), surprised)
     for _ in range(3):
         wire = query("www.lab.example", "A")
         assert datagrams(responder, [wire], NOW) == [respond(wire, zoneset, NOW, Via.UDP)]
