@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,8 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.parametrize("name", PLOTS)
-def test_a_year_goes_as_written(name: str, request: pytest.FixtureRequest) -> None:
-    text = "\n".join(Year(PLOTS[name]).run().lines) + "\n"
-    file = HERE / f"{name}.txt"
-    if request.config.getoption("--rewrite"):
-        file.write_text(text, encoding="utf-8")
-    assert file.read_text(encoding="utf-8") == text
+def test_a_year_goes_as_written(name: str, matches_transcript: Callable[[Path, str], None]) -> None:
+    matches_transcript(HERE / f"{name}.txt", "\n".join(Year(PLOTS[name]).run().lines) + "\n")
 
 
 def test_an_outage_beyond_the_runway_ends_at_the_second_foretold() -> None:
