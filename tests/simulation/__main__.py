@@ -60,7 +60,7 @@ def main(*, years: int, seed: int, jobs: int, days: int, results: Path, replay: 
     if mutants:
         sys.exit(_check_mutants(console, jobs))
     wanted = range(seed, seed + years)
-    code = _digest()
+    code = digest_of(ROOT)
     done = {r.seed: r for r in _read(results) if (r.days, r.code) == (days, code) and r.seed in wanted}
     started, ran = monotonic(), 0
     results.parent.mkdir(parents=True, exist_ok=True)
@@ -99,10 +99,11 @@ def _run(seeds: list[int], days: int, jobs: int, code: str) -> Iterator[Result]:
                 yield future.result()
 
 
-def _digest() -> str:
+def digest_of(root: Path) -> str:
+    """What the sources that a run depends on are: it differs when any of them does."""
     digest = sha256()
-    for package in ("keys", "tests/simulation"):
-        for file in sorted((ROOT / package).glob("*.py")):
+    for package in ("keys", "zones", "server/query", "tests/keys", "tests/simulation", "tests/validator"):
+        for file in sorted((root / package).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 

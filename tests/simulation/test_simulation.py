@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.simulation.__main__ import digest_of
 from tests.simulation.mutants import MUTANTS, SILENCED, Mutant
 from tests.simulation.run import objections, shrink, simulate
 from tests.simulation.schedule import Ask, Kill, NewTtl, Plan, draw
@@ -46,6 +47,14 @@ def test_shrinking_leaves_the_faults_that_are_needed(monkeypatch: pytest.MonkeyP
     )
     monkeypatch.setattr("tests.simulation.run.objections", fails)
     assert [type(fault) for fault in shrink(plan).faults] == [Kill, NewTtl]
+
+
+@pytest.mark.parametrize("name", ["keys/rules/safety.py", "zones/signing.py", "tests/simulation/judge.py"])
+def test_a_year_that_other_sources_ran_is_run_again(tmp_path: Path, name: str) -> None:
+    before = digest_of(tmp_path)
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text("changed = True\n")
+    assert digest_of(tmp_path) != before
 
 
 @pytest.mark.parametrize("mutant", [SILENCED, *MUTANTS], ids=lambda mutant: mutant.name)
