@@ -82,6 +82,7 @@ def compiled(order: Order, report: Callable[[CompileProgress], None]) -> Compile
             progress=lambda done, of: report(CompileProgress("reading", done / of)),
             read=lambda path, octets: sources.append(SourceFile(path, sha256(octets).digest())),
             warned=warnings.extend,
+            lenient=True,
         )
     except ZoneFileError as error:
         return Refused(error.file, error.line, error.reason)

@@ -194,7 +194,14 @@ def _size_with_included(file: Path, folder: Path, enough: int, depth: int) -> in
 def _read(config: ZoneConfig) -> LoadedZone:
     assert config.file is not None
     warnings: list[ZoneWarning] = []
-    zone = load_zone(config.file, config.origin, signed=config.signed, denial=config.denial, warned=warnings.extend)
+    zone = load_zone(
+        config.file,
+        config.origin,
+        signed=config.signed,
+        denial=config.denial,
+        warned=warnings.extend,
+        lenient=True,
+    )
     digest = sha256(f"{config.signed} {config.denial}".encode())
     for owner in sorted(zone.nodes):
         node = zone.nodes[owner]

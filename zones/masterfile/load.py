@@ -34,22 +34,26 @@ def load_zone(
     read: Callable[[str, bytes], None] | None = None,
     warned: Warned | None = None,
     plain: bool = True,
+    lenient: bool = False,
 ) -> Zone:
     """Read the zone `origin` from the master file at `path`. Raises `ZoneFileError`.
 
     `progress` is called about each 64 KiB. `read` is called with the path and the octets of each file that is read.
     Warnings are looked for where `warned` wants to know (`zones.masterfile.warnings`). Without `plain`, dnspython reads
-    every line, which gives the same.
+    every line, which gives the same. With `lenient`, as a server loads zones, records that are no longer valid are left
+    out with a warning (`zones.masterfile.outdated`).
     """
     try:
         source = path.read_bytes()
     except OSError as error:
         raise ZoneFileError(str(path), 0, f"cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a path that no file can have
+        raise ZoneFileError(str(path), 0, f"cannot be read: {error}") from None
     if read is not None:
         read(str(path), source)
     source = source.removeprefix(b"\xef\xbb\xbf")
     reading = Reading(str(path), path.parent, progress, read, plain=plain)
-    return _compile(with_newlines(source), origin, reading, warned, signed=signed, denial=denial)
+    return _compile(with_newlines(source), origin, reading, warned, signed=signed, denial=denial, lenient=lenient)
 
 
 def parse_zone(
@@ -61,22 +65,31 @@ def parse_zone(
     denial: DenialMode = DenialMode.COMPACT,
     warned: Warned | None = None,
     plain: bool = True,
+    lenient: bool = False,
 ) -> Zone:
-    """Read the zone `origin` from the text of a master file; `file` is what errors call it. Raises `ZoneFileError`."""
+    """As `load_zone`, from the text of a master file; `file` is what errors call it. Raises `ZoneFileError`."""
     # Surrogates are no characters: they are refused with the line, as in a file.
     source = text.encode("utf-8", "surrogatepass")
-    return _compile(source, origin, Reading(file, None, plain=plain), warned, signed=signed, denial=denial)
+    reading = Reading(file, None, plain=plain)
+    return _compile(source, origin, reading, warned, signed=signed, denial=denial, lenient=lenient)
 
 
 def _compile(
-    source: bytes, origin: str, reading: Reading, warned: Warned | None, *, signed: bool, denial: DenialMode
+    source: bytes,
+    origin: str,
+    reading: Reading,
+    warned: Warned | None,
+    *,
+    signed: bool,
+    denial: DenialMode,
+    lenient: bool,
 ) -> Zone:
     try:
         apex = dns.name.from_text(origin)
-    except dns.exception.DNSException as error:
+    except (dns.exception.DNSException, ValueError) as error:
         raise ZoneFileError(reading.file, 0, f"{origin!r} is no domain name: {error}") from None
     wire_origin = names.from_dnspython(apex)
-    gathering = Gathering(wire_origin, signed=signed)
+    gathering = Gathering(wire_origin, signed=signed, lenient=lenient)
     with _without_cycles():
         Reader(source, apex, reading, gathering).read_all()
         gathering.check(reading.file)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import dns.exception
 import dns.name
 import dns.rdata
 import dns.rdataclass
@@ -19,8 +18,11 @@ import dns.tokenizer
 import dns.zonefile
 
 from zones import names
+from zones.library_errors import interruption
 from zones.masterfile.fast_lines import Record, State, read_plain
+from zones.masterfile.outdated import NoLongerValidError
 from zones.masterfile.record_faults import fault_of
+from zones.masterfile.warnings import Advice, ZoneWarning
 from zones.masterfile.zone_rules import ZoneFileError
 
 INCLUDE_DEPTH = 8
@@ -38,6 +40,9 @@ class Taker(Protocol):
 
     def add(self, records: Sequence[Record]) -> None:
         """Take the next ones. Raises `ZoneFileError` for the first that is refused."""
+
+    def take_outdated(self, warning: ZoneWarning) -> None:
+        """Decide about a record that is no longer valid. Raises `ZoneFileError` where that makes the zone invalid."""
 
 
 def with_newlines(source: bytes) -> bytes:
@@ -166,6 +171,7 @@ class _Collector:
     def __init__(self, origin: dns.name.Name, taker: Taker) -> None:
         self.manager = self
         self.origin = origin
+        self._origin_octets = names.from_dnspython(origin)
         self.place = ("", 0)
         self.made = 0
         """How many records came from the line of $GENERATE that is read."""
@@ -184,11 +190,16 @@ class _Collector:
         """$UNICODE: the tokenizer itself keeps track."""
 
     def add(self, name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> None:
-        wire, canonical = rdata.to_wire(), rdata.to_digestable()
-        assert wire is not None  # only with a file to write to is there none
-        assert canonical is not None
         owner, rrtype = names.from_dnspython(name), int(rdata.rdtype)
-        self._taker.add([(owner, ttl, rrtype, wire, canonical, *self.place)])
+        try:
+            wire, canonical = rdata.to_wire(), rdata.to_digestable()
+            assert wire is not None  # only with a file to write to is there none
+        except NoLongerValidError as error:
+            self._taker.take_outdated(
+                ZoneWarning(*self.place, owner, rrtype, Advice.OUTDATED, self._origin_octets, str(error))
+            )
+        else:
+            self._taker.add([(owner, ttl, rrtype, wire, canonical, *self.place)])
         self.made += 1
 
 
@@ -235,12 +246,19 @@ class Reader(dns.zonefile.Reader):
         self._tokenizer = tokenizer
 
     def read_all(self) -> None:
-        """Read the file and all that it includes. Raises `ZoneFileError`."""
+        """Read the file and all that it includes. Raises `ZoneFileError`.
+
+        Whatever dnspython raises is the fault of the line that it reads, except a lack of memory and what interrupts.
+        """
         try:
             self.read()
-        except OSError as error:
-            raise ZoneFileError(*self._began(), f"cannot include {error.filename}: {error.strerror}") from None
-        except (dns.exception.DNSException, ValueError) as error:
+        except ZoneFileError:
+            raise
+        except Exception as error:
+            if (interrupted := interruption(error)) is not None:
+                raise interrupted from None
+            if isinstance(error, OSError):
+                raise ZoneFileError(*self._began(), f"cannot include {error.filename}: {error.strerror}") from None
             raise ZoneFileError(*self._began(), self._reason(error)) from None
         finally:
             for included in (self.current_file, *(state[3] for state in self.saved_state)):

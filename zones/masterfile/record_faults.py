@@ -20,6 +20,7 @@ import dns.zone
 from dns.rdatatype import RdataType
 from dns.tokenizer import Token, Tokenizer
 
+from zones.masterfile.location import LocationError, metres_of
 from zones.masterfile.rdata_fields import (
     FIELDS,
     REST,
@@ -62,7 +63,9 @@ def fault_of(text: str, origin: dns.name.Name, codec: dns.name.IDNACodec | None,
                 _see_record(first, tokenizer, origin)
     except FaultError as fault:
         return str(fault)
-    except (dns.exception.DNSException, ValueError):  # of what stands around rdata
+    except MemoryError:
+        raise
+    except Exception:  # noqa: S110 - dnspython's, of what stands around rdata; what it told first is kept
         pass
     if told and told != WORDLESS:
         return printable(told)
@@ -156,14 +159,16 @@ def _see_rdata(rdtype: RdataType, tokenizer: Tokenizer, origin: dns.name.Name) -
     text = " ".join(map(written, tokens))
     codec = tokenizer.idna_codec
     try:
-        dns.rdata.from_text(
-            dns.rdataclass.IN, rdtype, Tokenizer(text, idna_codec=codec), origin, relativize=False
-        ).to_wire()
+        again = Tokenizer(text, idna_codec=codec)
+        rdata = dns.rdata.from_text(dns.rdataclass.IN, rdtype, again, origin, relativize=False)
+        rdata.to_wire(), rdata.to_digestable()
     except Exception as error:  # dnspython's reader takes any for one of the text, too
         name = dns.rdatatype.to_text(rdtype)
         try:
             if tokens and written(tokens[0]) == "\\#":
                 see_unknown(name, tokens[1:])
+            elif rdtype == RdataType.LOC:
+                _see_location(tokens)
             elif rdtype in FIELDS:
                 again = Tokenizer(text, idna_codec=codec)
                 see_fields(FIELDS[rdtype], again, origin)
@@ -171,6 +176,14 @@ def _see_rdata(rdtype: RdataType, tokenizer: Tokenizer, origin: dns.name.Name) -
         except FaultError as fault:
             raise FaultError(f"{name}: {fault}") from None
         raise FaultError(f"{name}: {_refused_rdata(text, error)}") from None
+
+
+def _see_location(tokens: list[Token]) -> None:
+    """Raise `FaultError` for metres of a LOC that are wrong; of its latitude and longitude, dnspython tells."""
+    try:
+        metres_of([token.unescape().value for token in tokens])
+    except LocationError as error:
+        raise FaultError(str(error)) from None
 
 
 def _refused_rdata(text: str, error: Exception) -> str:

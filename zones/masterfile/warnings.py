@@ -40,7 +40,7 @@ Records = Mapping[bytes, Mapping[int, list[Record]]]
 
 
 class Advice(enum.Enum):
-    """What a record has that is hardly meant; {other} is the name that it is about."""
+    """What a record has that is hardly meant; {other} is the name that it is about, {detail} `ZoneWarning.detail`."""
 
     ABSENT = "{other} has no records here"
     ADDRESSLESS = "{other} has no address (A or AAAA)"
@@ -48,6 +48,7 @@ class Advice(enum.Enum):
     NO_GLUE = "{other} lies below the delegation and has no address here (glue): nobody can find it (RFC 9471)"
     BELOW_CUT = "never answered, since {other} is delegated"
     BELOW_DNAME = "never answered, since {other} has a DNAME (RFC 6672 §2.4)"
+    OUTDATED = "left out, since it is no longer valid: {detail}"
 
 
 class ZoneWarning(NamedTuple):
@@ -59,12 +60,14 @@ class ZoneWarning(NamedTuple):
     rrtype: int
     advice: Advice
     other: bytes
+    detail: str = ""
+    """What is wrong, where the advice alone does not say it."""
 
     @property
     def reason(self) -> str:
         """What is hardly meant."""
         mnemonic = dns.rdatatype.to_text(dns.rdatatype.RdataType.make(self.rrtype))
-        told = self.advice.value.format(other=names.to_text(self.other))
+        told = self.advice.value.format(other=names.to_text(self.other), detail=self.detail)
         return f"{names.to_text(self.owner)} {mnemonic}: {told}"
 
     def __str__(self) -> str:

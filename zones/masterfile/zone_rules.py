@@ -51,10 +51,13 @@ class ZoneFileError(Exception):
 class Gathering:
     """The records of a master file, gathered to RRsets as they are read."""
 
-    def __init__(self, origin: bytes, *, signed: bool) -> None:
+    def __init__(self, origin: bytes, *, signed: bool, lenient: bool = False) -> None:
+        """With `lenient`, records that are no longer valid (`zones.masterfile.outdated`) are left out, not refused."""
         self._origin = origin
         self._signed = signed
+        self._lenient = lenient
         self._records: dict[bytes, dict[int, list[Record]]] = {}
+        self._left_out: list[ZoneWarning] = []
 
     def add(self, records: Sequence[Record]) -> None:
         """Take the next records. Raises `ZoneFileError` for the first that can't stand in the zone."""
@@ -77,6 +80,12 @@ class Gathering:
             else:
                 grouped[owner] = {rrtype: [record]}
 
+    def take_outdated(self, warning: ZoneWarning) -> None:
+        """Leave out a record that is no longer valid. Raises `ZoneFileError` where this is not lenient."""
+        if not self._lenient:
+            raise ZoneFileError(warning.file, warning.line, f"{_mnemonic(warning.rrtype)}: {warning.detail}")
+        self._left_out.append(warning)
+
     def check(self, file: str) -> None:
         """Check the whole, when all records are there. Raises `ZoneFileError`, in which `file` stands for all lines."""
         grouped = self._records
@@ -89,8 +98,9 @@ class Gathering:
                 _check_owner(owner, of_owner, self._origin)
 
     def warnings(self) -> list[ZoneWarning]:
-        """What is hardly meant in the whole, which was checked."""
-        return warnings_of(self._origin, self._records)
+        """What is hardly meant in the whole, which was checked, and what was left out of it; by file and line."""
+        found = warnings_of(self._origin, self._records)
+        return sorted([*found, *self._left_out], key=lambda warning: warning[:2]) if self._left_out else found
 
     def rrsets(self) -> dict[bytes, dict[int, RRset]]:
         """The RRsets by owner and type, with which the gathering ends. Raises `ZoneFileError` for one that is none."""

@@ -31,7 +31,7 @@ from zones.storage.mapped_nodes import Entries, MappedChain, MappedNodes, Sectio
 from zones.storage.node_values import node_value
 from zones.zone import Zone
 
-FORMAT = f"3, dnspython {dns.version.version}"
+FORMAT = f"4, dnspython {dns.version.version}"
 """The number is raised with every change to what an image holds: to `NodeValue`, and to what `zones.build` and
 `zones.masterfile.zone_rules` make of a file. Beside it stands the library that reads rdata.
 """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from zones.masterfile.fast_lines import Record, State, read_plain
-from zones.masterfile.load import ZoneFileError, load_zone, parse_zone
+from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone, parse_zone
 from zones.masterfile.reader import Reader, Reading
 
 APEX = "$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n"
@@ -184,6 +184,9 @@ class Kept:
     def add(self, records: Sequence[Record]) -> None:
         """Take the next ones."""
         self.records += records
+
+    def take_outdated(self, warning: ZoneWarning) -> None:
+        """Leave out a record that is no longer valid."""
 
 
 def records_of(text: str, *, plain: bool) -> tuple[list[Record], object]:

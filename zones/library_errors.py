@@ -1,0 +1,22 @@
+"""What a library raises while it reads text: whether the text is at fault.
+
+dnspython's classes for rdata raise whatever their fields lead to (`struct.error`, `OverflowError`, `IndexError`), so
+nobody can list what may come. Whoever hands text to it takes every `Exception` as a fault of the text, except what
+`interruption` finds.
+"""
+
+from __future__ import annotations
+
+
+def interruption(error: BaseException) -> BaseException | None:
+    """The exception that interrupted the library and is no fault of the text, None where there is none.
+
+    A lack of memory, or one that is no `Exception`, such as `KeyboardInterrupt`. `dns.rdata.from_text` turns these
+    into a `SyntaxError` like any other, so they are looked for among what an error was raised from.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, MemoryError) or not isinstance(found, Exception):
+            return found
+        found = found.__cause__ or found.__context__
+    return None
