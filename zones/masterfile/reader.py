@@ -20,6 +20,7 @@ import dns.zonefile
 from zones import names
 from zones.library_errors import interruption
 from zones.masterfile.fast_lines import Record, State, read_plain
+from zones.masterfile.old_types import OLD_TYPES, in_lower_case
 from zones.masterfile.outdated import NoLongerValidError
 from zones.masterfile.record_faults import fault_of
 from zones.masterfile.warnings import Advice, ZoneWarning
@@ -194,6 +195,8 @@ class _Collector:
         try:
             wire, canonical = rdata.to_wire(), rdata.to_digestable()
             assert wire is not None  # only with a file to write to is there none
+            if rrtype in OLD_TYPES:
+                wire = canonical = in_lower_case(rrtype, wire)
         except NoLongerValidError as error:
             self._taker.take_outdated(
                 ZoneWarning(*self.place, owner, rrtype, Advice.OUTDATED, self._origin_octets, str(error))
