@@ -49,6 +49,10 @@ class Advice(enum.Enum):
     BELOW_CUT = "never answered, since {other} is delegated"
     BELOW_DNAME = "never answered, since {other} has a DNAME (RFC 6672 §2.4)"
     OUTDATED = "left out, since it is no longer valid: {detail}"
+    FOR_PARENT = (
+        "left out: a parent takes it only if a KSK signed it (RFC 7344 §4.1), which is not built; "
+        "`signwright ds {other}` prints the DS for the parent"
+    )
 
 
 class ZoneWarning(NamedTuple):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dns.rdatatype
 
 from zones import names
 from zones.masterfile.fast_lines import Record
-from zones.masterfile.warnings import ZoneWarning, warnings_of
+from zones.masterfile.warnings import Advice, ZoneWarning, warnings_of
 from zones.node import RRset
 from zones.rrtypes import (
     TYPE_A,
@@ -25,6 +25,8 @@ from zones.rrtypes import (
 
 TYPE_MX, TYPE_TXT, TYPE_NSEC3, TYPE_NSEC3PARAM = 15, 16, 50, 51
 _MADE_BY_SIGNING = {TYPE_RRSIG, TYPE_NSEC, TYPE_NSEC3, TYPE_NSEC3PARAM}
+_FOR_PARENT = (59, 60)
+"""CDS and CDNSKEY, which a parent takes from the apex only if a key signed them that its DS names (RFC 7344 §4.1)."""
 _AT_MOST_ONE = {TYPE_SOA: "RFC 1035 §5.2", TYPE_CNAME: "RFC 2181 §10.1", TYPE_DNAME: "RFC 6672 §2.4"}
 
 _WITH_RULES = {*_AT_MOST_ONE, TYPE_DS}
@@ -88,6 +90,7 @@ class Gathering:
 
     def check(self, file: str) -> None:
         """Check the whole, when all records are there. Raises `ZoneFileError`, in which `file` stands for all lines."""
+        self._left_out += self._without_signals()
         grouped = self._records
         apex = grouped.get(self._origin, {})
         for rrtype in (TYPE_SOA, TYPE_NS):
@@ -96,6 +99,16 @@ class Gathering:
         for owner, of_owner in grouped.items():
             if not of_owner.keys().isdisjoint(_WITH_RULES):
                 _check_owner(owner, of_owner, self._origin)
+
+    def _without_signals(self) -> Iterator[ZoneWarning]:
+        """Leave out what the ZSK would sign at the apex and a parent then ignores: CDS and CDNSKEY.
+
+        A zone whose signing is disabled for a time has none either: a parent takes no unsigned ones (RFC 7344 §4.1).
+        """
+        apex = self._records.get(self._origin, {}) if self._signed else {}
+        for rrtype in _FOR_PARENT:
+            for owner, _, _, _, _, file, line in apex.pop(rrtype, ()):
+                yield ZoneWarning(file, line, owner, rrtype, Advice.FOR_PARENT, self._origin)
 
     def warnings(self) -> list[ZoneWarning]:
         """What is hardly meant in the whole, which was checked, and what was left out of it; by file and line."""
