@@ -143,9 +143,32 @@ def _signed_data(name: Name, rrset: dns.rrset.RRset, rrsig: Any) -> bytes:
         rrsig.signer.to_digestable(),
     ]
     owner = name.to_digestable()
-    for rdata in sorted(rdata.to_digestable() for rdata in rrset):
+    for rdata in sorted(_canonical(rdata) for rdata in rrset):
         parts.append(owner + struct.pack("!HHIH", rrset.rdtype, 1, rrsig.original_ttl, len(rdata)) + rdata)
     return b"".join(parts)
+
+
+_OLD_NAMES = {"MD": 1, "MF": 1, "MB": 1, "MG": 1, "MR": 1, "MINFO": 2, "NXT": 1, "A6": 1}
+"""Types of RFC 4034 §6.2 that dnspython does not know, and how many names each has."""
+
+
+def _canonical(rdata: Any) -> bytes:
+    """RFC 4034 §6.2."""
+    wire: bytes = rdata.to_digestable()
+    mnemonic = RdataType.make(rdata.rdtype).name
+    if mnemonic not in _OLD_NAMES:
+        return wire
+    at = 1 + (128 - wire[0] + 7) // 8 if mnemonic == "A6" else 0
+    count = _OLD_NAMES[mnemonic] if mnemonic != "A6" or wire[0] else 0
+    canonical = wire[:at]
+    for _ in range(count):
+        name, used = dns.name.from_wire(wire, at)
+        canonical += name.to_digestable()
+        at += used
+    if canonical + wire[at:] != wire:
+        # RFC 4034 and unbound, which knows no A6, would compute different octets.
+        raise Bogus(f"{mnemonic} with names in upper case, which not every validator lower-cases")
+    return canonical + wire[at:]
 
 
 def _verifies(public_key: bytes, signature: bytes, data: bytes) -> bool:

@@ -30,7 +30,7 @@ def in_lower_case(rrtype: int, rdata: bytes) -> bytes:
     for _ in range(count):
         at = _behind_name(rdata, at)
     if at < len(rdata) and rrtype != _NXT:
-        raise NoLongerValidError(f"{len(rdata) - at} octets follow the end of the rdata")
+        raise NoLongerValidError("octets follow the end of the rdata")
     return rdata[:start] + rdata[start:at].lower() + rdata[at:]  # the lengths of labels are no letters
 
 
