@@ -22,6 +22,7 @@ import trio
 from keys.custody.executor import Services
 from keys.custody.key_manager import KeyManager
 from keys.custody.parent import ParentUnavailable
+from keys.custody.state_database import StateDamaged
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.policy import MAXIMUM_SIGNED_TTL, Policy
 from keys.rules.keyring import hosted_zone_id
@@ -53,7 +54,7 @@ from zones.recordsets.record_sets import (
 from zones.recordsets.record_store import RecordStore
 from zones.recordsets.record_values import ValueRefusedError
 from zones.recordsets.route53_names import NameSpellingError, from_text, normalised, order
-from zones.rrtypes import TYPE_NS
+from zones.rrtypes import TYPE_NS, TYPE_SOA
 from zones.zone import Zone
 
 NS_TTL, SOA_TTL = 172_800, 900
@@ -335,7 +336,22 @@ class HostedZones:
         return kept
 
     def _compiled(self, zone: HostedZone) -> tuple[Compiled, Zone]:
-        compiled = Compiled.of(zone.name, self._records.all_record_sets(zone.id))
+        def left_out(record_set: RecordSet, error: ValueRefusedError) -> None:
+            name, rrtype, identifier = record_set.key
+            _log.warning(
+                "record left out, since it is no longer valid",
+                zone=zone.name,
+                id=zone.id,
+                name=name,
+                type=rrtype,
+                set_identifier=identifier or None,
+                reason=str(error),
+            )
+
+        compiled = Compiled.of(zone.name, self._records.all_record_sets(zone.id), left_out)
+        apex = compiled.contents.rrsets[compiled.contents.origin]
+        if TYPE_SOA not in apex or TYPE_NS not in apex:
+            raise StateDamaged(f"{self._services.store.path}: the SOA or NS of hosted zone {zone.name} can't be read")
         return compiled, _counted(compiled.zone())
 
     def _apply(

@@ -17,7 +17,7 @@ import dns.rdatatype
 from zones.node import Node, RRset
 from zones.persistent import changed
 from zones.recordsets.record_sets import MOST_ALIASES_IN_A_ROW, MOST_FOLLOWED, RecordSet
-from zones.recordsets.record_values import Rdata, rdata_of
+from zones.recordsets.record_values import Rdata, ValueRefusedError, rdata_of
 from zones.recordsets.route53_names import from_text
 from zones.routing_policy import MOST_VALUES, Multivalue, Weighted
 from zones.rrtypes import TYPE_DS, TYPE_NS
@@ -43,6 +43,9 @@ RecordSources = Mapping[int, RecordSource]
 
 TargetLookup = Callable[[bytes, int], RecordSource | None]
 
+LeftOut = Callable[[RecordSet, ValueRefusedError], object]
+"""Told of a value that is stored and can't be read: an earlier version took it. It is left out of its record set."""
+
 _NOBODY: frozenset[bytes] = frozenset()
 
 
@@ -61,12 +64,15 @@ class Compiled:
         """The names that have an alias to a name."""
 
     @classmethod
-    def of(cls, apex: str, record_sets: Iterable[RecordSet]) -> Compiled:
-        """Compile all record sets of a zone, the SOA and NS at its apex among them."""
+    def of(cls, apex: str, record_sets: Iterable[RecordSet], left_out: LeftOut | None = None) -> Compiled:
+        """Compile all record sets of a zone, the SOA and NS at its apex among them.
+
+        Raises `ValueRefusedError` for a value that can't be read, or where `left_out` is given, leaves it out.
+        """
         by_name: dict[str, list[RecordSet]] = {}
         for record_set in record_sets:
             by_name.setdefault(record_set.name, []).append(record_set)
-        sources = {from_text(name): sources_of(group) for name, group in by_name.items()}
+        sources = {from_text(name): sources_of(group, left_out) for name, group in by_name.items()}
         aliases: dict[bytes, frozenset[bytes]] = {}
         for owner, of_owner in sources.items():
             for target in _targets(of_owner):
@@ -83,9 +89,9 @@ class Compiled:
     def changed(self, by_name: Mapping[str, Sequence[RecordSet]]) -> tuple[Compiled, dict[bytes, Node | None]]:
         """The zone in which each name of `by_name` has these record sets and no others.
 
-        And the nodes that differ, for `Zone.with_nodes`.
+        And the nodes that differ, for `Zone.with_nodes`. Values that can't be read are left out: new ones were refused.
         """
-        wanted = {from_text(name): sources_of(group) if group else None for name, group in by_name.items()}
+        wanted = {from_text(name): sources_of(group, _pass_over) if group else None for name, group in by_name.items()}
         with_aliases = {o: of_owner if of_owner and _targets(of_owner) else None for o, of_owner in wanted.items()}
         sources = changed(self._sources, with_aliases)
         aliases = changed(self._aliases, self._changed_aliases(with_aliases))
@@ -109,45 +115,63 @@ class Compiled:
         return {target: owners or None for target, owners in found.items()}
 
 
-def sources_of(record_sets: Sequence[RecordSet]) -> RecordSources:
-    """What one name has, by type, before its aliases are followed. All of `record_sets` have that name."""
+def _pass_over(_: RecordSet, __: ValueRefusedError) -> None:
+    """A value that is left out without a word, since it was told of when its zone was loaded."""
+
+
+def sources_of(record_sets: Sequence[RecordSet], left_out: LeftOut | None = None) -> RecordSources:
+    """What one name has, by type, before its aliases are followed. All of `record_sets` have that name.
+
+    For values that can't be read as `Compiled.of`.
+    """
     by_type: dict[str, list[RecordSet]] = {}
     for record_set in record_sets:
         by_type.setdefault(record_set.type, []).append(record_set)
-    return {int(dns.rdatatype.from_text(rrtype)): _source_of(group) for rrtype, group in by_type.items()}
+    sources = {int(dns.rdatatype.from_text(rrtype)): _source_of(group, left_out) for rrtype, group in by_type.items()}
+    return {rrtype: source for rrtype, source in sources.items() if source is not None}
 
 
-def _source_of(group: Sequence[RecordSet]) -> RecordSource:
-    """What the record sets of one name and type come to."""
+def _source_of(group: Sequence[RecordSet], left_out: LeftOut | None) -> RecordSource | None:
+    """What the record sets of one name and type come to; None where none of their values can be read."""
     # In an order that does not depend on how they came here: which one is drawn goes by it.
     group = sorted(group, key=lambda record_set: record_set.set_identifier or "")
     first = group[0]
     if first.multivalue:
-        rrtype, ttl, values = _values(group)
-        if len(values) > MOST_VALUES:
-            return Multivalue(rrtype, ttl, values)
-        return RRset(rrtype, ttl, [value.wire for value in values], [value.canonical for value in values])
+        rrtype, ttl, values = _values(group, left_out)
+        return Multivalue(rrtype, ttl, values) if len(values) > MOST_VALUES else _rrset_of(rrtype, ttl, values)
     if first.weight is None:
-        return _single(first)
-    weighted = [(record_set.weight or 0, _single(record_set)) for record_set in group]
+        return _single(first, left_out)
+    read = [(record_set.weight or 0, _single(record_set, left_out)) for record_set in group]
+    weighted = [(weight, source) for weight, source in read if source is not None]
     if not any(weight for weight, _ in weighted):
         weighted = [(1, source) for _, source in weighted]  # all of them equally often
     return Weights(tuple((weight, source) for weight, source in weighted if weight))
 
 
-def _single(record_set: RecordSet) -> RRset | Target:
+def _single(record_set: RecordSet, left_out: LeftOut | None) -> RRset | Target | None:
     if record_set.alias is not None:
         return Target(from_text(record_set.alias.dns_name))
-    rrtype, ttl, values = _values([record_set])
+    return _rrset_of(*_values([record_set], left_out))
+
+
+def _rrset_of(rrtype: int, ttl: int, values: Sequence[Rdata]) -> RRset | None:
+    if not values:
+        return None
     return RRset(rrtype, ttl, [value.wire for value in values], [value.canonical for value in values])
 
 
-def _values(group: Sequence[RecordSet]) -> tuple[int, int, list[Rdata]]:
+def _values(group: Sequence[RecordSet], left_out: LeftOut | None) -> tuple[int, int, list[Rdata]]:
     """Type, TTL, and each different value of record sets of one type."""
     found: dict[bytes, Rdata] = {}
     for record_set in group:
         for value in record_set.values:
-            rdata = rdata_of(record_set.type, value)
+            try:
+                rdata = rdata_of(record_set.type, value)
+            except ValueRefusedError as error:
+                if left_out is None:
+                    raise
+                left_out(record_set, error)
+                continue
             found.setdefault(rdata.canonical, rdata)
     return int(dns.rdatatype.from_text(group[0].type)), group[0].ttl or 0, list(found.values())
 

@@ -11,12 +11,12 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import dns.exception
 import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
+from zones.library_errors import interruption
 from zones.recordsets.record_sets import TYPES
 from zones.recordsets.route53_names import NameSpellingError, spelled
 
@@ -92,7 +92,9 @@ def rdata_of(rrtype: str, value: str) -> Rdata:
             dns.rdataclass.IN, dns.rdatatype.from_text(rrtype), text, origin=dns.name.root, relativize=False
         )
         wire, canonical = rdata.to_wire(), rdata.to_digestable()
-    except (dns.exception.DNSException, ValueError):
+    except Exception as error:  # whatever dnspython raises is the fault of the value
+        if (interrupted := interruption(error)) is not None:
+            raise interrupted from None
         raise ValueRefusedError(_problem(shape.code, shape.meaning, value)) from None
     assert wire is not None  # only with a file to write to is there none
     assert canonical is not None

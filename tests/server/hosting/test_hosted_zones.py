@@ -14,8 +14,9 @@ import dns.rcode
 import pytest
 import trio
 from dns.rdatatype import RdataType
+from structlog.testing import capture_logs
 
-from keys.custody.state_database import StateUnavailable, Store
+from keys.custody.state_database import StateDamaged, StateUnavailable, Store
 from keys.kms.interface import KeyRequest
 from keys.rules.commands import CreateKsk, DeactivateKsk, DeleteKsk, DisableSigning, EnableSigning
 from server.hosting.hosted_zones import HostedZones
@@ -27,6 +28,7 @@ from tests.lab import anchor, ask, wire_name
 from tests.validator import judge
 from zones.recordsets.record_sets import (
     ChangeAction,
+    ChangeInfo,
     ChangeStatus,
     HostedZone,
     InvalidChangeBatchError,
@@ -440,3 +442,53 @@ async def test_the_keys_know_of_a_higher_ttl_before_it_is_stored(
         with pytest.raises(InvalidChangeBatchError):
             await process.zones.change_record_sets(zone.id, [put("x.test", "192.0.2.1", ttl=2**31 - 1)])
         assert (seen.pop(), key_manager.keyring.data_ttl) == (604_800, 400_000)
+
+
+def store_unread(world: World, zone: HostedZone, *record_sets: RecordSet) -> None:
+    """Put record sets into the database as an earlier version took them."""
+    with world.open_store() as store:
+        RecordStore(store).create(zone, record_sets, ChangeInfo("C0", ChangeStatus.PENDING, 1))
+
+
+OLD_ZONE = HostedZone(
+    id="Z00000000000000000001",
+    name="old.example.",
+    caller_reference="reference",
+    created=1,
+    name_servers=SERVERS,
+    record_set_count=4,
+)
+OLD_APEX = (
+    RecordSet("old.example.", "NS", 60, ("ns1.test.",)),
+    RecordSet("old.example.", "SOA", 60, ("ns1.test. host.test. 1 2 3 4 5",)),
+)
+
+
+async def test_a_stored_value_that_is_no_longer_valid_is_left_out_with_a_warning(
+    world: World, autojump_clock: object
+) -> None:
+    odd = RecordSet("x.old.example.", "A", 60, ("192.0.2.1", "192.0.2.999"))
+    store_unread(world, OLD_ZONE, *OLD_APEX, odd)
+    with capture_logs() as logs:
+        async with running(world) as process:
+            assert process.answer("x.old.example") == (0, ["192.0.2.1"])
+            # Others at the name are changed beside it, new ones are refused, and it can be taken away.
+            await process.zones.change_record_sets(OLD_ZONE.id, [put("x.old.example", '"x"', rrtype="TXT")])
+            assert process.answer("x.old.example") == (0, ["192.0.2.1"])
+            with pytest.raises(InvalidChangeBatchError):
+                await process.zones.change_record_sets(OLD_ZONE.id, [put("x.old.example", *odd.values)])
+            await process.zones.change_record_sets(OLD_ZONE.id, [drop("x.old.example", *odd.values, ttl=60)])
+            assert process.answer("x.old.example") == (0, [])
+    (warning,) = [log for log in logs if log["event"].startswith("record left out")]
+    told = warning["log_level"], warning["zone"], warning["id"], warning["name"], warning["type"]
+    assert told == ("warning", "old.example.", OLD_ZONE.id, "x.old.example.", "A")
+    assert "192.0.2.999" in warning["reason"]
+
+
+async def test_a_zone_whose_soa_can_not_be_read_is_told(world: World, autojump_clock: object) -> None:
+    store_unread(world, OLD_ZONE, OLD_APEX[0], RecordSet("old.example.", "SOA", 60, ("nonsense",)))
+    with pytest.raises(ExceptionGroup) as caught:
+        async with running(world):
+            pass
+    assert isinstance(caught.value.exceptions[0], StateDamaged)
+    assert "the SOA or NS of hosted zone old.example. can't be read" in str(caught.value.exceptions[0])

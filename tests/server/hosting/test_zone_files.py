@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from keys.dnssec.policy import Policy
 from server.hosting import zone_files
-from server.hosting.compile_zone import CompileProgress, Made, Order, Unwritten, compiled
+from server.hosting.compile_zone import CompileProgress, Made, Order, Refused, Unwritten, compiled
 from server.hosting.images import Images
 from server.hosting.zone_files import ZoneFiles
 from server.hosting.zone_registry import LoadedChange, ZoneRegistry
@@ -429,3 +429,48 @@ async def test_an_image_is_not_removed_while_it_is_written(folder: Path, config:
             assert all(each.result() is None for each in removed)
             images.keep_only([])
     assert images_in(folder) == []
+
+
+@pytest.mark.parametrize("large", [1, 1000], ids=["mapped", "read"])
+async def test_a_record_that_a_library_fails_on_is_refused_and_the_server_goes_on(
+    world: World, folder: Path, config: ZoneConfig, large: int
+) -> None:
+    assert config.file is not None
+    with world.open_store() as store:
+        async with trio.open_nursery() as nursery:
+            services = dataclasses.replace(world.services(store, Fuse()), run_blocking=trio.to_thread.run_sync)
+            registry = ZoneRegistry(services, nursery, lambda: None, None, files(folder, large))
+            await registry.load([config])
+            config.file.write_text(TEXT + "tower 60 LOC 10 0 0 N 20 0 0 E 50000000m\n")
+            (load,) = await registry.load([config])
+            assert load.change is LoadedChange.REFUSED
+            assert load.reason is not None
+            assert load.reason.startswith(f"{config.file}:4: LOC: expected an altitude")
+            assert registry.zoneset.get(wire_name(ORIGIN)) is not None
+            nursery.cancel_scope.cancel()
+
+
+def test_the_program_reports_such_a_record(folder: Path, config: ZoneConfig) -> None:
+    assert config.file is not None
+    config.file.write_text(TEXT + "tower 60 LOC 10 0 0 N 20 0 0 E 1e400\n")
+    outcome = compiled(Order(str(config.file), ORIGIN, True, "nsec", str(folder)), lambda _: None)
+    assert isinstance(outcome, Refused)
+    assert (outcome.file, outcome.line) == (str(config.file), 4)
+
+
+@pytest.mark.parametrize("large", [1, 1000], ids=["mapped", "read"])
+async def test_a_record_that_was_served_and_is_no_longer_valid_is_left_out(
+    folder: Path, config: ZoneConfig, large: int
+) -> None:
+    assert config.file is not None
+    config.file.write_text(TEXT + "x 60 LOC 10 N 20 E 1e3m\nx 60 TYPE3 \\# 1 09\n@ 60 CDS 0 0 0 00\ny 60 A 192.0.2.1\n")
+    loaded = await files(folder, large).load(config)
+    assert wire_name("x.big.example") not in loaded.zone.nodes
+    assert wire_name("y.big.example") in loaded.zone.nodes
+    assert [warning.partition(": left out")[0] for warning in loaded.warnings] == [
+        f"{config.file}:4: x.big.example. LOC",
+        f"{config.file}:5: x.big.example. MD",
+        f"{config.file}:6: big.example. CDS",
+    ]
+    with pytest.raises(ZoneFileError):
+        load_zone(config.file, ORIGIN)

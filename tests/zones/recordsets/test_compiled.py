@@ -20,6 +20,7 @@ from tests.validator import judge
 from tests.zones.storage.test_contents import compare
 from zones.recordsets.compiled import Compiled
 from zones.recordsets.record_sets import MOST_ALIASES_IN_A_ROW, AliasTarget, RecordSet
+from zones.recordsets.record_values import ValueRefusedError
 from zones.zoneset import ZoneSet
 
 APEX = "lab.example."
@@ -243,3 +244,49 @@ def test_what_is_drawn_does_not_depend_on_the_order_in_which_it_was_stored() -> 
     for second in range(20):
         now = NOW + second
         assert answered(one_way, "w.lab.example.", now) == answered(other_way, "w.lab.example.", now)
+
+
+UNREADABLE = [
+    SOA,
+    NS,
+    RecordSet("a.lab.example.", "A", 60, ("192.0.2.1", "192.0.2.999")),
+    RecordSet("b.lab.example.", "A", 60, ("192.0.2.999",)),
+    RecordSet("b.lab.example.", "TXT", 60, ('"x"',)),
+    weighted("w.lab.example.", "192.0.2.999", 9),
+    weighted("w.lab.example.", "192.0.2.2", 1),
+    multivalue("m.lab.example.", "192.0.2.999"),
+    multivalue("m.lab.example.", "192.0.2.3"),
+    alias("alias.lab.example.", "b.lab.example."),
+    weighted("none.lab.example.", "192.0.2.999", 1),
+]
+READ = {
+    "a.lab.example.": one("192.0.2.1"),
+    "w.lab.example.": one("192.0.2.2"),
+    "m.lab.example.": one("192.0.2.3"),
+    "b.lab.example.": one(),
+    "alias.lab.example.": one(),
+    "none.lab.example.": one(),
+}
+
+
+def test_a_stored_value_that_can_not_be_read_is_left_out() -> None:
+    left_out: list[tuple[str, str]] = []
+    compiled = Compiled.of(APEX, UNREADABLE, lambda record_set, error: left_out.append((record_set.name, str(error))))
+    assert [name.partition(".")[0] for name, _ in left_out] == ["a", "b", "w", "m", "none"]
+    assert all("ARRDATAIllegalIPv4Address" in told for _, told in left_out)
+    zoneset = signed(compiled.zone())
+    for name, values in READ.items():
+        assert answered(zoneset, name, NOW) == values
+    assert answered(zoneset, "b.lab.example.", NOW, "TXT") == one('"x"')
+    with pytest.raises(ValueRefusedError):
+        Compiled.of(APEX, UNREADABLE)
+
+
+def test_a_name_with_one_can_be_changed() -> None:
+    compiled = Compiled.of(APEX, UNREADABLE, lambda *_: None)
+    after, replaced = compiled.changed(
+        {"b.lab.example.": [*UNREADABLE[3:5], RecordSet("b.lab.example.", "CAA", 60, ('0 issue ";"',))]}
+    )
+    zone = compiled.zone().with_nodes(replaced)
+    compare(zone, after.zone())
+    assert answered(signed(zone), "b.lab.example.", NOW, "CAA") == one('0 issue ";"')

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
+
 import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
+import dns.rdtypes.IN.A
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,3 +109,25 @@ def test_any_text_is_read_or_refused(rrtype: str, value: str) -> None:
     else:
         rdata = dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.from_text(rrtype), made.wire, 0, len(made.wire))
         assert rdata.to_digestable() == made.canonical
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, OverflowError, struct.error])
+@pytest.mark.parametrize("step", ["to_wire", "to_digestable"])
+def test_whatever_a_library_raises_is_the_fault_of_the_value(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception], step: str
+) -> None:
+    def raising(*_: object, **__: object) -> bytes:
+        raise error("odd")
+
+    monkeypatch.setattr(dns.rdata.Rdata, step, raising)
+    with pytest.raises(ValueRefusedError, match="ARRDATAIllegalIPv4Address"):
+        rdata_of("A", "192.0.2.1")
+
+
+def test_a_lack_of_memory_is_no_fault_of_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raising(*_: object, **__: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(dns.rdtypes.IN.A.A, "from_text", raising)  # what dnspython turns into a syntax error
+    with pytest.raises(MemoryError):
+        rdata_of("A", "192.0.2.1")
