@@ -274,6 +274,43 @@ def test_check_warns_of_what_is_hardly_meant(folder: Path) -> None:
     assert odd.stderr == f"{folder}/odd.zone:4: warning: odd. MX: gone.odd. has no records here\n"
 
 
+def test_check_refuses_what_a_server_leaves_out(folder: Path) -> None:
+    (folder / "odd.zone").write_text(ZONE + "@ 300 CDS 0 0 0 00\nx 300 LOC 10 N 20 E 1e3m\n")
+    odd = run("check", "odd.zone", cwd=folder)
+    assert odd.returncode == 4
+    assert odd.stdout.startswith(f"{folder}/odd.zone:5: LOC: expected an altitude of ")
+    (folder / "odd.zone").write_text(ZONE + "@ 300 CDS 0 0 0 00\n")
+    warned = run("check", "odd.zone", cwd=folder)
+    assert warned.returncode == 0
+    assert warned.stderr.startswith(f"{folder}/odd.zone:4: warning: odd. CDS: left out: a parent takes it only if ")
+    assert warned.stderr.endswith("`signwright ds odd.` prints the DS for the parent\n")
+    (folder / "odd.zone").write_text(ZONE + "tower 300 LOC 10 0 0 N 20 0 0 E 50000000m\n")
+    bad = run("check", "odd.zone", cwd=folder)
+    assert (bad.returncode, bad.stderr) == (4, "")
+    assert bad.stdout.startswith(f"{folder}/odd.zone:4: LOC: expected an altitude of ")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_record_that_a_library_fails_on_ends_no_server(folder: Path, workers: int) -> None:
+    (folder / "tower.example.zone").write_text(ZONE + "tower 300 LOC 10 0 0 N 20 0 0 E 50000000m\n")
+    options = ["--workers", workers] if workers else []
+    with serving(folder, "lab.example.zone", "tower.example.zone", *options) as server:
+        assert server.serial("lab.example") == 1
+        assert "LOC: expected an altitude of " in server.log
+        (folder / "lab.example.zone").write_text(ZONE.replace("hostmaster 1 ", "hostmaster 2 "))
+        server.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while server.serial("lab.example") != 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        (folder / "lab.example.zone").write_text(ZONE + "x 300 LOC 10 N 20 E 1e400\n")
+        refused = run("reload", cwd=folder)
+        assert refused.returncode == 4
+        assert f"lab.example. refused serial 2: {folder}/lab.example.zone:4: LOC: " in refused.stdout
+        assert server.process.poll() is None
+        assert "Traceback" not in server.log
+
+
 def test_the_emulator_by_itself(folder: Path) -> None:
     command = [sys.executable, "-m", "server.cli", "kms", "--listen", "127.0.0.1:0"]
     with (
