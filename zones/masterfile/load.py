@@ -86,7 +86,7 @@ def _compile(
 ) -> Zone:
     try:
         apex = dns.name.from_text(origin)
-    except (dns.exception.DNSException, ValueError) as error:
+    except dns.exception.DNSException as error:
         raise ZoneFileError(reading.file, 0, f"{origin!r} is no domain name: {error}") from None
     wire_origin = names.from_dnspython(apex)
     gathering = Gathering(wire_origin, signed=signed, lenient=lenient)

@@ -78,7 +78,7 @@ def test_every_known_type_has_an_example() -> None:
 @example("x LOC 10 0 0 N 20 0 0 E 1e400", False, True)
 @example("x LOC 10 0 0 N 20 0 0 E -100000.01m", False, True)
 @example("$GENERATE 1-2 g$ LOC 10", False, True)
-@settings(max_examples=1500)
+@settings(max_examples=800)
 def test_a_record_is_read_or_refused(text: str, lenient: bool, signed: bool) -> None:
     try:
         zone = parse_zone(f"{APEX}{text}\n", "lab.example", file="zone", lenient=lenient, signed=signed)
