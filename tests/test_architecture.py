@@ -210,3 +210,23 @@ def test_no_file_names_one_machine() -> None:
         if path.is_file() and path.suffix not in (".png", ".svg", ".lock"):
             found = machine.search(path.read_text(encoding="utf-8", errors="replace"))
             assert found is None, f"{name} names {found.group() if found else ''}…"
+
+
+def test_the_picture_of_the_rooms_is_whole() -> None:
+    picture = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("```")[1]
+    for room in ROOMS:
+        name = room.partition(".")[2].replace(".", "/")
+        if name and (ROOT / room.replace(".", "/")).is_dir():
+            assert re.search(rf"\b{name}\b", picture), f"{room} is not in the picture"
+
+
+def test_each_symptom_leads_to_a_file_that_is_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]+ \| (`[^|]+) \|$", text, re.MULTILINE)
+    assert len(rows) > 20
+    for row in rows:
+        folder = None
+        for name in re.findall(r"`([^`]+\.py)`", row):
+            path = ROOT / name if "/" in name or folder is None else folder / name
+            assert path.is_file(), f"{row}: {name}"
+            folder = path.parent

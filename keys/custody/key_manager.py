@@ -72,7 +72,7 @@ class KeyManager:
         self._stuck: StateError | None = None
         """The disk's trouble, until it has ended."""
         self._changing_lock = trio.Lock()
-        """Whoever holds it may change the ring."""
+        """Whoever holds it may change the keyring."""
         self._performing: trio.CancelScope | None = None
         self._woken = trio.Event()
         self._announce: Callable[[], None] | None = None

@@ -4,8 +4,8 @@ SQLite in WAL mode with `synchronous = FULL`: what `save` has returned from surv
 it, with one connection, and every method holds a lock, so it may be called from any thread. It blocks; whoever runs an
 event loop calls it through `run_blocking`.
 
-    signwright.db   keyrings, sealed ZSKs, the event log, hosted zones          (0600; its schema: `schema`)
-    state.key       what opens the sealed ZSKs                              (0600; `seal`)
+    signwright.db   keyrings, encrypted ZSKs, the event log, hosted zones          (0600; `database_schema`)
+    state.key       what decrypts the ZSKs                                  (0600; `zsk_encryption`)
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ class Secret:
 class Store:
     """The open state. Make it with `Store.open`; close it, or use it as a context manager."""
 
-    def __init__(self, path: Path, connection: Connection, seal: ZskCipher) -> None:
+    def __init__(self, path: Path, connection: Connection, cipher: ZskCipher) -> None:
         self.path = path
         self._connection = connection
-        self._seal = seal
+        self._cipher = cipher
         self._lock = threading.Lock()
 
     @classmethod
@@ -96,7 +96,7 @@ class Store:
                 try:
                     _recognise(connection, path, key_path)
                     database_schema.migrate(connection)
-                    return cls(path, connection, _open_seal(connection, key_path, entropy))
+                    return cls(path, connection, _open_cipher(connection, key_path, entropy))
                 except BaseException:
                     _close(connection)
                     raise
@@ -126,7 +126,7 @@ class Store:
             return new
 
     def load_keyrings(self) -> tuple[Keyring, ...]:
-        """Every zone's ring. Raises `StateDamaged` and `StateTooNew`."""
+        """Every zone's keyring. Raises `StateDamaged` and `StateTooNew`."""
         with self.transaction() as connection:
             rows = connection.execute(
                 select(database_schema.keyring.c.document, database_schema.keyring.c.revision)
@@ -157,7 +157,7 @@ class Store:
                         origin=keyring.origin,
                         sequence=secret.sequence,
                         public_key=secret.public_key,
-                        sealed=self._seal.seal(secret.private_key, bound),
+                        sealed=self._cipher.encrypt(secret.private_key, bound),
                     )
                 )
             table, gone = database_schema.zsk_secret, [zsk.sequence for zsk in keyring.zsks if zsk.removed is not None]
@@ -177,7 +177,7 @@ class Store:
         if row is None:
             raise StateDamaged(f"{self.path}: the private key of ZSK {sequence} is missing: {_RESTORE}")
         try:
-            return self._seal.open(row.sealed, bound_to(origin, sequence, row.public_key))
+            return self._cipher.decrypt(row.sealed, bound_to(origin, sequence, row.public_key))
         except StateKeyWrong as error:
             raise StateKeyWrong(f"{self.path}: ZSK {sequence}: {error}: {_RESTORE}") from None
 
@@ -281,7 +281,7 @@ def _make_private_file(path: Path) -> None:
 
 
 def _connect(path: Path) -> Connection:
-    # Parameters stay out of exceptions: what is bound may be a sealed key.
+    # Parameters stay out of exceptions: what is bound may be an encrypted key.
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=StaticPool,
@@ -344,18 +344,18 @@ def _too_new(path: Path, what: str) -> str:
     return f"{path}: written by a newer version of Signwright ({what}): run that version, or {_RESTORE} of this one"
 
 
-def _open_seal(connection: Connection, key_path: Path, entropy: Entropy) -> ZskCipher:
+def _open_cipher(connection: Connection, key_path: Path, entropy: Entropy) -> ZskCipher:
     table = database_schema.setting
     with connection.begin():
         known = connection.scalar(select(table.c.value).where(table.c.name == _FINGERPRINT))
         if known is None:
             make_state_key(key_path, entropy)
-        seal = read_state_key(key_path, entropy)
+        cipher = read_state_key(key_path, entropy)
         if known is None:
-            connection.execute(insert(table).values(name=_FINGERPRINT, value=seal.fingerprint))
-        elif known != seal.fingerprint:
+            connection.execute(insert(table).values(name=_FINGERPRINT, value=cipher.fingerprint))
+        elif known != cipher.fingerprint:
             raise StateKeyWrong(
-                f"{key_path}: this is state key {seal.fingerprint}, but {DATABASE} was sealed with {known}: "
+                f"{key_path}: this is state key {cipher.fingerprint}, but {DATABASE} was encrypted with {known}: "
                 "put that one back from its backup"
             )
-    return seal
+    return cipher

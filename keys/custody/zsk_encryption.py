@@ -1,7 +1,7 @@
 """ZSK private keys at rest: AES-256-GCM under the state key, which is a file of its own.
 
 The database without that file reveals no private key, so a backup of the database may go where the state key must not.
-What a sealed key belongs to (zone, number, public key) is bound to it as associated data: a row that was moved or
+What an encrypted key belongs to (zone, number, public key) is bound to it as associated data: a row that was moved or
 altered does not open.
 """
 
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _FORM = b"\x01"
-"""First octet of what is sealed: AES-256-GCM, then a nonce of 12 bytes, then the text with its tag of 16 bytes."""
+"""First octet of what is encrypted: AES-256-GCM, then a nonce of 12 bytes, then the text with its tag of 16 bytes."""
 _HEADER = "signwright state key 1"
 
 Entropy = Callable[[int], bytes]
@@ -33,15 +33,15 @@ class StateError(Exception):
 
 
 class StateKeyLost(StateError):  # noqa: N818 - it names what happened
-    """The state holds sealed keys, and the file that opens them is not there."""
+    """The state holds encrypted keys, and the file that decrypts them is missing."""
 
 
 class StateKeyWrong(StateError):  # noqa: N818
-    """The state key file is damaged, open to others, or not the one that the state was sealed with."""
+    """The state key file is damaged, open to others, or not the one that the state was encrypted with."""
 
 
 class ZskCipher:
-    """Seals and opens under one state key. Its repr names the key's fingerprint and nothing of the key."""
+    """Encrypts and decrypts under one state key. Its repr names the key's fingerprint and nothing of the key."""
 
     __slots__ = ("_aead", "_entropy", "fingerprint")
 
@@ -52,22 +52,24 @@ class ZskCipher:
         """Tells state keys apart; stored in the database, so that a wrong one is noticed at the start."""
 
     def __repr__(self) -> str:
-        return f"<Seal {self.fingerprint}>"
+        return f"<ZskCipher {self.fingerprint}>"
 
-    def seal(self, text: bytes, bound: bytes) -> bytes:
+    def encrypt(self, text: bytes, bound: bytes) -> bytes:
         """`text`, readable only with the state key and beside the same `bound`."""
         nonce = self._entropy(_NONCE_BYTES)
         return _FORM + nonce + self._aead.encrypt(nonce, text, bound)
 
-    def open(self, sealed: bytes, bound: bytes) -> bytes:
-        """The text again. Raises `StateKeyWrong` when key, text or `bound` are not those it was sealed with."""
-        nonce = sealed[1 : 1 + _NONCE_BYTES]
+    def decrypt(self, encrypted: bytes, bound: bytes) -> bytes:
+        """The text again. Raises `StateKeyWrong` when key, text or `bound` are not those it was encrypted with."""
+        nonce = encrypted[1 : 1 + _NONCE_BYTES]
         try:
-            if not sealed.startswith(_FORM):
-                raise StateKeyWrong("a sealed key has a form that this version does not know")
-            return self._aead.decrypt(nonce, sealed[1 + _NONCE_BYTES :], bound)
+            if not encrypted.startswith(_FORM):
+                raise StateKeyWrong("an encrypted key has a form that this version does not know")
+            return self._aead.decrypt(nonce, encrypted[1 + _NONCE_BYTES :], bound)
         except (InvalidTag, ValueError):
-            raise StateKeyWrong("a sealed key does not open: the state key is another one, or it was altered") from None
+            raise StateKeyWrong(
+                "an encrypted key cannot be decrypted: it was altered, or the state key is another one"
+            ) from None
 
 
 def bound_to(origin: bytes, sequence: int, public_key: bytes) -> bytes:
@@ -93,7 +95,7 @@ def make_state_key(path: Path, entropy: Entropy) -> None:
 
 
 def read_state_key(path: Path, entropy: Entropy) -> ZskCipher:
-    """The seal of an existing state key file. Raises `StateKeyLost` and `StateKeyWrong`."""
+    """The cipher of an existing state key file. Raises `StateKeyLost` and `StateKeyWrong`."""
     way_out = "put the right one back from its backup"
     try:
         mode = stat.S_IMODE(path.stat().st_mode)

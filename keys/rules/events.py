@@ -1,7 +1,7 @@
 """What a key manager may be told to do (actions), and what it tells afterwards (events); both are values.
 
 `lifecycle.plan` names an action, the key manager performs it, and `lifecycle.evolve` turns the events into the next
-ring. Every action says why, for the log and for whoever asks what comes next.
+keyring. Every action says why, for the log and for whoever asks what comes next.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class LearnKsk(Action, frozen=True):
 
 
 class GenerateZsk(Action, frozen=True):
-    """Make a ZSK, and store it sealed together with the keyring that names it."""
+    """Make a ZSK, and store it encrypted together with the keyring that names it."""
 
     sequence: int
 

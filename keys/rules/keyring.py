@@ -2,7 +2,7 @@
 
 It holds facts and the times at which they became true; phases follow from them and from `now`. What a keyring may
 become is said in one place, `lifecycle`. Private keys are not in it: a KSK's never leaves the KMS, a ZSK's is stored
-sealed beside the keyring, in the same transaction.
+encrypted beside the keyring, in the same transaction.
 
 Every time is seconds since the epoch; `None` is "not yet".
 """

@@ -1,4 +1,4 @@
-"""The waits of a ZSK rollover by Pre-Publish (RFC 6781 §4.1.1.1; timings: RFC 7583 §3.2.1), as times of one ring.
+"""The waits of a ZSK rollover by Pre-Publish (RFC 6781 §4.1.1.1; timings: RFC 7583 §3.2.1), as times of one keyring.
 
 A successor is published, signs once every cache knows it, and its predecessor leaves once no cache holds what it
 signed:

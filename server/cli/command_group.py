@@ -1,4 +1,4 @@
-"""The group of all commands: each is imported when it is asked for, and its declared failures end as `exits` says.
+"""The group of all commands: each is imported when it is asked for, and its declared failures end as `exit_codes` says.
 
 What a command does not need takes longer to import than most of them take: `signwright ds` 0.63 s with all of it.
 """
@@ -38,11 +38,11 @@ class DeclaredGroup(click.Group):
         except (click.exceptions.Exit, click.ClickException, BrokenPipeError):
             raise
         except Exception as raised:
-            exits = import_module("server.cli.exit_codes")  # knows the failures of all commands
-            error = exits.alone(raised)
-            code = exits.exit_of(error)
+            exit_codes = import_module("server.cli.exit_codes")  # knows the failures of all commands
+            error = exit_codes.alone(raised)
+            code = exit_codes.exit_of(error)
             if code is None:
                 raise
-            for line in exits.sentences(error):
+            for line in exit_codes.sentences(error):
                 click.echo(f"signwright: {line}", err=True)
             ctx.exit(code)

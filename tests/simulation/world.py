@@ -269,7 +269,7 @@ class World:
             self.object("the DNSKEY RRset changed although a KSK in it can't sign")
 
     def loaded(self, keyring: Keyring) -> None:
-        """A process has read its ring."""
+        """A process has read its keyring."""
         if keyring != self.keyring:
             self.object("what was stored is not what is found")
 

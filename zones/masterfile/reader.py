@@ -23,7 +23,7 @@ from zones.masterfile.fast_lines import Record, State, read_plain
 from zones.masterfile.old_types import OLD_TYPES, in_lower_case
 from zones.masterfile.outdated import NoLongerValidError
 from zones.masterfile.record_faults import fault_of
-from zones.masterfile.warnings import Advice, ZoneWarning
+from zones.masterfile.warnings import WarningKind, ZoneWarning
 from zones.masterfile.zone_rules import ZoneFileError
 
 INCLUDE_DEPTH = 8
@@ -199,7 +199,7 @@ class _Collector:
                 wire = canonical = in_lower_case(rrtype, wire)
         except NoLongerValidError as error:
             self._taker.take_outdated(
-                ZoneWarning(*self.place, owner, rrtype, Advice.OUTDATED, self._origin_octets, str(error))
+                ZoneWarning(*self.place, owner, rrtype, WarningKind.OUTDATED, self._origin_octets, str(error))
             )
         else:
             self._taker.add([(owner, ttl, rrtype, wire, canonical, *self.place)])

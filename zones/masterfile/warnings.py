@@ -39,7 +39,7 @@ Records = Mapping[bytes, Mapping[int, list[Record]]]
 """The records of a zone by owner and type."""
 
 
-class Advice(enum.Enum):
+class WarningKind(enum.Enum):
     """What a record has that is hardly meant; {other} is the name that it is about, {detail} `ZoneWarning.detail`."""
 
     ABSENT = "{other} has no records here"
@@ -62,16 +62,16 @@ class ZoneWarning(NamedTuple):
     line: int
     owner: bytes
     rrtype: int
-    advice: Advice
+    kind: WarningKind
     other: bytes
     detail: str = ""
-    """What is wrong, where the advice alone does not say it."""
+    """What is wrong, where the kind alone does not say it."""
 
     @property
     def reason(self) -> str:
         """What is hardly meant."""
         mnemonic = dns.rdatatype.to_text(dns.rdatatype.RdataType.make(self.rrtype))
-        told = self.advice.value.format(other=names.to_text(self.other), detail=self.detail)
+        told = self.kind.value.format(other=names.to_text(self.other), detail=self.detail)
         return f"{names.to_text(self.owner)} {mnemonic}: {told}"
 
     def __str__(self) -> str:
@@ -107,7 +107,7 @@ class _Looking:
         self._hiding = self._cuts | {o for o, of_owner in looked_at if TYPE_DNAME in of_owner}
         self._above: dict[bytes, bytes | None] = {origin[origin[0] + 1 :]: None}
         """What hides the names below each name."""
-        self._targets: dict[bytes, Advice | None] = {}
+        self._targets: dict[bytes, WarningKind | None] = {}
         self._glue: set[bytes] = set()
         """The name servers of delegations."""
 
@@ -140,12 +140,12 @@ class _Looking:
                 continue  # as most are
             answered = _AT_CUT if above is None else none
             above = above or owner
-            advice = Advice.BELOW_CUT if above in cuts else Advice.BELOW_DNAME
+            kind = WarningKind.BELOW_CUT if above in cuts else WarningKind.BELOW_DNAME
             if above in cuts and owner in self._glue:
                 answered = answered | _ADDRESSES
             for rrtype, group in of_owner.items():
                 if rrtype not in answered:
-                    yield _warning(group[0], advice, above)
+                    yield _warning(group[0], kind, above)
 
     def _of_targets(self, owner: bytes, rrtype: int, group: list[Record]) -> Iterator[ZoneWarning]:
         is_cut = owner in self._cuts
@@ -157,18 +157,18 @@ class _Looking:
             if is_cut:
                 self._glue.add(target)
             if is_cut and target.endswith(owner) and names.is_subdomain(target, owner):
-                advice = None if self._has_address(target) else Advice.NO_GLUE
+                kind = None if self._has_address(target) else WarningKind.NO_GLUE
             elif target in self._targets:
-                advice = self._targets[target]
+                kind = self._targets[target]
             else:
-                advice = self._targets[target] = self._of_target(target)
-            if advice is not None:
-                yield _warning(record, advice, target)
+                kind = self._targets[target] = self._of_target(target)
+            if kind is not None:
+                yield _warning(record, kind, target)
 
     def _has_address(self, owner: bytes) -> bool:
         return not _ADDRESSES.isdisjoint(self._records.get(owner, ()))
 
-    def _of_target(self, target: bytes) -> Advice | None:
+    def _of_target(self, target: bytes) -> WarningKind | None:
         """What is wrong with a name that should have an address, as far as this zone knows."""
         of_target = self._records.get(target)
         if target == names.ROOT or (of_target is None and not names.is_subdomain(target, self._origin)):
@@ -177,14 +177,14 @@ class _Looking:
         if above is None and target in self._cuts:
             above = target
         if above is not None:
-            return None if above in self._cuts else Advice.ALIAS  # below a delegation, another zone knows
+            return None if above in self._cuts else WarningKind.ALIAS  # below a delegation, another zone knows
         if of_target is None:
             of_target = self._of_wildcard(target)
         if of_target is None:
-            return Advice.ABSENT
+            return WarningKind.ABSENT
         if TYPE_CNAME in of_target:
-            return Advice.ALIAS
-        return Advice.ADDRESSLESS if _ADDRESSES.isdisjoint(of_target) else None
+            return WarningKind.ALIAS
+        return WarningKind.ADDRESSLESS if _ADDRESSES.isdisjoint(of_target) else None
 
     def _of_wildcard(self, owner: bytes) -> Mapping[int, list[Record]] | None:
         """What a wildcard has for a name that has no records (RFC 4592 §3.3.1)."""
@@ -214,6 +214,6 @@ class _Looking:
             yield owner
 
 
-def _warning(record: Record, advice: Advice, other: bytes) -> ZoneWarning:
+def _warning(record: Record, kind: WarningKind, other: bytes) -> ZoneWarning:
     owner, _, rrtype, _, _, file, line = record
-    return ZoneWarning(file, line, owner, rrtype, advice, other)
+    return ZoneWarning(file, line, owner, rrtype, kind, other)

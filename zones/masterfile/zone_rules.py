@@ -8,7 +8,7 @@ import dns.rdatatype
 
 from zones import names
 from zones.masterfile.fast_lines import Record
-from zones.masterfile.warnings import Advice, ZoneWarning, warnings_of
+from zones.masterfile.warnings import WarningKind, ZoneWarning, warnings_of
 from zones.node import RRset
 from zones.rrtypes import (
     TYPE_A,
@@ -108,7 +108,7 @@ class Gathering:
         apex = self._records.get(self._origin, {}) if self._signed else {}
         for rrtype in _FOR_PARENT:
             for owner, _, _, _, _, file, line in apex.pop(rrtype, ()):
-                yield ZoneWarning(file, line, owner, rrtype, Advice.FOR_PARENT, self._origin)
+                yield ZoneWarning(file, line, owner, rrtype, WarningKind.FOR_PARENT, self._origin)
 
     def warnings(self) -> list[ZoneWarning]:
         """What is hardly meant in the whole, which was checked, and what was left out of it; by file and line."""

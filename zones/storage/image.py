@@ -8,7 +8,7 @@ cache and no format for keeping: of another version or byte order, cut short or 
     digest   SHA-256 of the length and the header with its zeros
     length   of the header, 4 octets, big-endian
     header   msgpack (`Header`), and zeros up to a multiple of 8; it has the SHA-256 of all that follows
-    entries, offsets, filled, table   (`mapped.Sections`), each with zeros up to a multiple of 8
+    entries, offsets, filled, table   (`mapped_nodes.Sections`), each with zeros up to a multiple of 8
 """
 
 from __future__ import annotations

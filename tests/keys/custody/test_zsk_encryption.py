@@ -14,47 +14,47 @@ KEY = bytes(range(32))
 
 
 @given(st.binary(max_size=200), st.binary(max_size=50))
-def test_what_was_sealed_opens_again(private: bytes, bound: bytes) -> None:
-    seal = ZskCipher(KEY, os.urandom)
-    sealed = seal.seal(private, bound)
-    assert seal.open(sealed, bound) == private
-    assert len(sealed) == len(private) + 1 + 12 + 16
+def test_what_was_encrypted_is_decrypted(private: bytes, bound: bytes) -> None:
+    cipher = ZskCipher(KEY, os.urandom)
+    encrypted = cipher.encrypt(private, bound)
+    assert cipher.decrypt(encrypted, bound) == private
+    assert len(encrypted) == len(private) + 1 + 12 + 16
 
 
 @given(st.integers(0, 60), st.integers(1, 255))
 def test_a_changed_octet_does_not_open(position: int, flip: int) -> None:
-    seal = ZskCipher(KEY, os.urandom)
-    sealed = bytearray(seal.seal(b"x" * 40, b"bound"))
-    sealed[position] ^= flip
+    cipher = ZskCipher(KEY, os.urandom)
+    encrypted = bytearray(cipher.encrypt(b"x" * 40, b"bound"))
+    encrypted[position] ^= flip
     with pytest.raises(StateKeyWrong):
-        seal.open(bytes(sealed), b"bound")
+        cipher.decrypt(bytes(encrypted), b"bound")
 
 
-@pytest.mark.parametrize("sealed", [b"", b"\x01", b"\x01" + bytes(12), b"\x02" + bytes(40)])
-def test_what_is_not_sealed_does_not_open(sealed: bytes) -> None:
+@pytest.mark.parametrize("encrypted", [b"", b"\x01", b"\x01" + bytes(12), b"\x02" + bytes(40)])
+def test_what_is_not_encrypted_does_not_decrypt(encrypted: bytes) -> None:
     with pytest.raises(StateKeyWrong):
-        ZskCipher(KEY, os.urandom).open(sealed, b"")
+        ZskCipher(KEY, os.urandom).decrypt(encrypted, b"")
 
 
 def test_what_it_belongs_to_is_bound() -> None:
-    seal = ZskCipher(KEY, os.urandom)
-    sealed = seal.seal(b"private", bound_to(b"\x01a\x00", 1, b"p"))
+    cipher = ZskCipher(KEY, os.urandom)
+    encrypted = cipher.encrypt(b"private", bound_to(b"\x01a\x00", 1, b"p"))
     for other in (bound_to(b"\x01b\x00", 1, b"p"), bound_to(b"\x01a\x00", 2, b"p"), bound_to(b"\x01a\x00", 1, b"q")):
         with pytest.raises(StateKeyWrong):
-            seal.open(sealed, other)
+            cipher.decrypt(encrypted, other)
 
 
 def test_another_key_does_not_open() -> None:
-    sealed = ZskCipher(KEY, os.urandom).seal(b"private", b"")
+    encrypted = ZskCipher(KEY, os.urandom).encrypt(b"private", b"")
     with pytest.raises(StateKeyWrong):
-        ZskCipher(KEY[::-1], os.urandom).open(sealed, b"")
+        ZskCipher(KEY[::-1], os.urandom).decrypt(encrypted, b"")
 
 
 def test_nonces_come_from_the_entropy_handed_in() -> None:
-    seal = ZskCipher(KEY, os.urandom)
-    assert seal.seal(b"same", b"") != seal.seal(b"same", b"")
+    cipher = ZskCipher(KEY, os.urandom)
+    assert cipher.encrypt(b"same", b"") != cipher.encrypt(b"same", b"")
     fixed = ZskCipher(KEY, bytes)
-    assert fixed.seal(b"same", b"")[1:13] == bytes(12)
+    assert fixed.encrypt(b"same", b"")[1:13] == bytes(12)
 
 
 def test_the_key_file_is_private_and_made_once(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_the_key_file_is_private_and_made_once(tmp_path: Path) -> None:
     make_state_key(path, os.urandom)
     assert path.read_bytes() == made
     first, second = read_state_key(path, os.urandom), read_state_key(path, os.urandom)
-    assert second.open(first.seal(b"private", b""), b"") == b"private"
+    assert second.decrypt(first.encrypt(b"private", b""), b"") == b"private"
     assert [file.name for file in tmp_path.iterdir()] == ["state.key"]
 
 

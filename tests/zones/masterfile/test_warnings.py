@@ -13,7 +13,7 @@ from zones import names
 from zones.lookup import Alias, NoData, NoName, Redirect, find
 from zones.masterfile.load import ZoneWarning, parse_zone
 from zones.masterfile.reader import Reader, Reading
-from zones.masterfile.warnings import MOST_LOGGED, Advice, first, serial_warning
+from zones.masterfile.warnings import MOST_LOGGED, WarningKind, first, serial_warning
 from zones.rrtypes import TYPE_A, TYPE_AAAA, TYPE_NS
 from zones.zone import Zone
 
@@ -208,7 +208,7 @@ def test_what_is_warned_of_is_what_is_answered_so(made: strategies.MadeZone) -> 
     Reader(made.text.encode(), made.origin, Reading("zone", None, plain=True), kept).read_all()
     glue = {(o, s.type) for node in zone.nodes.values() for o, s in node.glue + node.sibling_glue}
     never = {(r[0], r[2]) for r in kept.records if r[2] not in rrsets_at(zone, r[0]) and (r[0], r[2]) not in glue}
-    assert {(w.owner, w.rrtype) for w in found if w.advice in (Advice.BELOW_CUT, Advice.BELOW_DNAME)} == never
+    assert {(w.owner, w.rrtype) for w in found if w.kind in (WarningKind.BELOW_CUT, WarningKind.BELOW_DNAME)} == never
 
     expected = set()
     for owner, _, rrtype, _, canonical, _, line in kept.records:
@@ -218,12 +218,14 @@ def test_what_is_warned_of_is_what_is_answered_so(made: strategies.MadeZone) -> 
         is_cut = zone.nodes[owner].is_cut
         if is_cut and names.is_subdomain(target, owner):
             has_glue = any((target, address) in glue for address in (TYPE_A, TYPE_AAAA))
-            advice = None if has_glue else Advice.NO_GLUE
+            kind = None if has_glue else WarningKind.NO_GLUE
         else:
-            advice = advised(zone, target)
-        if advice is not None:
-            expected.add((line, target, advice))
-    pointed = {(w.line, w.other, w.advice) for w in found if w.advice not in (Advice.BELOW_CUT, Advice.BELOW_DNAME)}
+            kind = expected_kind(zone, target)
+        if kind is not None:
+            expected.add((line, target, kind))
+    pointed = {
+        (w.line, w.other, w.kind) for w in found if w.kind not in (WarningKind.BELOW_CUT, WarningKind.BELOW_DNAME)
+    }
     assert pointed == expected
 
 
@@ -232,16 +234,16 @@ def rrsets_at(zone: Zone, owner: bytes) -> Container[int]:
     return node.rrsets if node is not None else ()
 
 
-def advised(zone: Zone, target: bytes) -> Advice | None:
+def expected_kind(zone: Zone, target: bytes) -> WarningKind | None:
     """What the zone's answers for the addresses of a target are worth."""
     if target == names.ROOT or not names.is_subdomain(target, zone.origin):
         return None
     outcomes = [find(zone, target, address) for address in (TYPE_A, TYPE_AAAA)]
     match outcomes:
         case [Alias() | Redirect(), _]:
-            return Advice.ALIAS
+            return WarningKind.ALIAS
         case [NoName(), _]:
-            return Advice.ABSENT
+            return WarningKind.ABSENT
         case [NoData(node), NoData()]:
-            return Advice.ADDRESSLESS if node.rrsets else Advice.ABSENT
+            return WarningKind.ADDRESSLESS if node.rrsets else WarningKind.ABSENT
     return None
