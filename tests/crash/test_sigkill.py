@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from keys.custody.state_database import Store
 from keys.dnssec import p256, zone_signer
@@ -23,16 +26,34 @@ ZONE = "@ 300 SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ 300 NS ns1\nns1 300 
 LAB = names.from_text("lab.example")
 
 
-def start(folder: Path, kill_at: int) -> tuple[int, list[str]]:
-    """One life of the server: how it ended, and the points it passed."""
-    folder.mkdir(exist_ok=True)
-    zone_file, points = folder / "lab.example.zone", folder / "points"
-    zone_file.write_text(ZONE)
-    points.write_text("")
-    command = [sys.executable, str(MORTAL), str(folder / "state"), str(zone_file), str(points), str(kill_at)]
+class Mortal:
+    """Servers on folders, one life after the other."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def live(self, folder: Path, kill_at: int = -1) -> tuple[int, list[str]]:
+        """How a life ended, and the points it passed."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        folder.mkdir(exist_ok=True)
+        (folder / "lab.example.zone").write_text(ZONE)
+        (folder / "points").write_text("")
+        print(folder, kill_at, file=self._process.stdin, flush=True)
+        code = int(self._process.stdout.readline())
+        assert code in (0, -signal.SIGKILL), (folder / "output").read_text()
+        return code, (folder / "points").read_text().splitlines()
+
+
+@pytest.fixture
+def mortal() -> Iterator[Mortal]:
     env = {**QUICK, "PYTHONPATH": str(MORTAL.parents[2])}
-    ended = subprocess.run(command, env=env, capture_output=True, timeout=60, check=False)
-    return ended.returncode, points.read_text().splitlines()
+    with subprocess.Popen(
+        [sys.executable, str(MORTAL)], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield Mortal(process)
+        finally:
+            process.kill()
 
 
 def check_one_of_each(folder: Path) -> None:
@@ -57,8 +78,8 @@ def check_one_of_each(folder: Path) -> None:
     assert ds_text(ds_rdata(LAB, ksk.rdata)) in told
 
 
-def test_sigkill_at_every_commit_and_around_every_kind_of_kms_call(tmp_path: Path) -> None:
-    code, points = start(tmp_path / "whole", -1)
+def test_sigkill_at_every_commit_and_around_every_kind_of_kms_call(tmp_path: Path, mortal: Mortal) -> None:
+    code, points = mortal.live(tmp_path / "whole")
     assert code == 0
     check_one_of_each(tmp_path / "whole")
     assert {"before create_key", "after create_key", "before save", "after save", "after sign"} <= set(points)
@@ -66,12 +87,12 @@ def test_sigkill_at_every_commit_and_around_every_kind_of_kms_call(tmp_path: Pat
     signs = [number for number, name in enumerate(points) if name.endswith(" sign")]
     for kill_at in [number for number in range(len(points)) if number not in signs[1:-1]]:
         folder = tmp_path / str(kill_at)
-        code, passed = start(folder, kill_at)
+        code, passed = mortal.live(folder, kill_at)
         assert code == -signal.SIGKILL
         assert len(passed) == kill_at + 1
-        assert start(folder, -1)[0] == 0, points[kill_at]
+        assert mortal.live(folder)[0] == 0, points[kill_at]
         check_one_of_each(folder)
         # And a start on what is fresh asks the KMS for nothing.
-        code, passed = start(folder, -1)
+        code, passed = mortal.live(folder)
         assert code == 0
         assert not [name for name in passed if not name.endswith("save")]

@@ -202,6 +202,7 @@ def link(name: str, kind: bytes) -> tuple[tarfile.TarInfo, bytes]:
         (packed([link("kms/a", tarfile.CHRTYPE)]), r"it holds 'kms/a'"),
         (packed([(tarfile.TarInfo("version"), b"signwright state 1\n")]), f"it holds no {DATABASE}"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "archive",  # its bytes hold the time
 )
 def test_what_is_no_backup_is_refused(old: Path, archive_bytes: bytes, message: str) -> None:
     with pytest.raises(ArchiveError, match=message):
