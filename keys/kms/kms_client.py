@@ -8,6 +8,7 @@ key manager's policy, which knows the runway. One try is one call in the KMS's a
 from __future__ import annotations
 
 import re
+import ssl
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
@@ -115,7 +116,8 @@ class KmsClient:
         self._http = httpx2.AsyncClient(
             timeout=httpx2.Timeout(times.read, connect=times.connect, pool=None),
             limits=limits,
-            verify=where.tls or True,
+            # Without TLS nobody need be trusted, and to read the certificates of all who might be takes 0.1 s.
+            verify=where.tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             # A proxy is for reaching AWS; an endpoint without TLS is a KMS of one's own, nearby.
             trust_env=where.tls is not None,
         )

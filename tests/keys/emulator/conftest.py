@@ -73,9 +73,19 @@ class Boto:
         return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def client(endpoint: str, key: AccessKey, *, source: dict[str, str] | None = None, region: str = "us-east-1") -> Boto:
-    """boto3 with these credentials, sending (and signing) the headers `source` with each request."""
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=2, connect_timeout=2)
+def client(
+    endpoint: str,
+    key: AccessKey,
+    *,
+    source: dict[str, str] | None = None,
+    region: str = "us-east-1",
+    patience: float = 60,
+) -> Boto:
+    """boto3 with these credentials, sending (and signing) the headers `source` with each request.
+
+    It waits `patience` seconds for an answer.
+    """
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=patience, connect_timeout=60)
     made = boto3.client(
         "kms",
         endpoint_url=endpoint,
