@@ -5,25 +5,37 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import dns.message
 import dns.query
 import pytest
 
 from server.net.addresses import Address, parse_address
+from tests.warm import Process
 
 QUICK = {**os.environ, "NO_COLOR": "1", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    command = [sys.executable, "-m", "server.cli", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=QUICK, capture_output=True, text=True, timeout=60, check=False)
+    command = list(map(str, arguments))
+    with (
+        TemporaryFile("w+", encoding="utf-8") as stdout,
+        TemporaryFile("w+", encoding="utf-8") as stderr,
+        Process(command, cwd, QUICK, stderr, stdout) as process,
+    ):
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+        for output in (stdout, stderr):
+            output.seek(0)
+        return subprocess.CompletedProcess(command, process.wait(), stdout.read(), stderr.read())
 
 
 def runs(pid: int) -> bool:
@@ -38,7 +50,7 @@ def runs(pid: int) -> bool:
 class Serving:
     """A running server."""
 
-    def __init__(self, process: subprocess.Popen[str], banner: list[str], log: Path) -> None:
+    def __init__(self, process: Process, banner: list[str], log: Path) -> None:
         self.process = process
         self.banner = banner
         self._log = log
@@ -65,7 +77,7 @@ class Serving:
         return int(response.answer[0][0].serial)
 
 
-def ready(process: subprocess.Popen[str]) -> list[str]:
+def ready(process: Process) -> list[str]:
     """The lines that it prints, to the one that says that it is ready."""
     assert process.stdout is not None
     lines = []
@@ -84,11 +96,11 @@ def serving(folder: Path, *arguments: object) -> Iterator[Serving]:
         config.write_text(
             'listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n[route53]\nlisten = "127.0.0.1:0"\n'
         )
-    command = [sys.executable, "-m", "server.cli", "serve", "--config", str(config), *map(str, arguments)]
+    command = ["serve", "--config", str(config), *map(str, arguments)]
     log = folder / "log"
     with (
         log.open("w") as stderr,
-        subprocess.Popen(command, cwd=folder, env=QUICK, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+        Process(command, folder, QUICK, stderr) as process,
     ):
         try:
             yield Serving(process, ready(process), log)

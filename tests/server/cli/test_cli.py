@@ -6,8 +6,6 @@ import json
 import re
 import signal
 import stat
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from server.net.addresses import Address
 from server.net.listen import bind
 from server.settings.configuration import ConfigError, load_config, samples
 from tests.processes import QUICK, ready, run, serving
+from tests.warm import Process
 
 ZONE = """\
 @ 300 SOA ns1 hostmaster 1 7200 3600 1209600 300
@@ -312,10 +311,9 @@ def test_a_record_that_a_library_fails_on_ends_no_server(folder: Path, workers: 
 
 
 def test_the_emulator_by_itself(folder: Path) -> None:
-    command = [sys.executable, "-m", "server.cli", "kms", "--listen", "127.0.0.1:0"]
     with (
         (folder / "kms.log").open("w") as stderr,
-        subprocess.Popen(command, cwd=folder, env=QUICK, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+        Process(["kms", "--listen", "127.0.0.1:0"], folder, QUICK, stderr) as process,
     ):
         try:
             lines = ready(process)

@@ -49,6 +49,12 @@ FILE = "@ 300 SOA ns host 7 2 3 4 60\n@ 300 NS ns.elsewhere.test.\nwww 60 A 192.
 model = cache(load_model)
 
 
+@cache
+def session(key: AccessKey, region: str) -> boto3.Session:
+    """boto3's, kept since each reads the model of the whole API."""
+    return boto3.Session(aws_access_key_id=key.id, aws_secret_access_key=key.secret, region_name=region)
+
+
 class Api:
     """The API, and its parts for tests that reach behind it."""
 
@@ -64,9 +70,9 @@ class Api:
 
     def connect(self, key: AccessKey = ROOT, *, attempts: int = 1, region: str = "us-east-1", **options: Any) -> Any:
         """boto3's client of it."""
-        session = boto3.Session(aws_access_key_id=key.id, aws_secret_access_key=key.secret, region_name=region)
-        config = BotoConfig(retries={"total_max_attempts": attempts}, connect_timeout=5, read_timeout=20)
-        self.clients.append(session.client("route53", endpoint_url=self.endpoint, config=config, **options))
+        config = BotoConfig(retries={"total_max_attempts": attempts}, connect_timeout=60, read_timeout=60)
+        made = session(key, region).client("route53", endpoint_url=self.endpoint, config=config, **options)
+        self.clients.append(made)
         return self.clients[-1]
 
     async def __call__(self, operation: str, client: Any = None, **params: Any) -> Any:
