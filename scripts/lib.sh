@@ -43,6 +43,13 @@ environment() {
     printf '%s\n' "$stamp" >"$dir/.stamp"
 }
 
+# source_code: what can be said of the source without running it; .env-test has been made.
+source_code() {
+    .env-test/bin/ruff check .
+    .env-test/bin/ruff format --check .
+    .env-test/bin/mypy
+}
+
 # load_generator: build build/bench/load, where something in bench/generator is newer.
 load_generator() {
     load=build/bench/load

@@ -65,7 +65,7 @@ class Serving:
     def log(self) -> str:
         return self._log.read_text()
 
-    def wait_for(self, text: str, seconds: float = 20) -> None:
+    def wait_for(self, text: str, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while text not in self.log:
             assert time.monotonic() < deadline, self.log
@@ -73,7 +73,7 @@ class Serving:
 
     def serial(self, zone: str) -> int:
         query = dns.message.make_query(zone, "SOA", want_dnssec=True)
-        response = dns.query.udp(query, self.address.host, port=self.address.port, timeout=5)
+        response = dns.query.udp(query, self.address.host, port=self.address.port, timeout=60)
         return int(response.answer[0][0].serial)
 
 

@@ -110,6 +110,13 @@ def _warm() -> str:
     return path
 
 
+def set_imported_aside() -> None:
+    """Have no process that is forked go over what was imported before, which would copy all of it."""
+    gc.collect()
+    gc.freeze()
+    gc.unfreeze = lambda: None
+
+
 def _serve(listener: socket.socket) -> list[str] | None:
     """Fork until the standard input ends; in each process that was forked, its arguments."""
     running: dict[int, tuple[int, socket.socket]] = {}
@@ -171,8 +178,7 @@ def main() -> None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(sys.argv[1])
     listener.listen(100)
-    gc.collect()
-    gc.freeze()
+    set_imported_aside()
     os.write(1, b".")
     arguments = _serve(listener)
     if arguments is not None:

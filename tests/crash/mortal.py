@@ -7,7 +7,6 @@ exit code is printed; the points passed are in FOLDER/points. Once ready, the se
 
 from __future__ import annotations
 
-import gc
 import itertools
 import os
 import signal
@@ -25,6 +24,7 @@ from keys.kms.kms_client import KmsClient
 from server.app import run
 from server.control.operations import RequestOutcome
 from server.settings.configuration import Config, load_config
+from tests.warm import set_imported_aside
 
 
 def point(file: Path, passed: Iterator[int], kill_at: int, name: str) -> None:
@@ -73,8 +73,7 @@ def live(folder: Path, kill_at: int) -> None:
 
 
 def main() -> None:
-    gc.collect()
-    gc.freeze()  # no server goes over what was imported here
+    set_imported_aside()
     for line in sys.stdin:
         folder, kill_at = line.rsplit(maxsplit=1)
         pid = os.fork()

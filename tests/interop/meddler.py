@@ -57,7 +57,7 @@ class Meddler:
     def _one_datagram(self, query: bytes, client: tuple[str, int]) -> None:
         # Who asked may be gone, and the test over, before there is an answer.
         with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as onward:
-            onward.settimeout(5)
+            onward.settimeout(60)
             onward.sendto(query, self._server)
             self._udp.sendto(self.bent(onward.recv(65535)), client)
 
@@ -73,7 +73,7 @@ class Meddler:
         with (
             suppress(OSError),
             client,
-            socket.create_connection(self._server, timeout=5) as onward,
+            socket.create_connection(self._server, timeout=60) as onward,
             client.makefile("rb") as asked,
             onward.makefile("rb") as answered,
         ):

@@ -70,7 +70,7 @@ class Operator:
         return "; fully validated" in self.lab.delv(owner, rrtype, root=root)
 
 
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait for what real programs do in their own time."""
     deadline = time.monotonic() + seconds
     while not condition():

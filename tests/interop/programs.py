@@ -95,7 +95,7 @@ def name(owner: str) -> str:
 
 
 def _run(command: list[str]) -> str:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
     return done.stdout
 
 
@@ -108,7 +108,7 @@ class Resolver(NamedTuple):
     def ask(self, owner: str, rrtype: str) -> dns.message.Message:
         """The response to a query with DO, RD and CD clear."""
         query = dns.message.make_query(name(owner), rrtype, want_dnssec=True)
-        return dns.query.udp_with_fallback(query, "127.0.0.1", port=self.port, timeout=20)[0]
+        return dns.query.udp_with_fallback(query, "127.0.0.1", port=self.port, timeout=60)[0]
 
 
 def is_authentic(response: dns.message.Message) -> bool:
@@ -135,7 +135,7 @@ def unbound(folder: Path, resolver_conf: str, *options: str) -> Iterator[Resolve
     pytest.fail(f"unbound found {_TRIES} ports in use that had been free, the last of them {port}")
 
 
-def _starts(process: subprocess.Popen[bytes], log: Path, seconds: float = 20) -> bool:
+def _starts(process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> bool:
     """Whether it serves; it does not where somebody took the port that was free when it was looked for."""
     deadline = time.monotonic() + seconds
     while "start of service" not in log.read_text():

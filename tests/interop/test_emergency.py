@@ -40,7 +40,7 @@ class Watch:
     def metric(self, name: str) -> float:
         """A metric of the zone."""
         address = json.loads(run("status", "--json", cwd=self.folder).stdout)["metrics"]
-        with urlopen(address, timeout=10) as response:
+        with urlopen(address, timeout=60) as response:
             text = response.read().decode()
         value = re.search(rf'^{name}{{hosted_zone="[^}}]+}} (\S+)$', text, re.MULTILINE)
         assert value, text

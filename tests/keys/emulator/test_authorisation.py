@@ -192,7 +192,7 @@ async def test_a_header_altered_or_added_on_its_way(root: Any, as_service: Any) 
 
 def plain(endpoint: str, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
     """An answer to a request that nobody signed."""
-    connection = HTTPConnection(endpoint.removeprefix("http://"), timeout=5)
+    connection = HTTPConnection(endpoint.removeprefix("http://"), timeout=60)
     try:
         connection.request(method, path, body)
         response = connection.getresponse()

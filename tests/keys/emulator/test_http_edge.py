@@ -63,7 +63,7 @@ async def ask(address: Any, family: int, *paths: bytes) -> list[bytes]:
         stream = trio.SocketStream(connection)
         for path in paths:
             await stream.send_all(GET % path)
-            with trio.fail_after(5):
+            with trio.fail_after(60):
                 answers.append(await one_answer(stream))
     return answers
 
@@ -121,7 +121,7 @@ async def test_cancelled_in_the_middle_of_requests(sock: socket.socket) -> None:
 
         for _ in range(3):
             clients.start_soon(wait)
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             for _ in range(3):
                 await begun.receive()
         nursery.cancel_scope.cancel()
@@ -163,7 +163,7 @@ async def test_a_body_that_trickles_ends_with_its_connection(
         await connection.connect(address)
         async with trio.SocketStream(connection) as stream:
             await stream.send_all(b"POST /take HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\na")
-            with trio.fail_after(30):
+            with trio.fail_after(60):
                 assert await stream.receive_some() == b""
         nursery.cancel_scope.cancel()
     assert told == ["too slow"]

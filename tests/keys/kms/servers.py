@@ -156,7 +156,7 @@ def moto_server(directory: Path) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _moto_url(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -88,7 +88,7 @@ async def test_whatever_goes_wrong_is_one_declared_error_after_one_request(serve
     turn, kind, code = WAYS_TO_GO_WRONG[way]
     async with client(server.url, time_outs=QUICK if code == TIMED_OUT else TimeOuts()) as kms:
         server.script = [turn]
-        with trio.fail_after(5), pytest.raises(KmsError) as caught:
+        with trio.fail_after(60), pytest.raises(KmsError) as caught:
             await kms.sign(ARN, ZONE, b"m")
         assert (type(caught.value), caught.value.code) == (kind, code)
         assert len(server.requests) == 1
@@ -129,11 +129,11 @@ async def test_a_connection_that_does_not_come_about_times_out() -> None:
 async def test_each_time_out_by_itself(server: Scripted) -> None:
     async with client(server.url, time_outs=TimeOuts(30, 0.05, 30)) as kms:
         server.script = [silence]
-        with trio.fail_after(5), pytest.raises(KmsUnavailable, match="ReadTimeout"):
+        with trio.fail_after(60), pytest.raises(KmsUnavailable, match="ReadTimeout"):
             await kms.sign(ARN, ZONE, b"m")
     async with client(server.url, time_outs=TimeOuts(30, 30, 0.05)) as kms:
         server.script = [drip]
-        with trio.fail_after(5), pytest.raises(KmsUnavailable, match=r"not answered within 0\.05 s"):
+        with trio.fail_after(60), pytest.raises(KmsUnavailable, match=r"not answered within 0\.05 s"):
             await kms.sign(ARN, ZONE, b"m")
 
 

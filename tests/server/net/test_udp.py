@@ -50,7 +50,7 @@ async def test_what_has_piled_up_is_drained(bound: Pair, nursery: trio.Nursery) 
         for wire in queries:
             await sock.send(wire)
         nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised), clock)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             assert [await sock.recv(4096) for _ in queries] == [expected(wire) for wire in queries]
     nursery.cancel_scope.cancel()
 
@@ -66,7 +66,7 @@ async def test_silence_amid_a_batch_confuses_no_addresses(bound: Pair, nursery: 
         else:
             await sock.send(wires[number])
     nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised), clock)
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         for number in (0, 3, 6):
             assert await clients[number].recv(4096) == expected(wires[number])
         # Once a later query is answered, those that got silence would have got theirs.
@@ -86,7 +86,7 @@ async def test_the_answer_leaves_from_the_address_that_was_asked_also_before_we_
     with pair.udp, pair.tcp, await client("127.0.0.2", pair.address.port) as early:
         await early.send(wire)
         nursery.start_soon(serve_udp, pair.udp, Responder(lambda: _ZONES, Caches(), surprised), clock)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             assert await early.recv(4096) == expected(wire)
             for host in ("127.0.0.2", "127.0.0.1", "127.9.9.9"):
                 with await client(host, pair.address.port) as sock:
@@ -98,7 +98,7 @@ async def test_the_answer_leaves_from_the_address_that_was_asked_also_before_we_
 async def test_a_datagram_that_is_too_long_is_no_query(bound: Pair, nursery: trio.Nursery) -> None:
     nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised), clock)
     wire = query("www.lab.example", "A")
-    with await client(*bound.address) as sock, trio.fail_after(10):
+    with await client(*bound.address) as sock, trio.fail_after(60):
         await sock.send(wire + bytes(5000))
         await sock.send(wire)
         response = await sock.recv(4096)
@@ -115,7 +115,7 @@ async def test_answers_of_the_usual_size_are_never_fragmented(
     with await client(*bound.address) as sock:
         nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised, size), clock)
         await sock.send(query("www.lab.example", "A"))
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await sock.recv(4096)
     mtu_discover, probe = 10, 3  # Linux: IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
     if sys.platform == "linux":

@@ -247,7 +247,7 @@ async def signed(api: Api) -> str:
     zone_id = await api.create()
     await ksk(api, zone_id)
     await api("enable_hosted_zone_dnssec", HostedZoneId=zone_id)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while (zone := api.registry.zoneset.get(wire_name("lab.example"))) is None or zone.keys is None:  # noqa: ASYNC110
             await trio.sleep(0.01)
     return zone_id
@@ -294,7 +294,7 @@ async def deleting(api: Api) -> dict[str, str]:
     two = {"HostedZoneId": zone_id, "Name": "two"}
 
     async def one_is(wanted: str) -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while wanted not in str(await api("get_dnssec", HostedZoneId=zone_id)):  # noqa: ASYNC110
                 await trio.sleep(0.02)
 
@@ -302,7 +302,7 @@ async def deleting(api: Api) -> dict[str, str]:
         zone = api.registry.zoneset.get(wire_name("lab.example"))
         return zone is not None and zone.keys is not None and len(zone.keys.keyset.rdatas) == 3
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while not both_published():  # noqa: ASYNC110
             await trio.sleep(0.02)
     for held in list(api.world.kms.keys):
@@ -331,7 +331,7 @@ async def frozen(api: Api) -> dict[str, str]:
     await ksk(api, zone_id)
     api.set_back = 7200
     key_manager = await api.zones.key_manager(zone_id.rpartition("/")[2])
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while key_manager.status.condition.value != "frozen":
             key_manager.wake()
             await trio.sleep(0.02)

@@ -60,7 +60,7 @@ class Wire:
         return await trio.to_thread.run_sync(partial(self._send, method, path, body, headers or {}))
 
     def _send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(self.host, timeout=20)
+        connection = http.client.HTTPConnection(self.host, timeout=60)
         try:
             connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
             for name, value in headers.items():

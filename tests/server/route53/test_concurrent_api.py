@@ -89,7 +89,7 @@ def write(client: Any, zone: str, batch: str) -> str:
 def ask(server: Serving, name: str, rrtype: str = "TXT") -> list[str]:
     """What DNS has at a name, and that it is signed."""
     query = dns.message.make_query(name, rrtype, want_dnssec=True)
-    response = dns.query.udp(query, server.address.host, port=server.address.port, timeout=10)
+    response = dns.query.udp(query, server.address.host, port=server.address.port, timeout=60)
     types = {rrset.rdtype for rrset in response.answer}
     assert not types or dns.rdatatype.RRSIG in types
     found = [rdata for rrset in response.answer for rdata in rrset if rrset.rdtype != dns.rdatatype.RRSIG]

@@ -40,14 +40,14 @@ async def status(api: Api, zone_id: str) -> tuple[str, dict[str, str]]:
 
 async def until(api: Api, zone_id: str, wanted: Callable[[tuple[str, dict[str, str]]], bool]) -> None:
     """Wait for a status."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while not wanted(await status(api, zone_id)):  # noqa: ASYNC110 - it is somebody else who is asked
             await trio.sleep(0.02)
 
 
 async def signed(api: Api, zone: str) -> None:
     """Wait until the zone has a keyset."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while (found := api.registry.zoneset.get(wire_name(zone))) is None or found.keys is None:  # noqa: ASYNC110
             await trio.sleep(0.01)
 

@@ -70,7 +70,7 @@ def make(folder: Path, profile: str, zone: str, **variables: str) -> Any:
 
 def address_of(server: Serving, name: str) -> list[str]:
     query = dns.message.make_query(name, "A")
-    response = dns.query.udp(query, server.address.host, port=server.address.port, timeout=5)
+    response = dns.query.udp(query, server.address.host, port=server.address.port, timeout=60)
     return [rdata.to_text() for rrset in response.answer for rdata in rrset]
 
 

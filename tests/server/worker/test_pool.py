@@ -77,7 +77,7 @@ class Workers:
 
     async def ask(self, wire: bytes, *, tcp: bool = False) -> bytes:
         """The answer to a query from a port of its own: to which worker it comes is the kernel's choice."""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             if tcp:
                 async with await trio.open_tcp_stream(*self.address) as stream:
                     await stream.send_all(len(wire).to_bytes(2) + wire)
@@ -200,23 +200,20 @@ async def test_a_worker_that_dies_under_load_is_replaced_and_no_query_is_lost_th
         async with trio.open_nursery() as nursery:
             for sock in sockets:
                 nursery.start_soon(listen, sock)
-            # 500 queries a second: what comes for the dead one fits into its sockets until the next one is there.
-            for number in range(1000):
+            # What comes for the dead one fits into its sockets until the next one is there.
+            for number in range(600):
                 if number == 200:
                     os.kill(killed, signal.SIGKILL)
                 await sockets[number % len(sockets)].send(wire)
                 sent += 1
-                await trio.sleep(0.002)
-            await until(lambda: all(report.version is not None for report in pool.reports()))
-            with trio.move_on_after(2):
-                while seen < sent:  # noqa: ASYNC110
-                    await trio.sleep(0.02)
+            # All but a batch, which the worker may have held.
+            await until(lambda: seen >= sent - 64)
             nursery.cancel_scope.cancel()
         for sock in sockets:
             sock.close()
-        assert sent - seen <= 64  # a batch, which the worker may have held
+        await until(lambda: sorted(report.restarts for report in pool.reports()) == [0, 1])
+        await until(lambda: all(report.version is not None for report in pool.reports()))
         assert killed not in running.pids()
-        assert sorted(report.restarts for report in pool.reports()) == [0, 1]
         assert pool.has_reached(1)
         assert await running.all_answer("www.lab.example", "192.0.2.1")
         # What the dead one has told is still in the sum, which never falls.
