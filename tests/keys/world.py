@@ -122,7 +122,9 @@ class World:
         self.unsigned = False
         self.ttl = 0
         """The largest TTL of the zone; 0: nobody has told it."""
-        self.reread = 60.0
+        self.reread = 3600.0
+        """Seconds after which a jump of the clock is noticed. To wake up each minute, as a server does, is most of what
+        a virtual day costs."""
         self.slow = 0.0
         """Seconds that whatever blocks takes."""
         self.lag = 0.0

@@ -119,6 +119,7 @@ async def test_signing_stays_for_dnskeys_that_were_served_with_a_higher_ttl(
 async def test_a_clock_that_goes_forward_ends_no_wait_whether_it_was_noticed_or_not(
     world: World, autojump_clock: MockClock, noticed: bool
 ) -> None:
+    world.reread = 60
     async with world.life() as key_manager:
         await trio.sleep(DAY)
         await key_manager.request(WithdrawDs("ksk_1"))
