@@ -51,7 +51,7 @@ async def test_a_zone_that_can_not_be_answered_now_is_not_stored(
 
     async with running(world) as process:
         with monkeypatch.context() as failing:
-            failing.setattr(KillableStore, "load_ring", fail)
+            failing.setattr(KillableStore, "load_keyring", fail)
             with pytest.raises(StateUnavailable):
                 await process.create()
         assert await process.zones.zones(None, 5) == ()
@@ -72,7 +72,7 @@ async def test_a_zone_whose_keys_are_not_read_yet_is_not_deleted(
         raise StateUnavailable("the disk is failing")
 
     with monkeypatch.context() as failing:
-        failing.setattr(KillableStore, "load_ring", fail)
+        failing.setattr(KillableStore, "load_keyring", fail)
         async with running(world) as process:
             failing.undo()
             assert not (await process.zones.key_manager(zone.id)).keyring.ksks

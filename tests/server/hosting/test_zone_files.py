@@ -371,7 +371,7 @@ def test_the_program_says_what_it_does(folder: Path, config: ZoneConfig) -> None
     order = f'{{"file":"{config.file}","origin":"{ORIGIN}","signed":true,"denial":"nsec","images":"{folder}"}}'
     command = [sys.executable, "-m", "server.hosting.compile_zone"]
     lines = subprocess.run(command, input=order.encode(), capture_output=True, check=True).stdout.splitlines()
-    assert b'"Progress"' in lines[0]
+    assert b'"CompileProgress"' in lines[0]
     assert b'"Made"' in lines[-1]
     assert len(images_in(folder)) == 1
 
