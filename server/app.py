@@ -25,30 +25,30 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from keys.aws.http_server import serve_http
-from keys.custody.executor import Services
+from keys.custody.action_executor import Services
 from keys.custody.state_database import Store
 from keys.dnssec.p256 import generate_private_key
 from keys.emulator.key_records import Site
 from server.control.control_api import control_app, watching_app
 from server.control.control_socket import bind_control
-from server.control.operations import RequestOutcome, WorkerReport
 from server.control.running_server import RunningServer
-from server.hosting.backends import Backends, ThisProcess
+from server.control.server_operations import RequestOutcome, WorkerReport
+from server.hosting.answering_backends import Backends, ThisProcess
 from server.hosting.hosted_zones import HostedZones
-from server.hosting.images import Images
 from server.hosting.zone_files import ZoneFiles
+from server.hosting.zone_image_files import Images
 from server.hosting.zone_registry import LoadedChange, ZoneLoad, ZoneRegistry
 from server.kms_connection import KmsAccess, open_kms
 from server.monitoring import metrics
 from server.monitoring.gc_tuning import Aside, setting_aside
-from server.monitoring.hooks import Hooks
 from server.monitoring.query_failures import log_failure
 from server.monitoring.query_stats import QueryStats
+from server.monitoring.status_hooks import Hooks
 from server.net.addresses import Address
 from server.net.listen import Pair, bind, bind_shared, bind_stream
 from server.net.tcp import Limits, serve_tcp
 from server.net.udp import serve_udp
-from server.query.fast.caches import Caches
+from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
 from server.route53.serve_api import endpoint as route53_endpoint

@@ -15,7 +15,7 @@ from keys.emulator.key_records import Site
 from keys.emulator.run import Emulator, run_emulator
 from keys.kms.kms_client import KmsClient
 from keys.kms.kms_credentials import fixed_session
-from keys.kms.policy_document import dnssec_key_policy
+from keys.kms.ksk_key_policy import dnssec_key_policy
 from keys.kms.shared_kms import SharedKms
 from server.net.addresses import Address
 from server.net.listen import bind_stream

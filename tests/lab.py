@@ -14,17 +14,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from keys.dnssec.dnskey_rrset import SignedDnskeyRRset, SlotSignature, dnskey_signing
-from keys.dnssec.numbers import FLAG_KSK
-from keys.dnssec.policy import Policy
+from keys.dnssec.registry_numbers import FLAG_KSK
 from keys.dnssec.rrsig import canonical_order, dnskey_rdata, key_tag
-from keys.dnssec.windows import slot_window
+from keys.dnssec.signature_validity import slot_window
+from keys.dnssec.signing_policy import Policy
 from keys.dnssec.zone_keys import ActiveSigner, ZoneKeys
 from keys.dnssec.zone_signer import ZoneSigner, load_signer
 from server.query.edns import CO
-from server.query.fast.caches import Caches
+from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
+from server.query.read_query import ID_SIZE
 from server.query.respond import Via, respond
-from server.query.wire import ID_SIZE
 from zones import names
 from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = ["keys", "zones", "server"]
 """From the bottom up: each may import itself and what stands before it."""
 ROOMS = [
-    "keys.blocking",
+    "keys.blocking_calls",
     "keys.dnssec",
     "keys.aws",
     "keys.rules",
@@ -52,12 +52,13 @@ PURE_ROOMS = [
     "server.query",
     "server.query.fast",
 ]
-NOT_PURE = ["zones.masterfile.load", "zones.masterfile.reader", "zones.recordsets.record_store"]
+NOT_PURE = ["zones.masterfile.load", "zones.masterfile.master_file_reader", "zones.recordsets.record_store"]
 PURE_BESIDES = [
     "server.net.addresses",
+    "server.net.tcp_framing",
     "server.monitoring.query_stats",
     "server.worker.messages",
-    "server.worker.key_values",
+    "server.worker.zone_key_values",
     "server.worker.updates",
     "server.route53.api_errors",
     "server.route53.service_model",

@@ -11,20 +11,20 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 
-from keys.dnssec.policy import MAXIMUM_SIGNED_TTL
+from keys.dnssec.signing_policy import MAXIMUM_SIGNED_TTL
 from zones import names
 from zones.denial import Denial, DenialMode, NsecChain
 from zones.denial_compact import CompactDenial
 from zones.denial_nsec_chain import NsecChainDenial
 from zones.node import Node
-from zones.persistent import SortedMap, changed
+from zones.persistent_map import SortedMap, changed
 from zones.rrtypes import TYPE_DNAME, TYPE_SOA
 
 _DENIALS: Mapping[DenialMode, Denial] = {denial.mode: denial for denial in (CompactDenial(), NsecChainDenial())}
 
 
 class Zone:
-    """One zone. Made by `zones.masterfile.load` or `zones.build`."""
+    """One zone. Made by `zones.masterfile.load` or `zones.build_zone`."""
 
     def __init__(
         self,

@@ -7,11 +7,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from keys.dnssec.ds import ds_rdata
-from keys.dnssec.numbers import FLAG_KSK
+from keys.dnssec.registry_numbers import FLAG_KSK
 from keys.dnssec.zone_keys import ZoneKeys
 from zones import names
 from zones.node import Node, RRset, with_delegation_signers
-from zones.persistent import differing
+from zones.persistent_map import differing
 from zones.rrtypes import TYPE_DS, TYPE_SOA
 from zones.zone import Zone
 

@@ -26,7 +26,7 @@ from botocore.configloader import load_config
 from bench.process import PROC, Child, memory
 from bench.rounds import SERVER_CORE
 from bench.workloads import query
-from keys.kms.policy_document import dnssec_key_policy
+from keys.kms.ksk_key_policy import dnssec_key_policy
 
 READY_WITHIN = 60
 """Seconds."""

@@ -19,7 +19,7 @@ from bench.api.served import WrongFigureError
 from bench.process import Child
 from bench.rounds import SERVER_CORE
 from bench.zones.fleet import Fleet, Server, asking, count_signed, emulator, origin, serving, status
-from keys.dnssec.policy import HOUR, Policy
+from keys.dnssec.signing_policy import HOUR, Policy
 
 SIGNATURES = Policy().slots
 """That a refresh of one zone asks of the KMS."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keys.custody.executor import Services
+from keys.custody.action_executor import Services
 from keys.dnssec.name_text import to_text
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from keys.rules.events import Entry, Event, KmsFailed, entry
+from keys.rules.key_status import Heard, ZoneStatus, changes
 from keys.rules.keyring import Keyring, KskStatus
-from keys.rules.status import Heard, ZoneStatus, changes
 
 
 def entries(events: Sequence[Event], why: str, earlier: Keyring, later: Keyring) -> list[Entry]:

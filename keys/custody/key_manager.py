@@ -15,22 +15,22 @@ from math import ceil
 
 import trio
 
+from keys.custody.action_executor import Executor, Services
 from keys.custody.clock_jumps import JumpWatch
-from keys.custody.command_checks import ask, check_parent, watch_parent
-from keys.custody.executor import Executor, Services
 from keys.custody.key_event_log import KeyEventLog, entries
-from keys.custody.parent import Parent
-from keys.custody.publisher import Publisher
+from keys.custody.key_publisher import Publisher
+from keys.custody.parent_ds_checks import ask, check_parent, watch_parent
+from keys.custody.parent_interface import Parent
 from keys.custody.state_database import Secret, StateOvertaken, StateUnavailable
 from keys.custody.zsk_encryption import StateError
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from keys.dnssec.zone_keys import ZoneKeys
 from keys.rules.commands import WRONG_SIGNING, ActivateKsk, Command, RequestRefusedError, TrustClock, decide
 from keys.rules.events import Action, ClockJumped, Entry, Event, KmsFailed, Observed, TriedAgain
+from keys.rules.key_status import ZoneStatus, describe
 from keys.rules.keyring import Keyring, hosted_zone_id
-from keys.rules.lifecycle import evolve, plan, retry_delay
+from keys.rules.next_action import evolve, plan, retry_delay
 from keys.rules.safety import UnsafeTransitionError, assert_safe
-from keys.rules.status import ZoneStatus, describe
 
 Publish = Callable[[bytes, ZoneKeys | None], None]
 """Takes an origin and its keys to whoever answers; `None`: signing is disabled, and the zone is served unsigned."""

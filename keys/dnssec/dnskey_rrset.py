@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from keys.dnssec.rrsig import TYPE_RRSIG, data_to_sign, label_count, record, rrsig_prefix
-from keys.dnssec.windows import Window
+from keys.dnssec.signature_validity import Window
 
 TYPE_DNSKEY = 48
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from hashlib import sha256
 
-from keys.dnssec.numbers import DIGEST_SHA256, ECDSAP256SHA256
+from keys.dnssec.registry_numbers import DIGEST_SHA256, ECDSAP256SHA256
 from keys.dnssec.rrsig import key_tag
 
 _FIXED = struct.Struct("!HBB")

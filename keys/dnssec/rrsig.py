@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 
-from keys.dnssec.numbers import DNSKEY_PROTOCOL, ECDSAP256SHA256
+from keys.dnssec.registry_numbers import DNSKEY_PROTOCOL, ECDSAP256SHA256
 
 TYPE_RRSIG = 46
 CLASS_IN = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from keys.dnssec.dnskey_rrset import SignedDnskeyRRset
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from keys.dnssec.zone_signer import ZoneSigner
 
 

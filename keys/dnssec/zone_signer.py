@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     Prehashed,
 )
 
-from keys.dnssec.numbers import FLAG_ZSK
 from keys.dnssec.p256 import as_der, raw_public_key
+from keys.dnssec.registry_numbers import FLAG_ZSK
 from keys.dnssec.rrsig import dnskey_rdata, key_tag
 
 _DETERMINISTIC = ec.ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)

@@ -16,10 +16,10 @@ import msgspec
 import trio
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from keys.blocking import RunBlocking
+from keys.blocking_calls import RunBlocking
 from keys.custody import private_files
+from keys.emulator.key_material import PrivateKey, dump_private, load_private
 from keys.emulator.key_records import AliasRecord, KeyRecord
-from keys.emulator.material import PrivateKey, dump_private, load_private
 
 ALIASES = "aliases.json"
 _T = TypeVar("_T")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from keys.emulator import key_names, material
+from keys.emulator import key_material, key_names
 from keys.emulator.aws_errors import AwsError
 from keys.emulator.key_policy import MalformedPolicyError, default_policy, parse_policy
 from keys.emulator.key_records import AliasRecord, KeyRecord, KeyState, Site
@@ -34,7 +34,7 @@ class KmsCall(NamedTuple):
     params: Mapping[str, Any]
     now: float
     random_bytes: RandomBytes
-    generate_key: Callable[[str], material.PrivateKey]
+    generate_key: Callable[[str], key_material.PrivateKey]
     require: Callable[[str, StoredKey], None]
     """Raises `AwsError` where the caller may not do this (as `kms:Sign`) with a key."""
 
@@ -98,7 +98,7 @@ async def get_public_key(call: KmsCall, key: StoredKey) -> OperationResult:
     _no_grants(call)
     return {
         "KeyId": call.site.key_arn(key.record.id),
-        "PublicKey": _base64(material.public_spki(key.private)),
+        "PublicKey": _base64(key_material.public_spki(key.private)),
         **_capabilities(key.record),
     }
 
@@ -107,7 +107,7 @@ async def sign(call: KmsCall, key: StoredKey) -> OperationResult:
     """Sign. DryRun is answered where the signature would have been."""
     _no_grants(call)
     algorithm = _algorithm(call, key)
-    signature = material.sign(key.private, call.params["Message"], call.params.get("MessageType", "RAW"))
+    signature = key_material.sign(key.private, call.params["Message"], call.params.get("MessageType", "RAW"))
     _no_dry_run(call)
     return {
         "KeyId": call.site.key_arn(key.record.id),
@@ -121,7 +121,7 @@ async def verify(call: KmsCall, key: StoredKey) -> OperationResult:
     _no_grants(call)
     algorithm = _algorithm(call, key)
     params = call.params
-    valid = material.is_valid(key.private, params["Message"], params.get("MessageType", "RAW"), params["Signature"])
+    valid = key_material.is_valid(key.private, params["Message"], params.get("MessageType", "RAW"), params["Signature"])
     _no_dry_run(call)
     if not valid:
         raise AwsError("KMSInvalidSignatureException", "The signature is not valid.")
@@ -281,8 +281,8 @@ def _key_spec(params: Mapping[str, Any]) -> str:
     if "KeySpec" in params and "CustomerMasterKeySpec" in params:
         raise AwsError("ValidationException", "KeySpec and CustomerMasterKeySpec can't be given together.")
     spec = str(params.get("KeySpec", params.get("CustomerMasterKeySpec", "SYMMETRIC_DEFAULT")))
-    if spec not in material.ALGORITHM:
-        supported = " and ".join(material.ALGORITHM)
+    if spec not in key_material.ALGORITHM:
+        supported = " and ".join(key_material.ALGORITHM)
         raise AwsError("UnsupportedOperationException", f"This KMS makes keys of {supported}, not of {spec}.")
     usage = params.get("KeyUsage", "ENCRYPT_DECRYPT")
     if usage != "SIGN_VERIFY":
@@ -317,13 +317,13 @@ def _capabilities(record: KeyRecord) -> dict[str, object]:
         "KeyUsage": "SIGN_VERIFY",
         "KeySpec": record.spec,
         "CustomerMasterKeySpec": record.spec,
-        "SigningAlgorithms": [material.ALGORITHM[record.spec]],
+        "SigningAlgorithms": [key_material.ALGORITHM[record.spec]],
     }
 
 
 def _algorithm(call: KmsCall, key: StoredKey) -> str:
     algorithm = str(call.params["SigningAlgorithm"])
-    if algorithm != material.ALGORITHM[key.record.spec]:
+    if algorithm != key_material.ALGORITHM[key.record.spec]:
         raise AwsError(
             "InvalidKeyUsageException", f"Algorithm {algorithm} and key spec {key.record.spec} are incompatible."
         )

@@ -15,16 +15,16 @@ from typing import NamedTuple
 import trio
 
 from keys.aws.http_server import serve_http
-from keys.blocking import RunBlocking
+from keys.blocking_calls import RunBlocking
 from keys.custody import private_files
 from keys.emulator import aws_files
-from keys.emulator.http_edge import Edge
+from keys.emulator.injected_faults import Faults
+from keys.emulator.key_material import PrivateKey, generate_key
 from keys.emulator.key_records import Site
 from keys.emulator.keystore import Keystore, KeystoreError
-from keys.emulator.material import PrivateKey, generate_key
-from keys.emulator.ordered_faults import Faults
+from keys.emulator.kms_http import Edge
 from keys.emulator.principals import Principals, RandomBytes
-from keys.emulator.service import Service
+from keys.emulator.request_handling import Service
 
 EXPIRY_INTERVAL = 3600.0
 """Seconds between two looks for keys whose deletion date has come; every request looks too."""

@@ -19,7 +19,7 @@ import msgspec
 import trio
 from botocore.session import Session
 
-from keys.blocking import RunBlocking
+from keys.blocking_calls import RunBlocking
 from keys.kms import kms_answers
 from keys.kms.interface import KeyRequest, KmsSignature, PublicKey, check_message
 from keys.kms.kms_credentials import CredentialChain, Destination, KmsCredentials, SessionFactory, resolve

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from msgspec.structs import replace
 
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from keys.rules.events import (
     Action,
     ActivateZsk,
@@ -33,8 +33,8 @@ from keys.rules.events import (
     ZskGenerated,
 )
 from keys.rules.keyring import Keyring
-from keys.rules.lifecycle import plan
-from keys.rules.refresh import keyset_request
+from keys.rules.next_action import plan
+from keys.rules.signature_refresh import keyset_request
 from keys.rules.transitions import evolve
 
 _MOST = 100_000

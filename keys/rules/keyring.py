@@ -15,7 +15,7 @@ from hashlib import sha256
 import msgspec
 
 from keys.dnssec.dnskey_rrset import SignedDnskeyRRset
-from keys.dnssec.numbers import FLAG_KSK, FLAG_ZSK
+from keys.dnssec.registry_numbers import FLAG_KSK, FLAG_ZSK
 from keys.dnssec.rrsig import dnskey_rdata, key_tag
 
 KEYRING_VERSION = 3

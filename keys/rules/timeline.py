@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from keys.dnssec.name_text import to_text
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from keys.rules.events import Action, Entry
 from keys.rules.keyring import Keyring, Ksk, KskStatus, Zsk, ZskPhase
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from keys.dnssec.policy import MAXIMUM_SIGNED_TTL
+from keys.dnssec.signing_policy import MAXIMUM_SIGNED_TTL
 from keys.rules.events import (
     ClockJumped,
     ClockTrusted,
@@ -37,7 +37,7 @@ from keys.rules.events import (
     ZskLost,
 )
 from keys.rules.keyring import Keyring, Ksk, KskStatus, Trouble, Zsk
-from keys.rules.rollover import removals
+from keys.rules.zsk_rollover_times import removals
 
 _REMEMBERED = 3
 """Removed ZSKs that the keyring still names, for whoever looks back."""

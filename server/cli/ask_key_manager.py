@@ -22,10 +22,10 @@ from keys.rules.commands import (
     TrustClock,
     WithdrawDs,
 )
+from keys.rules.key_status import Condition, KskReport
 from keys.rules.keyring import KskStatus
-from keys.rules.status import Condition, KskReport
 from server.control.control_client import ControlClient
-from server.control.operations import ZoneReport, ds_report
+from server.control.server_operations import ZoneReport, ds_report
 from server.display.key_report import about_ds, earliest, trouble_text
 from server.state.directory import StateDir
 

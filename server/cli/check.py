@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from server.cli import start_check
 from server.cli.exit_codes import Exit, exit_of
 from server.cli.progress import reading

@@ -25,9 +25,9 @@ from keys.rules.commands import (
 from server.cli.ask_key_manager import ask
 from server.cli.options import located, of_running_server
 from server.control.control_client import ControlClient, ControlError
-from server.control.operations import ServerStatus, ZoneReport
+from server.control.server_operations import ServerStatus, ZoneReport
 from server.display.key_report import print_events, print_key_lines, print_ksks, print_plan, print_suspension
-from server.display.report import console_for_people
+from server.display.status_report import console_for_people
 from server.display.timeline_svg import render_svg
 from server.settings.schema import parse_duration
 

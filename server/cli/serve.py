@@ -15,9 +15,9 @@ from keys.emulator.key_records import Site
 from keys.emulator.run import Emulator, run_emulator
 from server import app
 from server.cli.options import config_option, log_option, state_option
-from server.control.operations import RequestOutcome
 from server.control.running_server import RunningServer
-from server.display.report import console_for_people, print_banner
+from server.control.server_operations import RequestOutcome
+from server.display.status_report import console_for_people, print_banner
 from server.monitoring.logs import configure_logs
 from server.net.addresses import Address, parse_address
 from server.net.listen import bind_stream

@@ -14,11 +14,11 @@ from keys.custody.state_database import Store
 from keys.custody.zsk_encryption import StateError
 from server.cli.options import EXISTING_FILE, located, of_running_server
 from server.control.control_client import ControlClient, ControlError, NoServerError, new_private_file
-from server.control.operations import Level, ReloadOutcome, ServerStatus, server_level
+from server.control.server_operations import Level, ReloadOutcome, ServerStatus, server_level
 from server.display.key_report import about_ds
-from server.display.report import console_for_people, print_reload, print_status
+from server.display.status_report import console_for_people, print_reload, print_status
 from server.state import restore_swap
-from server.state.archive import stage_archive, write_archive
+from server.state.backup_archive import stage_archive, write_archive
 from server.state.directory import StateDir, finish_restore, open_state
 
 _BACK = 60

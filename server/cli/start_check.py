@@ -11,7 +11,7 @@ from pathlib import Path
 from botocore.session import Session
 
 from keys.custody.zsk_encryption import StateError
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from keys.kms.kms_credentials import resolve
 from keys.kms.kms_errors import KmsError
 from server.net.listen import CannotListen, check_host

@@ -4,7 +4,7 @@
     GET  /status             `operations.ServerStatus`
     POST /reload             `operations.ReloadReport`
     GET  /zones/{zone}/ds    {"zone": …, "ds": [lines for the parent zone]}
-    POST /backup             a tar.gz (`server.state.archive`)
+    POST /backup             a tar.gz (`server.state.backup_archive`)
     POST /restore            takes such a tar.gz; 202 {"kept": …}, and the server starts again on it
 
 It must not know how anything is shown to a person. Bodies are JSON but for the archives. What fails answers with

@@ -18,11 +18,11 @@ from starlette.routing import Route
 
 from keys.custody.zsk_encryption import StateError
 from keys.rules.commands import EXISTS, NO_SUCH_KSK, Command, RequestRefusedError
-from keys.rules.status import Condition
+from keys.rules.key_status import Condition
 from server.control.command_json import COMMAND_TYPES
-from server.control.operations import Level, Operations, ServerStatus, ZoneReport, ds_report, server_level
+from server.control.server_operations import Level, Operations, ServerStatus, ZoneReport, ds_report, server_level
 from server.settings.schema import ConfigError
-from server.state.archive import LARGEST, stage_archive, write_archive
+from server.state.backup_archive import LARGEST, stage_archive, write_archive
 
 _CHUNK = 1 << 16
 _JSON = "application/json"

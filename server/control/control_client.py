@@ -18,7 +18,7 @@ import msgspec
 from keys.rules.commands import Command
 from keys.rules.events import Entry
 from keys.rules.timeline import Timeline
-from server.control.operations import DsReport, Planned, ReloadReport, ServerStatus, ZoneReport
+from server.control.server_operations import DsReport, Planned, ReloadReport, ServerStatus, ZoneReport
 from server.state.directory import StateDir, check_socket_path
 
 _TIMEOUT = httpx2.Timeout(300, connect=5)

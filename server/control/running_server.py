@@ -1,4 +1,4 @@
-"""The running server as the control protocol sees it: `server.control.operations.Operations`, done."""
+"""The running server as the control protocol sees it: `server.control.server_operations.Operations`, done."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from keys.rules.commands import WRONG_SIGNING, Command, RequestRefusedError
 from keys.rules.events import Entry
 from keys.rules.forecast import forecast, steps
 from keys.rules.timeline import Timeline, timeline
-from server.control.operations import (
+from server.control.server_operations import (
     Above,
     Planned,
     ReloadOutcome,
@@ -39,7 +39,7 @@ from server.net.addresses import Address
 from server.settings.configuration import LOCAL, Config
 from server.settings.restart_settings import waiting_for_restart
 from server.state.directory import StateDir
-from server.state.trust_files import ZoneTrust, ds_records, trust_files, write_trust
+from server.state.trust_anchor_files import ZoneTrust, ds_records, trust_files, write_trust
 from zones import names
 from zones.rrtypes import TYPE_A, TYPE_DS, TYPE_SOA
 from zones.zone import Zone

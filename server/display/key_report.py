@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from keys.rules.events import Entry
+from keys.rules.key_status import KskReport, ZskReport
 from keys.rules.keyring import KskStatus, ZskPhase
-from keys.rules.status import KskReport, ZskReport
-from server.control.operations import Above, DsRecord, Level, Planned, ZoneReport
+from server.control.server_operations import Above, DsRecord, Level, Planned, ZoneReport
 from server.display.columns import Cell, Columns, print_columns, print_prose
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "bold red"}

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import msgspec
 
-from server.hosting.images import Images
+from server.hosting.zone_image_files import Images
 from zones.denial import DenialMode
 from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone
 from zones.masterfile.warnings import first
-from zones.storage.image import SourceFile, image_of
+from zones.storage.zone_image import SourceFile, image_of
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -19,22 +19,22 @@ import msgspec
 import structlog
 import trio
 
-from keys.custody.executor import Services
+from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
-from keys.custody.parent import ParentUnavailable
+from keys.custody.parent_interface import ParentUnavailable
 from keys.custody.state_database import StateDamaged
 from keys.custody.zsk_encryption import StateError
-from keys.dnssec.policy import MAXIMUM_SIGNED_TTL, Policy
+from keys.dnssec.signing_policy import MAXIMUM_SIGNED_TTL, Policy
 from keys.rules.keyring import hosted_zone_id
-from server.hosting import file_records
-from server.hosting.backends import ChangesUnderWay
-from server.hosting.file_zones import ZonesOfFiles
+from server.hosting import listed_file_records
+from server.hosting.answering_backends import ChangesUnderWay
+from server.hosting.listed_file_zones import ZonesOfFiles
 from server.hosting.zone_registry import RegisteredZone, ZoneRegistry
 from server.settings.configuration import AUTO, Where, ZoneConfig
 from zones import names
 from zones.node import Node
 from zones.recordsets.change_batch import Applied
-from zones.recordsets.compiled import Compiled
+from zones.recordsets.compiled_record_sets import Compiled
 from zones.recordsets.record_sets import (
     INVALID_INPUT,
     INVALID_NAME,
@@ -266,7 +266,7 @@ class HostedZones:
             return await self._blocking(lambda: self._records.record_sets(zone_id, start, limit))
         zone = self._hosted(await self._of_files.zone(zone_id)).zone
         assert zone is not None
-        return await self._blocking(lambda: file_records.listed(zone, start, limit))
+        return await self._blocking(lambda: listed_file_records.listed(zone, start, limit))
 
     async def change(self, change_id: str) -> ChangeInfo:
         """As `ZoneOperations.change`."""

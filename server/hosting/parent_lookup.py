@@ -21,8 +21,8 @@ import dns.rdatatype
 import dns.rrset
 import trio
 
-from keys.custody.parent import ParentUnavailable
-from keys.rules.parent_ds import ParentDs
+from keys.custody.parent_interface import ParentUnavailable
+from keys.rules.wanted_ds import ParentDs
 from server.net.addresses import Address
 from server.settings.configuration import LOCAL, Where
 from zones import names

@@ -16,17 +16,17 @@ import msgspec
 import structlog
 import trio
 
-from keys.blocking import RunBlocking
+from keys.blocking_calls import RunBlocking
 from server.child_programs import command, environment
 from server.hosting.compile_zone import CompileOutcome, CompileProgress, Made, Order, Refused, Report, Unwritten
-from server.hosting.images import Images
+from server.hosting.zone_image_files import Images
 from server.settings.configuration import ZoneConfig
 from zones import names
 from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone
-from zones.masterfile.reader import INCLUDE_DEPTH
+from zones.masterfile.master_file_reader import INCLUDE_DEPTH
 from zones.masterfile.warnings import first
-from zones.storage.image import Image, ImageError
 from zones.storage.mapped_nodes import image_digest
+from zones.storage.zone_image import Image, ImageError
 from zones.zone import Zone
 
 LARGE = 4 << 20

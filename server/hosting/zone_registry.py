@@ -14,11 +14,11 @@ from typing import NamedTuple
 import structlog
 import trio
 
-from keys.custody.executor import Services
+from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.zone_keys import ZoneKeys
-from server.hosting.backends import Backends, ThisProcess
+from server.hosting.answering_backends import Backends, ThisProcess
 from server.hosting.parent_lookup import LocalParent, RemoteParent, parent_for
 from server.hosting.zone_files import ZoneFiles
 from server.settings.configuration import ZoneConfig

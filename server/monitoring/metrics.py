@@ -15,9 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from keys.rules.key_status import Condition, ZoneStatus
 from keys.rules.keyring import KskStatus, ZskPhase
-from keys.rules.status import Condition, ZoneStatus
-from server.control.operations import ServerStatus, server_level, zone_level
+from server.control.server_operations import ServerStatus, server_level, zone_level
 from server.monitoring.query_stats import QueryStats
 
 _LATENCIES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from server.query.fast.caches import Caches
+from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import RCODES, Responder
 
 _CACHES = ("packets", "stream_packets", "answers", "denials", "chain_denials", "signatures", "gaps")

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 
 import cffi
 
-from server.query.wire import ID_SIZE
+from server.query.read_query import ID_SIZE
 
 QUERY_LIMIT = 4096  # octets; a longer datagram is no query we know: what is cut off makes it FORMERR
 BATCH = 64

@@ -19,8 +19,8 @@ from typing import NamedTuple, NoReturn
 import structlog
 import trio
 
+from server.net.tcp_framing import Deframer, frame
 from server.query.fast.responder import Responder
-from server.query.framing import Deframer, frame
 
 _READ = 4 << 10  # octets taken at once
 _RESPONSES_A_WRITE = 64  # so that a client that pipelines thousands of queries makes us hold few responses

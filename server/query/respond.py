@@ -10,13 +10,12 @@ import enum
 from collections.abc import Callable
 from typing import NamedTuple
 
-from server.query.decide import decide
+from server.query.decide_sections import decide
 from server.query.edns import DEFAULT_SIZE, MINIMUM_SIZE, Edns, ExtendedError
-from server.query.emit import emit, plain_opt
-from server.query.response import Response, bare_response
-from server.query.wire import HEADER_SIZE, Query, Rcode, Rejected, Unanswerable, error_response, read_query
+from server.query.emit_to_size import Response, bare_response, emit, plain_opt
+from server.query.read_query import HEADER_SIZE, Query, Rcode, Rejected, Unanswerable, error_response, read_query
+from zones.live_signing import SignatureCache
 from zones.rrtypes import TYPE_ANY, TYPE_DNSKEY, TYPE_NSEC, TYPE_NXNAME, TYPE_RRSIG
-from zones.signing import SignatureCache
 from zones.zoneset import ServedZone, ZoneSet
 
 CLASS_IN = 1

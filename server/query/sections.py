@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from server.query.wire import Rcode
+from server.query.read_query import Rcode
 from zones.node import RRset
 
 FOREVER = 1 << 62

@@ -21,12 +21,12 @@ from keys.aws.http_server import Dropped, read_body
 from keys.custody.zsk_encryption import StateError
 from keys.rules.commands import RequestRefusedError
 from server.hosting.zone_operations import ZoneOperations
-from server.route53 import absent, dnssec, records, tags, zones
+from server.route53 import dnssec, records, tags, unsupported_operations, zones
+from server.route53.api_call import ApiCall, Ask, Handler
 from server.route53.api_errors import ACCESS_DENIED, INTERNAL, INVALID_ACTION, THROTTLING, THROTTLING_OF_TAGS, ApiError
 from server.route53.api_users import Access, User, Users
-from server.route53.call import ApiCall, Ask, Handler
 from server.route53.constraints import check_constraints
-from server.route53.replays import Replays
+from server.route53.replayed_requests import Replays
 from server.route53.requests import parse_request
 from server.route53.responses import CONTENT_TYPE, Rendered, render, render_error
 from server.route53.service_model import VERSION, Match, Model, Operation
@@ -149,15 +149,15 @@ class Route53App:
     async def _handled(self, request: Request, match: Match, query: str, body: bytes) -> Rendered:
         operation = match.operation
         handler = HANDLERS.get(operation.name)
-        if handler is None and operation.name in absent.EMPTY:
-            return render(operation, absent.EMPTY[operation.name])
+        if handler is None and operation.name in unsupported_operations.EMPTY:
+            return render(operation, unsupported_operations.EMPTY[operation.name])
         headers = dict(request.headers)
         if len(body) > MOST_AT_ONCE:
             params = await trio.to_thread.run_sync(_parameters, match, query, headers, body)
         else:
             params = _parameters(match, query, headers, body)
         if handler is None:
-            raise absent.refusal(operation.name, params)
+            raise unsupported_operations.refusal(operation.name, params)
         base = f"{request.url.scheme}://{request.headers['host']}/{VERSION}"
         call = ApiCall(params, self._operations, self._name_servers, self._ask, base)
         return render(operation, await handler(call))

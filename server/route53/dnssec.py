@@ -8,7 +8,7 @@ import trio
 
 from keys.custody.key_manager import KeyManager
 from keys.dnssec.ds import ds_rdata, ds_text
-from keys.dnssec.numbers import DIGEST_SHA256, ECDSAP256SHA256, FLAG_KSK
+from keys.dnssec.registry_numbers import DIGEST_SHA256, ECDSAP256SHA256, FLAG_KSK
 from keys.rules.commands import (
     NO_SUCH_KSK,
     WRONG_STATUS,
@@ -21,9 +21,9 @@ from keys.rules.commands import (
     EnableSigning,
     RequestRefusedError,
 )
+from keys.rules.key_status import Condition, KskReport, ZoneStatus
 from keys.rules.keyring import Ksk
-from keys.rules.status import Condition, KskReport, ZoneStatus
-from server.route53.call import ApiCall, Handler, Result, bare, change_info
+from server.route53.api_call import ApiCall, Handler, Result, bare, change_info
 from zones.recordsets.record_sets import NO_SUCH_ZONE, ZoneRequestError
 
 LOOKS = 250

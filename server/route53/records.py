@@ -10,8 +10,8 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
+from server.route53.api_call import ApiCall, Handler, Result, bare, change_info, maximum_items
 from server.route53.api_errors import INTERNAL, INVALID_INPUT, ApiError
-from server.route53.call import ApiCall, Handler, Result, bare, change_info, maximum_items
 from zones.recordsets.record_sets import AliasTarget, ChangeAction, Position, RecordSet, RecordSetChange
 from zones.recordsets.route53_names import NameSpellingError, from_text, normalised
 

@@ -17,8 +17,8 @@ from server.hosting.zone_operations import ZoneOperations
 from server.kms_connection import KmsAccess
 from server.net.addresses import Address
 from server.route53.api import Clocks, Route53App
+from server.route53.api_call import Ask
 from server.route53.api_users import Access, load_users
-from server.route53.call import Ask
 from server.route53.service_model import load_model
 from server.settings.configuration import ConfigError, Route53Config
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from server.route53.api_call import ApiCall, Handler, Result, bare
 from server.route53.api_errors import INVALID_INPUT, ApiError
-from server.route53.call import ApiCall, Handler, Result, bare
 
 MOST_TAGS = 50
 """Tags of one hosted zone."""

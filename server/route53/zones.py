@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from server.route53.api_call import ApiCall, Handler, Result, bare, change_info, maximum_items
 from server.route53.api_errors import INVALID_INPUT, ApiError
-from server.route53.call import ApiCall, Handler, Result, bare, change_info, maximum_items
 from zones.recordsets.record_sets import NO_SUCH_ZONE, HostedZone, ZoneRequestError
 from zones.recordsets.route53_names import NameSpellingError, normalised
 

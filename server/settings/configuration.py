@@ -15,7 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 import zones
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from keys.emulator.aws_files import ROOT_PROFILE, SERVICE_PROFILE
 from server.net.addresses import Address, parse_address
 from server.net.listen import has_ipv6_loopback

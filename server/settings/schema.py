@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from server.settings.setting_errors import KeyPath, explain
 from zones.denial import DenialMode
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import inspect
 
-from keys.dnssec.policy import PolicyError
+from keys.dnssec.signing_policy import PolicyError
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands: ("zones", 1, "denial")."""

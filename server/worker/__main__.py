@@ -15,20 +15,20 @@ from pathlib import Path
 import structlog
 import trio
 
-from server.hosting.images import Images
+from server.hosting.zone_image_files import Images
 from server.monitoring.gc_tuning import Aside, setting_aside
 from server.monitoring.logs import FORMATS, configure_logs
 from server.monitoring.query_failures import log_failure
 from server.monitoring.query_stats import QueryStats
 from server.net.tcp import Limits, serve_tcp
 from server.net.udp import serve_udp
-from server.query.fast.caches import Caches
+from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.worker.channel import Channel
 from server.worker.messages import PROTOCOL, Acknowledged, Counted, Hello, Nodes, ZoneMapped, decode_to_worker, encode
 from server.worker.updates import NODES_A_MESSAGE, Follower
 from zones import names
-from zones.storage.image import ImageError
+from zones.storage.zone_image import ImageError
 from zones.zone import Zone
 
 _REPORT = 1  # seconds

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from keys.dnssec.dnskey_rrset import SignedDnskeyRRset
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from server.monitoring.query_stats import QueryStats
 from zones.storage.node_values import NodeValue
 

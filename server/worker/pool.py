@@ -17,8 +17,8 @@ import structlog
 import trio
 
 from server.child_programs import command, environment
-from server.control.operations import WorkerReport
-from server.hosting.images import Images
+from server.control.server_operations import WorkerReport
+from server.hosting.zone_image_files import Images
 from server.monitoring.query_stats import QueryStats
 from server.net.listen import Pair
 from server.net.tcp import Limits
@@ -73,7 +73,7 @@ class _Worker:
 
 
 class Pool:
-    """All workers: `server.hosting.backends.Backends` by several programs."""
+    """All workers: `server.hosting.answering_backends.Backends` by several programs."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """From one set of zones to the next: as messages, and back.
 
-Two sets that follow each other share what has not changed, down to the nodes of a zone (`zones.persistent`), so most of
+Two sets that follow each other share what has not changed, down to the nodes of a zone (`persistent_map`), so most of
 the difference is found by identity, and whoever replaces a set of zones needn't say what is new in it. A zone that was
 loaded again shares nothing: there, nodes are compared by what they hold. So a small change to a large zone is a small
 update, whatever way it came.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from server.worker.key_values import keys_of, keys_value
 from server.worker.messages import (
     Commit,
     Hello,
@@ -21,9 +20,10 @@ from server.worker.messages import (
     ZoneGone,
     ZoneMapped,
 )
+from server.worker.zone_key_values import keys_of, keys_value
 from zones.denial import DenialMode
 from zones.node import Node, RRset
-from zones.persistent import differing, persistent
+from zones.persistent_map import differing, persistent
 from zones.routing_policy import RoutedRRset
 from zones.storage.mapped_nodes import MappedNodes
 from zones.storage.node_values import NodeValue, node_of, node_value

@@ -22,7 +22,7 @@ import trio
 from keys.custody.state_database import Store
 from keys.kms.kms_client import KmsClient
 from server.app import run
-from server.control.operations import RequestOutcome
+from server.control.server_operations import RequestOutcome
 from server.settings.configuration import Config, load_config
 from tests.warm import set_imported_aside
 

@@ -11,7 +11,7 @@ import pytest
 
 from keys.custody.state_database import Store
 from tests.zones.recordsets.test_record_store import APEX, info, initial, zone
-from zones.recordsets.compiled import Compiled
+from zones.recordsets.compiled_record_sets import Compiled
 from zones.recordsets.record_sets import ChangeAction, ChangeStatus, RecordSet, RecordSetChange
 from zones.recordsets.record_store import RecordStore
 

@@ -15,9 +15,9 @@ from keys.custody.state_database import Store
 from keys.dnssec import p256, zone_signer
 from keys.dnssec.dnskey_rrset import dnskey_signing
 from keys.dnssec.ds import ds_rdata, ds_text
-from keys.dnssec.policy import Policy
 from keys.dnssec.rrsig import key_tag
-from keys.dnssec.windows import Window
+from keys.dnssec.signature_validity import Window
+from keys.dnssec.signing_policy import Policy
 from tests.processes import QUICK
 from zones import names
 

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 from botocore.configloader import load_config
 
-from keys.kms.policy_document import dnssec_key_policy
+from keys.kms.ksk_key_policy import dnssec_key_policy
 from tests.interop.programs import Lab
 from tests.processes import Serving
 

@@ -19,16 +19,16 @@ import structlog
 import trio
 import trio.testing
 
-from keys.custody.executor import Services
+from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
-from keys.custody.parent import Parent
+from keys.custody.parent_interface import Parent
 from keys.custody.state_database import Store
 from keys.dnssec.p256 import generate_private_key
-from keys.dnssec.policy import DAY, Policy
+from keys.dnssec.signing_policy import DAY, Policy
 from keys.dnssec.zone_keys import ZoneKeys
 from keys.kms.fake_kms import FakeKms
 from keys.kms.interface import KeyRequest, KmsSignature, PublicKey
-from keys.rules.status import StatusChange
+from keys.rules.key_status import StatusChange
 
 EPOCH = 20_000 * DAY
 """When every test begins: a midnight, UTC."""

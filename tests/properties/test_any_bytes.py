@@ -7,7 +7,7 @@ import dns.message
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.query.fast.caches import Caches
+from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
 from tests.lab import NOW, datagrams, query, served, surprised

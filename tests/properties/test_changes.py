@@ -6,15 +6,15 @@ from random import Random
 
 import pytest
 
-from keys.dnssec.policy import Policy
-from server.query.fast.caches import Caches
+from keys.dnssec.signing_policy import Policy
+from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
 from tests.lab import NOW, datagrams, query, surprised, wire_name, zone_keys
 from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
 from zones.node import RRset
-from zones.storage.contents import Contents
+from zones.storage.zone_contents import Contents
 from zones.zoneset import ZoneSet
 
 ORIGIN = "lab.example"

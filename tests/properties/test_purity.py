@@ -12,10 +12,10 @@ from dns.rdatatype import RdataType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.query.fast.caches import Caches
+from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
+from server.query.read_query import HEADER_SIZE
 from server.query.respond import Via, respond
-from server.query.wire import HEADER_SIZE
 from tests.lab import NOW, anchor, datagrams, query, served, surprised, wire_name, zone_keys
 from tests.oracle import Oracle
 from tests.properties.test_answers import has_the_content

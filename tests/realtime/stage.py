@@ -22,9 +22,9 @@ import dns.name
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from keys.dnssec.policy import Policy
-from keys.dnssec.windows import live_window
-from keys.rules.status import Condition, ZoneStatus
+from keys.dnssec.signature_validity import live_window
+from keys.dnssec.signing_policy import Policy
+from keys.rules.key_status import Condition, ZoneStatus
 from server.control.control_client import ControlClient
 from server.net.addresses import Address
 from server.state.directory import StateDir

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from keys.rules.key_status import Condition
 from keys.rules.keyring import KskStatus, ZskPhase
-from keys.rules.status import Condition
 from tests.realtime.pulse import Pulse
 from tests.realtime.stage import TTL, ZONES, Stage, on_stage
 from tests.realtime.watch import Sight, after, ask, before, watch, wrong_after, wrong_before

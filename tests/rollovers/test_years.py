@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.dnssec.policy import DAY
+from keys.dnssec.signing_policy import DAY
 from tests.keys.world import EPOCH
 from tests.rollovers.years import PLOTS, Year
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from keys.dnssec.policy import DAY, HOUR, Policy
+from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from keys.rules.commands import Command, CreateKsk, decide
 from keys.rules.events import (
     Action,
@@ -25,11 +25,11 @@ from keys.rules.events import (
     SignKeyset,
 )
 from keys.rules.forecast import succeeded
+from keys.rules.key_status import describe
 from keys.rules.keyring import Keyring, KskStatus
-from keys.rules.lifecycle import evolve, plan
-from keys.rules.rollover import rollover_at
+from keys.rules.next_action import evolve, plan
 from keys.rules.safety import assert_safe
-from keys.rules.status import describe
+from keys.rules.zsk_rollover_times import rollover_at
 from tests.keys.world import EPOCH, LAB
 
 POLICY = Policy()

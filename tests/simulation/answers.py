@@ -13,17 +13,17 @@ import dns.name
 import dns.rdatatype
 
 from keys.dnssec.rrsig import TYPE_RRSIG, record
-from keys.dnssec.windows import live_window
+from keys.dnssec.signature_validity import live_window
 from keys.dnssec.zone_keys import ZoneKeys
 from tests.lab import anchor, ask
 from tests.simulation.history import History
 from tests.simulation.judge import State, states
 from tests.validator.judge import judge
 from tests.validator.signatures import Bogus
+from zones.live_signing import sign
 from zones.masterfile.load import parse_zone
 from zones.names import to_text
 from zones.node import RRset
-from zones.signing import sign
 from zones.zoneset import ZoneSet
 
 _ADDRESS = bytes([192, 0, 2, 1])

@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from keys.custody.zsk_encryption import StateError
-from keys.dnssec.policy import DAY
+from keys.dnssec.signing_policy import DAY
 from keys.rules import commands
 from tests.keys.world import EPOCH
 from tests.simulation.operator import Operator

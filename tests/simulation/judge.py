@@ -24,7 +24,7 @@ from math import ceil, floor
 from typing import NamedTuple
 
 from keys.dnssec.dnskey_rrset import SignedDnskeyRRset, SlotSignature
-from keys.dnssec.policy import MAXIMUM_SIGNED_TTL
+from keys.dnssec.signing_policy import MAXIMUM_SIGNED_TTL
 from keys.dnssec.zone_keys import ZoneKeys
 from tests.simulation.history import Foretold, History, Publication, Step
 

@@ -32,25 +32,25 @@ SILENCED = Mutant(
 MUTANTS = (
     Mutant(
         "slot: inception",
-        "keys.dnssec.windows",
+        "keys.dnssec.signature_validity",
         "return Window(start, end, start - policy.margin, end + policy.dnskey_ttl",
         "return Window(start, end, start - policy.margin + 1, end + policy.dnskey_ttl",
     ),
     Mutant(
         "slot: expiration",
-        "keys.dnssec.windows",
+        "keys.dnssec.signature_validity",
         "end + policy.dnskey_ttl + policy.margin",
         "end + policy.dnskey_ttl + policy.margin - 1",
     ),
     Mutant(
         "live window: inception",
-        "keys.dnssec.windows",
+        "keys.dnssec.signature_validity",
         "return Window(start, end, start - policy.margin, end + lasting",
         "return Window(start, end, start - policy.margin + 1, end + lasting",
     ),
     Mutant(
         "live window: expiration",
-        "keys.dnssec.windows",
+        "keys.dnssec.signature_validity",
         "end + lasting + policy.margin",
         "end + lasting + policy.margin - 1",
     ),
@@ -80,11 +80,16 @@ MUTANTS = (
         "        # Until `gone` a cache",
         "        at = keyring.refreshed or at\n        # Until `gone` a cache",
     ),
-    Mutant("activation", "keys.rules.rollover", "else successor.ready", "else successor.ready and successor.ready - 1"),
+    Mutant(
+        "activation",
+        "keys.rules.zsk_rollover_times",
+        "else successor.ready",
+        "else successor.ready and successor.ready - 1",
+    ),
     Mutant("activation: the first window", "keys.dnssec.zone_keys", "if since <= start:", "if since - 1 <= start:"),
     Mutant(
         "removal",
-        "keys.rules.rollover",
+        "keys.rules.zsk_rollover_times",
         "max(zsk.superseded + keyring.propagation + signing + keyring.data_ttl, keyring.data_cached_until)",
         "max(zsk.superseded + keyring.propagation + signing + keyring.data_ttl - min(keyring.propagation, signing) - 2,"
         " keyring.data_cached_until)",
@@ -93,11 +98,15 @@ MUTANTS = (
         seed=1,
     ),
     Mutant(
-        "removal of a lost ZSK", "keys.rules.rollover", "signing = 0 if zsk.lost", "signing = -1 if zsk.lost", seed=7
+        "removal of a lost ZSK",
+        "keys.rules.zsk_rollover_times",
+        "signing = 0 if zsk.lost",
+        "signing = -1 if zsk.lost",
+        seed=7,
     ),
     Mutant(
         "removal: the mark of lowered TTLs",
-        "keys.rules.rollover",
+        "keys.rules.zsk_rollover_times",
         "+ keyring.data_ttl, keyring.data_cached_until)",
         "+ keyring.data_ttl, 0)",
         seed=2,
@@ -118,7 +127,7 @@ MUTANTS = (
     ),
     Mutant(
         "removal: counted from when it is out",
-        "keys.rules.rollover",
+        "keys.rules.zsk_rollover_times",
         "max(zsk.superseded +",
         "max((zsk.retired or 0) - min(keyring.propagation, signing) +",
         seed=6,
@@ -132,14 +141,14 @@ MUTANTS = (
     ),
     Mutant(
         "signing ends: a DS in caches",
-        "keys.custody.command_checks",
+        "keys.custody.parent_ds_checks",
         "until is not None and until > now:",
         "until is not None and until - 1 > now:",
         seed=7,
     ),
     Mutant(
         "signing ends: DNSKEYs that a DS led to",
-        "keys.custody.command_checks",
+        "keys.custody.parent_ds_checks",
         "until += max(keyring.keyset_ttl, keyring.keyset.ttl)",
         "until += max(keyring.keyset_ttl, keyring.keyset.ttl) - 1",
         seed=7,
@@ -206,19 +215,23 @@ MUTANTS = (
     ),
     Mutant(
         "suspended: no activation",
-        "keys.rules.lifecycle",
+        "keys.rules.next_action",
         "or successor is None or suspended(keyring) or",
         "or successor is None or",
         seed=65,
     ),
     Mutant(
         "suspended: the set stays",
-        "keys.rules.refresh",
+        "keys.rules.signature_refresh",
         "    if keyring.keyset is not None and keyring.is_set_bound:\n        return keyring.keyset.rdatas\n",
         "",
         seed=16,
     ),
     Mutant(
-        "runway: one slot too few", "keys.rules.refresh", "in range(policy.slots)", "in range(policy.slots - 1)", seed=1
+        "runway: one slot too few",
+        "keys.rules.signature_refresh",
+        "in range(policy.slots)",
+        "in range(policy.slots - 1)",
+        seed=1,
     ),
 )

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import trio
 import trio.testing
 
-from keys.dnssec.policy import DAY
+from keys.dnssec.signing_policy import DAY
 from keys.rules.keyring import KskStatus
 from tests.keys.world import EPOCH
 from tests.simulation.answers import check_answers, check_live

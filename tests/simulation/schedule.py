@@ -9,7 +9,7 @@ from random import Random
 
 import msgspec
 
-from keys.dnssec.policy import DAY, HOUR, Policy
+from keys.dnssec.signing_policy import DAY, HOUR, Policy
 
 QUIET_END = 45
 """Days at the end of a run in which nothing happens, so that all must be well at the end."""

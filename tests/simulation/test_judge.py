@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from keys.dnssec.dnskey_rrset import SignedDnskeyRRset, SlotSignature
-from keys.dnssec.numbers import FLAG_KSK
-from keys.dnssec.policy import HOUR, Policy
+from keys.dnssec.registry_numbers import FLAG_KSK
 from keys.dnssec.rrsig import canonical_order, dnskey_rdata
-from keys.dnssec.windows import slot_window
+from keys.dnssec.signature_validity import slot_window
+from keys.dnssec.signing_policy import HOUR, Policy
 from keys.dnssec.zone_keys import ActiveSigner, ZoneKeys
 from tests.keys.world import EPOCH, LAB
 from tests.lab import signer

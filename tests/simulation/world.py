@@ -17,20 +17,20 @@ import structlog
 import trio
 from cryptography.hazmat.primitives import serialization
 
-from keys.custody.executor import Services
+from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
-from keys.custody.parent import ParentUnavailable
+from keys.custody.parent_interface import ParentUnavailable
 from keys.custody.state_database import StateUnavailable, Store
 from keys.dnssec.ds import ds_rdata
 from keys.dnssec.p256 import verify
-from keys.dnssec.policy import HOUR
+from keys.dnssec.signing_policy import HOUR
 from keys.dnssec.zone_keys import ZoneKeys
 from keys.dnssec.zone_signer import ZoneSigner
 from keys.kms.fake_kms import FakeKey, FakeKms, seeded
 from keys.kms.interface import KeyRequest, KmsSignature, PublicKey
+from keys.rules.key_status import describe
 from keys.rules.keyring import Keyring
-from keys.rules.parent_ds import ParentDs
-from keys.rules.status import describe
+from keys.rules.wanted_ds import ParentDs
 from tests.keys.world import EPOCH
 from tests.simulation.history import DsSet, Foretold, History, Publication, Step
 from tests.simulation.schedule import Plan

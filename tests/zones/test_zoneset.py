@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from keys.dnssec.ds import ds_rdata
-from keys.dnssec.numbers import FLAG_KSK
+from keys.dnssec.registry_numbers import FLAG_KSK
 from keys.dnssec.rrsig import dnskey_rdata
 from tests.lab import NOW, signed, signer, wire_name, zone_keys
 from zones.masterfile.load import parse_zone
 from zones.node import RRset
 from zones.rrtypes import TYPE_A, TYPE_DS, TYPE_NS
-from zones.storage.contents import Contents
+from zones.storage.zone_contents import Contents
 from zones.zoneset import ZoneSet
 
 APEX = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns.elsewhere.test.\n"

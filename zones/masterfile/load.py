@@ -11,9 +11,9 @@ import dns.exception
 import dns.name
 
 from zones import names
-from zones.build import build_zone
+from zones.build_zone import build_zone
 from zones.denial import DenialMode
-from zones.masterfile.reader import Progress, Reader, Reading, with_newlines
+from zones.masterfile.master_file_reader import Progress, Reader, Reading, with_newlines
 from zones.masterfile.warnings import ZoneWarning
 from zones.masterfile.zone_rules import Gathering, ZoneFileError
 from zones.zone import Zone
@@ -41,7 +41,7 @@ def load_zone(
     `progress` is called about each 64 KiB. `read` is called with the path and the octets of each file that is read.
     Warnings are looked for where `warned` wants to know (`zones.masterfile.warnings`). Without `plain`, dnspython reads
     every line, which gives the same. With `lenient`, as a server loads zones, records that are no longer valid are left
-    out with a warning (`zones.masterfile.outdated`).
+    out with a warning (`zones.masterfile.no_longer_valid`).
     """
     try:
         source = path.read_bytes()

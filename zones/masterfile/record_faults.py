@@ -20,7 +20,7 @@ import dns.zone
 from dns.rdatatype import RdataType
 from dns.tokenizer import Token, Tokenizer
 
-from zones.masterfile.location import LocationError, metres_of
+from zones.masterfile.loc_rdata import LocationError, metres_of
 from zones.masterfile.rdata_fields import (
     FIELDS,
     REST,

@@ -16,7 +16,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from zones.library_errors import interruption
+from zones.dnspython_errors import interruption
 from zones.recordsets.record_sets import TYPES
 from zones.recordsets.route53_names import NameSpellingError, spelled
 

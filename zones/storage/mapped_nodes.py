@@ -1,4 +1,4 @@
-"""The names of an image (`zones.storage.image`) as `zones.zone.Zone` wants them, read where they lie when asked for.
+"""The names of an image (`zone_image`) as `zones.zone.Zone` wants them, read where they lie when asked for.
 
 A node that is asked for is made out of its octets, in 4 µs. Answers are remembered elsewhere
 (`server.query.fast.responder`), so few are; the nodes asked for last are kept here, as every answer that denies needs
@@ -17,7 +17,7 @@ import msgspec
 
 from zones import names
 from zones.node import Node
-from zones.persistent import Persistent, SortedMap, changed
+from zones.persistent_map import Persistent, SortedMap, changed
 from zones.storage.node_values import NodeValue, node_of
 from zones.zone import Zone
 

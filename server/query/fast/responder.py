@@ -9,9 +9,9 @@ No response depends on EDNS options, so they are no part of the key: cookies, wh
 They cost 0.37 more, and 1.0 where they are read octet by octet: so the forms of queries with one option are known
 again, by all from the name's end to the option's data, and only the length is left to compare.
 
-A name that does not exist costs its denial (`server.query.fast.below_apex`) and 1.4 around it: nothing is looked at
-twice that the shape of the query or its apex tells, and the cache of whole responses is not asked, which never has such
-names.
+A name that does not exist costs its denial (`chain_below_apex`) and 1.4 around it: nothing is looked
+at twice that the shape of the query or its apex tells, and the cache of whole responses is not asked, which never has
+such names.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from server.query.edns import DEFAULT_SIZE
-from server.query.emit import emit
-from server.query.fast.absent import deny_absent
-from server.query.fast.below_apex import BelowApex, below_apex
-from server.query.fast.caches import Answers, Caches
-from server.query.fast.present import decide_present
-from server.query.fast.shapes import Shape, SignedShape, shape_of
+from server.query.emit_to_size import Response, emit
+from server.query.fast.absent_names import deny_absent
+from server.query.fast.answer_caches import Answers, Caches
+from server.query.fast.chain_below_apex import BelowApex, below_apex
+from server.query.fast.present_rrsets import decide_present
+from server.query.fast.query_shapes import Shape, SignedShape, shape_of
+from server.query.read_query import HEADER_SIZE, ID_SIZE, Query, Rejected, Unanswerable, error_response, read_query
 from server.query.respond import Answered, Failed, Via, answer, is_signed, response_limit
-from server.query.response import Response
-from server.query.wire import HEADER_SIZE, ID_SIZE, Query, Rejected, Unanswerable, error_response, read_query
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
 from zones.zoneset import ZoneSet
 

@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from keys.custody.key_manager import KeyManager
-from keys.custody.parent import ParentUnavailable
+from keys.custody.parent_interface import ParentUnavailable
 from keys.custody.state_database import StateUnavailable
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.ds import ds_rdata
-from keys.dnssec.policy import DAY, HOUR
+from keys.dnssec.signing_policy import DAY, HOUR
 from keys.kms.interface import KeyRequest
 from keys.rules import commands
 from keys.rules.commands import (
@@ -30,9 +30,9 @@ from keys.rules.commands import (
     RequestRefusedError,
     StartRollover,
 )
+from keys.rules.key_status import Condition
 from keys.rules.keyring import Keyring, KskStatus
-from keys.rules.parent_ds import ParentDs
-from keys.rules.status import Condition
+from keys.rules.wanted_ds import ParentDs
 from tests.keys.world import EPOCH, LAB, World, check_dnskey
 
 DS_TTL = 2 * HOUR

@@ -11,10 +11,10 @@ import trio
 from trio.testing import MockClock
 
 from keys.custody.state_database import StateOvertaken, StateUnavailable
-from keys.dnssec.policy import DAY, HOUR, Policy
+from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from keys.rules.commands import ActivateKsk, CreateKsk, RequestRefusedError, StartRollover, TrustClock
+from keys.rules.key_status import Condition
 from keys.rules.keyring import Keyring
-from keys.rules.status import Condition
 from tests.keys.world import KillableStore, World
 
 

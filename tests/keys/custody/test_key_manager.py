@@ -10,13 +10,13 @@ from trio.testing import MockClock
 
 from keys.custody.key_manager import KeyManager
 from keys.custody.state_database import StateUnavailable
-from keys.dnssec.policy import DAY, HOUR, Policy
+from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from keys.kms.fake_kms import FakeKms
 from keys.kms.interface import KeyRequest, KmsSignature
 from keys.rules.commands import RequestRefusedError, StartRollover, TrustClock
+from keys.rules.key_status import Condition
 from keys.rules.keyring import Keyring, KskStatus
-from keys.rules.refresh import next_refresh
-from keys.rules.status import Condition
+from keys.rules.signature_refresh import next_refresh
 from tests.keys.world import EPOCH, LAB, Fuse, KillableStore, World, check_dnskey
 
 

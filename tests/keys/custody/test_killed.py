@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from trio.testing import MockClock
 
 from keys.custody import database_schema
-from keys.dnssec.policy import DAY, HOUR
+from keys.dnssec.signing_policy import DAY, HOUR
 from keys.rules.commands import StartRollover
 from tests.keys.world import LAB, POLICY, Crash, Fuse, World, check_dnskey
 

@@ -26,7 +26,7 @@ from keys.custody.state_database import (
 from keys.custody.zsk_encryption import StateKeyLost, StateKeyWrong
 from keys.rules.events import Entry
 from keys.rules.keyring import Keyring
-from tests.keys.rules.test_lifecycle import SIGNED
+from tests.keys.rules.test_next_action import SIGNED
 from tests.keys.world import LAB
 
 PRIVATE = b"a private key, which is nobody else's business"

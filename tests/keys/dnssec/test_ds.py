@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from keys.dnssec.ds import ds_rdata, ds_text
 from keys.dnssec.name_text import to_text
-from keys.dnssec.numbers import FLAG_KSK
+from keys.dnssec.registry_numbers import FLAG_KSK
 from keys.dnssec.rrsig import dnskey_rdata
-from keys.rules.parent_ds import wanted_ds
-from tests.keys.rules.test_lifecycle import BEGUN, SIGNED
+from keys.rules.wanted_ds import wanted_ds
+from tests.keys.rules.test_next_action import BEGUN, SIGNED
 from tests.keys.world import LAB
 
 

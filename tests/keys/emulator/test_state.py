@@ -19,9 +19,9 @@ import trio
 
 from keys.custody.private_files import TEMPORARY, write_private
 from keys.emulator.aws_files import CredentialsFileError, load_credentials, load_profiles, write_config
+from keys.emulator.key_material import generate_key
 from keys.emulator.key_records import AliasRecord, KeyRecord
 from keys.emulator.keystore import Keystore, KeystoreError, StoredKey
-from keys.emulator.material import generate_key
 from keys.emulator.run import run_emulator
 
 T = TypeVar("T")

@@ -26,7 +26,7 @@ from keys.kms.fake_kms import FakeKms
 from keys.kms.interface import MAXIMUM_MESSAGE, KeyRequest, Kms
 from keys.kms.kms_credentials import fixed_session
 from keys.kms.kms_errors import WRONG_KEY, KmsRefused
-from keys.kms.policy_document import dnssec_key_policy
+from keys.kms.ksk_key_policy import dnssec_key_policy
 from keys.kms.shared_kms import SharedKms
 from tests.keys.kms.conftest import ACCOUNT, client
 

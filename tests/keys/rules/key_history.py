@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keys.custody.key_event_log import entries
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from keys.rules.events import Entry, Event, KmsFailed, KskRecovered, LearnKsk, MakeKsk, Observed, ProbeKsk, SignKeyset
 from keys.rules.forecast import succeeded
 from keys.rules.keyring import Keyring
-from keys.rules.lifecycle import plan
+from keys.rules.next_action import plan
 from keys.rules.safety import assert_safe
 from keys.rules.transitions import evolve
 

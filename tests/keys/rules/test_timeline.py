@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from xml.etree import ElementTree
 
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from keys.rules.events import Event, KskDeactivated, KskDeleting, KskIntended
 from keys.rules.forecast import steps
 from keys.rules.keyring import Keyring

@@ -18,10 +18,10 @@ from keys.rules.commands import (
     TrustClock,
     WithdrawDs,
 )
+from keys.rules.key_status import Condition, KskReport, ZoneStatus
 from keys.rules.keyring import KskStatus, Trouble
-from keys.rules.status import Condition, KskReport, ZoneStatus
 from server.cli.ask_key_manager import done, lacking, unchecked, why_not
-from server.control.operations import Above, ZoneReport
+from server.control.server_operations import Above, ZoneReport
 
 NOW = 1_767_225_600  # 2026-01-01 00:00:00 UTC
 DS = "258 13 2 " + "AB" * 32

@@ -15,12 +15,12 @@ import trio
 
 from server import app
 from server.cli import cli
-from server.control.operations import RequestOutcome
 from server.control.running_server import RunningServer
+from server.control.server_operations import RequestOutcome
 from server.net.addresses import Address
 from server.net.listen import bind
 from server.settings.configuration import ConfigError, load_config, samples
-from tests.processes import QUICK, ready, run, serving
+from tests.processes import QUICK, ready, run, runs, serving
 from tests.warm import Process
 
 ZONE = """\
@@ -306,7 +306,7 @@ def test_a_record_that_a_library_fails_on_ends_no_server(folder: Path, workers: 
         refused = run("reload", cwd=folder)
         assert refused.returncode == 4
         assert f"lab.example. refused serial 2: {folder}/lab.example.zone:4: LOC: " in refused.stdout
-        assert server.process.poll() is None
+        assert runs(server.process.pid)
         assert "Traceback" not in server.log
 
 

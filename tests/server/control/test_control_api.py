@@ -35,12 +35,12 @@ from keys.rules.commands import (
     WithdrawDs,
 )
 from keys.rules.events import Entry
-from keys.rules.status import Condition, ZoneStatus
+from keys.rules.key_status import Condition, ZoneStatus
 from keys.rules.timeline import Row, Span, Timeline
 from server.control.control_api import control_app, watching_app
 from server.control.control_client import ControlClient, ControlError, NoServerError
 from server.control.control_socket import bind_control
-from server.control.operations import (
+from server.control.server_operations import (
     Level,
     Planned,
     ReloadOutcome,
@@ -52,7 +52,7 @@ from server.control.operations import (
     zone_level,
 )
 from server.settings.schema import ConfigError
-from server.state.archive import write_archive
+from server.state.backup_archive import write_archive
 from server.state.directory import StateDir, finish_restore, open_state
 
 NOW = 1_767_225_600

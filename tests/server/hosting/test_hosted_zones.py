@@ -412,7 +412,7 @@ async def test_what_can_not_be_answered_is_not_stored(
             raise RuntimeError("a bug")
 
         with monkeypatch.context() as patched:
-            patched.setattr("zones.recordsets.compiled.Compiled.changed", failing)
+            patched.setattr("zones.recordsets.compiled_record_sets.Compiled.changed", failing)
             with pytest.raises(RuntimeError):
                 await process.zones.change_record_sets(zone.id, [put("x.lab.example", "192.0.2.1")])
         assert len(await process.zones.record_sets(zone.id, None, 9)) == 2

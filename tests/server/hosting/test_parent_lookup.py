@@ -13,12 +13,12 @@ import dns.rrset
 import pytest
 import trio
 
-from keys.custody.parent import ParentUnavailable
-from keys.rules.parent_ds import ParentDs
+from keys.custody.parent_interface import ParentUnavailable
+from keys.rules.wanted_ds import ParentDs
 from server.hosting.parent_lookup import LocalParent, RemoteParent, parent_for
 from server.net.addresses import Address
 from server.net.listen import bind
-from server.query.framing import Deframer, frame
+from server.net.tcp_framing import Deframer, frame
 from zones.masterfile.load import parse_zone
 from zones.zoneset import ZoneSet
 

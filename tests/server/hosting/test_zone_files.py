@@ -17,21 +17,21 @@ import trio
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from server.hosting import zone_files
 from server.hosting.compile_zone import CompileProgress, Made, Order, Refused, Unwritten, compiled
-from server.hosting.images import Images
 from server.hosting.zone_files import ZoneFiles
+from server.hosting.zone_image_files import Images
 from server.hosting.zone_registry import LoadedChange, ZoneRegistry
 from server.settings.configuration import ZoneConfig
 from tests.keys.world import Fuse, World
 from tests.lab import wire_name
 from tests.processes import runs
-from tests.zones.storage.test_contents import compare
+from tests.zones.storage.test_zone_contents import compare
 from zones.denial import DenialMode
 from zones.masterfile.load import ZoneFileError, load_zone, parse_zone
-from zones.storage.image import Image, ImageError, image_of
 from zones.storage.mapped_nodes import MappedNodes, image_digest
+from zones.storage.zone_image import Image, ImageError, image_of
 
 ORIGIN = "big.example"
 TEXT = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nns 300 A 192.0.2.53\n"
@@ -172,7 +172,7 @@ async def test_an_image_that_can_t_be_opened_now_stays(
     before = images_in(folder)
     told: list[str] = []
     with monkeypatch.context() as patched:
-        patched.setattr("server.hosting.images.mmap.mmap", refuse)
+        patched.setattr("server.hosting.zone_image_files.mmap.mmap", refuse)
         assert found_in(folder, config, lambda path, _: told.append(path.name)) is None
     assert told == before
     assert images_in(folder) == before

@@ -7,7 +7,7 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock
 
-from keys.dnssec.policy import DAY
+from keys.dnssec.signing_policy import DAY
 from server.hosting.zone_registry import ZoneRegistry
 from server.settings.configuration import ZoneConfig
 from tests.keys.world import Fuse, World

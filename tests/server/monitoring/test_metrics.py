@@ -12,15 +12,15 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from keys.rules.commands import DisableSigning, decide
 from keys.rules.events import KskIntended, ParentSeen
-from keys.rules.status import describe
+from keys.rules.key_status import describe
 from keys.rules.transitions import evolve
-from server.control.operations import ServerStatus, ZoneReport
+from server.control.server_operations import ServerStatus, ZoneReport
 from server.monitoring.metrics import KmsMeter, exposition, register
 from server.monitoring.query_stats import QueryStats
-from server.query.fast.caches import Caches
+from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from tests.keys.rules.key_history import DAY, START, history
 from tests.lab import NOW as LAB_NOW

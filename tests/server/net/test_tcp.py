@@ -17,9 +17,9 @@ import trio.testing
 from trio.abc import Stream
 
 from server.net.tcp import Limits, serve_tcp
-from server.query.fast.caches import Caches
+from server.net.tcp_framing import Deframer, frame
+from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
-from server.query.framing import Deframer, frame
 from server.query.respond import Via, respond
 from tests.lab import NOW, query, served, surprised
 

@@ -13,7 +13,7 @@ import trio
 from server.net.addresses import Address
 from server.net.listen import Pair, bind
 from server.net.udp import serve_udp
-from server.query.fast.caches import Caches
+from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
 from tests.lab import NOW, query, served, surprised

@@ -7,7 +7,7 @@ import dns.name
 import pytest
 from dns.rdatatype import RdataType
 
-from server.query.fast.caches import Caches
+from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
 from tests.lab import NOW, anchor, ask, datagrams, query, served, surprised, wire_name

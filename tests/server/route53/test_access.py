@@ -21,7 +21,7 @@ from botocore.parsers import create_parser
 from keys.emulator.principals import AccessKey
 from server.net.addresses import Address
 from server.route53.api import MAXIMUM_BODY, SKEW
-from server.route53.replays import GRACE, Replays
+from server.route53.replayed_requests import GRACE, Replays
 from server.route53.serve_api import tls_context
 from server.route53.throttle import TokenBucket
 from server.settings.configuration import ConfigError, Route53Config
@@ -148,7 +148,7 @@ def test_a_signature_is_remembered_as_long_as_it_would_be_accepted() -> None:
 
 
 def test_no_more_signatures_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.route53.replays.MOST", 2)
+    monkeypatch.setattr("server.route53.replayed_requests.MOST", 2)
     replays = Replays(30, now=0)
     assert [replays.is_fresh(name, 1) for name in "abca"] == [True, True, False, True]
     assert replays.is_fresh("c", 31)
@@ -157,7 +157,7 @@ def test_no_more_signatures_are_remembered_than_there_is_room_for(monkeypatch: p
 async def test_changes_for_which_there_is_no_room_come_too_often(
     wire: Wire, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.route53.replays.MOST", 1)
+    monkeypatch.setattr("server.route53.replayed_requests.MOST", 1)
     assert await wire.send("POST", ZONES, CREATE, wire.signed("POST", ZONES, CREATE)) == (201, "")
     other = CREATE.replace(b"a.example", b"b.example")
     assert await wire.send("POST", ZONES, other, wire.signed("POST", ZONES, other)) == (400, "Throttling")

@@ -11,7 +11,7 @@ import pytest
 from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 
-from server.route53 import absent
+from server.route53 import unsupported_operations
 from server.route53.responses import Rendered, render, render_error
 from server.route53.service_model import load_model
 from tests.server.route53.test_requests import service
@@ -102,7 +102,7 @@ def test_an_error_is_read_as_one(status: int, kind: str) -> None:
     assert told["ResponseMetadata"]["HTTPStatusCode"] == status
 
 
-@pytest.mark.parametrize("name", sorted(absent.EMPTY))
+@pytest.mark.parametrize("name", sorted(unsupported_operations.EMPTY))
 def test_empty_lists_have_all_that_the_model_requires(name: str) -> None:
-    told = read(name, render(model().operations[name], absent.EMPTY[name]))
+    told = read(name, render(model().operations[name], unsupported_operations.EMPTY[name]))
     assert set(service().operation_model(name).output_shape.required_members) <= told.keys()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.dnssec.policy import Policy
+from keys.dnssec.signing_policy import Policy
 from server.net.addresses import Address, parse_address
 from server.net.listen import has_ipv6_loopback
 from server.settings.configuration import AUTO, ConfigError, HooksConfig, load_config

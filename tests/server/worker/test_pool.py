@@ -19,7 +19,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from server.hosting.images import Images
+from server.hosting.zone_image_files import Images
 from server.net.addresses import Address
 from server.net.listen import Pair, bind_shared
 from server.net.tcp import Limits
@@ -33,7 +33,7 @@ from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
 from zones.node import Node, RRset
 from zones.rrtypes import TYPE_A
-from zones.storage.image import image_of
+from zones.storage.zone_image import image_of
 from zones.zoneset import ZoneSet
 
 LAB, CHILD = wire_name("lab.example"), wire_name("child.lab.example")

@@ -29,8 +29,8 @@ from zones.masterfile.load import parse_zone
 from zones.node import Node, RRset
 from zones.routing_policy import Multivalue, Weighted
 from zones.rrtypes import TYPE_A, TYPE_NS, TYPE_SOA
-from zones.storage.contents import Contents
-from zones.storage.image import ImageError, image_of, read_image
+from zones.storage.zone_contents import Contents
+from zones.storage.zone_image import ImageError, image_of, read_image
 from zones.zone import Zone
 from zones.zoneset import ZoneSet
 

@@ -11,11 +11,11 @@ from dns.rdatatype import RdataType
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.hosting.file_records import listed
+from server.hosting.listed_file_records import listed
 from tests.rdata_examples import EXAMPLES, known_types
-from zones.library_errors import interruption
+from zones.dnspython_errors import interruption
 from zones.masterfile.load import ZoneFileError, load_zone, parse_zone
-from zones.masterfile.old_types import OLD_TYPES
+from zones.masterfile.obsolete_types import OLD_TYPES
 
 APEX = "$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n"
 LINE = 4

@@ -16,8 +16,8 @@ from tests.rdata_examples import EXAMPLES
 from tests.validator import judge
 from zones import names
 from zones.masterfile.load import ZoneFileError, ZoneWarning, parse_zone
-from zones.masterfile.old_types import OLD_TYPES, in_lower_case
-from zones.masterfile.outdated import NoLongerValidError
+from zones.masterfile.no_longer_valid import NoLongerValidError
+from zones.masterfile.obsolete_types import OLD_TYPES, in_lower_case
 from zones.masterfile.zone_rules import _MADE_BY_SIGNING
 
 APEX = "$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n"

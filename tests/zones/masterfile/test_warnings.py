@@ -12,7 +12,7 @@ from tests.zones.masterfile.test_fast_lines import Kept
 from zones import names
 from zones.lookup import Alias, NoData, NoName, Redirect, find
 from zones.masterfile.load import ZoneWarning, parse_zone
-from zones.masterfile.reader import Reader, Reading
+from zones.masterfile.master_file_reader import Reader, Reading
 from zones.masterfile.warnings import MOST_LOGGED, WarningKind, first, serial_warning
 from zones.rrtypes import TYPE_A, TYPE_AAAA, TYPE_NS
 from zones.zone import Zone

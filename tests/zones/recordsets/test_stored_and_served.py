@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from keys.custody.state_database import Store
 from tests.zones.recordsets.test_record_store import APEX, info, initial, zone
-from tests.zones.storage.test_contents import compare
-from zones.recordsets.compiled import Compiled
+from tests.zones.storage.test_zone_contents import compare
+from zones.recordsets.compiled_record_sets import Compiled
 from zones.recordsets.record_sets import AliasTarget, ChangeAction, RecordSet, RecordSetChange, ZoneRequestError
 from zones.recordsets.record_store import RecordStore
 from zones.rrtypes import TYPE_SOA

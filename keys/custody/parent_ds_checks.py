@@ -1,0 +1,209 @@
+"""What has to be asked of others before a command is carried out: of the parent its DS, of the KMS the key.
+
+A KSK that a DS names, or that a cached DS may name, is what validators look for; without it the zone is bogus. Where no
+parent is known, the last KSK that every cache knows may be the one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import NamedTuple, Protocol
+
+import trio
+
+from keys.custody.action_executor import Services
+from keys.custody.parent_interface import Parent, ParentUnavailable
+from keys.dnssec.ds import ds_rdata
+from keys.dnssec.name_text import to_text
+from keys.dnssec.signing_policy import Policy
+from keys.kms.kms_errors import KmsError
+from keys.rules.commands import (
+    IN_PARENT,
+    IN_USE,
+    WRONG_ARN,
+    ActivateKsk,
+    Command,
+    CreateKsk,
+    DeactivateKsk,
+    DisableSigning,
+    EnableSigning,
+    RequestRefusedError,
+    WithdrawDs,
+    leaving,
+)
+from keys.rules.events import Event, ParentSeen
+from keys.rules.keyring import Keyring, Ksk, KskStatus
+from keys.rules.transitions import evolve
+from keys.rules.wanted_ds import ParentDs
+
+_SOON = 60
+"""Seconds."""
+
+
+class WatchedKeys(Protocol):
+    """A key manager, to whoever watches the parent."""
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys as they are stored."""
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+
+
+async def ask(keyring: Keyring, command: Command, services: Services, parent: Parent | None) -> ParentDs | None:
+    """Ask the KMS and the parent what a command depends on; the parent's DS, if it depends on that.
+
+    Raises `RequestRefusedError` where the KMS does not tell a key, or the parent can't be asked.
+    """
+    await _ask_kms(keyring, command, services)
+    # What is about to be withdrawn is looked at once more, so that it is known what caches may hold.
+    if parent is None or not (leaving(keyring, command) or isinstance(command, WithdrawDs)):
+        return None
+    try:
+        return await parent.look_up(keyring.origin)
+    except ParentUnavailable as error:
+        raise RequestRefusedError(IN_PARENT, f"The DS record can't be looked up at the parent: {error}") from None
+
+
+async def _ask_kms(keyring: Keyring, command: Command, services: Services) -> None:
+    """Refuse a KSK whose key the KMS does not tell, and to enable signing with one. Raises `RequestRefusedError`."""
+    match command:
+        case CreateKsk(arn=arn):
+            arns = [arn]
+        case ActivateKsk(name=name):
+            arns = [keyring.ksk(name).arn]
+        case EnableSigning() if not keyring.signing:
+            # Without its keys' signatures, a zone that was answered would be SERVFAIL.
+            arns = [ksk.arn for ksk in keyring.ksks if ksk.status is KskStatus.ACTIVE]
+        case _:
+            arns = []
+    for arn in filter(None, arns):
+        try:
+            await services.service.get_public_key(arn, keyring.hosted_zone_id)
+        except KmsError as error:
+            raise RequestRefusedError(WRONG_ARN, f"The KMS key {arn} can't be used: {error}") from None
+
+
+class Checked(NamedTuple):
+    """What came of asking the parent."""
+
+    events: list[Event]
+    """What was seen there, if it is news: it counts, whatever becomes of the command."""
+    refusal: RequestRefusedError | None = None
+
+
+def check_parent(keyring: Keyring, command: Command, answer: ParentDs | None, now: float) -> Checked:
+    """Whether a KSK may be taken away: not while a DS names it, nor while one may name it from a cache.
+
+    Where no parent is known, not while no other KSK can stand in for it.
+
+    `keyring` is as it is now: while the parent was asked, somebody else may have seen a DS that is gone since. `now` is
+    the wall clock.
+    """
+    if answer is None:
+        return Checked([], _unknown(keyring, command, int(now)))
+    event = seen(keyring, answer)
+    after = evolve(keyring, event)
+    # `seen_at` is rounded up, for waits that begin with it; whether one has ended is asked of the time rounded down.
+    keys_too = isinstance(command, DisableSigning)
+    refusals = (_refusal(keyring, after.ksk(ksk.name), int(now), keys_too) for ksk in leaving(keyring, command))
+    refusal = next((one for one in refusals if one is not None), None)
+    if refusal is None and not answer.known:
+        refusal = _unknown(keyring, command, int(now))
+    return Checked([event] if is_news(keyring, after) else [], refusal)
+
+
+def _refusal(keyring: Keyring, ksk: Ksk, now: int, keys_too: bool) -> RequestRefusedError | None:
+    """`keys_too` is whether a DNSKEY RRset that was validated with the DS matters beside the DS itself.
+
+    A validator may validate one with the last second of a DS, and takes the zone as signed as long as it holds that
+    (RFC 4035 §5.3.3 bounds its TTL by its own and its RRSIGs'). What is unsigned then is bogus, and another KSK's RRSIG
+    is not.
+    """
+    until, what = ksk.ds_until, "it"
+    if until is not None and keys_too and keyring.keyset is not None:
+        until += max(keyring.keyset_ttl, keyring.keyset.ttl)
+        what = "it, or DNSKEY records that it led to,"
+    if ksk.ds_named:
+        said = f"The parent's DS record names Key Signing Key with name {ksk.name}: remove it there first."
+    elif until is not None and until > now:
+        said = (
+            f"The parent's DS record named Key Signing Key with name {ksk.name}, and caches may hold {what} until "
+            f"{_moment(until, now)}."
+        )
+    else:
+        return None
+    return RequestRefusedError(IN_PARENT, said)
+
+
+def _unknown(keyring: Keyring, command: Command, now: int) -> RequestRefusedError | None:
+    """Whether a KSK has to stay as long as no other one could be named: a DS that nobody here knows of may name it.
+
+    Only what is in caches is known then, so nothing is said against a zone that is served unsigned from now on.
+    """
+    if not isinstance(command, DeactivateKsk) or keyring.served_unsigned:
+        return None
+    for ksk in leaving(keyring, command):
+        others = [other for other in keyring.ksks if other.name != ksk.name and other.status is KskStatus.ACTIVE]
+        if ksk.published is None or any(keyring.is_in_every_cache(other, now) for other in others):
+            continue
+        ready = min((other.ready for other in others if other.ready is not None), default=None)
+        when = f"before {_moment(ready, now)}" if ready is not None else "yet"
+        return RequestRefusedError(
+            IN_USE,
+            f"Key Signing Key with name {ksk.name} cannot be deactivated: no other one with status ACTIVE is known to "
+            f"every cache {when}, and no parent is known here whose DS record could be looked up. Where no DS record "
+            f"names it: signwright ksk deactivate {to_text(keyring.origin)} {ksk.name} --force",
+        )
+    return None
+
+
+def _moment(at: int, now: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC (in {at - now} s)"
+
+
+async def watch_parent(keeper: WatchedKeys, parent: Parent | None, services: Services) -> AsyncIterator[ParentSeen]:
+    """Look at the parent again and again, and when its DS has changed; what is news of it.
+
+    A look-up that fails is logged and made again.
+    """
+    told = False
+    while parent is not None:
+        keyring = keeper.keyring
+        known = any(
+            ksk.published is not None or ksk.ds_until is not None or (told and ksk.public_key is not None)
+            for ksk in keyring.ksks
+        )
+        if known:
+            try:
+                answer = await parent.look_up(keyring.origin)
+            except ParentUnavailable as error:
+                services.log.warning(
+                    "the parent's DS can't be looked up", zone=to_text(keyring.origin), error=str(error)
+                )
+            else:
+                event = seen(keyring, answer)
+                first = keyring.parent_checked is None and answer.known
+                if first or is_news(keeper.keyring, evolve(keeper.keyring, event)):
+                    yield event
+        # A zone whose first KSK is only just being made is looked at as soon as a DS may name that.
+        pause = keeper.policy.parent_check if known else min(_SOON, keeper.policy.parent_check)
+        told = False
+        with trio.move_on_after(pause):
+            await parent.changed()
+            told = True
+
+
+def seen(keyring: Keyring, answer: ParentDs) -> ParentSeen:
+    """What the parent's answer says of the zone's KSKs."""
+    known = [ksk for ksk in keyring.ksks if ksk.public_key is not None]
+    names = tuple(ksk.name for ksk in known if ds_rdata(keyring.origin, ksk.rdata) in answer.rdatas)
+    return ParentSeen(answer.seen_at, names, answer.ttl)
+
+
+def is_news(before: Keyring, after: Keyring) -> bool:
+    """Whether what was seen has to be stored: as long as a DS goes on naming a KSK, its end is yet to come."""
+    return [(k.ds_named, k.ds_ttl) for k in before.ksks] != [(k.ds_named, k.ds_ttl) for k in after.ksks]

@@ -1,0 +1,298 @@
+"""How a zone's keys are, as one value to show and to watch: derived from the keyring, never stored."""
+
+from __future__ import annotations
+
+import enum
+from datetime import UTC, datetime
+from typing import NamedTuple, Self
+
+import msgspec
+
+from keys.dnssec.ds import ds_rdata, ds_text
+from keys.dnssec.name_text import to_text
+from keys.dnssec.signing_policy import Policy
+from keys.rules.keyring import Keyring, Ksk, KskStatus, Trouble, Zsk, ZskPhase, zsk_phase
+from keys.rules.next_action import plan
+from keys.rules.zsk_rollover_times import activation_at, removable_at, rollover_at, suspended
+
+
+class Condition(enum.Enum):
+    """A zone's keys in one word, from well to worst."""
+
+    SIGNING = "signing"
+    STARTING = "starting"
+    """Not signed yet, and nothing has failed."""
+    TROUBLED = "troubled"
+    """Served and valid, or not signed yet, but something fails that has to be mended before `valid_until`."""
+    FAILING = "failing"
+    """No valid keyset: answers are SERVFAIL."""
+    UNSIGNED = "unsigned"
+    """Signing is disabled."""
+    FROZEN = "frozen"
+    """A bug, a clock that is wrong, or a state that can't be used: what is published stays, and nothing changes."""
+
+
+class StatusChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person may want to be told: the zone's condition, or the status of one KSK, is another now."""
+
+    at: int
+    ksk: str | None
+    """The KSK's name; `None`: it is about the zone."""
+    before: str
+    after: str
+    reason: str | None
+
+
+def ignore(zone: str, change: StatusChange) -> None:
+    """Tells nobody."""
+
+
+class KskReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One KSK."""
+
+    name: str
+    status: KskStatus
+    arn: str | None
+    key_tag: int | None
+    ds: str | None
+    """Its DS rdata as text."""
+    published: int | None
+    ready: int | None
+    """From when on the parent may hold its DS."""
+    valid_until: int | None
+    """Its runway: the expiration of its last stored RRSIG."""
+    trouble: Trouble | None
+    message: str | None = None
+    """Why it is not ACTIVE, and since when."""
+    created: int | None = None
+    changed: int | None = None
+    """When its status last changed."""
+    ds_named: bool = False
+    """Whether the parent's DS named it when last looked at."""
+    removable: int | None = None
+    """From when on it may be removed, as far as the parent's DS goes; `None` while the DS names it or never did."""
+    withdrawn: int | None = None
+    """When the DS of a parent served here was told to drop it, if it was."""
+
+
+class ZskReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One ZSK."""
+
+    sequence: int
+    key_tag: int
+    phase: ZskPhase
+    generated: int
+    published: int | None
+    activated: int | None
+    ready: int | None = None
+    """When it may sign."""
+    retired: int | None = None
+    removable: int | None = None
+    """When no cache holds what it signed."""
+    lost: int | None = None
+    """When its private key was said to be lost or known to others."""
+
+
+class ZoneStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of one zone at one moment; times are seconds since the epoch."""
+
+    zone: str
+    hosted_zone_id: str
+    condition: Condition
+    problem: str | None
+    """Why the condition is not better."""
+    notice: str | None
+    """What a person should know though nothing is wrong."""
+    valid_until: int | None
+    """When the zone turns bogus if no KMS signs from now on."""
+    refreshed: int | None
+    next_action: str | None
+    next_why: str | None
+    next_at: int | None
+    """`None`: now."""
+    ksks: tuple[KskReport, ...]
+    zsks: tuple[ZskReport, ...]
+    signing: bool = True
+    """Whether signing is enabled."""
+    safe_until: int | None = None
+    """Until when a validator finds a KSK that the DS may name, if no KMS signs from now on: never later than
+    `valid_until`, and earlier where one KSK can't sign while the other one goes on.
+    """
+    suspended_since: int | None = None
+    """Since when ZSK rotation stands still, because a KSK is in ACTION_NEEDED."""
+    rollover: str | None = None
+    """What the ZSK rollover waits for."""
+    rollover_at: int | None = None
+    """When that will be, as far as is known."""
+    parent_checked: int | None = None
+
+
+def describe(
+    keyring: Keyring, policy: Policy, now: int, ksk_arn: str | None, problem: str | None, frozen: bool
+) -> ZoneStatus:
+    """The status of a zone. `problem` is what the key manager knows of troubles beside the KMS's."""
+    keyset = keyring.keyset
+    troubles = [ksk.trouble for ksk in keyring.ksks if ksk.trouble is not None]
+    if problem is None and troubles:
+        worst = max(troubles, key=lambda trouble: trouble.refused)
+        problem = f"{worst.doing}: {worst.code}: {worst.message}"
+        if keyring.needing_action:
+            problem += "; ZSK rotation is suspended"
+    rollover, rollover_due = _rollover(keyring, policy, now)
+    upcoming = None if frozen else plan(keyring, policy, now, ksk_arn).upcoming
+    return ZoneStatus(
+        zone=to_text(keyring.origin),
+        hosted_zone_id=keyring.hosted_zone_id,
+        condition=_condition(keyring, now, problem, frozen),
+        problem=problem,
+        notice=_notice(keyring, ksk_arn),
+        valid_until=keyset.expiration if keyset else None,
+        refreshed=keyring.refreshed,
+        next_action=type(upcoming.action).__name__ if upcoming else None,
+        next_why=upcoming.action.why if upcoming else None,
+        next_at=upcoming.at if upcoming and upcoming.at > now else None,
+        ksks=tuple(_ksk(keyring, ksk, frozen) for ksk in keyring.ksks),
+        zsks=tuple(_zsk(keyring, zsk, now) for zsk in keyring.zsks),
+        signing=keyring.signing,
+        safe_until=_safe_until(keyring),
+        suspended_since=min((k.changed or 0 for k in keyring.needing_action), default=None),
+        rollover=rollover,
+        rollover_at=rollover_due,
+        parent_checked=keyring.parent_checked,
+    )
+
+
+class Heard(NamedTuple):
+    """What of a status the next one is compared with: thousands of zones have one each, and a whole status is 2 kB."""
+
+    condition: Condition
+    ksks: tuple[tuple[str, str], ...]
+    """Name and status."""
+
+    @classmethod
+    def of(cls, status: ZoneStatus) -> Self:
+        """What is heard of a status."""
+        return cls(status.condition, tuple((ksk.name, ksk.status.value) for ksk in status.ksks))
+
+
+def changes(before: Heard, after: ZoneStatus, at: int) -> list[StatusChange]:
+    """What is to be told of the way from one status to another."""
+    told = []
+    if before.condition is not after.condition:
+        words = before.condition.value, after.condition.value
+        told.append(StatusChange(at=at, ksk=None, before=words[0], after=words[1], reason=after.problem))
+    earlier = dict(before.ksks)
+    later = {ksk.name: (ksk.status.value, ksk.message) for ksk in after.ksks}
+    for name in {**earlier, **later}:
+        was, (now, message) = earlier.get(name, "NONE"), later.get(name, ("NONE", None))
+        if was != now:
+            told.append(StatusChange(at=at, ksk=name, before=was, after=now, reason=message))
+    return told
+
+
+def _safe_until(keyring: Keyring) -> int | None:
+    """Until the last KSK known to be named by the DS has no RRSIG left; where none is, until the first has none."""
+    if keyring.keyset is None:
+        return None
+    last: dict[bytes, int] = {}
+    for signature in keyring.keyset.signatures:
+        last[signature.ksk] = max(last.get(signature.ksk, 0), signature.expiration)
+    named = [k for k in keyring.ksks if k.ds_named and k.public_key is not None]
+    if named:
+        return max(last.get(ksk.rdata, 0) for ksk in named)
+    return min(last.values(), default=None)
+
+
+def _rollover(keyring: Keyring, policy: Policy, now: int) -> tuple[str | None, int | None]:
+    """What the ZSK rollover waits for, and until when."""
+    if not keyring.signing or keyring.keyset is None:
+        return None, None
+    emergency = "emergency: " if keyring.active_zsk is not None and keyring.active_zsk.lost is not None else ""
+    if suspended(keyring):
+        names = ", ".join(ksk.name for ksk in keyring.needing_action)
+        return f"{emergency}suspended until {names} can sign again", None
+    successor = keyring.successor
+    if successor is not None:
+        if successor.published is None:
+            return f"{emergency}ZSK {successor.sequence} is to be published: every KSK has to sign it", None
+        at = activation_at(keyring)
+        return f"{emergency}ZSK {successor.sequence} signs once every cache knows it", at
+    removing = [(at, zsk) for zsk in keyring.zsks if (at := removable_at(keyring, zsk)) is not None]
+    start = rollover_at(keyring, policy)
+    if start is not None:
+        return start[1], start[0] if start[0] > now else None
+    if removing:
+        at, zsk = min(removing, key=lambda one: one[0])
+        return f"ZSK {zsk.sequence} leaves once no cache holds what it signed", at
+    return None, None
+
+
+def _zsk(keyring: Keyring, zsk: Zsk, now: int) -> ZskReport:
+    return ZskReport(
+        sequence=zsk.sequence,
+        key_tag=zsk.key_tag,
+        phase=zsk_phase(zsk, now),
+        generated=zsk.generated,
+        published=zsk.published,
+        activated=zsk.activated,
+        ready=zsk.ready,
+        retired=zsk.retired,
+        removable=removable_at(keyring, zsk),
+        lost=zsk.lost,
+    )
+
+
+def _condition(keyring: Keyring, now: int, problem: str | None, frozen: bool) -> Condition:
+    if frozen:
+        return Condition.FROZEN
+    if not keyring.signing:
+        return Condition.UNSIGNED
+    if keyring.served_unsigned:
+        return Condition.TROUBLED if problem else Condition.STARTING
+    if keyring.keyset is None or keyring.keyset.served(now) is None:
+        return Condition.FAILING if problem or keyring.keyset else Condition.STARTING
+    return Condition.TROUBLED if problem else Condition.SIGNING
+
+
+def _notice(keyring: Keyring, ksk_arn: str | None) -> str | None:
+    if ksk_arn is None or not keyring.ksks or any(ksk.arn == ksk_arn for ksk in keyring.ksks):
+        return None
+    return f"the configuration names {ksk_arn}, which is none of the zone's KSKs: a KSK in use is not replaced"
+
+
+def _ksk(keyring: Keyring, ksk: Ksk, frozen: bool) -> KskReport:
+    known = ksk.public_key is not None
+    signatures = keyring.keyset.signatures if keyring.keyset and known else ()
+    return KskReport(
+        name=ksk.name,
+        status=KskStatus.INTERNAL_FAILURE if frozen and ksk.status is KskStatus.ACTIVE else ksk.status,
+        arn=ksk.arn,
+        key_tag=ksk.key_tag if known else None,
+        ds=ds_text(ds_rdata(keyring.origin, ksk.rdata)) if known else None,
+        published=ksk.published,
+        ready=ksk.ready,
+        valid_until=max((s.expiration for s in signatures if s.ksk == ksk.rdata), default=None),
+        trouble=ksk.trouble,
+        message=_message(ksk, frozen),
+        created=ksk.created,
+        changed=ksk.changed,
+        ds_named=ksk.ds_named,
+        removable=None if ksk.ds_named else ksk.ds_until,
+        withdrawn=ksk.withdrawn,
+    )
+
+
+def _message(ksk: Ksk, frozen: bool) -> str | None:
+    if ksk.trouble is not None:
+        trouble = ksk.trouble
+        what = "change what it says, then activate it again" if trouble.refused else "the KMS is not available"
+        return (
+            f"{trouble.doing}: {trouble.code}: {trouble.message}"[:400] + f" (since {_moment(trouble.since)}): {what}"
+        )
+    if frozen and ksk.status is KskStatus.ACTIVE:
+        return "the keys of this zone are frozen"
+    return None
+
+
+def _moment(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

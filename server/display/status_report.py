@@ -1,0 +1,242 @@
+"""What people read: the banner of a server that is ready, its status, a reload. Values in, text on a console out.
+
+The same words with and without a terminal; colour only on one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from keys.rules.key_status import Condition
+from server.control.server_operations import (
+    DsReport,
+    Level,
+    ReloadOutcome,
+    ReloadReport,
+    ServerStatus,
+    ZoneReport,
+    ds_report,
+    server_level,
+    zone_level,
+)
+from server.display.columns import print_columns
+from server.display.key_report import COLOURS, about_ds, moment, print_keys, print_line, span
+from server.net.addresses import parse_address
+from server.state.trust_anchor_files import commands
+
+_WIDE = 10_000
+"""Columns of what is no terminal."""
+
+MOST_TOLD = 100
+"""Zones that are told one by one. Of more, only those are that want attention, and no more of these."""
+
+_OUTCOMES = {
+    ReloadOutcome.ADDED: "green",
+    ReloadOutcome.REPLACED: "green",
+    ReloadOutcome.UNCHANGED: "dim",
+    ReloadOutcome.REFUSED: "bold red",
+    ReloadOutcome.REMOVED: "yellow",
+}
+
+
+def console_for_people(*, stderr: bool = False) -> Console:
+    """A console that adds nothing to what is printed, and breaks no line where no terminal limits it."""
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    return console
+
+
+def print_banner(console: Console, status: ServerStatus, trust: Path) -> None:
+    """What `serve` prints once it answers; `trust` is STATE/trust/. The last line begins with "Ready"."""
+    console.print(Text(f"Signwright {status.version}", style="bold"))
+    _print_zones(console, status)
+    signed = [zone for zone in status.zones if zone.ds]
+    if signed:
+        console.print("\nDS records for the parent zones:", style="bold")
+        for zone in signed if len(signed) <= MOST_TOLD else ():
+            _print_ds(console, ds_report(zone), status.now)
+        if len(signed) > MOST_TOLD:
+            print_line(console, f"  {trust}/*.ds, of {len(signed)} zones")
+            print_line(console, "    signwright ds ZONE says before when one may not be added", "yellow")
+        _print_commands(console, signed[0], status, trust)
+    if status.route53 is not None:
+        _print_api(console, status.route53, Path(status.state) / "aws")
+    if status.metrics is not None:
+        print_line(console, f"\nMetrics for Prometheus: {status.metrics}", "dim")
+    console.print()
+    ready = sum(zone_level(zone, status.now) is not Level.CRITICAL for zone in status.zones)
+    by = f" by {_workers(len(status.workers))}" if status.workers else ""
+    print_line(
+        console,
+        f"Ready: {_count(ready, len(status.zones))} on {', '.join(status.listeners)} (UDP and TCP){by}, "
+        f"KMS {status.kms}, state {status.state}",
+        COLOURS[server_level(status)],
+    )
+
+
+def print_status(console: Console, status: ServerStatus) -> None:
+    """What `status` prints. The first word is the level."""
+    level = server_level(status)
+    print_line(
+        console,
+        f"{level.name}: {_count(len(status.zones), len(status.zones))} on {', '.join(status.listeners)}, "
+        f"up {span(status.now - status.started)}",
+        COLOURS[level],
+    )
+    told = _print_zones(console, status)
+    signed = [zone for zone in told if zone.keys is not None and (zone.keys.ksks or zone.keys.zsks)]
+    if signed:
+        console.print()
+        print_keys(console, signed, status.now)
+    if status.workers:
+        console.print()
+        _print_workers(console, status)
+
+
+def print_reload(console: Console, report: ReloadReport) -> None:
+    """What `reload` prints: one line a zone, one for those that are unchanged where there are many, and one a setting
+    that a reload does not bring into force.
+    """
+    many = len(report.zones) > MOST_TOLD
+    unchanged = 0
+    for zone in report.zones:
+        if many and zone.outcome is ReloadOutcome.UNCHANGED:
+            unchanged += 1
+            continue
+        serial = "" if zone.serial is None else f" serial {zone.serial}"
+        reason = f": {zone.reason}" if zone.reason else ""
+        print_line(console, f"{zone.origin} {zone.outcome.value}{serial}{reason}", _OUTCOMES[zone.outcome])
+    if unchanged:
+        print_line(console, f"{_count(unchanged, unchanged)} unchanged", _OUTCOMES[ReloadOutcome.UNCHANGED])
+    for setting in report.restart:
+        print_line(console, f"{setting}: changed, takes a restart", "yellow")
+
+
+def _print_zones(console: Console, status: ServerStatus) -> Sequence[ZoneReport]:
+    """The table of the zones, and what is wrong with them; those that were told."""
+    told: Sequence[ZoneReport] = status.zones
+    if len(told) > MOST_TOLD:
+        told = [zone for zone in told if _wants_attention(zone, status.now)]
+    wanting, told = len(told), told[:MOST_TOLD]
+    if told or not status.zones:
+        _print_table(console, told, status.now)
+    _print_problems(console, told, status)
+    if len(told) < len(status.zones):
+        more = f"{wanting - len(told)} more want attention" if wanting > len(told) else "all others are well"
+        print_line(console, f"{_count(len(told), len(status.zones))} told, {more}; status --json tells all", "dim")
+    return told
+
+
+def _wants_attention(zone: ZoneReport, now: int) -> bool:
+    has_notice = zone.keys is not None and zone.keys.notice is not None
+    return has_notice or zone_level(zone, now) is not Level.OK
+
+
+def _print_table(console: Console, zones: Iterable[ZoneReport], now: int) -> None:
+    rows = []
+    for zone in zones:
+        until = zone.keys.valid_until if zone.keys else None
+        rows.append(
+            (
+                zone.origin,
+                "-" if zone.serial is None else str(zone.serial),
+                zone.denial if zone.signed else "-",
+                Text(_condition(zone), style=COLOURS[zone_level(zone, now)]),
+                moment(until, now) if until is not None else "-",
+            )
+        )
+    print_columns(console, ("ZONE", "SERIAL", "DENIAL", "STATE", "VALID UNTIL"), rows)
+
+
+def _print_workers(console: Console, status: ServerStatus) -> None:
+    rows = []
+    for worker in status.workers:
+        state, style = "answers", "green"
+        if worker.version is None:
+            state, style = "starting", COLOURS[Level.WARNING]
+        elif worker.is_behind:
+            state = "takes up a change"
+        rows.append(
+            (
+                str(worker.number),
+                "-" if worker.pid is None else str(worker.pid),
+                Text(state, style=style),
+                "-" if worker.version is None else str(worker.version),
+                "-" if worker.pid is None else span(status.now - worker.started),
+                str(worker.restarts),
+            )
+        )
+    print_columns(console, ("WORKER", "PID", "STATE", "VERSION", "UP", "RESTARTS"), rows)
+
+
+def _condition(zone: ZoneReport) -> str:
+    if zone.serial is None:
+        return "not loaded"
+    if not zone.signed:
+        return "unsigned"
+    return zone.keys.condition.value if zone.keys else Condition.STARTING.value
+
+
+def _print_ds(console: Console, report: DsReport, now: int) -> None:
+    """What to put into the zone above, unless that is served here and has it."""
+    above = report.above
+    if above is not None and all(record.is_above for record in report.records):
+        print_line(console, f"  {report.zone}: {above.origin}, which is served here, has its DS already")
+        return
+    for record in report.records:
+        print_line(console, f"  {record.record}")
+        if (remark := about_ds(record, above, now)) is not None:
+            print_line(console, f"    {remark}", "yellow")
+
+
+def _print_problems(console: Console, zones: Iterable[ZoneReport], status: ServerStatus) -> None:
+    for zone in zones:
+        style = COLOURS[zone_level(zone, status.now)]
+        if zone.above is not None and not zone.above.delegates:
+            print_line(console, _undelegated(zone.origin, zone.above.origin, status), style)
+        if zone.refused:
+            print_line(console, f"{zone.origin} file refused: {zone.refused}", style)
+        if zone.keys is not None and zone.keys.problem:
+            print_line(console, f"{zone.origin} keys: {zone.keys.problem}", style)
+        if zone.keys is not None and zone.keys.notice:
+            print_line(console, f"{zone.origin} notice: {zone.keys.notice}", "yellow")
+
+
+def _undelegated(origin: str, above: str, status: ServerStatus) -> str:
+    file = next((zone.file for zone in status.zones if zone.origin == above), "")
+    return (
+        f"{origin} is bogus to validators: {above}, signed and served here too, has no delegation to it; "
+        f"add its NS records, with the addresses of those name servers that lie in it, to {above} ({file})"
+    )
+
+
+def _print_commands(console: Console, zone: ZoneReport, status: ServerStatus, trust: Path) -> None:
+    paste = commands(trust, zone.origin, zone.example, [parse_address(text) for text in status.listeners])
+    console.print("\nTo try it:", style="bold")
+    for line in (paste.dig, paste.delv):
+        print_line(console, f"  {line}", "cyan")
+    console.print("\nA validating resolver, and a query through it:", style="bold")
+    for line in (paste.unbound, paste.through_unbound):
+        print_line(console, f"  {line}", "cyan")
+    print_line(console, f"\nTrust anchors and resolver configuration: {trust}/", "dim")
+
+
+def _print_api(console: Console, url: str, aws: Path) -> None:
+    console.print("\nThe Route 53 API, and a shell whose AWS tools find it:", style="bold")
+    print_line(console, f"  {url}")
+    print_line(console, f"  export AWS_CONFIG_FILE={aws}/config AWS_SHARED_CREDENTIALS_FILE={aws}/credentials", "cyan")
+    print_line(console, "  aws route53 list-hosted-zones", "cyan")
+
+
+def _workers(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers"
+
+
+def _count(ready: int, total: int) -> str:
+    zones = f"{total} zone" if total == 1 else f"{total} zones"
+    return zones if ready == total else f"{ready} of {zones}"

@@ -1,0 +1,64 @@
+"""The zones that are loaded from files, as the Route 53 API shows them: to be looked at, not to be changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keys.custody.action_executor import Services
+from keys.rules.keyring import hosted_zone_id
+from server.hosting import listed_file_records
+from server.hosting.zone_registry import ZoneRegistry
+from zones.recordsets.record_sets import NO_SUCH_ZONE, HostedZone, ZoneRequestError
+from zones.recordsets.route53_names import to_text
+from zones.zone import Zone
+
+
+class ZonesOfFiles:
+    """The zones of `registry` that have a file. Each has the id that its keys have, or is given one."""
+
+    def __init__(self, registry: ZoneRegistry, services: Services) -> None:
+        self._registry = registry
+        self._services = services
+        self._ids: dict[bytes, str] = {}
+        """By origin."""
+
+    async def all(self) -> dict[str, HostedZone]:
+        """The zones by id. Raises `StateError`."""
+        of_files = [
+            (hosted.config.file, hosted.zone)
+            for hosted in self._registry.hosted.values()
+            if hosted.config.file is not None and hosted.zone is not None
+        ]
+        if not of_files:
+            return {}
+        told = await self._services.run_blocking(lambda: [self._told(file, zone) for file, zone in of_files])
+        return {zone.id: zone for zone in told}
+
+    async def zone(self, zone_id: str) -> HostedZone:
+        """One zone. Raises `ZoneRequestError` (NoSuchHostedZone) and `StateError`."""
+        found = (await self.all()).get(zone_id)
+        if found is None:
+            raise ZoneRequestError(NO_SUCH_ZONE, f"No hosted zone found with ID: {zone_id}")
+        return found
+
+    def forget(self, origin: bytes) -> None:
+        """A hosted zone is deleted, and its id with it: a file's zone of that name gets another one."""
+        self._ids.pop(origin, None)
+
+    def _told(self, file: Path, zone: Zone) -> HostedZone:
+        services = self._services
+        zone_id = self._ids.get(zone.origin)
+        if zone_id is None:
+            zone_id = self._ids[zone.origin] = services.store.hosted_zone_id(
+                zone.origin, lambda: hosted_zone_id(services.new_token()), int(services.now())
+            )
+        return HostedZone(
+            id=zone_id,
+            name=to_text(zone.origin),
+            caller_reference=f"file:{file}",
+            comment=f"loaded from {file}",
+            created=0,
+            name_servers=listed_file_records.name_servers(zone),
+            record_set_count=listed_file_records.count(zone),
+            read_only=True,
+        )

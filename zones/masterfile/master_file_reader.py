@@ -1,0 +1,341 @@
+"""The records of a master file (RFC 1035 §5), each with its file and line, and what is wrong with those that are none.
+
+dnspython reads it: directives, escapes, every rdata type and unknown ones (RFC 3597). Where a line begins that
+`zones.masterfile.fast_lines` can read, it reads from there on, as far as it is certain of each line; the next one is
+dnspython's again, as if it had read all others too. So whatever is wrong, dnspython finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import dns.name
+import dns.rdata
+import dns.rdataclass
+import dns.tokenizer
+import dns.zonefile
+
+from zones import names
+from zones.dnspython_errors import interruption
+from zones.masterfile.fast_lines import Record, State, read_plain
+from zones.masterfile.no_longer_valid import NoLongerValidError
+from zones.masterfile.obsolete_types import OLD_TYPES, in_lower_case
+from zones.masterfile.record_faults import fault_of
+from zones.masterfile.warnings import WarningKind, ZoneWarning
+from zones.masterfile.zone_rules import ZoneFileError
+
+INCLUDE_DEPTH = 8
+_NEWLINE = b"\n"[0]
+_ASCII = [chr(octet) for octet in range(0x80)]
+_LONGEST_RECORD = 0x80000  # octets of text: each octet of rdata may be written as an escape of four
+_FIRST_BLOCK, _LARGEST_BLOCK = 2048, 0x10000  # octets that are read at once, where plain lines begin and further on
+
+Progress = Callable[[int, int], None]
+"""Told now and then how many octets have been read, of how many; included files count once they are met."""
+
+
+class Taker(Protocol):
+    """Takes the records as they are read."""
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Take the next ones. Raises `ZoneFileError` for the first that is refused."""
+
+    def take_outdated(self, warning: ZoneWarning) -> None:
+        """Decide about a record that is no longer valid. Raises `ZoneFileError` where that makes the zone invalid."""
+
+
+def with_newlines(source: bytes) -> bytes:
+    """The lines' ends as they are in text files of Unix."""
+    return source.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in source else source
+
+
+class Reading:
+    """What is the same for a zone file and all that it includes."""
+
+    def __init__(
+        self,
+        file: str,
+        folder: Path | None,
+        progress: Progress | None = None,
+        read: Callable[[str, bytes], None] | None = None,
+        *,
+        plain: bool,
+    ) -> None:
+        self.file = file
+        self.folder = folder
+        self.plain = plain
+        self.read = read
+        """Called with the path and the octets of each file that is included."""
+        self._progress = progress
+        self._read = self._total = self._told = 0
+
+    def begin(self, octets: int) -> None:
+        """A file of so many octets is to be read."""
+        self._total += octets
+
+    def advance(self, octets: int) -> None:
+        """So many more of them were read."""
+        self._read += octets
+        if self._progress is not None and (self._read >= self._told + _LARGEST_BLOCK or self._read == self._total):
+            self._told = self._read
+            self._progress(self._read, self._total)
+
+
+class _Source:
+    """A file's octets, read by the character or by the block of lines. Raises `ZoneFileError` for no UTF-8."""
+
+    def __init__(self, octets: bytes, file: str, reading: Reading) -> None:
+        if not octets.isascii():
+            try:
+                octets.decode()
+            except UnicodeDecodeError as error:
+                line = octets.count(b"\n", 0, error.start) + 1
+                raise ZoneFileError(file, line, f"no text in UTF-8: octet {octets[error.start]:#04x}") from None
+        self._octets = octets
+        self._reading = reading
+        self._position = self._told = 0
+        reading.begin(len(octets))
+
+    def read(self, _: int) -> str:
+        """The next character; none at the end."""
+        start = self._position
+        if start >= len(self._octets):
+            return ""
+        first = self._octets[start]
+        if first < len(_ASCII):
+            self._position = start + 1
+            return _ASCII[first]
+        self._position += 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+        return self._octets[start : self._position].decode()
+
+    @property
+    def position(self) -> int:
+        """How many octets have been read."""
+        return self._position
+
+    def text_from(self, start: int) -> str:
+        """The text from a position on, as far as a record may reach."""
+        return self._octets[start : start + _LONGEST_RECORD].decode(errors="ignore")
+
+    def lines(self, size: int) -> list[bytes]:
+        """The next lines, without their ends, about so many octets of them; none where no line begins or ends."""
+        self.tell()
+        start = self._position
+        if start and self._octets[start - 1] != _NEWLINE:
+            return []
+        end = self._octets.rfind(b"\n", start, start + size)
+        if end < 0:
+            end = self._octets.find(b"\n", start)
+        return self._octets[start:end].split(b"\n") if end >= 0 else []
+
+    def skip(self, lines: Sequence[bytes]) -> None:
+        """Go on after these, which are the next."""
+        self._position += sum(map(len, lines)) + len(lines)
+
+    def tell(self) -> None:
+        """Tell how far it was read."""
+        self._reading.advance(self._position - self._told)
+        self._told = self._position
+
+
+class _Tokenizer(dns.tokenizer.Tokenizer):
+    """Tells where a line begins, and takes the file that $INCLUDE names as relative to the folder of the zone file."""
+
+    def __init__(self, source: _Source, file: str, folder: Path | None, begin_line: Callable[[], None]) -> None:
+        super().__init__(source, file)
+        self.source = source
+        self.began = 1
+        """The line on which the record or directive begins that is being read."""
+        self.began_at = 0
+        """Its position in the source."""
+        self._folder = folder
+        self._begin_line = begin_line
+        self._after_include = False
+
+    def get(self, want_leading: bool = False, want_comment: bool = False) -> dns.tokenizer.Token:
+        # Only where a line may begin does the reader want comments, and only there is a word a directive.
+        if want_comment and self.ungotten_char is None and self.ungotten_token is None:
+            self._begin_line()
+            self.began, self.began_at = self.line_number, self.source.position
+        token = super().get(want_leading, want_comment)
+        if self._after_include and self._folder is not None:
+            token.value = str(self._folder / token.value)
+        self._after_include = want_comment and token.is_identifier() and token.value.upper() == "$INCLUDE"
+        return token
+
+
+class _Collector:
+    """Stands where dnspython's reader expects a transaction, and passes each record on with its line."""
+
+    def __init__(self, origin: dns.name.Name, taker: Taker) -> None:
+        self.manager = self
+        self.origin = origin
+        self._origin_octets = names.from_dnspython(origin)
+        self.place = ("", 0)
+        self.made = 0
+        """How many records came from the line of $GENERATE that is read."""
+        self._taker = taker
+
+    def origin_information(self) -> tuple[dns.name.Name, bool, dns.name.Name]:
+        return self.origin, False, self.origin
+
+    def check_put_rdataset(self, check: Any) -> None:
+        """Checks of whole RRsets are made by `zones.masterfile.zone_rules`, which knows their lines."""
+
+    def _set_origin(self, origin: dns.name.Name) -> None:
+        """$ORIGIN: the reader itself keeps track."""
+
+    def add_unicode(self, version: str) -> None:
+        """$UNICODE: the tokenizer itself keeps track."""
+
+    def add(self, name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> None:
+        owner, rrtype = names.from_dnspython(name), int(rdata.rdtype)
+        try:
+            wire, canonical = rdata.to_wire(), rdata.to_digestable()
+            assert wire is not None  # only with a file to write to is there none
+            if rrtype in OLD_TYPES:
+                wire = canonical = in_lower_case(rrtype, wire)
+        except NoLongerValidError as error:
+            self._taker.take_outdated(
+                ZoneWarning(*self.place, owner, rrtype, WarningKind.OUTDATED, self._origin_octets, str(error))
+            )
+        else:
+            self._taker.add([(owner, ttl, rrtype, wire, canonical, *self.place)])
+        self.made += 1
+
+
+class Reader(dns.zonefile.Reader):
+    """dnspython's reader, which leaves plain lines out, and remembers on which line each record began."""
+
+    _tokenizer: _Tokenizer
+
+    def __init__(self, source: bytes, origin: dns.name.Name, reading: Reading, taker: Taker) -> None:
+        self._reading = reading
+        self._taker = taker
+        self._collector = _Collector(origin, taker)
+        self._state = State(names.spelled(origin))
+        self._known_octets = self._state.origin, self._state.owner
+        self._known_origin = self._known_owner = origin
+        super().__init__(
+            self._tokenizer_of(source, reading.file),
+            dns.rdataclass.IN,
+            self._collector,  # type: ignore[arg-type]
+            allow_include=reading.folder is not None,
+        )
+        # The reader passes over names outside its zone without a word; we want to see and refuse them.
+        self.zone_origin = dns.name.root
+
+    def _tokenizer_of(self, octets: bytes, file: str) -> _Tokenizer:
+        source = _Source(octets, file, self._reading)
+        return _Tokenizer(source, file, self._reading.folder, self._read_plain_lines)
+
+    @property
+    def tok(self) -> dns.tokenizer.Tokenizer:
+        """Reads the file that is open now."""
+        return self._tokenizer
+
+    @tok.setter
+    def tok(self, tokenizer: dns.tokenizer.Tokenizer) -> None:
+        # The reader makes a plain one for each file that it includes.
+        if not isinstance(tokenizer, _Tokenizer):
+            if len(self.saved_state) > INCLUDE_DEPTH:
+                raise ZoneFileError(*self._began(), f"$INCLUDE within $INCLUDE, more than {INCLUDE_DEPTH} deep")
+            octets = tokenizer.file.buffer.read()
+            if self._reading.read is not None:
+                self._reading.read(tokenizer.filename, octets)
+            tokenizer = self._tokenizer_of(with_newlines(octets), tokenizer.filename)
+        self._tokenizer = tokenizer
+
+    def read_all(self) -> None:
+        """Read the file and all that it includes. Raises `ZoneFileError`.
+
+        Whatever dnspython raises is the fault of the line that it reads, except a lack of memory and what interrupts.
+        """
+        try:
+            self.read()
+        except ZoneFileError:
+            raise
+        except Exception as error:
+            if (interrupted := interruption(error)) is not None:
+                raise interrupted from None
+            if isinstance(error, OSError):
+                raise ZoneFileError(*self._began(), f"cannot include {error.filename}: {error.strerror}") from None
+            raise ZoneFileError(*self._began(), self._reason(error)) from None
+        finally:
+            for included in (self.current_file, *(state[3] for state in self.saved_state)):
+                if included is not None:
+                    included.close()
+
+    def _reason(self, error: Exception) -> str:
+        """What is wrong with the record or directive that is being read: where dnspython tells too little, more."""
+        tokenizer, collector = self._tokenizer, self._collector
+        made = collector.made if collector.place == self._began() else 0
+        assert self.current_origin is not None  # the zone's to begin with
+        text = tokenizer.source.text_from(tokenizer.began_at)
+        file, line = tokenizer.where()
+        told = str(error).removeprefix(f"{file}:{line}: ")
+        return fault_of(text, self.current_origin, tokenizer.idna_codec, made, told)
+
+    def _began(self) -> tuple[str, int]:
+        """The file and line on which began what is being read; its end may leave the tokenizer on the next line."""
+        return self.tok.filename, self._tokenizer.began
+
+    def _generate_line(self) -> None:
+        self._collector.place, self._collector.made = self._began(), 0
+        super()._generate_line()  # type: ignore[no-untyped-call]
+
+    def _rr_line(self) -> None:
+        self._collector.place = self._began()
+        super()._rr_line()
+
+    def _read_plain_lines(self) -> None:
+        """Read from the beginning of a line as far as the lines are plain."""
+        tokenizer, source, size = self._tokenizer, self._tokenizer.source, _FIRST_BLOCK
+        read: int | None = None
+        while lines := source.lines(size):
+            if not self._reading.plain or tokenizer.multiline:
+                return
+            if read is None:
+                self._to_state()
+            records: list[Record] = []
+            read = read_plain(lines, self._state, records, tokenizer.filename, tokenizer.line_number)
+            self._taker.add(records)
+            tokenizer.line_number += read
+            source.skip(lines[:read])
+            if read < len(lines):
+                break
+            size = _LARGEST_BLOCK
+        if read is not None:
+            self._from_state()
+
+    def _to_state(self) -> None:
+        """Tell what the lines that dnspython read mean for those that follow."""
+        state = self._state
+        assert self.current_origin is not None  # the zone's to begin with
+        assert self.last_name is not None
+        if self.current_origin is not self._known_origin:
+            self._known_origin = self.current_origin
+            state.set_origin(names.spelled(self.current_origin))
+        if self.last_name is not self._known_owner:
+            self._known_owner = self.last_name
+            state.owner = names.from_dnspython(self.last_name)
+        self._known_octets = state.origin, state.owner
+        state.last_ttl = self.last_ttl if self.last_ttl_known else None
+        state.default_ttl = self.default_ttl if self.default_ttl_known else None
+        state.prefers_last_ttl = not self.default_ttl_known or self.default_ttl_from_soa
+
+    def _from_state(self) -> None:
+        """Tell dnspython what the plain lines mean for those that follow."""
+        state = self._state
+        origin, owner = self._known_octets
+        if state.origin is not origin:
+            self.current_origin = self._known_origin = dns.name.from_wire(state.origin, 0)[0]
+        if state.owner is not owner:
+            self.last_name = self._known_owner = dns.name.from_wire(state.owner, 0)[0]
+        if state.last_ttl is not None:
+            self.last_ttl, self.last_ttl_known = state.last_ttl, True
+        if state.default_ttl is not None:
+            self.default_ttl, self.default_ttl_known = state.default_ttl, True
+            self.default_ttl_from_soa = state.prefers_last_ttl

@@ -1,0 +1,183 @@
+"""A compiled zone as octets that can be written to a file, and answered from as they are mapped into memory.
+
+An image is made once from a zone that was loaded, and shared by all processes that map it: opening one of a million
+RRsets takes a twentieth of a second, nearly all of it for the checksum. It knows which files it was made from. It is a
+cache and no format for keeping: of another version or byte order, cut short or damaged, it is refused and made anew.
+
+    magic    8 octets
+    digest   SHA-256 of the length and the header with its zeros
+    length   of the header, 4 octets, big-endian
+    header   msgpack (`Header`), and zeros up to a multiple of 8; it has the SHA-256 of all that follows
+    entries, offsets, filled, table   (`mapped_nodes.Sections`), each with zeros up to a multiple of 8
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+from typing import NamedTuple
+from zlib import crc32
+
+import dns.version
+import msgspec
+
+from zones import names
+from zones.denial import DenialMode
+from zones.persistent_map import SortedMap
+from zones.storage.mapped_nodes import Entries, MappedChain, MappedNodes, Sections
+from zones.storage.node_values import node_value
+from zones.zone import Zone
+
+FORMAT = f"4, dnspython {dns.version.version}"
+"""The number is raised with every change to what an image holds: to `NodeValue`, and to what `zones.build_zone` and
+`zones.masterfile.zone_rules` make of a file. Beside it stands the library that reads rdata.
+"""
+
+MAGIC = b"SIGNWZON"
+_DIGEST = 32
+_LENGTH_AT = len(MAGIC) + _DIGEST
+_HEADER_AT = _LENGTH_AT + 4
+_ALIGNMENT = 8
+_NAMES_A_STEP = 4096
+
+
+class ImageError(Exception):
+    """No image that can be used; the message says why."""
+
+
+class SourceFile(msgspec.Struct, frozen=True, array_like=True):
+    """A file that a zone was made from, and the SHA-256 of its octets."""
+
+    path: str
+    digest: bytes
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What an image is of."""
+
+    format: str
+    byteorder: str
+    origin: bytes
+    signed: bool
+    denial: str
+    sources: tuple[SourceFile, ...]
+    """The zone file first, then what it includes."""
+    names: int
+    rrsets: int
+    glue: int
+    ttls: tuple[tuple[int, int], ...]
+    """TTLs and how many RRsets have them, ascending."""
+    sizes: tuple[int, int, int, int]
+    """Octets of each section."""
+    content: bytes
+    """SHA-256 of the sections."""
+
+
+class Image(NamedTuple):
+    """An image that was read."""
+
+    zone: Zone
+    sources: tuple[SourceFile, ...]
+    content: bytes
+    """Equal for equal zones, whatever they were made from."""
+    digest: bytes
+    """Equal for equal images."""
+
+
+def image_of(
+    zone: Zone, sources: Iterable[SourceFile], progress: Callable[[int, int], None] | None = None
+) -> Iterator[bytes]:
+    """The octets of an image, in pieces. `progress` is told how many names of how many are done."""
+    sections = [section + bytes(-len(section) % _ALIGNMENT) for section in _sections(zone, progress)]
+    ttls = Counter(rrset.ttl for node in zone.nodes.values() for rrset in node.rrsets.values())
+    content = sha256()
+    for section in sections:
+        content.update(section)
+    header = msgspec.msgpack.encode(
+        Header(
+            FORMAT,
+            sys.byteorder,
+            zone.origin,
+            zone.signed,
+            zone.denial.mode.value,
+            tuple(sources),
+            len(zone.nodes),
+            ttls.total(),
+            zone.glue_count,
+            tuple(sorted(ttls.items())),
+            (len(sections[0]), len(sections[1]), len(sections[2]), len(sections[3])),
+            content.digest(),
+        )
+    )
+    sized = len(header).to_bytes(4) + header + bytes(-(_HEADER_AT + len(header)) % _ALIGNMENT)
+    yield MAGIC + sha256(sized).digest() + sized
+    yield from sections
+
+
+def digest_of(octets: bytes | memoryview) -> bytes:
+    """The digest of the image that begins with these octets."""
+    return bytes(octets[len(MAGIC) : _LENGTH_AT])
+
+
+def _sections(zone: Zone, progress: Callable[[int, int], None] | None) -> list[bytes]:
+    nodes = zone.nodes
+    owners = [owner for _, owner in sorted(names.canonical_keys(nodes))]
+    encode = msgspec.msgpack.Encoder().encode
+    entries, offsets, filled = bytearray(), array("Q"), bytearray()
+    table = array("I", bytes(4 << (2 * len(owners)).bit_length()))
+    mask = len(table) - 1
+    for place, owner in enumerate(owners):
+        node = nodes[owner]
+        offsets.append(len(entries))
+        entries.append(len(owner))
+        entries += owner
+        entries += encode(node_value(b"", node))
+        filled.append(bool(node.rrsets))
+        slot = crc32(owner) & mask
+        while table[slot]:
+            slot = (slot + 1) & mask
+        table[slot] = place + 1
+        if progress is not None and place % _NAMES_A_STEP == 0:
+            progress(place, len(owners))
+    offsets.append(len(entries))
+    return [bytes(entries), offsets.tobytes(), bytes(filled), table.tobytes()]
+
+
+def read_image(octets: memoryview) -> Image:
+    """The zone of an image. It stays where it is: `octets` must remain what they are. Raises `ImageError`."""
+    if bytes(octets[: len(MAGIC)]) != MAGIC:
+        raise ImageError("this is no image of a zone")
+    digest = digest_of(octets)
+    end = _HEADER_AT + int.from_bytes(octets[_LENGTH_AT:_HEADER_AT])
+    at = end + -end % _ALIGNMENT
+    if sha256(octets[_LENGTH_AT:at]).digest() != digest:
+        raise ImageError("it is damaged: the checksum of its header is wrong")
+    header = _header(octets[_HEADER_AT:end])
+    if sha256(octets[at:]).digest() != header.content:
+        raise ImageError("it is damaged: its checksum is wrong")
+    found: list[memoryview] = []
+    for size in header.sizes:
+        found.append(octets[at : at + size])
+        at += size
+    entries = Entries(
+        Sections(found[0], found[1].cast("Q"), found[2], found[3].cast("I")), header.names, digest, octets
+    )
+    zone = Zone(header.origin, MappedNodes(entries), signed=header.signed, denial=DenialMode(header.denial))
+    zone.ttls = SortedMap.of(dict(header.ttls))
+    zone.rrset_count, zone.glue_count = header.rrsets, header.glue
+    if zone.denial.needs_chain:
+        zone.chain = MappedChain(entries)
+    return Image(zone, header.sources, header.content, digest)
+
+
+def _header(octets: memoryview) -> Header:
+    try:
+        header = msgspec.msgpack.decode(octets, type=Header)
+    except (msgspec.MsgspecError, ValueError) as error:  # one that is whole, and of another version
+        raise ImageError(f"its header cannot be read: {error}") from None
+    if (header.format, header.byteorder) != (FORMAT, sys.byteorder):
+        raise ImageError(f"it is of format {header.format} ({header.byteorder}-endian), not {FORMAT} ({sys.byteorder})")
+    return header
