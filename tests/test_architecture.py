@@ -231,3 +231,16 @@ def test_each_symptom_leads_to_a_file_that_is_there() -> None:
             path = ROOT / name if "/" in name or folder is None else folder / name
             assert path.is_file(), f"{row}: {name}"
             folder = path.parent
+
+
+def test_the_table_of_ways_names_what_is_there() -> None:
+    responder = ROOT / "server" / "query" / "fast" / "responder.py"
+    rows = [line for line in (ast.get_docstring(tree(responder)) or "").splitlines() if line.endswith(".py")]
+    assert len(rows) >= 9
+    tests = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    source = "".join(path.read_text(encoding="utf-8") for path in responder.parent.glob("*.py"))
+    for row in rows:
+        *_, way, _, test = re.split(r"  +", row.strip())
+        assert test in tests, row
+        for name in way.split(", "):
+            assert name.split(".")[-1] in source, row

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 from keys.dnssec.rrsig import TYPE_RRSIG, canonical_rrset, label_count, record, rrsig_prefix
-from keys.dnssec.signature_validity import live_window
+from keys.dnssec.signature_validity import live_times
 from keys.dnssec.zone_keys import ZoneKeys
 from zones.node import RRset
 
@@ -64,7 +64,7 @@ def sign_canonical(
     shown_ttl: int | None = None,
 ) -> LiveSignature:
     """As `sign`, of an RRset whose canonical form (`keys.dnssec.rrsig.canonical_rrset`) is at hand."""
-    start, end, inception, expiration = live_window(owner, ttl, now, keys.policy)
+    start, end, inception, expiration = live_times(owner, ttl, now, keys.policy)
     signer = keys.signer_at(start)
     prefix = rrsig_prefix(rrtype, label_count(owner), ttl, inception, expiration, signer.key_tag, origin)
     if cache is None:

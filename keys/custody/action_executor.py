@@ -21,6 +21,7 @@ from keys.dnssec.name_text import to_text
 from keys.dnssec.signing_policy import Policy
 from keys.kms.interface import KeyRequest, Kms
 from keys.kms.kms_errors import KmsError, KmsRefused
+from keys.rules.dnskey_refresh import SlotRequest, keyset_request, probe_request
 from keys.rules.events import (
     Action,
     ActivateZsk,
@@ -48,7 +49,6 @@ from keys.rules.events import (
 )
 from keys.rules.key_status import StatusChange, ignore
 from keys.rules.keyring import Keyring
-from keys.rules.signature_refresh import SlotRequest, keyset_request, probe_request
 
 INTENT_TAG = "signwright:intent"
 ZONE_TAG = "signwright:zone"

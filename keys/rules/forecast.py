@@ -8,6 +8,7 @@ from hashlib import sha256
 from msgspec.structs import replace
 
 from keys.dnssec.signing_policy import Policy
+from keys.rules.dnskey_refresh import keyset_request
 from keys.rules.events import (
     Action,
     ActivateZsk,
@@ -34,7 +35,6 @@ from keys.rules.events import (
 )
 from keys.rules.keyring import Keyring
 from keys.rules.next_action import plan
-from keys.rules.signature_refresh import keyset_request
 from keys.rules.transitions import evolve
 
 _MOST = 100_000

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from keys.dnssec.signing_policy import Policy
+from keys.rules.dnskey_refresh import next_refresh, stale, wanted_zsks
 from keys.rules.events import (
     Action,
     ActivateZsk,
@@ -35,7 +36,6 @@ from keys.rules.events import (
 )
 from keys.rules.jitter import jitter
 from keys.rules.keyring import Keyring, Ksk, KskStatus
-from keys.rules.signature_refresh import next_refresh, stale, wanted_zsks
 from keys.rules.transitions import evolve
 from keys.rules.zsk_rollover_times import activation_at, removals, rollover_at, suspended
 

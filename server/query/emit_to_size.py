@@ -58,7 +58,7 @@ def emit(
     until = decision.until
     if keys is not None and served.zone.signed and served.valid_until < until:
         until = served.valid_until
-    apex = (_POINTER | HEADER_SIZE + len(qname) - len(origin)).to_bytes(2)
+    apex = apex_pointer(len(qname), origin)
     pointers = {origin: apex, qname: QUESTION_POINTER}
     size = HEADER_SIZE + len(qname) + _QUESTION_FIXED
     room = limit - len(opt)
@@ -114,11 +114,21 @@ def emit_compact_denial(
     `soa` and `nsec` are each a record and its RRSIG. Random names are all that some clients ask for, and `emit` would
     cost a tenth of such an answer.
     """
-    apex = (_POINTER | HEADER_SIZE + len(qname) - len(origin)).to_bytes(2)
+    apex = apex_pointer(len(qname), origin)
     body = b"".join((apex, soa[0], apex, soa[1], QUESTION_POINTER, nsec[0], QUESTION_POINTER, nsec[1], opt))
     if HEADER_SIZE + len(qname) + _QUESTION_FIXED + len(body) > limit:
         return None
-    return Response(_head(query_flags, rcode, True, False, 0, 4, bool(opt)), body, until)
+    return Response(head_of(query_flags, rcode, 4), body, until)
+
+
+def head_of(query_flags: int, rcode: Rcode, authorities: int) -> bytes:
+    """Flags and counts of a denial with an OPT record."""
+    return _head(query_flags, rcode, True, False, 0, authorities, 1)
+
+
+def apex_pointer(size: int, origin: bytes) -> bytes:
+    """The pointer to `origin` in a question whose name has `size` octets and lies at or below it (RFC 1035 §4.1.4)."""
+    return (_POINTER | HEADER_SIZE + size - len(origin)).to_bytes(2)
 
 
 def bare_response(

@@ -45,8 +45,8 @@ MUTANTS = (
     Mutant(
         "live window: inception",
         "keys.dnssec.signature_validity",
-        "return Window(start, end, start - policy.margin, end + lasting",
-        "return Window(start, end, start - policy.margin + 1, end + lasting",
+        "return start, end, start - policy.margin, end + lasting",
+        "return start, end, start - policy.margin + 1, end + lasting",
     ),
     Mutant(
         "live window: expiration",
@@ -222,14 +222,14 @@ MUTANTS = (
     ),
     Mutant(
         "suspended: the set stays",
-        "keys.rules.signature_refresh",
+        "keys.rules.dnskey_refresh",
         "    if keyring.keyset is not None and keyring.is_set_bound:\n        return keyring.keyset.rdatas\n",
         "",
         seed=16,
     ),
     Mutant(
         "runway: one slot too few",
-        "keys.rules.signature_refresh",
+        "keys.rules.dnskey_refresh",
         "in range(policy.slots)",
         "in range(policy.slots - 1)",
         seed=1,

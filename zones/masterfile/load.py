@@ -41,7 +41,7 @@ def load_zone(
     `progress` is called about each 64 KiB. `read` is called with the path and the octets of each file that is read.
     Warnings are looked for where `warned` wants to know (`zones.masterfile.warnings`). Without `plain`, dnspython reads
     every line, which gives the same. With `lenient`, as a server loads zones, records that are no longer valid are left
-    out with a warning (`zones.masterfile.no_longer_valid`).
+    out with a warning (`zones.masterfile.formerly_valid`).
     """
     try:
         source = path.read_bytes()

@@ -21,7 +21,7 @@ import dns.rdatatype
 from dns.rdtypes.ANY.LOC import LOC
 from dns.tokenizer import Tokenizer
 
-from zones.masterfile.no_longer_valid import OutdatedRdata
+from zones.masterfile.formerly_valid import OutdatedRdata
 from zones.masterfile.rdata_fields import short, written
 
 _METRES = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?m?")

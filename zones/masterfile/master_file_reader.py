@@ -1,7 +1,7 @@
 """The records of a master file (RFC 1035 §5), each with its file and line, and what is wrong with those that are none.
 
 dnspython reads it: directives, escapes, every rdata type and unknown ones (RFC 3597). Where a line begins that
-`zones.masterfile.fast_lines` can read, it reads from there on, as far as it is certain of each line; the next one is
+`zones.masterfile.simple_lines` can read, it reads from there on, as far as it is certain of each line; the next one is
 dnspython's again, as if it had read all others too. So whatever is wrong, dnspython finds it.
 """
 
@@ -19,10 +19,10 @@ import dns.zonefile
 
 from zones import names
 from zones.dnspython_errors import interruption
-from zones.masterfile.fast_lines import Record, State, read_plain
-from zones.masterfile.no_longer_valid import NoLongerValidError
+from zones.masterfile.formerly_valid import NoLongerValidError
 from zones.masterfile.obsolete_types import OLD_TYPES, in_lower_case
 from zones.masterfile.record_faults import fault_of
+from zones.masterfile.simple_lines import Record, State, read_plain
 from zones.masterfile.warnings import WarningKind, ZoneWarning
 from zones.masterfile.zone_rules import ZoneFileError
 

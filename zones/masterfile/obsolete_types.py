@@ -7,7 +7,7 @@ Their rdata is written in the form of RFC 3597, so its octets may be anything.
 
 from __future__ import annotations
 
-from zones.masterfile.no_longer_valid import NoLongerValidError
+from zones.masterfile.formerly_valid import NoLongerValidError
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
 
 _MD, _MF, _MB, _MG, _MR, _MINFO, _NXT, _A6 = 3, 4, 7, 8, 9, 14, 30, 38

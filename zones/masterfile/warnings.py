@@ -19,7 +19,7 @@ from typing import NamedTuple
 import dns.rdatatype
 
 from zones import names
-from zones.masterfile.fast_lines import Record
+from zones.masterfile.simple_lines import Record
 from zones.rrtypes import TYPE_A, TYPE_AAAA, TYPE_CNAME, TYPE_DNAME, TYPE_DS, TYPE_NS
 from zones.zone import Zone
 

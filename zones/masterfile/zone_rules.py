@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import dns.rdatatype
 
 from zones import names
-from zones.masterfile.fast_lines import Record
+from zones.masterfile.simple_lines import Record
 from zones.masterfile.warnings import WarningKind, ZoneWarning, warnings_of
 from zones.node import RRset
 from zones.rrtypes import (
@@ -54,7 +54,7 @@ class Gathering:
     """The records of a master file, gathered to RRsets as they are read."""
 
     def __init__(self, origin: bytes, *, signed: bool, lenient: bool = False) -> None:
-        """With `lenient`, records that are no longer valid (`no_longer_valid`) are left out, not refused."""
+        """With `lenient`, records that are no longer valid (`formerly_valid`) are left out, not refused."""
         self._origin = origin
         self._signed = signed
         self._lenient = lenient

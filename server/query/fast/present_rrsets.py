@@ -5,9 +5,8 @@ Each RRset of a zone is asked for a first time, and again in each window.
 
 from __future__ import annotations
 
-from server.query.decide_sections import place
 from server.query.read_query import Rcode
-from server.query.sections import Decision
+from server.query.sections import FOREVER, Decision, Placed, Signing
 from zones.node import RRset
 from zones.zone import Zone
 
@@ -23,4 +22,6 @@ def decide_present(owner: bytes, qtype: int, zone: Zone) -> Decision | None:
     rrset = node.rrsets.get(qtype)
     if type(rrset) is not RRset:
         return None
-    return Decision(Rcode.NOERROR, True, (place(owner, rrset, signed=True),), (), exists=True, alone=True)
+    # By position, and without `place`: 1 µs less, for each RRset of a zone that is asked for a first time.
+    placed = Placed(owner, rrset.records, Signing(rrset, owner, rrset.ttl))
+    return Decision(Rcode.NOERROR, True, (placed,), (), (), (), FOREVER, True, True)

@@ -1,17 +1,24 @@
 """The hot path: a batch of queries in, a batch of responses out, both as they stand behind their IDs.
 
-What is asked again and again is answered from one dictionary, keyed by the query itself. What it costs (µs a packet,
-one core, CPython 3.11): 0.1 to look it up, and 0.1 more over TCP, where IDs are cut off and put back; a query that
-mixes upper and lower case (0x20 encoding) 0.5 more (0.65 in a function of its own), for the key that lower-cases only
-the name. `bytes.lower()` over the whole packet would also change types (65 becomes 97), and so would be wrong.
+Which way a query takes, in order; what the way costs beside a signature, instead of what (µs a query, one core, CPython
+3.11); and the test in `tests/` that holds its octets equal to those of `server.query.respond`, which asks no cache:
 
-No response depends on EDNS options, so they are no part of the key: cookies, which always differ, find the same entry.
-They cost 0.37 more, and 1.0 where they are read octet by octet: so the forms of queries with one option are known
-again, by all from the name's end to the option's data, and only the length is left to compare.
+    the query                               way                            µs, not       held equal by
+    asked before, as it stands              Caches.packets                 0.14, not 3   test_responder.py
+    … with other capitals (0x20)            Caches.packets                 0.6, not 3    test_responder.py
+    … with one EDNS option, as cookies      _Lane.forms                    0.5, not 1.2  test_responder.py
+    no such name, one label below an apex:
+      compact denial                        CompactBelowApex               4.9, not 14   test_absent_names.py
+      NSEC chain                            ChainBelowApex                 3.1, not 10   test_absent_names.py
+    no such name elsewhere                  deny_absent                    10, not 20    test_absent_names.py
+    the RRset stands there                  decide_present, emit           11, not 24    test_present_rrsets.py
+    composed before, for another packet     Caches.answers, .denials       3, not 20     test_purity.py
+    anything else                           decide, emit                   20            test_answers.py
 
-A name that does not exist costs its denial (`chain_below_apex`) and 1.4 around it: nothing is looked
-at twice that the shape of the query or its apex tells, and the cache of whole responses is not asked, which never has
-such names.
+`bytes.lower()` over a whole packet would also change types (65 becomes 97), and so would be wrong: the key lower-cases
+only the name. No response depends on EDNS options, so they are no part of the key; the forms of queries with one option are
+known again by all from the name's end to the option's data, and only the length is left to compare. The caches of names
+that exist are not asked for names that do not: they never have such names.
 """
 
 from __future__ import annotations
@@ -22,7 +29,8 @@ from server.query.edns import DEFAULT_SIZE
 from server.query.emit_to_size import Response, emit
 from server.query.fast.absent_names import deny_absent
 from server.query.fast.answer_caches import Answers, Caches
-from server.query.fast.chain_below_apex import BelowApex, below_apex
+from server.query.fast.compact_below_apex import CompactBelowApex
+from server.query.fast.nsec_chain_below_apex import ChainBelowApex
 from server.query.fast.present_rrsets import decide_present
 from server.query.fast.query_shapes import Shape, SignedShape, shape_of
 from server.query.read_query import HEADER_SIZE, ID_SIZE, Query, Rejected, Unanswerable, error_response, read_query
@@ -44,6 +52,9 @@ _BELOW = 2048  # remembered at once, over all shapes
 RCODES = 17
 """Places to count in: the RCODEs of a header, and silence."""
 _SILENCE = RCODES - 1
+
+
+Below = CompactBelowApex | ChainBelowApex
 
 
 class _Lane:
@@ -81,7 +92,7 @@ class Responder:
         self._udp = _Lane(Via.UDP, caches.packets)
         self._tcp = _Lane(Via.TCP, caches.stream_packets)
         self._latest = 0
-        self._below: dict[bytes, BelowApex | None] = {}
+        self._below: dict[bytes, Below | None] = {}
         """By apex and kind of query, what denies names one label below; None where that is not simple."""
         self._current = ZoneSet()
         self.datagrams_seen = 0
@@ -219,14 +230,22 @@ class Responder:
         try:
             below = self._below_apex(owner, signed, now)
             if below is not None:
-                return below.deny(owner, now) if owner not in below.nodes else None
-            served = self._current.find(owner, signed.qtype)
-            if served is None or owner in served.zone.nodes or not is_signed(served, now) or not _is_name(name):
-                return None
+                if owner in below.nodes:
+                    return None
+                if below.remembers:
+                    return below.deny(owner, now)
+                served = below.served
+            else:
+                found = self._current.find(owner, signed.qtype)
+                if found is None or owner in found.zone.nodes or not is_signed(found, now) or not _is_name(name):
+                    return None
+                served = found
             denials, key = self._caches.denials, owner + shape.variant
             denial = denials.get(key)
             if denial is None or now >= denial.until:
-                denial = deny_absent(owner, served, now, signed, self._caches)
+                denial = below.deny(owner, now) if below is not None else None
+                if denial is None:
+                    denial = deny_absent(owner, served, now, signed, self._caches) if _is_name(name) else None
                 if denial is not None:
                     denials.offer(key, denial)
         except Exception:
@@ -251,22 +270,31 @@ class Responder:
             self._failed(owner)
             return None  # the general way says SERVFAIL
 
-    def _below_apex(self, owner: bytes, signed: SignedShape, now: int) -> BelowApex | None:
+    def _below_apex(self, owner: bytes, signed: SignedShape, now: int) -> Below | None:
         """What denies names below the apex that `owner` lies one label below, and is no apex itself."""
         apex = owner[owner[0] + 1 :]
         key = apex + signed.key
-        below = self._below[key] if key in self._below else self._learn_apex(key, apex, signed)
+        below = self._below.get(key)
+        if below is None and key not in self._below:
+            below = self._learn_apex(key, apex, signed)
         if below is None or not below.valid_from <= now < below.valid_until or self._current.get(owner) is not None:
             return None
         return below
 
-    def _learn_apex(self, key: bytes, apex: bytes, signed: SignedShape) -> BelowApex | None:
+    def _learn_apex(self, key: bytes, apex: bytes, signed: SignedShape) -> Below | None:
         served = self._current.get(apex)
         if served is None:
             return None  # not worth remembering: such apexes are as many as names
         if len(self._below) >= _BELOW:
             self._below.clear()
-        below = self._below[key] = below_apex(served, signed, self._caches)
+        zone, keys = served.zone, served.keys
+        below: Below | None = None
+        if keys is not None and zone.signed and zone.is_plain_below_apex:
+            if zone.denial.needs_chain:
+                below = ChainBelowApex(served, signed, self._caches)
+            else:
+                below = CompactBelowApex(served, keys, signed, self._caches)
+        self._below[key] = below
         return below
 
     def _read(self, asked: bytes, now: int, lane: _Lane) -> bytes | None:

@@ -14,9 +14,9 @@ from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from keys.kms.fake_kms import FakeKms
 from keys.kms.interface import KeyRequest, KmsSignature
 from keys.rules.commands import RequestRefusedError, StartRollover, TrustClock
+from keys.rules.dnskey_refresh import next_refresh
 from keys.rules.key_status import Condition
 from keys.rules.keyring import Keyring, KskStatus
-from keys.rules.signature_refresh import next_refresh
 from tests.keys.world import EPOCH, LAB, Fuse, KillableStore, World, check_dnskey
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from keys.dnssec.signing_policy import DAY, HOUR, Policy, PolicyError
+from keys.rules.dnskey_refresh import keyset_request, next_refresh, wanted_zsks
 from keys.rules.events import (
     ActivateZsk,
     ClockJumped,
@@ -34,7 +35,6 @@ from keys.rules.jitter import jitter
 from keys.rules.keyring import Keyring, KskStatus, ZskPhase, hosted_zone_id, zsk_phase
 from keys.rules.next_action import RULES, evolve, plan, retry_delay
 from keys.rules.safety import UnsafeTransitionError, assert_safe
-from keys.rules.signature_refresh import keyset_request, next_refresh, wanted_zsks
 from keys.rules.zsk_rollover_times import removals
 from tests.keys.world import EPOCH, LAB, POLICY
 

@@ -15,8 +15,8 @@ from tests.lab import NOW, anchor, ask, served, wire_name
 from tests.rdata_examples import EXAMPLES
 from tests.validator import judge
 from zones import names
+from zones.masterfile.formerly_valid import NoLongerValidError
 from zones.masterfile.load import ZoneFileError, ZoneWarning, parse_zone
-from zones.masterfile.no_longer_valid import NoLongerValidError
 from zones.masterfile.obsolete_types import OLD_TYPES, in_lower_case
 from zones.masterfile.zone_rules import _MADE_BY_SIGNING
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests import strategies
-from tests.zones.masterfile.test_fast_lines import Kept
+from tests.zones.masterfile.test_simple_lines import Kept
 from zones import names
 from zones.lookup import Alias, NoData, NoName, Redirect, find
 from zones.masterfile.load import ZoneWarning, parse_zone

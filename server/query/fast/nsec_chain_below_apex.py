@@ -15,7 +15,7 @@ from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME, canonical_key
 from zones.zoneset import ServedZone
 
 
-class BelowApex:
+class ChainBelowApex:
     """What denies names one label below the apex of one zone."""
 
     __slots__ = (
@@ -31,6 +31,8 @@ class BelowApex:
         "valid_from",
         "valid_until",
     )
+
+    remembers = True
 
     def __init__(self, served: ServedZone, shape: SignedShape, caches: Caches) -> None:
         zone = served.zone
@@ -59,15 +61,3 @@ class BelowApex:
         if known is not None and now < known.until:
             return known
         return deny_by_gaps(key, owner, first, self._second, self.served, now, self._shape, self._caches)
-
-
-def below_apex(served: ServedZone, shape: SignedShape, caches: Caches) -> BelowApex | None:
-    """What denies names one label below the apex of a zone; None for a zone that has no simple answer there.
-
-    That is one that is not signed or not ready, that has no chain, or in which a wildcard or a DNAME stands for all
-    names.
-    """
-    zone = served.zone
-    if served.keys is None or not zone.signed or not zone.denial.needs_chain or not zone.is_plain_below_apex:
-        return None
-    return BelowApex(served, shape, caches)

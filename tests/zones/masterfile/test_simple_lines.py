@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests import strategies
-from zones.masterfile.fast_lines import Record, State, read_plain
 from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone, parse_zone
 from zones.masterfile.master_file_reader import Reader, Reading
+from zones.masterfile.simple_lines import Record, State, read_plain
 
 APEX = "$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n"
 
