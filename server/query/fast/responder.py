@@ -16,9 +16,9 @@ Which way a query takes, in order; what the way costs beside a signature, instea
     anything else                           decide, emit                   20            test_answers.py
 
 `bytes.lower()` over a whole packet would also change types (65 becomes 97), and so would be wrong: the key lower-cases
-only the name. No response depends on EDNS options, so they are no part of the key; the forms of queries with one option are
-known again by all from the name's end to the option's data, and only the length is left to compare. The caches of names
-that exist are not asked for names that do not: they never have such names.
+only the name. No response depends on EDNS options, so they are no part of the key; the forms of queries with one option
+are known again by all from the end of the name to the data of the option, and only the length is left to compare. The
+caches of names that exist are not asked for names that do not: they never have such names.
 """
 
 from __future__ import annotations
