@@ -97,3 +97,16 @@ def test_a_release_that_is_newer_than_the_lock_changes_nothing(tmp_path: Path) -
     site_packages = next((tmp_path / "made").glob("lib/python*/site-packages"))
     versions = {d.metadata["Name"]: d.version for d in distributions(path=[str(site_packages)])}
     assert (versions["measure"], versions["tool"]) == ("1.0", "1.0")
+
+
+def test_wherever_a_lock_is_installed_nothing_is_left_to_resolve() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    found = 0
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        if path.suffix in (".md", ".sh", ".service", "") and path.is_file():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                if "install" in line and "--require-hashes" in line:
+                    found += 1
+                    assert "--no-deps" in line, f"{name}: {line}"
+    assert found >= 3
