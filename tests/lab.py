@@ -117,7 +117,7 @@ def query(
     return message.to_wire()
 
 
-def surprised(_: bytes) -> None:
+def surprised(_: bytes, __: int) -> None:
     """For a responder whose every failure is to fail the test: the exception that is being handled goes on."""
     raise  # noqa: PLE0704 - within the handling of another one
 

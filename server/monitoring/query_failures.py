@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import structlog
 
 _log = structlog.get_logger("signwright.answer")
 
 
-def log_failure(qname: bytes) -> None:
-    """Log the exception that is being handled, with the queried name (`server.query.respond.Failed`)."""
-    _log.exception("cannot answer", qname=qname.hex())
+def log_failure(qname: bytes, qtype: int) -> None:
+    """Log the exception that is being handled, with the queried name and type (`server.query.respond.Failed`).
+
+    A log that cannot be written to keeps nobody from an answer.
+    """
+    with suppress(Exception):
+        _log.exception("cannot answer", qname=qname.hex(), qtype=qtype)

@@ -24,8 +24,8 @@ _NO_QUESTION = {0, TYPE_OPT, TYPE_NXNAME, TYPE_TKEY, TYPE_TSIG}
 """Types that stand in messages and are no data to ask for (RFC 6895 §3.1, RFC 9824 §3.5)."""
 MAXIMUM_MESSAGE = 0xFFFF
 
-Failed = Callable[[bytes], None]
-"""Is called while an exception is handled, with the queried name, where a query could not be answered: to log it."""
+Failed = Callable[[bytes, int], None]
+"""Is called while an exception is handled, with name and type of a query that could not be answered. Must not raise."""
 
 
 class Via(enum.Enum):
@@ -45,7 +45,7 @@ class Answered(NamedTuple):
     """Whether all of it follows from that name's node and the zone's keys."""
 
 
-def ignore(_: bytes) -> None:
+def ignore(_: bytes, __: int) -> None:
     """Where nobody wants to hear of failures."""
 
 
@@ -94,7 +94,7 @@ def answer(
         response = emit(decision, query.qname, query.flags, served, now, opt, limit, signatures)
         return Answered(response, decision.exists, decision.alone)
     except Exception:
-        failed(query.qname)
+        failed(query.qname, query.qtype)
         return Answered(bare_response(query, Rcode.SERVFAIL, udp_size, ExtendedError.OTHER, until=0))
 
 

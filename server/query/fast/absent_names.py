@@ -15,6 +15,7 @@ from server.query.fast.query_shapes import SignedShape
 from server.query.fast.signed_parts import negative_soa, signed_gap
 from server.query.read_query import Rcode
 from server.query.sections import Decision
+from zones.denial import DenialMode
 from zones.denial_compact import absent_rdata
 from zones.live_signing import sign_canonical
 from zones.lookup import NoName, find
@@ -31,16 +32,20 @@ Gap = tuple[bytes, bytes]
 
 def deny_absent(owner: bytes, served: ServedZone, now: int, shape: SignedShape, caches: Caches) -> Response | None:
     """The response where `owner` does not exist in a signed zone whose keyset serves; None where anything else is due,
-    or where it must be truncated.
+    or where there is no short way to it.
     """
-    zone, keys = served.zone, served.keys
-    assert keys is not None
-    outcome = find(zone, owner, shape.qtype)
-    if type(outcome) is not NoName:
+    outcome, keys = find(served.zone, owner, shape.qtype), served.keys
+    way = _WAYS.get(served.zone.denial.mode)
+    if type(outcome) is not NoName or way is None or keys is None:
         return None
-    if not zone.denial.needs_chain:
-        return _deny_compact(owner, served, keys, now, shape, caches)
-    (encloser,) = outcome
+    return way(owner, outcome.closest_encloser, served, keys, now, shape, caches)
+
+
+def _deny_by_chain(
+    owner: bytes, encloser: bytes, served: ServedZone, keys: ZoneKeys, now: int, shape: SignedShape, caches: Caches
+) -> Response:
+    """Denial by the chain of NSEC records: remembered by gaps, and by the name's length."""
+    zone = served.zone
     first = zone.chain.around(canonical_key(owner))
     second = caches.wildcard_gaps.get(encloser)
     if second is None:
@@ -48,13 +53,13 @@ def deny_absent(owner: bytes, served: ServedZone, now: int, shape: SignedShape, 
         caches.wildcard_gaps.put(encloser, second)
     key = first[0] + len(owner).to_bytes(1) + chain_key(second, shape, zone)
     known = caches.chain_denials.get(key)
-    return known if known is not None and now < known.until else deny_by_gaps(
-        key, owner, first, second, served, now, shape, caches
-    )  # fmt: skip
+    if known is not None and now < known.until:
+        return known
+    return deny_by_gaps(key, owner, first, second, served, keys, now, shape, caches)
 
 
 def _deny_compact(
-    owner: bytes, served: ServedZone, keys: ZoneKeys, now: int, shape: SignedShape, caches: Caches
+    owner: bytes, _: bytes, served: ServedZone, keys: ZoneKeys, now: int, shape: SignedShape, caches: Caches
 ) -> Response | None:
     """Compact denial (RFC 9824 §3.1): one NSEC record, signed for this name and not worth remembering."""
     zone = served.zone
@@ -75,6 +80,7 @@ def deny_by_gaps(
     first: Gap,
     second: Gap,
     served: ServedZone,
+    keys: ZoneKeys,
     now: int,
     shape: SignedShape,
     caches: Caches,
@@ -83,8 +89,7 @@ def deny_by_gaps(
 
     Remembered under `key`, for all names of this length in that gap.
     """
-    zone, keys = served.zone, served.keys
-    assert keys is not None
+    zone = served.zone
     made = [negative_soa(zone, keys, now, caches)]
     made += [
         signed_gap(*one, zone, keys, now, caches) for one in ((first,) if first[0] == second[0] else (first, second))
@@ -102,3 +107,7 @@ def chain_key(second: Gap, shape: SignedShape, zone: Zone) -> bytes:
     Names in wire form end by themselves, and so are told apart.
     """
     return b"".join((second[0], shape.key, zone.origin))
+
+
+_WAYS = {DenialMode.COMPACT: _deny_compact, DenialMode.NSEC: _deny_by_chain}
+"""By the zone's denial; another kind takes the general way."""

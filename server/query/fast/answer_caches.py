@@ -40,7 +40,7 @@ def _premade_octets(premade: Premade) -> int:
 
 
 class Premade(NamedTuple):
-    """Records of one owner with their RRSIG, ready for a section (`premade`)."""
+    """Records of one owner with their RRSIG, ready for a section (`signed_parts`)."""
 
     placed: Placed
     until: int
@@ -208,7 +208,7 @@ class Caches:
         self.wildcard_gaps: Generations[tuple[bytes, bytes]] = Generations(budget // 32, lambda gap: len(gap[0]))
         """The gap in a chain that holds the wildcard below a name, by that name."""
         self.chain_denials: Generations[Response] = Generations(budget // 16, _octets)
-        """Responses by the gaps that they show, and the length of the name asked for (`absent`)."""
+        """Responses by the gaps that they show, and the length of the name asked for (`absent_names`)."""
         self._zoneset: ZoneSet | None = None
 
     def for_zoneset(self, zoneset: ZoneSet, now: int) -> None:

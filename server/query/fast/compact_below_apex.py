@@ -7,7 +7,7 @@ all that is around it). Longer names and what is rare are left to that. The octe
 
 from __future__ import annotations
 
-from keys.dnssec.rrsig import TYPE_RRSIG, label_count, record, rrsig_prefix
+from keys.dnssec.rrsig import TYPE_RRSIG, record, rrsig_prefix
 from keys.dnssec.signature_validity import live_times
 from keys.dnssec.zone_keys import ZoneKeys
 from server.query.emit_to_size import QUESTION_POINTER, Response, apex_pointer, head_of
@@ -54,7 +54,7 @@ class CompactBelowApex:
         self.served, self.nodes = served, zone.nodes
         self.valid_from, self.valid_until = served.valid_from, served.valid_until
         self._keys, self._shape, self._caches = keys, shape, caches
-        self._ttl, self._labels = zone.negative_ttl, label_count(zone.origin) + 1
+        self._ttl, self._labels = zone.negative_ttl, zone.apex_labels + 1
         self._head = head_of(shape.flags, Rcode.NXDOMAIN if shape.co else Rcode.NOERROR, 4)
         self._origin = zone.origin
         sample = rrsig_prefix(TYPE_NSEC, self._labels, self._ttl, 0, 0, 0, zone.origin) + bytes(_SIGNATURE_SIZE)

@@ -51,5 +51,6 @@ def shape_of(query: Query, limit: int, udp_size: int) -> Shape:
     signed = None
     if edns is not None and edns.do and edns.version == 0 and qclass == CLASS_IN and is_ordinary(qtype):
         opt = plain_opt(edns.do, edns.co, udp_size)
-        signed = SignedShape(flags, qtype, edns.co, limit, opt, b"%d %d %d" % (flags, edns.co, limit))
+        kept = flags & (RD | CD)  # all that a response copies of a query of opcode QUERY
+        signed = SignedShape(kept, qtype, edns.co, limit, opt, b"%d %d %d" % (kept, edns.co, limit))
     return Shape(flags, qtype, qclass, edns, limit, variant, signed)

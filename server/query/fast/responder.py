@@ -23,7 +23,7 @@ caches of names that exist are not asked for names that do not: they never have 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from server.query.edns import DEFAULT_SIZE
 from server.query.emit_to_size import Response, emit
@@ -35,8 +35,9 @@ from server.query.fast.present_rrsets import decide_present
 from server.query.fast.query_shapes import Shape, SignedShape, shape_of
 from server.query.read_query import HEADER_SIZE, ID_SIZE, Query, Rejected, Unanswerable, error_response, read_query
 from server.query.respond import Answered, Failed, Via, answer, is_signed, response_limit
+from zones.denial import DenialMode
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
-from zones.zoneset import ZoneSet
+from zones.zoneset import ServedZone, ZoneSet
 
 _NAME_AT = HEADER_SIZE - ID_SIZE
 _ANY_ID = bytes(ID_SIZE)
@@ -55,6 +56,11 @@ _SILENCE = RCODES - 1
 
 
 Below = CompactBelowApex | ChainBelowApex
+_BELOW_APEX: Mapping[DenialMode, type[CompactBelowApex] | type[ChainBelowApex]] = {
+    DenialMode.COMPACT: CompactBelowApex,
+    DenialMode.NSEC: ChainBelowApex,
+}
+"""What denies names below an apex, by the zone's denial; another kind of denial takes the general way."""
 
 
 class _Lane:
@@ -179,8 +185,9 @@ class Responder:
         if shape is None:
             return self._read(query, now, lane)
         owner = lowered + b"\x00"
-        signed = shape.signed
-        response = self._denied(owner, name, shape, signed, now) if signed is not None else None
+        served, response = None, None
+        if shape.signed is not None:
+            served, response = self._signed_zone(owner, name, shape, shape.signed, now)
         if response is None:
             known = lane.packets.get(b"".join((query[:_NAME_AT], lowered, tail)))
             if known is not None and now < known[1]:  # it was of the old generation, or had more than one option
@@ -188,13 +195,17 @@ class Responder:
                 return b"".join((packet[:_NAME_AT], name, packet[_NAME_AT + len(name) :]))
             if not _is_name(name):
                 return self._read(query, now, lane)
-            response = self._made(query, owner, tail, shape, now, lane)
+            response = self._made(query, owner, tail, shape, served, now, lane)
         lane.rcodes[response.head[1] & 15] += 1
         return b"".join((response.head, name, tail[:_QUESTION_TAIL], response.body))
 
-    def _made(self, asked: bytes, owner: bytes, tail: bytes, shape: Shape, now: int, lane: _Lane) -> Response:
-        """What is remembered nowhere, by the shortest way that leads there."""
-        made = self._present(owner, shape.signed, now) if shape.signed is not None else None
+    def _made(
+        self, asked: bytes, owner: bytes, tail: bytes, shape: Shape, served: ServedZone | None, now: int, lane: _Lane
+    ) -> Response:
+        """What is remembered nowhere, by the shortest way that leads there; `served` is its zone, if that is signed."""
+        made = None
+        if served is not None and shape.signed is not None:
+            made = self._present(owner, served, shape.signed, now)
         if made is None:
             end = HEADER_SIZE + len(owner) + _QUESTION_TAIL - 1
             query = Query(shape.flags, owner, shape.qtype, shape.qclass, end, shape.edns)
@@ -222,43 +233,38 @@ class Responder:
             caches.denials.offer(key, made.response)
         return made
 
-    def _denied(self, owner: bytes, name: bytes, shape: Shape, signed: SignedShape, now: int) -> Response | None:
-        """The denial of a name that does not exist in a signed zone; None for all else.
+    def _signed_zone(
+        self, owner: bytes, name: bytes, shape: Shape, signed: SignedShape, now: int
+    ) -> tuple[ServedZone | None, Response | None]:
+        """The zone of `owner`, if it is signed and serves, and the denial of a name that does not exist there.
 
         What is remembered of names that exist is not asked: it never has such names.
         """
+        below = self._below_apex(owner, signed, now)
+        served = below.served if below is not None else self._current.find(owner, signed.qtype)
+        if served is None or not is_signed(served, now):
+            return None, None
+        if owner in served.zone.nodes:
+            return served, None
         try:
-            below = self._below_apex(owner, signed, now)
-            if below is not None:
-                if owner in below.nodes:
-                    return None
-                if below.remembers:
-                    return below.deny(owner, now)
-                served = below.served
-            else:
-                found = self._current.find(owner, signed.qtype)
-                if found is None or owner in found.zone.nodes or not is_signed(found, now) or not _is_name(name):
-                    return None
-                served = found
+            if below is not None and below.remembers:
+                return served, below.deny(owner, now)
             denials, key = self._caches.denials, owner + shape.variant
             denial = denials.get(key)
             if denial is None or now >= denial.until:
                 denial = below.deny(owner, now) if below is not None else None
-                if denial is None:
-                    denial = deny_absent(owner, served, now, signed, self._caches) if _is_name(name) else None
+                if denial is None and _is_name(name):
+                    denial = deny_absent(owner, served, now, signed, self._caches)
                 if denial is not None:
                     denials.offer(key, denial)
         except Exception:
-            self._failed(owner)
-            return None  # the general way says SERVFAIL
+            self._failed(owner, signed.qtype)
+            return None, None  # the general way says SERVFAIL
         else:
-            return denial
+            return served, denial
 
-    def _present(self, owner: bytes, signed: SignedShape, now: int) -> Answered | None:
+    def _present(self, owner: bytes, served: ServedZone, signed: SignedShape, now: int) -> Answered | None:
         """The answer that stands in a signed zone; None for all else."""
-        served = self._current.find(owner, signed.qtype)
-        if served is None or not is_signed(served, now):
-            return None
         try:
             decision = decide_present(owner, signed.qtype, served.zone)
             if decision is None:
@@ -267,7 +273,7 @@ class Responder:
             made = emit(decision, owner, signed.flags, served, now, signed.opt, signed.limit, signatures)
             return Answered(made, True, True)
         except Exception:
-            self._failed(owner)
+            self._failed(owner, signed.qtype)
             return None  # the general way says SERVFAIL
 
     def _below_apex(self, owner: bytes, signed: SignedShape, now: int) -> Below | None:
@@ -288,12 +294,10 @@ class Responder:
         if len(self._below) >= _BELOW:
             self._below.clear()
         zone, keys = served.zone, served.keys
-        below: Below | None = None
-        if keys is not None and zone.signed and zone.is_plain_below_apex:
-            if zone.denial.needs_chain:
-                below = ChainBelowApex(served, signed, self._caches)
-            else:
-                below = CompactBelowApex(served, keys, signed, self._caches)
+        way = _BELOW_APEX.get(zone.denial.mode)
+        below = None
+        if way is not None and keys is not None and zone.signed and zone.is_plain_below_apex:
+            below = way(served, keys, signed, self._caches)
         self._below[key] = below
         return below
 

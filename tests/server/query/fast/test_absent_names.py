@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
-from tests.lab import NOW, datagrams, query, served, signed, surprised
-from zones.denial import DenialMode
+from tests.lab import NOW, datagrams, query, served, signed, surprised, wire_name
+from zones.build_zone import build_zone
+from zones.denial import DenialMode, DeniedZone, Proof
+from zones.denial_compact import CompactDenial
 from zones.masterfile.load import parse_zone
+from zones.node import RRset
+from zones.rrtypes import TYPE_NS, TYPE_SOA
 from zones.zoneset import ZoneSet
 
 _PLAIN = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nwww 60 A 192.0.2.1\nns 60 A 192.0.2.2\na.b.c 60 TXT deep\n"
@@ -83,3 +87,35 @@ def test_what_is_remembered_of_a_gap_ends_with_its_signatures(denial: DenialMode
     for number, now in enumerate(range(NOW, NOW + 86_400, 1800)):
         wire = query(f"absent{number % 2}.lab.example", "A")
         assert datagrams(responder, [wire], now) == [respond(wire, zoneset, now, Via.UDP)]
+
+
+@pytest.mark.parametrize("denial", DenialMode)
+def test_below_an_apex_that_begins_with_an_asterisk(denial: DenialMode) -> None:
+    # A master file can have none, since NS at a wildcard is refused; a hosted zone can.
+    origin, host = wire_name("*.lab.example"), wire_name("ns.test")
+    soa = RRset(TYPE_SOA, 300, [host * 2 + b"".join(number.to_bytes(4) for number in (1, 2, 3, 4, 60))])
+    zone = build_zone(origin, {origin: {TYPE_SOA: soa, TYPE_NS: RRset(TYPE_NS, 300, [host])}}, denial=denial)
+    zoneset = signed(zone)
+    responder = Responder(lambda: zoneset, Caches(), surprised)
+    wires = [query(name, "A") for name in ("a.*.lab.example", "bar.*.lab.example", "x.y.*.lab.example")]
+    for _ in range(3):
+        assert datagrams(responder, wires, NOW) == [respond(wire, zoneset, NOW, Via.UDP) for wire in wires]
+
+
+def test_another_kind_of_denial_takes_the_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OtherDenial(CompactDenial):
+        mode = None  # type: ignore[assignment]
+
+        def no_name(self, zone: DeniedZone, owner: bytes, closest_encloser: bytes) -> list[Proof]:
+            return super().no_name(zone, b"\x05other" + zone.origin, closest_encloser)
+
+    zoneset = served(_ZONES["plain"], "lab.example")
+    served_zone = zoneset.get(wire_name("lab.example"))
+    assert served_zone is not None
+    monkeypatch.setattr(served_zone.zone, "denial", OtherDenial())
+    responder = Responder(lambda: zoneset, Caches(), surprised)
+    wires = [query(name, "A") for name in ("absent.lab.example", "x.absent.lab.example")]
+    for _ in range(3):
+        answers = datagrams(responder, wires, NOW)
+        assert answers == [respond(wire, zoneset, NOW, Via.UDP) for wire in wires]
+        assert all(answer is not None and b"\x05other" in answer for answer in answers)
