@@ -1,7 +1,7 @@
 """How a zone says no: what each kind of denial must be able to prove, and by which NSEC records.
 
 A denial is an object without state that is given the zone: `zones.denial_compact`, `zones.denial_nsec_chain`. It
-decides all that differs between them, so that nothing else asks which one it is.
+decides all that differs between them. Only the short ways to an answer (`server.query.fast`) ask which one it is.
 """
 
 from __future__ import annotations
