@@ -175,7 +175,8 @@ def test_zsk_rollovers_are_planned_done_logged_drawn_and_measured(folder: Path) 
 
         assert server.serial("lab.example") == 1
         text = metrics(server)
-        assert re.search(r'signwright_refreshes_total\{hosted_zone="Z\w{20}",zone="lab.example."\} [3-9]\.0', text)
+        refreshes = re.search(r'signwright_refreshes_total\{hosted_zone="Z\w{20}",zone="lab.example."\} (\d+)\.0', text)
+        assert refreshes is not None and int(refreshes[1]) >= 3
         assert 'signwright_kms_calls_total{operation="Sign",result="ok"}' in text
         assert 'signwright_queries_total{rcode="NOERROR",transport="udp"} 1.0' in text
         assert "Traceback" not in server.log
