@@ -54,7 +54,7 @@ class MalformedPolicyError(ValueError):
     """A policy that is not in the grammar, or says what is not evaluated here."""
 
 
-class Decision(Enum):
+class PolicyDecision(Enum):
     """What a key policy says about a request."""
 
     ALLOW = "allow"
@@ -116,15 +116,15 @@ def parse_policy(text: str) -> tuple[Statement, ...]:
 
 def decide(
     statements: tuple[Statement, ...], caller: Caller, action: str, resource: str, context: Mapping[str, str]
-) -> Decision:
+) -> PolicyDecision:
     """What the policy says about `action` (as `kms:Sign`) by `caller` on the key `resource`, an ARN. Deny wins.
 
     `context` holds the request's condition keys in lower case.
     """
     effects = {s.allow for s in statements if _matches(s, caller, action, resource, context)}
     if False in effects:
-        return Decision.DENY
-    return Decision.ALLOW if True in effects else Decision.NONE
+        return PolicyDecision.DENY
+    return PolicyDecision.ALLOW if True in effects else PolicyDecision.NONE
 
 
 def default_policy(account: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from keys.emulator import key_names
 from keys.emulator.aws_errors import AwsError
 from keys.emulator.key_material import PrivateKey
-from keys.emulator.key_policy import Caller, Decision, decide, parse_policy
+from keys.emulator.key_policy import Caller, PolicyDecision, decide, parse_policy
 from keys.emulator.key_records import KeyState, Site
 from keys.emulator.keystore import Keystore, StoredKey
 from keys.emulator.kms_operations import OPERATIONS, AccountOperation, KeyOperation, KmsCall, OperationResult
@@ -126,9 +126,9 @@ def _authorise(site: Site, caller: Caller, action: str, key: StoredKey, context:
     arn = site.key_arn(key.record.id)
     of_key = {"kms:keyspec": key.record.spec, "kms:keyusage": "SIGN_VERIFY"}
     decision = decide(parse_policy(key.record.policy), caller, action, arn, {**context, **of_key})
-    if decision is Decision.ALLOW:
+    if decision is PolicyDecision.ALLOW:
         return
-    why = "with an explicit deny in" if decision is Decision.DENY else "because no statement allows it in"
+    why = "with an explicit deny in" if decision is PolicyDecision.DENY else "because no statement allows it in"
     raise _denied(caller, action, f"on resource: {arn} {why} the key policy")
 
 

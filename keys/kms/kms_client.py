@@ -35,7 +35,7 @@ from keys.kms.kms_errors import (
 from keys.kms.sigv4_sign import signed_headers
 
 T = TypeVar("T")
-Answer = TypeVar("Answer")
+KmsAnswer = TypeVar("KmsAnswer")
 
 _KEYS_A_PAGE: Final = 1000
 _TAGS_A_PAGE: Final = 50
@@ -227,8 +227,8 @@ class KmsClient:
         }
 
     async def _call(
-        self, operation: str, parameters: Mapping[str, Any], kind: type[Answer], headers: Mapping[str, str] = _NONE
-    ) -> tuple[Answer, str]:
+        self, operation: str, parameters: Mapping[str, Any], kind: type[KmsAnswer], headers: Mapping[str, str] = _NONE
+    ) -> tuple[KmsAnswer, str]:
         """One call, within its time: the answer and its request id. Raises `KmsError`."""
         if self._http is None or self._destination is None:
             raise RuntimeError("the KMS client is not open")
@@ -255,9 +255,9 @@ class KmsClient:
         where: Destination,
         operation: str,
         parameters: Mapping[str, Any],
-        kind: type[Answer],
+        kind: type[KmsAnswer],
         headers: Mapping[str, str],
-    ) -> tuple[Answer, str]:
+    ) -> tuple[KmsAnswer, str]:
         credentials = await self._credentials()
         request = self._signed_request(http, where, operation, parameters, headers, credentials)
         status, request_id, body = await _send(http, request)

@@ -159,7 +159,7 @@ def load_config(
     Zones of the command line come after those of the file; with neither a file nor zones, the samples are served. The
     other arguments take the place of their settings. Raises `ConfigError`.
     """
-    source = _Source.read(file) if file else _Source(Settings(), "", "", Path.cwd())
+    source = _ConfigurationSource.read(file) if file else _ConfigurationSource(Settings(), "", "", Path.cwd())
     zone_configs = [*source.zones()]
     for argument in zone_arguments:
         zone_configs += zones_from_argument(argument, source.settings.policy)
@@ -189,15 +189,15 @@ def load_config(
 
 def samples() -> list[ZoneConfig]:
     """The sample zones, as `zones/samples/signwright.toml` configures them."""
-    return list(_Source.read(Path(zones.__file__).parent / "samples" / "signwright.toml").zones())
+    return list(_ConfigurationSource.read(Path(zones.__file__).parent / "samples" / "signwright.toml").zones())
 
 
 def at_setting(file: Path, *path: str | int) -> ConfigError:
     """The place of a setting in a file, as the text of an error about it begins."""
-    return _Source.read(file).wrong("", *path)
+    return _ConfigurationSource.read(file).wrong("", *path)
 
 
-class _Source:
+class _ConfigurationSource:
     """Settings with the file they come from, so that an error can name its place."""
 
     def __init__(self, settings: Settings, text: str, name: str, folder: Path) -> None:
@@ -207,7 +207,7 @@ class _Source:
         self._folder = folder
 
     @classmethod
-    def read(cls, file: Path) -> _Source:
+    def read(cls, file: Path) -> _ConfigurationSource:
         try:
             text = file.read_text(encoding="utf-8")
         except OSError as error:
@@ -364,7 +364,7 @@ def _arguments_address(text: str) -> Address:
         raise ConfigError(f"--listen: {error}") from None
 
 
-def _refuse_twice(zone_configs: Sequence[ZoneConfig], source: _Source) -> None:
+def _refuse_twice(zone_configs: Sequence[ZoneConfig], source: _ConfigurationSource) -> None:
     """Raise `ConfigError` for a zone that is there twice. The first of `zone_configs` are those of the file."""
     seen: dict[str, Path | None] = {}
     for index, zone in enumerate(zone_configs):
@@ -375,7 +375,7 @@ def _refuse_twice(zone_configs: Sequence[ZoneConfig], source: _Source) -> None:
         seen[zone.origin] = zone.file
 
 
-def _refuse_shared(config: Config, source: _Source, *, arguments: bool) -> None:
+def _refuse_shared(config: Config, source: _ConfigurationSource, *, arguments: bool) -> None:
     """Raise `ConfigError` for two listeners on one address and port, of which only the first could be bound.
 
     `arguments` tells whether `config.listen` is from the command line.

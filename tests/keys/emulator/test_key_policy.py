@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.emulator.key_policy import Caller, Decision, MalformedPolicyError, decide, default_policy, parse_policy
+from keys.emulator.key_policy import Caller, MalformedPolicyError, PolicyDecision, decide, default_policy, parse_policy
 from keys.emulator.policy_wildcards import arn_like, glob
 
 ACCOUNT = "111122223333"
@@ -48,7 +48,7 @@ def statement(**parts: Any) -> dict[str, Any]:
     return {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", **parts}
 
 
-def says(policy: Any, caller: Caller, action: str = "kms:Sign", context: Any = None) -> Decision:
+def says(policy: Any, caller: Caller, action: str = "kms:Sign", context: Any = None) -> PolicyDecision:
     text = policy if isinstance(policy, str) else json.dumps(policy)
     return decide(parse_policy(text), caller, action, KEY, context or {})
 
@@ -58,31 +58,32 @@ def one(**parts: Any) -> dict[str, Any]:
 
 
 def test_the_default_policy_is_for_the_account_alone() -> None:
-    assert says(default_policy(ACCOUNT), ROOT) is Decision.ALLOW
-    assert says(default_policy(ACCOUNT), SERVICE) is Decision.NONE
-    assert says(default_policy("999999999999"), ROOT) is Decision.NONE
+    assert says(default_policy(ACCOUNT), ROOT) is PolicyDecision.ALLOW
+    assert says(default_policy(ACCOUNT), SERVICE) is PolicyDecision.NONE
+    assert says(default_policy("999999999999"), ROOT) is PolicyDecision.NONE
 
 
 @pytest.mark.parametrize("action", ["kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"])
 def test_route_53_as_aws_documents_it(action: str) -> None:
-    assert says(ROUTE53, SERVICE, action, ZONE) is Decision.ALLOW
-    assert says(ROUTE53, SERVICE, action) is Decision.NONE
-    assert says(ROUTE53, SERVICE, action, {**ZONE, "aws:sourceaccount": "999999999999"}) is Decision.NONE
-    assert says(ROUTE53, SERVICE, action, {**ZONE, "aws:sourcearn": "arn:aws:s3:::hostedzone/Z1"}) is Decision.NONE
-    assert says(ROUTE53, ROOT, action, ZONE) is Decision.NONE
+    assert says(ROUTE53, SERVICE, action, ZONE) is PolicyDecision.ALLOW
+    assert says(ROUTE53, SERVICE, action) is PolicyDecision.NONE
+    assert says(ROUTE53, SERVICE, action, {**ZONE, "aws:sourceaccount": "999999999999"}) is PolicyDecision.NONE
+    elsewhere = {**ZONE, "aws:sourcearn": "arn:aws:s3:::hostedzone/Z1"}
+    assert says(ROUTE53, SERVICE, action, elsewhere) is PolicyDecision.NONE
+    assert says(ROUTE53, ROOT, action, ZONE) is PolicyDecision.NONE
 
 
 def test_route_53_gets_no_more_than_that() -> None:
     for action in ("kms:DisableKey", "kms:PutKeyPolicy", "kms:Verify", "kms:CreateGrant"):
-        assert says(ROUTE53, SERVICE, action, ZONE) is Decision.NONE
-    assert says(ROUTE53, SERVICE, "kms:CreateGrant", {"kms:grantisforawsresource": "true"}) is Decision.ALLOW
+        assert says(ROUTE53, SERVICE, action, ZONE) is PolicyDecision.NONE
+    assert says(ROUTE53, SERVICE, "kms:CreateGrant", {"kms:grantisforawsresource": "true"}) is PolicyDecision.ALLOW
 
 
 def test_deny_wins_in_any_order() -> None:
     allow, deny = statement(), statement(Effect="Deny", Action="kms:Sign")
     for statements in ([allow, deny], [deny, allow]):
-        assert says({"Statement": statements}, ROOT) is Decision.DENY
-        assert says({"Statement": statements}, ROOT, "kms:Verify") is Decision.ALLOW
+        assert says({"Statement": statements}, ROOT) is PolicyDecision.DENY
+        assert says({"Statement": statements}, ROOT, "kms:Verify") is PolicyDecision.ALLOW
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_deny_wins_in_any_order() -> None:
     ],
 )
 def test_principals(principal: Any, root: bool, service: bool) -> None:
-    allowed = tuple(says(one(Principal=principal), caller) is Decision.ALLOW for caller in (ROOT, SERVICE))
+    allowed = tuple(says(one(Principal=principal), caller) is PolicyDecision.ALLOW for caller in (ROOT, SERVICE))
     assert allowed == (root, service)
 
 
@@ -113,7 +114,7 @@ def test_principals(principal: Any, root: bool, service: bool) -> None:
     ],
 )
 def test_actions(action: Any, matches: bool) -> None:
-    assert (says(one(Action=action), ROOT) is Decision.ALLOW) is matches
+    assert (says(one(Action=action), ROOT) is PolicyDecision.ALLOW) is matches
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_actions(action: Any, matches: bool) -> None:
     [("*", True), (KEY, True), (KEY[:-4] + "*", True), (KEY[:-1], False), ("arn:aws:kms:*:*:key/*", True)],
 )
 def test_resources(resource: str, matches: bool) -> None:
-    assert (says(one(Resource=resource), ROOT) is Decision.ALLOW) is matches
+    assert (says(one(Resource=resource), ROOT) is PolicyDecision.ALLOW) is matches
 
 
 @pytest.mark.parametrize(
@@ -145,16 +146,16 @@ def test_resources(resource: str, matches: bool) -> None:
 )
 def test_conditions(operator: str, wanted: Any, value: str, met: bool) -> None:
     policy = one(Condition={operator: {"AWS:SourceArn": wanted}})
-    assert (says(policy, ROOT, context={"aws:sourcearn": value}) is Decision.ALLOW) is met
-    assert says(policy, ROOT) is Decision.NONE  # a key that is absent matches nothing
+    assert (says(policy, ROOT, context={"aws:sourcearn": value}) is PolicyDecision.ALLOW) is met
+    assert says(policy, ROOT) is PolicyDecision.NONE  # a key that is absent matches nothing
 
 
 def test_every_condition_must_be_met() -> None:
     condition = {"StringEquals": {"aws:SourceAccount": ACCOUNT, "kms:KeySpec": "ECC_NIST_P256"}}
     policy = one(Condition=condition)
-    assert says(policy, ROOT, context={"aws:sourceaccount": ACCOUNT}) is Decision.NONE
+    assert says(policy, ROOT, context={"aws:sourceaccount": ACCOUNT}) is PolicyDecision.NONE
     both = {"aws:sourceaccount": ACCOUNT, "kms:keyspec": "ECC_NIST_P256"}
-    assert says(policy, ROOT, context=both) is Decision.ALLOW
+    assert says(policy, ROOT, context=both) is PolicyDecision.ALLOW
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from keys.emulator.key_policy import Caller, Decision, decide, parse_policy
+from keys.emulator.key_policy import Caller, PolicyDecision, decide, parse_policy
 from keys.kms.ksk_key_policy import DNSSEC_SERVICE, dnssec_key_policy
 
 ACCOUNT = "111122223333"
@@ -20,22 +20,22 @@ FOR_AWS = {"kms:grantisforawsresource": "true"}
 @pytest.mark.parametrize(
     ("caller", "action", "context", "decision"),
     [
-        (ROOT, "kms:ScheduleKeyDeletion", {}, Decision.ALLOW),
-        (Caller("arn:aws:iam::999999999999:root", "999999999999"), "kms:Sign", OURS, Decision.NONE),
-        (SERVICE, "kms:Sign", OURS, Decision.ALLOW),
-        (SERVICE, "kms:GetPublicKey", OURS, Decision.ALLOW),
-        (SERVICE, "kms:DescribeKey", OURS, Decision.ALLOW),
-        (SERVICE, "kms:DisableKey", OURS, Decision.NONE),
-        (SERVICE, "kms:Sign", {}, Decision.NONE),
-        (SERVICE, "kms:Sign", {**OURS, "aws:sourceaccount": "999999999999"}, Decision.NONE),
-        (SERVICE, "kms:Sign", {**OURS, "aws:sourcearn": "arn:aws:s3:::bucket"}, Decision.NONE),
-        (SERVICE, "kms:CreateGrant", FOR_AWS, Decision.ALLOW),
-        (SERVICE, "kms:CreateGrant", {"kms:grantisforawsresource": "false"}, Decision.NONE),
-        (SERVICE, "kms:CreateGrant", OURS, Decision.NONE),
-        (Caller("s3.amazonaws.com", None), "kms:Sign", OURS, Decision.NONE),
+        (ROOT, "kms:ScheduleKeyDeletion", {}, PolicyDecision.ALLOW),
+        (Caller("arn:aws:iam::999999999999:root", "999999999999"), "kms:Sign", OURS, PolicyDecision.NONE),
+        (SERVICE, "kms:Sign", OURS, PolicyDecision.ALLOW),
+        (SERVICE, "kms:GetPublicKey", OURS, PolicyDecision.ALLOW),
+        (SERVICE, "kms:DescribeKey", OURS, PolicyDecision.ALLOW),
+        (SERVICE, "kms:DisableKey", OURS, PolicyDecision.NONE),
+        (SERVICE, "kms:Sign", {}, PolicyDecision.NONE),
+        (SERVICE, "kms:Sign", {**OURS, "aws:sourceaccount": "999999999999"}, PolicyDecision.NONE),
+        (SERVICE, "kms:Sign", {**OURS, "aws:sourcearn": "arn:aws:s3:::bucket"}, PolicyDecision.NONE),
+        (SERVICE, "kms:CreateGrant", FOR_AWS, PolicyDecision.ALLOW),
+        (SERVICE, "kms:CreateGrant", {"kms:grantisforawsresource": "false"}, PolicyDecision.NONE),
+        (SERVICE, "kms:CreateGrant", OURS, PolicyDecision.NONE),
+        (Caller("s3.amazonaws.com", None), "kms:Sign", OURS, PolicyDecision.NONE),
     ],
 )
-def test_who_may_do_what(caller: Caller, action: str, context: dict[str, str], decision: Decision) -> None:
+def test_who_may_do_what(caller: Caller, action: str, context: dict[str, str], decision: PolicyDecision) -> None:
     statements = parse_policy(dnssec_key_policy(ACCOUNT))
     assert decide(statements, caller, action, KEY, context) is decision
 
