@@ -8,10 +8,10 @@ Which way a query takes, in order; what the way costs beside a signature, instea
     … with other capitals (0x20)            Caches.packets                 0.6, not 3    test_responder.py
     … with one EDNS option, as cookies      _Lane.forms                    0.5, not 1.2  test_responder.py
     no such name, one label below an apex:
-      compact denial                        CompactBelowApex               4.9, not 14   test_absent_names.py
-      NSEC chain                            ChainBelowApex                 3.1, not 10   test_absent_names.py
+      compact denial                        CompactBelowApex               4.7, not 14   test_absent_names.py
+      NSEC chain                            ChainBelowApex                 3.2, not 10   test_absent_names.py
     no such name elsewhere                  deny_absent                    10, not 20    test_absent_names.py
-    the RRset stands there                  decide_present, emit           11, not 24    test_present_rrsets.py
+    the RRset stands there                  answer_present                 10, not 24    test_present_rrsets.py
     composed before, for another packet     Caches.answers, .denials       3, not 20     test_purity.py
     anything else                           decide, emit                   20            test_answers.py
 
@@ -26,12 +26,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from server.query.edns import DEFAULT_SIZE
-from server.query.emit_to_size import Response, emit
+from server.query.emit_to_size import Response
 from server.query.fast.absent_names import deny_absent
 from server.query.fast.answer_caches import Answers, Caches
 from server.query.fast.compact_below_apex import CompactBelowApex
 from server.query.fast.nsec_chain_below_apex import ChainBelowApex
-from server.query.fast.present_rrsets import decide_present
+from server.query.fast.present_rrsets import answer_present
 from server.query.fast.query_shapes import Shape, SignedShape, shape_of
 from server.query.read_query import HEADER_SIZE, ID_SIZE, Query, Rejected, Unanswerable, error_response, read_query
 from server.query.respond import Answered, Failed, Via, answer, is_signed, response_limit
@@ -186,8 +186,20 @@ class Responder:
             return self._read(query, now, lane)
         owner = lowered + b"\x00"
         served, response = None, None
-        if shape.signed is not None:
-            served, response = self._signed_zone(owner, name, shape, shape.signed, now)
+        if (signed := shape.signed) is not None:
+            below = self._below_apex(owner, signed, now)
+            # What is remembered of names that exist is not asked for others: it never has them.
+            if below is not None:
+                served = below.served
+                if owner not in below.nodes:
+                    if below.remembers:
+                        response = self._denied_below(owner, below, signed, now)
+                    else:
+                        response = self._denied(owner, name, served, below, shape, signed, now)
+            else:
+                served = self._signed_zone(owner, signed, now)
+                if served is not None and owner not in served.zone.nodes:
+                    response = self._denied(owner, name, served, below, shape, signed, now)
         if response is None:
             known = lane.packets.get(b"".join((query[:_NAME_AT], lowered, tail)))
             if known is not None and now < known[1]:  # it was of the old generation, or had more than one option
@@ -233,22 +245,17 @@ class Responder:
             caches.denials.offer(key, made.response)
         return made
 
-    def _signed_zone(
-        self, owner: bytes, name: bytes, shape: Shape, signed: SignedShape, now: int
-    ) -> tuple[ServedZone | None, Response | None]:
-        """The zone of `owner`, if it is signed and serves, and the denial of a name that does not exist there.
+    def _signed_zone(self, owner: bytes, signed: SignedShape, now: int) -> ServedZone | None:
+        """The zone that answers for `owner`, if it is signed and serves."""
+        served = self._current.find(owner, signed.qtype)
+        return served if served is not None and is_signed(served, now) else None
 
-        What is remembered of names that exist is not asked: it never has such names.
-        """
-        below = self._below_apex(owner, signed, now)
-        served = below.served if below is not None else self._current.find(owner, signed.qtype)
-        if served is None or not is_signed(served, now):
-            return None, None
-        if owner in served.zone.nodes:
-            return served, None
+    def _denied(
+        self, owner: bytes, name: bytes, served: ServedZone, below: Below | None, shape: Shape, signed: SignedShape,
+        now: int,
+    ) -> Response | None:  # fmt: skip
+        """The denial of a name that does not exist in a signed zone; None where it must be made the general way."""
         try:
-            if below is not None and below.remembers:
-                return served, below.deny(owner, now)
             denials, key = self._caches.denials, owner + shape.variant
             denial = denials.get(key)
             if denial is None or now >= denial.until:
@@ -259,22 +266,25 @@ class Responder:
                     denials.offer(key, denial)
         except Exception:
             self._failed(owner, signed.qtype)
-            return None, None  # the general way says SERVFAIL
+            return None  # the general way says SERVFAIL
         else:
-            return served, denial
+            return denial
+
+    def _denied_below(self, owner: bytes, below: Below, signed: SignedShape, now: int) -> Response | None:
+        try:
+            return below.deny(owner, now)
+        except Exception:
+            self._failed(owner, signed.qtype)
+            return None  # the general way says SERVFAIL
 
     def _present(self, owner: bytes, served: ServedZone, signed: SignedShape, now: int) -> Answered | None:
         """The answer that stands in a signed zone; None for all else."""
         try:
-            decision = decide_present(owner, signed.qtype, served.zone)
-            if decision is None:
-                return None
-            signatures = self._caches.signatures
-            made = emit(decision, owner, signed.flags, served, now, signed.opt, signed.limit, signatures)
-            return Answered(made, True, True)
+            made = answer_present(owner, served, now, signed, self._caches)
         except Exception:
             self._failed(owner, signed.qtype)
             return None  # the general way says SERVFAIL
+        return None if made is None else Answered(made, True, True)
 
     def _below_apex(self, owner: bytes, signed: SignedShape, now: int) -> Below | None:
         """What denies names below the apex that `owner` lies one label below, and is no apex itself."""
