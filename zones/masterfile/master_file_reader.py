@@ -23,7 +23,6 @@ from zones.masterfile.formerly_valid import NoLongerValidError
 from zones.masterfile.obsolete_types import OLD_TYPES, in_lower_case
 from zones.masterfile.record_faults import fault_of
 from zones.masterfile.simple_lines import Record, State, read_plain
-from zones.masterfile.warnings import WarningKind, ZoneWarning
 from zones.masterfile.zone_rules import ZoneFileError
 
 INCLUDE_DEPTH = 8
@@ -42,8 +41,8 @@ class Taker(Protocol):
     def add(self, records: Sequence[Record]) -> None:
         """Take the next ones. Raises `ZoneFileError` for the first that is refused."""
 
-    def take_outdated(self, warning: ZoneWarning) -> None:
-        """Decide about a record that is no longer valid. Raises `ZoneFileError` where that makes the zone invalid."""
+    def take_outdated(self, record: Record, reason: str) -> None:
+        """Take a record that is no longer valid, for the `reason` given. Raises `ZoneFileError` if it is refused."""
 
 
 def with_newlines(source: bytes) -> bytes:
@@ -172,7 +171,6 @@ class _Collector:
     def __init__(self, origin: dns.name.Name, taker: Taker) -> None:
         self.manager = self
         self.origin = origin
-        self._origin_octets = names.from_dnspython(origin)
         self.place = ("", 0)
         self.made = 0
         """How many records came from the line of $GENERATE that is read."""
@@ -198,9 +196,7 @@ class _Collector:
             if rrtype in OLD_TYPES:
                 wire = canonical = in_lower_case(rrtype, wire)
         except NoLongerValidError as error:
-            self._taker.take_outdated(
-                ZoneWarning(*self.place, owner, rrtype, WarningKind.OUTDATED, self._origin_octets, str(error))
-            )
+            self._taker.take_outdated((owner, ttl, rrtype, b"", b"", *self.place), str(error))
         else:
             self._taker.add([(owner, ttl, rrtype, wire, canonical, *self.place)])
         self.made += 1

@@ -59,6 +59,8 @@ class Gathering:
         self._signed = signed
         self._lenient = lenient
         self._records: dict[bytes, dict[int, list[Record]]] = {}
+        self._outdated: list[tuple[Record, str]] = []
+        """The records that `lenient` leaves out, each with what is wrong with it."""
         self._left_out: list[ZoneWarning] = []
 
     def add(self, records: Sequence[Record]) -> None:
@@ -82,11 +84,15 @@ class Gathering:
             else:
                 grouped[owner] = {rrtype: [record]}
 
-    def take_outdated(self, warning: ZoneWarning) -> None:
-        """Leave out a record that is no longer valid. Raises `ZoneFileError` where this is not lenient."""
+    def take_outdated(self, record: Record, reason: str) -> None:
+        """Take a record that is no longer valid, for the `reason` given.
+
+        Raises `ZoneFileError` for what every version refused, or else, unless this is lenient, for `reason`.
+        """
+        self.add([record])
         if not self._lenient:
-            raise ZoneFileError(warning.file, warning.line, f"{_mnemonic(warning.rrtype)}: {warning.detail}")
-        self._left_out.append(warning)
+            raise _refused(record, f"{_mnemonic(record[2])}: {reason}")
+        self._outdated.append((record, reason))
 
     def check(self, file: str) -> None:
         """Check the whole, when all records are there. Raises `ZoneFileError`, in which `file` stands for all lines."""
@@ -99,6 +105,29 @@ class Gathering:
         for owner, of_owner in grouped.items():
             if not of_owner.keys().isdisjoint(_WITH_RULES):
                 _check_owner(owner, of_owner, self._origin)
+        self._left_out += self._without_outdated()
+
+    def _without_outdated(self) -> list[ZoneWarning]:
+        """Leave out the records that are no longer valid. Raises `ZoneFileError` for an invalid RRset with one.
+
+        They stay until all else is checked: a zone that was refused for one of them, as for its TTL or for a CNAME
+        beside it, was never served, so it is refused still.
+        """
+        grouped = self._records
+        outdated = {id(record) for record, _ in self._outdated}
+        for owner, rrtype in dict.fromkeys((record[0], record[2]) for record, _ in self._outdated):
+            of_owner = grouped[owner]
+            _rrset(rrtype, of_owner[rrtype])
+            if valid := [record for record in of_owner[rrtype] if id(record) not in outdated]:
+                of_owner[rrtype] = valid
+            else:
+                del of_owner[rrtype]
+            if not of_owner:
+                del grouped[owner]
+        return [
+            ZoneWarning(file, line, owner, rrtype, WarningKind.OUTDATED, self._origin, reason)
+            for (owner, _, rrtype, _, _, file, line), reason in self._outdated
+        ]
 
     def _without_signals(self) -> Iterator[ZoneWarning]:
         """Leave out what the ZSK would sign at the apex and a parent then ignores: CDS and CDNSKEY.

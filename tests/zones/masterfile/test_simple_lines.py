@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests import strategies
-from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone, parse_zone
+from zones.masterfile.load import ZoneFileError, load_zone, parse_zone
 from zones.masterfile.master_file_reader import Reader, Reading
 from zones.masterfile.simple_lines import Record, State, read_plain
 
@@ -185,7 +185,7 @@ class Kept:
         """Take the next ones."""
         self.records += records
 
-    def take_outdated(self, warning: ZoneWarning) -> None:
+    def take_outdated(self, record: Record, reason: str) -> None:
         """Leave out a record that is no longer valid."""
 
 
