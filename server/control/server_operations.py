@@ -125,6 +125,8 @@ class ZoneReload(msgspec.Struct, frozen=True, kw_only=True):
     """Of what is served now; `None` where nothing is."""
     reason: str | None = None
     """Of a refusal: file:line: reason."""
+    warnings: tuple[str, ...] = ()
+    """Of its file; of an unchanged zone, only new ones."""
 
 
 class ReloadReport(msgspec.Struct, frozen=True):

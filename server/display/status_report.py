@@ -99,18 +99,21 @@ def print_status(console: Console, status: ServerStatus) -> None:
 
 
 def print_reload(console: Console, report: ReloadReport) -> None:
-    """What `reload` prints: one line a zone, one for those that are unchanged where there are many, and one a setting
-    that a reload does not bring into force.
+    """What `reload` prints: a line for each zone and each of its warnings, and for each setting that needs a restart.
+
+    Where there are many zones, those that are unchanged and have no new warnings are counted in one line.
     """
     many = len(report.zones) > MOST_TOLD
     unchanged = 0
     for zone in report.zones:
-        if many and zone.outcome is ReloadOutcome.UNCHANGED:
+        if many and zone.outcome is ReloadOutcome.UNCHANGED and not zone.warnings:
             unchanged += 1
             continue
         serial = "" if zone.serial is None else f" serial {zone.serial}"
         reason = f": {zone.reason}" if zone.reason else ""
         print_line(console, f"{zone.origin} {zone.outcome.value}{serial}{reason}", _OUTCOMES[zone.outcome])
+        for warning in zone.warnings:
+            print_line(console, f"  warning: {warning}", "yellow")
     if unchanged:
         print_line(console, f"{_count(unchanged, unchanged)} unchanged", _OUTCOMES[ReloadOutcome.UNCHANGED])
     for setting in report.restart:

@@ -21,7 +21,7 @@ import msgspec
 from server.hosting.zone_image_files import Images
 from zones.denial import DenialMode
 from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone
-from zones.masterfile.warnings import first
+from zones.masterfile.warnings import first, left_out
 from zones.storage.zone_image import SourceFile, image_of
 
 
@@ -62,7 +62,7 @@ class Made(msgspec.Struct, frozen=True, tag=True):
 
     digest: str
     warnings: tuple[str, ...] = ()
-    """What is hardly meant in the zone (`zones.masterfile.warnings.first`)."""
+    """Warnings about the zone (`zones.masterfile.warnings.first`)."""
 
 
 Report = CompileProgress | Refused | Unwritten | Made
@@ -86,7 +86,9 @@ def compiled(order: Order, report: Callable[[CompileProgress], None]) -> Compile
         )
     except ZoneFileError as error:
         return Refused(error.file, error.line, error.reason)
-    pieces = image_of(zone, sources, lambda done, of: report(CompileProgress("compiling", done / of)))
+    pieces = image_of(
+        zone, sources, lambda done, of: report(CompileProgress("compiling", done / of)), left_out(warnings)
+    )
     try:
         return Made(Images(Path(order.images)).write(zone.origin, pieces).hex(), first(warnings))
     except OSError as error:

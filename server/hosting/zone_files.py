@@ -50,7 +50,7 @@ class LoadedZone(NamedTuple):
     fingerprint: bytes
     """Tells whether it is another one than before."""
     warnings: tuple[str, ...] = ()
-    """What is hardly meant in it (`zones.masterfile.warnings.first`); of an image, only when it is made."""
+    """Warnings about it (`zones.masterfile.warnings.first`); of an image that was found, only of left-out records."""
 
 
 class ZoneFiles:
@@ -93,7 +93,10 @@ class ZoneFiles:
         return _size_with_included(file, file.parent, self._large, INCLUDE_DEPTH) >= self._large
 
     async def _image(self, config: ZoneConfig, file: Path, images: Images) -> tuple[Image | None, tuple[str, ...]]:
-        """An image of the file as it is now, None where none can be had; and what making it gave to warn of."""
+        """An image of the file as it is now, or None if it cannot be made; and its warnings.
+
+        An image that was found has only those of left-out records.
+        """
         origin = names.from_text(config.origin)
 
         def unused(path: Path, error: ImageError) -> None:
@@ -104,7 +107,7 @@ class ZoneFiles:
                 lambda: images.find(origin, file, signed=config.signed, denial=config.denial, unused=unused)
             )
             if found is not None:
-                return found, ()
+                return found, found.left_out
             made = await self._made(config, file, images)
             return await self._run_blocking(lambda: images.open(origin, bytes.fromhex(made.digest))), made.warnings
         except (OSError, ImageError, UnicodeEncodeError) as error:  # the last for a path that is no UTF-8

@@ -51,7 +51,7 @@ class ZoneLoad(NamedTuple):
     reason: str | None = None
     """Why it was refused, with file and line."""
     warnings: tuple[str, ...] = ()
-    """What is hardly meant in what was loaded, the first few."""
+    """Warnings about what was loaded (`zones.masterfile.warnings.first`); of an unchanged zone, only new ones."""
 
 
 @dataclass
@@ -63,6 +63,8 @@ class RegisteredZone:
     problem: str | None = None
     """Why its file was refused last."""
     fingerprint: bytes | None = None
+    warnings: tuple[str, ...] = ()
+    """Of its file, as it was read last."""
     zone: Zone | None = None
     """As it was loaded last."""
     unsigned: bool = False
@@ -118,11 +120,8 @@ class ZoneRegistry:
             self._tell_children(self.hosted)
             self._give_up_orphans()  # `sign` is called next
             for result in results:
-                if result.change is not LoadedChange.UNCHANGED:
-                    level = _log.error if result.change is LoadedChange.REFUSED else _log.info
-                    level(f"zone {result.change.value}", zone=result.origin, reason=result.reason)
-                    for warning in result.warnings:
-                        _log.warning("zone warning", zone=result.origin, reason=warning)
+                if result.change is not LoadedChange.UNCHANGED or result.warnings:
+                    _log_load(result)
                     await trio.lowlevel.checkpoint()  # of thousands of lines, each takes 30 µs
             await self.backends.reached()
             await self._files.forget([hosted.zone for hosted in self.hosted.values() if hosted.zone is not None])
@@ -259,12 +258,15 @@ class ZoneRegistry:
             self._replace(self.zoneset.with_unloaded(origin))
             return ZoneLoad(config.origin, LoadedChange.REFUSED, str(error))
         hosted.problem = None
+        known, hosted.warnings = hosted.warnings, warnings
         if fingerprint == hosted.fingerprint and config == before:
             if hosted.zone is not None and image_digest(zone) != image_digest(hosted.zone):
                 # The same in other octets, as with another comment: only the image of these will be found again.
                 hosted.zone = zone
                 self._replace(self.zoneset.with_zone(_as_served(hosted, zone)))
-            return ZoneLoad(config.origin, LoadedChange.UNCHANGED)
+            # A record that is left out changes the file, and nothing that is served.
+            new = tuple(warning for warning in warnings if warning not in known)
+            return ZoneLoad(config.origin, LoadedChange.UNCHANGED, warnings=new)
         try:
             await self.observe_ttl(hosted, zone.maximum_ttl, lower=False)
         except StateError as error:
@@ -310,6 +312,14 @@ class ZoneRegistry:
     def _dismiss(self, hosted: RegisteredZone) -> None:
         self.dismiss(hosted)
         hosted.unsigned = False
+
+
+def _log_load(load: ZoneLoad) -> None:
+    if load.change is not LoadedChange.UNCHANGED:
+        level = _log.error if load.change is LoadedChange.REFUSED else _log.info
+        level(f"zone {load.change.value}", zone=load.origin, reason=load.reason)
+    for warning in load.warnings:
+        _log.warning("zone warning", zone=load.origin, reason=warning)
 
 
 def _answered_alike(one: ZoneConfig, other: ZoneConfig) -> bool:

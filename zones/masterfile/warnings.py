@@ -33,14 +33,16 @@ _AT_CUT = {TYPE_NS, TYPE_DS}
 """What is answered at a delegation point."""
 _HALF = 1 << 31
 MOST_LOGGED = 5
-"""Warnings that are logged of one zone."""
+"""Warnings of one zone that are logged, not counting records that are left out."""
+MOST_LEFT_OUT = 20
+"""Left-out records of one zone that are logged."""
 
 Records = Mapping[bytes, Mapping[int, list[Record]]]
 """The records of a zone by owner and type."""
 
 
 class WarningKind(enum.Enum):
-    """What a record has that is hardly meant; {other} is the name that it is about, {detail} `ZoneWarning.detail`."""
+    """What is probably a mistake about a record: {other} is the name in question, {detail} `ZoneWarning.detail`."""
 
     ABSENT = "{other} has no records here"
     ADDRESSLESS = "{other} has no address (A or AAAA)"
@@ -53,6 +55,9 @@ class WarningKind(enum.Enum):
         "left out: a parent takes it only if a KSK signed it (RFC 7344 §4.1), which is not built; "
         "`signwright ds {other}` prints the DS for the parent"
     )
+
+
+_LEAVING_OUT = {WarningKind.OUTDATED, WarningKind.FOR_PARENT}
 
 
 class ZoneWarning(NamedTuple):
@@ -84,9 +89,20 @@ def warnings_of(origin: bytes, records: Records) -> list[ZoneWarning]:
 
 
 def first(warnings: Sequence[ZoneWarning]) -> tuple[str, ...]:
-    """The first few of a zone, and how many more there are: what a log can bear."""
-    told = [str(warning) for warning in warnings[:MOST_LOGGED]]
-    return (*told, f"and {len(warnings) - MOST_LOGGED} more") if len(warnings) > MOST_LOGGED else tuple(told)
+    """The warnings of a zone that are logged: those of `left_out`, then the first few others and how many more."""
+    others = [warning for warning in warnings if warning.kind not in _LEAVING_OUT]
+    return (*left_out(warnings), *_few(others, MOST_LOGGED, "more"))
+
+
+def left_out(warnings: Sequence[ZoneWarning]) -> tuple[str, ...]:
+    """The warnings of records that are not served: the first 20, and how many more there are."""
+    found = [warning for warning in warnings if warning.kind in _LEAVING_OUT]
+    return _few(found, MOST_LEFT_OUT, "more records left out")
+
+
+def _few(warnings: Sequence[ZoneWarning], most: int, more: str) -> tuple[str, ...]:
+    shown = tuple(str(warning) for warning in warnings[:most])
+    return (*shown, f"and {len(warnings) - most} {more}") if len(warnings) > most else shown
 
 
 def serial_warning(before: Zone, after: Zone) -> str | None:

@@ -31,9 +31,10 @@ from zones.storage.mapped_nodes import Entries, MappedChain, MappedNodes, Sectio
 from zones.storage.node_values import node_value
 from zones.zone import Zone
 
-FORMAT = f"4, dnspython {dns.version.version}"
-"""The number is raised with every change to what an image holds: to `NodeValue`, and to what `zones.build_zone` and
-`zones.masterfile.zone_rules` make of a file. Beside it stands the library that reads rdata.
+FORMAT = f"5, dnspython {dns.version.version}"
+"""The number is raised with every change to what an image holds: to `Header` and `NodeValue`, and to what
+`zones.build_zone`, `zones.masterfile.zone_rules` or anything in `zones.masterfile` that decides octets makes of a file.
+Beside it stands the version of the library that reads rdata.
 """
 
 MAGIC = b"SIGNWZON"
@@ -74,6 +75,8 @@ class Header(msgspec.Struct, frozen=True):
     """Octets of each section."""
     content: bytes
     """SHA-256 of the sections."""
+    left_out: tuple[str, ...]
+    """Warnings of records in the files that the zone does not have (`zones.masterfile.warnings.left_out`)."""
 
 
 class Image(NamedTuple):
@@ -85,12 +88,20 @@ class Image(NamedTuple):
     """Equal for equal zones, whatever they were made from."""
     digest: bytes
     """Equal for equal images."""
+    left_out: tuple[str, ...]
+    """Warnings of records in the files that the zone does not have (`zones.masterfile.warnings.left_out`)."""
 
 
 def image_of(
-    zone: Zone, sources: Iterable[SourceFile], progress: Callable[[int, int], None] | None = None
+    zone: Zone,
+    sources: Iterable[SourceFile],
+    progress: Callable[[int, int], None] | None = None,
+    left_out: tuple[str, ...] = (),
 ) -> Iterator[bytes]:
-    """The octets of an image, in pieces. `progress` is told how many names of how many are done."""
+    """The octets of an image, in pieces. `progress` is called with the number of names done and of all names.
+
+    `left_out` are warnings that `read_image` gives back.
+    """
     sections = [section + bytes(-len(section) % _ALIGNMENT) for section in _sections(zone, progress)]
     ttls = Counter(rrset.ttl for node in zone.nodes.values() for rrset in node.rrsets.values())
     content = sha256()
@@ -110,6 +121,7 @@ def image_of(
             tuple(sorted(ttls.items())),
             (len(sections[0]), len(sections[1]), len(sections[2]), len(sections[3])),
             content.digest(),
+            left_out,
         )
     )
     sized = len(header).to_bytes(4) + header + bytes(-(_HEADER_AT + len(header)) % _ALIGNMENT)
@@ -170,7 +182,7 @@ def read_image(octets: memoryview) -> Image:
     zone.rrset_count, zone.glue_count = header.rrsets, header.glue
     if zone.denial.needs_chain:
         zone.chain = MappedChain(entries)
-    return Image(zone, header.sources, header.content, digest)
+    return Image(zone, header.sources, header.content, digest, header.left_out)
 
 
 def _header(octets: memoryview) -> Header:

@@ -91,6 +91,12 @@ def test_the_banner_leads_to_the_ds_records() -> None:
 def test_a_reload_counts_what_is_unchanged() -> None:
     same = ZoneReload(origin="a.", outcome=ReloadOutcome.UNCHANGED, serial=1)
     new = msgspec.structs.replace(same, origin="b.", outcome=ReloadOutcome.REPLACED, serial=2)
+    warned = msgspec.structs.replace(same, origin="c.", warnings=("c.zone:4: c. CDS: left out [x]",))
     to = io.StringIO()
-    print_reload(Console(file=to, highlight=False, width=500), ReloadReport((*[same] * 9_999, new)))
-    assert to.getvalue().splitlines() == ["b. replaced serial 2", "9999 zones unchanged"]
+    print_reload(Console(file=to, highlight=False, width=500), ReloadReport((*[same] * 9_999, new, warned)))
+    assert to.getvalue().splitlines() == [
+        "b. replaced serial 2",
+        "c. unchanged serial 1",
+        "  warning: c.zone:4: c. CDS: left out [x]",
+        "9999 zones unchanged",
+    ]

@@ -356,6 +356,42 @@ async def test_an_image_that_is_there_is_not_asked_for_warnings(folder: Path, co
     assert (await files(folder).load(config)).warnings == ()
 
 
+async def test_an_image_that_is_there_names_the_records_that_are_left_out(folder: Path, config: ZoneConfig) -> None:
+    assert config.file is not None
+    config.file.write_text(TEXT + "@ 60 MX 0 gone\n@ 60 CDS 0 0 0 00\n")
+    made = await files(folder).load(config)
+    assert len(made.warnings) == 2
+    (found,) = (await files(folder).load(config)).warnings
+    assert found == made.warnings[0]
+    assert found.startswith(f"{config.file}:5: {ORIGIN}. CDS: left out: ")
+
+
+@pytest.mark.parametrize("large", [1, 1000], ids=["mapped", "read"])
+async def test_a_new_record_that_is_left_out_is_named_though_the_zone_is_unchanged(
+    world: World, folder: Path, config: ZoneConfig, large: int
+) -> None:
+    assert config.file is not None
+    signal_, location = "@ 60 CDS 0 0 0 00\n", "x 60 LOC 10 N 20 E 1e3m\n"
+    told = []
+    with world.open_store() as store:
+        async with trio.open_nursery() as nursery:
+            services = dataclasses.replace(world.services(store, Fuse()), run_blocking=trio.to_thread.run_sync)
+            registry = ZoneRegistry(services, nursery, lambda: None, None, files(folder, large))
+            await registry.load([config])
+            for text in (TEXT + signal_, TEXT + signal_, TEXT + signal_ + location, TEXT, TEXT + signal_):
+                config.file.write_text(text)
+                with capture_logs() as logs:
+                    (load,) = await registry.load([config])
+                assert load.change is LoadedChange.UNCHANGED
+                assert [(log["event"], log["reason"]) for log in logs if log["log_level"] == "warning"] == [
+                    ("zone warning", warning) for warning in load.warnings
+                ]
+                told.append([warning.partition(": left out")[0] for warning in load.warnings])
+            nursery.cancel_scope.cancel()
+    cds, loc = f"{config.file}:4: {ORIGIN}. CDS", f"{config.file}:5: x.{ORIGIN}. LOC"
+    assert told == [[cds], [], [loc], [], [cds]]
+
+
 async def test_a_reload_needs_no_folder_of_images(world: World, folder: Path, config: ZoneConfig) -> None:
     with world.open_store() as store:
         async with trio.open_nursery() as nursery:

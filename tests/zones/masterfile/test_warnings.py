@@ -13,7 +13,7 @@ from zones import names
 from zones.lookup import Alias, NoData, NoName, Redirect, find
 from zones.masterfile.load import ZoneWarning, parse_zone
 from zones.masterfile.master_file_reader import Reader, Reading
-from zones.masterfile.warnings import MOST_LOGGED, WarningKind, first, serial_warning
+from zones.masterfile.warnings import MOST_LEFT_OUT, MOST_LOGGED, WarningKind, first, left_out, serial_warning
 from zones.rrtypes import TYPE_A, TYPE_AAAA, TYPE_NS
 from zones.zone import Zone
 
@@ -176,6 +176,24 @@ def test_a_log_bears_a_few() -> None:
     told = first(many)
     assert told[:-1] == tuple(map(str, many[:MOST_LOGGED]))
     assert told[-1] == f"and {100 - MOST_LOGGED} more"
+
+
+def test_left_out_records_come_first_and_are_not_cut_off() -> None:
+    absent = "".join(f"@ MX {number} gone{number}\n" for number in range(6))
+    warned = warnings_of(APEX + absent + "@ CDS 0 0 0 00\n")
+    told = first(warned)
+    assert told[0].startswith("zone:11: lab.example. CDS: left out: ")
+    assert told[1:] == (*map(str, warned[:MOST_LOGGED]), "and 1 more")
+    assert left_out(warned) == told[:1]
+
+
+def test_left_out_records_are_bounded() -> None:
+    signals = "".join(f"@ CDS {number} 13 2 {'AB' * 32}\n" for number in range(MOST_LEFT_OUT + 7))
+    told = first(warnings_of(APEX + signals + "@ MX 1 gone\n"))
+    assert len(told) == MOST_LEFT_OUT + 2
+    assert all(": left out: " in warning for warning in told[:MOST_LEFT_OUT])
+    assert told[MOST_LEFT_OUT] == "and 7 more records left out"
+    assert "gone" in told[-1]
 
 
 def with_serial(serial: int) -> Zone:
