@@ -145,7 +145,8 @@ def _source_of(group: Sequence[RecordSet], left_out: LeftOut | None) -> RecordSo
     weighted = [(weight, source) for weight, source in read if source is not None]
     if not any(weight for weight, _ in weighted):
         weighted = [(1, source) for _, source in weighted]  # all of them equally often
-    return Weights(tuple((weight, source) for weight, source in weighted if weight))
+    options = tuple((weight, source) for weight, source in weighted if weight)
+    return Weights(options) if options else None
 
 
 def _single(record_set: RecordSet, left_out: LeftOut | None) -> RRset | Target | None:

@@ -18,7 +18,7 @@ from server.query.respond import Via, respond
 from tests.lab import NOW, anchor, ask, datagrams, query, signed, surprised, wire_name
 from tests.validator import judge
 from tests.zones.storage.test_zone_contents import compare
-from zones.recordsets.compiled_record_sets import Compiled
+from zones.recordsets.compiled_record_sets import Compiled, sources_of
 from zones.recordsets.record_sets import MOST_ALIASES_IN_A_ROW, AliasTarget, RecordSet
 from zones.recordsets.record_values import ValueRefusedError
 from zones.zoneset import ZoneSet
@@ -94,6 +94,13 @@ def test_weights_are_shares_of_the_answers() -> None:
     even = over_time(signed(ZONE), "even.lab.example.", 400)
     assert min(even[one("192.0.2.10")], even[one("192.0.2.20")]) > 150
     assert set(over_time(signed(ZONE), "only.lab.example.", 5)) == {one("192.0.2.10")}
+
+
+def test_weights_of_which_no_value_can_be_read_are_nothing() -> None:
+    refused = [weighted("x.lab.example.", value, 1) for value in ("a", "b")]
+    told: list[RecordSet] = []
+    assert sources_of(refused, lambda record_set, _: told.append(record_set)) == {}
+    assert told == refused
 
 
 def test_a_weighted_cname_is_followed() -> None:
