@@ -7,6 +7,7 @@ dnspython's again, as if it had read all others too. So whatever is wrong, dnspy
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -83,7 +84,7 @@ class Reading:
 
 
 class _Source:
-    """A file's octets, read by the character or by the block of lines. Raises `ZoneFileError` for no UTF-8."""
+    """A file's octets, read by the character or by the block of lines. Raises `ZoneFileError` if it is not UTF-8."""
 
     def __init__(self, octets: bytes, file: str, reading: Reading) -> None:
         if not octets.isascii():
@@ -91,7 +92,7 @@ class _Source:
                 octets.decode()
             except UnicodeDecodeError as error:
                 line = octets.count(b"\n", 0, error.start) + 1
-                raise ZoneFileError(file, line, f"no text in UTF-8: octet {octets[error.start]:#04x}") from None
+                raise ZoneFileError(file, line, f"not UTF-8: invalid byte {octets[error.start]:#04x}") from None
         self._octets = octets
         self._reading = reading
         self._position = self._told = 0
@@ -254,7 +255,7 @@ class Reader(dns.zonefile.Reader):
         except ZoneFileError:
             raise
         except Exception as error:
-            if (interrupted := interruption(error)) is not None:
+            if (interrupted := interruption(error, outer)) is not None:
                 raise interrupted from None
             if isinstance(error, OSError):
                 raise ZoneFileError(*self._began(), f"cannot include {error.filename}: {error.strerror}") from None
@@ -279,6 +280,7 @@ class Reader(dns.zonefile.Reader):
         return self.tok.filename, self._tokenizer.began
 
     def _generate_line(self) -> None:
+        outer = sys.exc_info()[1]
         self._collector.place, self._collector.made = self._began(), 0
         super()._generate_line()  # type: ignore[no-untyped-call]
 

@@ -8,6 +8,7 @@ dnspython reads it.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -87,13 +88,14 @@ def rdata_of(rrtype: str, value: str) -> Rdata:
         text = _with_parameters(value, shape)
     else:
         text = " ".join(_read_field(kind, field, shape, value) for kind, field in _fields(value, shape))
+    outer = sys.exc_info()[1]
     try:
         rdata = dns.rdata.from_text(
             dns.rdataclass.IN, dns.rdatatype.from_text(rrtype), text, origin=dns.name.root, relativize=False
         )
         wire, canonical = rdata.to_wire(), rdata.to_digestable()
     except Exception as error:  # whatever dnspython raises is the fault of the value
-        if (interrupted := interruption(error)) is not None:
+        if (interrupted := interruption(error, outer)) is not None:
             raise interrupted from None
         raise ValueRefusedError(_problem(shape.code, shape.meaning, value)) from None
     assert wire is not None  # only with a file to write to is there none

@@ -16,6 +16,7 @@ from tests.rdata_examples import EXAMPLES, known_types
 from zones.dnspython_errors import interruption
 from zones.masterfile.load import ZoneFileError, load_zone, parse_zone
 from zones.masterfile.obsolete_types import OLD_TYPES
+from zones.recordsets.record_values import ValueRefusedError, rdata_of
 
 APEX = "$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n"
 LINE = 4
@@ -152,8 +153,22 @@ def test_what_interrupts_is_no_fault_of_a_line(
 
 
 def test_an_interruption_is_found_behind_an_error() -> None:
-    assert interruption(ValueError("x")) is None
-    assert isinstance(interruption(MemoryError()), MemoryError)
+    assert interruption(ValueError("x"), None) is None
+    assert isinstance(interruption(MemoryError(), None), MemoryError)
+
+
+class CancelledForTest(BaseException):
+    """As `trio.Cancelled` is: no `Exception`."""
+
+
+def test_what_was_handled_when_the_library_was_called_is_no_interruption() -> None:
+    try:
+        raise CancelledForTest
+    except CancelledForTest:
+        with pytest.raises(ZoneFileError, match="zone:4: A: "):
+            parse_zone(f"{APEX}x A 1\n", "lab.example", file="zone")
+        with pytest.raises(ValueRefusedError):
+            rdata_of("A", "1")
 
 
 def test_a_path_that_no_file_can_have() -> None:
