@@ -1,11 +1,9 @@
-"""LOC records (RFC 1876) with exact altitudes and sizes, in place of dnspython's reading of their text.
+"""LOC records (RFC 1876) with exact altitudes and sizes: their text is read again after dnspython has read it.
 
 dnspython computes metres as floating-point numbers and cuts them to centimetres: 8 % of altitudes with two decimals
 are one centimetre off. It also takes `1e3m`, `nan` and `1_000m`, which RFC 1876 §3 does not have, and raises
 `struct.error` or `OverflowError` for altitudes that do not fit. Latitudes and longitudes it computes in integers, so
 those are taken from it; so is the form of RFC 3597, whose octets remain as they are given.
-
-Importing this module has dnspython read LOC this way in the whole process.
 """
 
 from __future__ import annotations
@@ -13,16 +11,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Sequence
-from typing import Any
 
-import dns.rdata
-import dns.rdataclass
-import dns.rdatatype
 from dns.rdtypes.ANY.LOC import LOC
-from dns.tokenizer import Tokenizer
 
-from zones.masterfile.formerly_valid import OutdatedRdata
-from zones.masterfile.rdata_fields import short, written
+from zones.masterfile.rdata_fields import short
 
 _METRES = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?m?")
 _LOWEST_ALTITUDE, _HIGHEST_ALTITUDE = -10_000_000, 0xFFFFFFFF - 10_000_000  # centimetres, RFC 1876 §2
@@ -39,38 +31,12 @@ class LocationError(ValueError):
     """A LOC record that is invalid by RFC 1876; its text says why."""
 
 
-class ExactLocation(LOC):
-    """How dnspython reads LOC records here."""
+def exact_octets(location: LOC, words: Sequence[str]) -> bytes:
+    """The rdata of a LOC record: its place as dnspython has read it, its metres from the `words` of its rdata.
 
-    @classmethod
-    def from_text(
-        cls,
-        rdclass: dns.rdataclass.RdataClass,
-        rdtype: dns.rdatatype.RdataType,
-        tok: Tokenizer,
-        *_: Any,
-        **__: Any,
-    ) -> dns.rdata.Rdata:
-        """The rdata, whose octets are exact. Raises `LocationError`, and what dnspython's LOC raises.
-
-        Where dnspython takes the text and RFC 1876 does not, it is an `OutdatedRdata`.
-        """
-        tokens = tok.get_remaining()
-        again = Tokenizer(" ".join(map(written, tokens)))
-        taken = LOC.from_text(rdclass, rdtype, again)  # type: ignore[no-untyped-call]
-        again.get_eol()
-        words = [token.unescape().value for token in tokens]
-        try:
-            return dns.rdata.GenericRdata(rdclass, rdtype, _octets(taken, metres_of(words)))
-        except LocationError as error:
-            try:
-                taken.to_wire()
-            except Exception:  # so no version has served it
-                raise error from None
-            return OutdatedRdata(rdclass, rdtype, str(error))
-
-
-dns.rdata._rdata_classes[dns.rdataclass.IN, dns.rdatatype.LOC] = ExactLocation
+    Raises `LocationError`.
+    """
+    return _octets(location, metres_of(words))
 
 
 def metres_of(words: Sequence[str]) -> tuple[int, int, int, int]:

@@ -15,14 +15,17 @@ from typing import Any, Protocol
 import dns.name
 import dns.rdata
 import dns.rdataclass
+import dns.rdatatype
 import dns.tokenizer
 import dns.zonefile
+from dns.rdtypes.ANY.LOC import LOC
 
 from zones import names
 from zones.dnspython_errors import interruption
 from zones.masterfile.formerly_valid import NoLongerValidError
+from zones.masterfile.loc_rdata import LocationError, exact_octets
 from zones.masterfile.obsolete_types import OLD_TYPES, in_lower_case
-from zones.masterfile.record_faults import fault_of
+from zones.masterfile.record_faults import fault_of, rdata_words
 from zones.masterfile.simple_lines import Record, State, read_plain
 from zones.masterfile.zone_rules import ZoneFileError
 
@@ -119,6 +122,10 @@ class _Source:
         """The text from a position on, as far as a record may reach."""
         return self._octets[start : start + _LONGEST_RECORD].decode(errors="ignore")
 
+    def text_since(self, start: int) -> str:
+        """The text from a position on that has been read."""
+        return self._octets[start : self._position].decode()
+
     def lines(self, size: int) -> list[bytes]:
         """The next lines, without their ends, about so many octets of them; none where no line begins or ends."""
         self.tell()
@@ -169,7 +176,9 @@ class _Tokenizer(dns.tokenizer.Tokenizer):
 class _Collector:
     """Stands where dnspython's reader expects a transaction, and passes each record on with its line."""
 
-    def __init__(self, origin: dns.name.Name, taker: Taker) -> None:
+    def __init__(self, origin: dns.name.Name, taker: Taker, words: Callable[[], list[str]]) -> None:
+        """`words` gives those of the rdata of the record that was read last."""
+        self._words = words
         self.manager = self
         self.origin = origin
         self.place = ("", 0)
@@ -191,16 +200,37 @@ class _Collector:
 
     def add(self, name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> None:
         owner, rrtype = names.from_dnspython(name), int(rdata.rdtype)
+        wire = canonical = b""
         try:
-            wire, canonical = rdata.to_wire(), rdata.to_digestable()
-            assert wire is not None  # only with a file to write to is there none
+            if isinstance(rdata, LOC):
+                wire = canonical = self._location(rdata)
+            else:
+                given, canonical = rdata.to_wire(), rdata.to_digestable()
+                assert given is not None  # only with a file to write to is there none
+                wire = given
             if rrtype in OLD_TYPES:
                 wire = canonical = in_lower_case(rrtype, wire)
         except NoLongerValidError as error:
-            self._taker.take_outdated((owner, ttl, rrtype, b"", b"", *self.place), str(error))
+            self._taker.take_outdated((owner, ttl, rrtype, wire, wire, *self.place), str(error))
         else:
             self._taker.add([(owner, ttl, rrtype, wire, canonical, *self.place)])
         self.made += 1
+
+    def _location(self, rdata: LOC) -> bytes:
+        """The rdata of a LOC record, from its text, since dnspython's metres are not exact.
+
+        Raises `NoLongerValidError` for text that dnspython takes and RFC 1876 does not, and what `to_wire` raises for
+        a location that does not fit: no version served it. $GENERATE makes no LOC, as its rdata is a single word.
+        """
+        words = self._words()
+        if words[0] == "\\#":
+            return rdata.to_digestable()
+        try:
+            return exact_octets(rdata, words)
+        except LocationError as error:
+            reason = str(error)
+        rdata.to_wire()
+        raise NoLongerValidError(reason)
 
 
 class Reader(dns.zonefile.Reader):
@@ -211,7 +241,7 @@ class Reader(dns.zonefile.Reader):
     def __init__(self, source: bytes, origin: dns.name.Name, reading: Reading, taker: Taker) -> None:
         self._reading = reading
         self._taker = taker
-        self._collector = _Collector(origin, taker)
+        self._collector = _Collector(origin, taker, self._rdata_words)
         self._state = State(names.spelled(origin))
         self._known_octets = self._state.origin, self._state.owner
         self._known_origin = self._known_owner = origin
@@ -250,6 +280,7 @@ class Reader(dns.zonefile.Reader):
 
         Whatever dnspython raises is the fault of the line that it reads, except a lack of memory and what interrupts.
         """
+        outer = sys.exc_info()[1]
         try:
             self.read()
         except ZoneFileError:
@@ -275,12 +306,15 @@ class Reader(dns.zonefile.Reader):
         told = str(error).removeprefix(f"{file}:{line}: ")
         return fault_of(text, self.current_origin, tokenizer.idna_codec, made, told)
 
+    def _rdata_words(self) -> list[str]:
+        """The words of the rdata of the record that was read last."""
+        return rdata_words(self._tokenizer.source.text_since(self._tokenizer.began_at))
+
     def _began(self) -> tuple[str, int]:
         """The file and line on which began what is being read; its end may leave the tokenizer on the next line."""
         return self.tok.filename, self._tokenizer.began
 
     def _generate_line(self) -> None:
-        outer = sys.exc_info()[1]
         self._collector.place, self._collector.made = self._began(), 0
         super()._generate_line()  # type: ignore[no-untyped-call]
 

@@ -73,6 +73,15 @@ def fault_of(text: str, origin: dns.name.Name, codec: dns.name.IDNACodec | None,
     return _UNOPENED if ")" in line else short(line) + " cannot be read"
 
 
+def rdata_words(text: str) -> list[str]:
+    """The words of the rdata of the record in `text`, one that dnspython has read; escapes resolved except in `\\#`."""
+    tokenizer = Tokenizer(text)
+    tokenizer.get(want_leading=True)  # the owner, or the space in its place
+    _type_of_record(tokenizer)
+    tokens = tokenizer.get_remaining()
+    return [token.value if token.value == "\\#" else token.unescape().value for token in tokens]
+
+
 def _see_directive(directive: str, tokenizer: Tokenizer, origin: dns.name.Name) -> None:
     fields = _DIRECTIVES[directive]
     if (token := tokenizer.get()).is_eol_or_eof():

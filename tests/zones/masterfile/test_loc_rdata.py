@@ -8,6 +8,7 @@ import dns.rdata
 import dns.rdataclass
 import pytest
 from dns.rdatatype import RdataType
+from dns.rdtypes.ANY.LOC import LOC
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -154,3 +155,20 @@ def test_others_of_its_rrset_and_behind_it_are_served() -> None:
     zone = parse_zone(text, "lab.example", lenient=True)
     assert {t: len(rrset.records) for t, rrset in zone.nodes[OWNER].rrsets.items()} == {29: 1, 16: 1}
     assert names.from_text("y.lab.example") in zone.nodes
+
+
+def test_dnspython_reads_its_own_location_elsewhere() -> None:
+    assert type(dns.rdata.from_text("IN", "LOC", "10 N 20 E 1m")) is LOC
+
+
+def test_its_text_is_found_wherever_the_record_stands() -> None:
+    long = "; " + "x" * 0x90000
+    text = f"$ORIGIN lab.example.\n  ; odd\nx IN 60 LOC 10 N 20 E 0.07m\n 60 IN ( LOC {long}\n 10 N 20 E\n 5.29m )"
+    zone = parse_zone(APEX + text, "lab.example")
+    assert [altitude(octets) for octets in zone.nodes[OWNER].rrsets[29].rdatas()] == [7, 529]
+
+
+def test_a_generate_makes_none() -> None:
+    for rdata in ("10", r"10\032N\03220\032E\0321m", r"\#"):
+        with pytest.raises(ZoneFileError):
+            parse_zone(f"{APEX}$GENERATE 1-2 x$ LOC {rdata}\n", "lab.example", lenient=True)
