@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tests.simulation.batch import Result, year
+from tests.simulation.hash_seed import fix_hash_seed
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.run import objections, shrink
 from tests.simulation.schedule import Plan, draw
@@ -172,4 +173,5 @@ def _progress(console: Console) -> Progress:
 
 
 if __name__ == "__main__":
+    fix_hash_seed("tests.simulation")
     main()

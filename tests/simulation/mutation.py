@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from types import CodeType, ModuleType
 from typing import Any
 
+from tests.simulation.hash_seed import fix_hash_seed
 from tests.simulation.mutants import MUTANTS, SILENCED, Mutant
 
 
@@ -76,4 +77,5 @@ def main(name: str, seed: int, days: int) -> None:
 
 
 if __name__ == "__main__":
+    fix_hash_seed("tests.simulation.mutation")
     main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

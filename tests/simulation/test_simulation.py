@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from tests.simulation.__main__ import digest_of
 from tests.simulation.mutants import MUTANTS, SILENCED, Mutant
 from tests.simulation.run import objections, shrink, simulate
 from tests.simulation.schedule import Ask, Kill, NewTtl, Plan, draw
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -62,3 +67,12 @@ def test_each_mutant_still_changes_the_source_that_it_names(mutant: Mutant) -> N
     spec = find_spec(mutant.module)
     assert spec is not None and spec.origin is not None
     assert mutant.old in Path(spec.origin).read_text(encoding="utf-8")
+
+
+def test_the_same_seed_gives_the_same_year_in_every_process() -> None:
+    for seed in ("1", "2"):
+        command = [sys.executable, "-m", "tests.simulation.hash_seed"]
+        done = subprocess.run(
+            command, env={**os.environ, "PYTHONHASHSEED": seed}, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "0\n"
