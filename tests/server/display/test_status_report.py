@@ -133,7 +133,11 @@ def test_the_banner_ends_with_ready_and_holds_what_to_paste() -> None:
 
 def test_a_narrow_terminal_has_colour_and_breaks_nothing_that_is_to_be_copied() -> None:
     to = io.StringIO()
-    print_banner(Console(file=to, force_terminal=True, width=40, highlight=False), status(), Path("/s/trust"))
+    print_banner(
+        Console(file=to, force_terminal=True, color_system="standard", width=40, highlight=False),
+        status(),
+        Path("/s/trust"),
+    )
     assert DS in to.getvalue()
     assert "delv @127.0.0.1 -p 5300 -a /s/trust/anchors.delv +root=lab.example www.lab.example A" in to.getvalue()
     assert "\x1b[" in to.getvalue()
