@@ -116,7 +116,7 @@ class KmsClient:
         self._http = httpx2.AsyncClient(
             timeout=httpx2.Timeout(times.read, connect=times.connect, pool=None),
             limits=limits,
-            # Without TLS nobody need be trusted, and to read the certificates of all who might be takes 0.1 s.
+            # Without TLS no certificate is checked, and loading all trusted ones takes 0.1 s.
             verify=where.tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             # A proxy is for reaching AWS; an endpoint without TLS is a KMS of one's own, nearby.
             trust_env=where.tls is not None,

@@ -107,7 +107,7 @@ class ControlClient:
     ) -> Iterator[httpx2.Response]:
         self._check_server()
         address = self._state.control_socket
-        # There is no TLS here, and to read the certificates of all who might be trusted takes 0.1 s.
+        # There is no TLS here, and loading all trusted certificates takes 0.1 s.
         transport = httpx2.HTTPTransport(uds=str(address), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         try:
             with (

@@ -41,7 +41,6 @@ class CompactBelowApex:
         "_soa",
         "_ttl",
         "_until",
-        "nodes",
         "served",
         "valid_from",
         "valid_until",
@@ -51,7 +50,7 @@ class CompactBelowApex:
 
     def __init__(self, served: ServedZone, keys: ZoneKeys, shape: SignedShape, caches: Caches) -> None:
         zone = served.zone
-        self.served, self.nodes = served, zone.nodes
+        self.served = served
         self.valid_from, self.valid_until = served.valid_from, served.valid_until
         self._keys, self._shape, self._caches = keys, shape, caches
         self._ttl, self._labels = zone.negative_ttl, zone.apex_labels + 1

@@ -28,7 +28,6 @@ class ChainBelowApex:
         "_rest",
         "_second",
         "_shape",
-        "nodes",
         "served",
         "valid_from",
         "valid_until",
@@ -38,7 +37,7 @@ class ChainBelowApex:
 
     def __init__(self, served: ServedZone, keys: ZoneKeys, shape: SignedShape, caches: Caches) -> None:
         zone = served.zone
-        self.served, self.nodes = served, zone.nodes
+        self.served = served
         self.valid_from, self.valid_until = served.valid_from, served.valid_until
         self._keys, self._shape, self._caches = keys, shape, caches
         self._apex_key = zone.apex_key

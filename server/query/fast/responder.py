@@ -54,7 +54,6 @@ RCODES = 17
 """Places to count in: the RCODEs of a header, and silence."""
 _SILENCE = RCODES - 1
 
-
 Below = CompactBelowApex | ChainBelowApex
 _BELOW_APEX: Mapping[DenialMode, type[CompactBelowApex] | type[ChainBelowApex]] = {
     DenialMode.COMPACT: CompactBelowApex,
@@ -188,17 +187,12 @@ class Responder:
         served, response = None, None
         if (signed := shape.signed) is not None:
             below = self._below_apex(owner, signed, now)
-            # What is remembered of names that exist is not asked for others: it never has them.
-            if below is not None:
-                served = below.served
-                if owner not in below.nodes:
-                    if below.remembers:
-                        response = self._denied_below(owner, below, signed, now)
-                    else:
-                        response = self._denied(owner, name, served, below, shape, signed, now)
-            else:
-                served = self._signed_zone(owner, signed, now)
-                if served is not None and owner not in served.zone.nodes:
+            served = below.served if below is not None else self._signed_zone(owner, signed, now)
+            # The caches of names that exist are not asked for others, which they never have.
+            if served is not None and owner not in served.zone.nodes:
+                if below is not None and below.remembers:
+                    response = self._denied_below(owner, below, signed, now)
+                else:
                     response = self._denied(owner, name, served, below, shape, signed, now)
         if response is None:
             known = lane.packets.get(b"".join((query[:_NAME_AT], lowered, tail)))
@@ -271,6 +265,7 @@ class Responder:
             return denial
 
     def _denied_below(self, owner: bytes, below: Below, signed: SignedShape, now: int) -> Response | None:
+        """As `_denied`, by what remembers its denials itself."""
         try:
             return below.deny(owner, now)
         except Exception:
