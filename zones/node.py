@@ -44,6 +44,19 @@ class RRset:
         return RRset(self.type, ttl, self.rdatas(), self.canonical)
 
 
+class UnknownDs(RRset):
+    """The DS RRset of a delegation that can't be told now, since the keys of the child, which is served here, can't.
+
+    It stands in the type bitmap, so that no NSEC record denies it, and has no records: who asks for it, or for a
+    referral that would carry it, gets SERVFAIL.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, ttl: int) -> None:
+        super().__init__(TYPE_DS, ttl, ())
+
+
 Glue = tuple[tuple[bytes, RRset], ...]
 """Address RRsets with their owners."""
 
@@ -85,6 +98,16 @@ class Node:
         made.rrsets, made.bitmap, made.is_cut, made.glue, made.sibling_glue = rrsets, bitmap, is_cut, glue, sibling_glue
         return made
 
+    def with_rrset(self, rrset: RRset, *, signed: bool) -> Node:
+        """The node with this RRset in the place of the one of its type; `signed` is whether the zone is."""
+        return Node(
+            {**self.rrsets, rrset.type: rrset},
+            signed_types(signed),
+            is_cut=self.is_cut,
+            glue=self.glue,
+            sibling_glue=self.sibling_glue,
+        )
+
 
 def with_delegation_signers(node: Node, rdatas: Sequence[bytes], *, signed: bool) -> Node:
     """A delegation point that has these DS rdatas beside those that it was given."""
@@ -92,14 +115,7 @@ def with_delegation_signers(node: Node, rdatas: Sequence[bytes], *, signed: bool
         return node
     given = node.rrsets.get(TYPE_DS)
     merged = canonical_order([*(given.canonical if given else ()), *rdatas])
-    signers = RRset(TYPE_DS, given.ttl if given else node.rrsets[TYPE_NS].ttl, merged)
-    return Node(
-        {**node.rrsets, TYPE_DS: signers},
-        signed_types(signed),
-        is_cut=True,
-        glue=node.glue,
-        sibling_glue=node.sibling_glue,
-    )
+    return node.with_rrset(RRset(TYPE_DS, given.ttl if given else node.rrsets[TYPE_NS].ttl, merged), signed=signed)
 
 
 def signed_types(signed: bool) -> tuple[int, ...]:

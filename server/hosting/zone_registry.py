@@ -161,7 +161,7 @@ class ZoneRegistry:
     def host(self, new: Sequence[RegisteredZone]) -> None:
         """Answer for these hosted zones from now on."""
         self.hosted |= {hosted.origin: hosted for hosted in new}
-        self._replace(self.zoneset.with_new(_as_served(one, one.zone) for one in new if one.zone is not None))
+        self._replace(self.zoneset.with_zones(_as_served(one, one.zone) for one in new if one.zone is not None))
         for child in self._give_up_orphans():
             self._nursery.start_soon(self._start_missing, child)
 

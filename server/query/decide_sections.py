@@ -15,7 +15,7 @@ from server.query.sections import FOREVER, Decision, Placed, Signing
 from zones import names
 from zones.denial import Proof
 from zones.lookup import Alias, Found, NoData, NoName, Redirect, Referral, find
-from zones.node import Node, RRset
+from zones.node import Node, RRset, UnknownDs
 from zones.routing_policy import RoutedRRset
 from zones.rrtypes import TYPE_ANY, TYPE_CNAME, TYPE_DNSKEY, TYPE_DS, TYPE_NS, TYPE_NSEC, TYPE_RRSIG
 from zones.zone import Zone
@@ -26,10 +26,13 @@ CHAIN_LIMIT = 16
 
 
 def decide(query: Query, served: ServedZone, zoneset: ZoneSet, now: int) -> Decision:
-    """What `query` gets from one zone of `zoneset` at `now`. A signed zone must have keys whose keyset serves."""
+    """What `query` gets from one zone of `zoneset` at `now`. A signed zone must have keys whose keyset serves.
+
+    SERVFAIL, with nothing in any section, where it would take a DS that can't be told.
+    """
     decider = _Decider(query, served, zoneset, now)
     decider.resolve()
-    return decider.decision()
+    return decider.decision() if decider.can_be_told else Decision(Rcode.SERVFAIL, False, (), (), until=now + 1)
 
 
 def place(owner: bytes, rrset: RRset, *, signed: bool) -> Placed:
@@ -67,6 +70,8 @@ class _Decider:
         self.authoritative = True
         self.exists = True
         self.alone = True
+        self.can_be_told = True
+        """Not so where a DS would stand in the response that nobody can tell now (`zones.node.UnknownDs`)."""
         self.until = FOREVER
 
     def decision(self) -> Decision:
@@ -113,6 +118,8 @@ class _Decider:
         if self.keys is not None and self.qtype in (TYPE_DNSKEY, TYPE_NSEC, TYPE_RRSIG) and self.made_by_signing():
             return False
         match find(self.zone, self.owner, self.qtype):
+            case Found(UnknownDs()):
+                self.can_be_told = False
             case Found(rrset, _, wildcard):
                 self.positive(self.chosen(rrset), wildcard)
                 self.finish_positive()
@@ -175,6 +182,7 @@ class _Decider:
         self.authority.append(Placed(cut, node.rrsets[TYPE_NS].records))
         if self.wants_signatures:
             signers = node.rrsets.get(TYPE_DS)
+            self.can_be_told = not isinstance(signers, UnknownDs)
             if signers is not None:
                 self.authority.append(Placed(cut, signers.records, self.signing(signers, cut)))
             else:

@@ -89,6 +89,9 @@ def answer(
             # Whether this zone can be served is asked again each second.
             return Answered(bare_response(query, Rcode.SERVFAIL, udp_size, failure, until=now + 1))
         decision = decide(query, served, zoneset, now)
+        if decision.rcode is Rcode.SERVFAIL:
+            failed_ds = bare_response(query, Rcode.SERVFAIL, udp_size, ExtendedError.NOT_READY, until=decision.until)
+            return Answered(failed_ds)
         edns = query.edns
         opt = plain_opt(edns.do, edns.co, udp_size) if edns is not None else b""
         response = emit(decision, query.qname, query.flags, served, now, opt, limit, signatures)

@@ -13,7 +13,7 @@ from keys.dnssec.signing_policy import Policy
 from server.monitoring.query_stats import QueryStats
 from zones.storage.node_values import NodeValue
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised with every change to the classes below that an older program would misread."""
 
 

@@ -97,7 +97,7 @@ def _same(one: RRset, other: RRset) -> bool:
         return True
     if isinstance(one, RoutedRRset) or isinstance(other, RoutedRRset):
         return False  # the same choice made again: to send it once more does no harm
-    return one.ttl == other.ttl and one.records == other.records and one.canonical == other.canonical
+    return (type(one), one.ttl, one.records, one.canonical) == (type(other), other.ttl, other.records, other.canonical)
 
 
 def _same_addresses(one: tuple[tuple[bytes, RRset], ...], other: tuple[tuple[bytes, RRset], ...]) -> bool:

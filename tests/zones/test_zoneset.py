@@ -140,7 +140,7 @@ def test_a_refresh_that_changes_no_ds_leaves_the_parent_alone() -> None:
 
 def test_many_zones_join_as_one_after_the_other() -> None:
     zones = [parse_zone(APEX, f"z{n}.example") for n in range(5)]
-    many, one_by_one = signed(OF_CHILD).with_new([*zones, PARENT]), signed(OF_CHILD)
+    many, one_by_one = signed(OF_CHILD).with_zones([*zones, PARENT]), signed(OF_CHILD)
     for zone in (*zones, PARENT):
         one_by_one = one_by_one.with_zone(zone)
     assert signers(many) == signers(one_by_one) == (EXPECTED,)
@@ -149,6 +149,6 @@ def test_many_zones_join_as_one_after_the_other() -> None:
 
 
 def test_many_zones_that_join_are_linked_to_no_zone_without_keys() -> None:
-    both = ZoneSet().with_new([PARENT, OF_CHILD])
+    both = ZoneSet().with_zones([PARENT, OF_CHILD])
     assert signers(both) == ()
     assert signers(both.with_keys(CHILD, zone_keys(CHILD))) == (EXPECTED,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from keys.dnssec.rrsig import canonical_order
-from zones.node import Node, RRset
+from zones.node import Node, RRset, UnknownDs
 from zones.routing_policy import Multivalue, Weighted
 
 
@@ -23,7 +23,7 @@ class PlainRRset(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=0):
 class WeightedRRset(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=1):
     """As `zones.routing_policy.Weighted`."""
 
-    options: tuple[tuple[int, PlainRRset | WeightedRRset | MultivalueRRset], ...]
+    options: tuple[tuple[int, AnyRRset], ...]
 
 
 class MultivalueRRset(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):
@@ -34,7 +34,13 @@ class MultivalueRRset(msgspec.Struct, frozen=True, array_like=True, gc=False, ta
     values: tuple[tuple[bytes, bytes], ...]
 
 
-AnyRRset = PlainRRset | WeightedRRset | MultivalueRRset
+class UnknownDsRRset(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=3):
+    """As `zones.node.UnknownDs`: in no image, but on its way to workers."""
+
+    ttl: int
+
+
+AnyRRset = PlainRRset | WeightedRRset | MultivalueRRset | UnknownDsRRset
 Addresses = tuple[tuple[bytes, AnyRRset], ...]
 """As `zones.zone.Glue`."""
 
@@ -76,6 +82,8 @@ def _rrset_value(rrset: RRset) -> AnyRRset:
     if type(rrset) is RRset and len(rrset.records) == 1:  # as nearly all are: 0.3 µs instead of 0.5
         rdata = rrset.records[0][10:]
         return PlainRRset(rrset.type, rrset.ttl, (rdata,), None if rdata == rrset.canonical[0] else rrset.canonical)
+    if isinstance(rrset, UnknownDs):
+        return UnknownDsRRset(rrset.ttl)
     if isinstance(rrset, Weighted):
         return WeightedRRset(tuple((weight, _rrset_value(option)) for weight, option in rrset.options))
     if isinstance(rrset, Multivalue):
@@ -88,6 +96,8 @@ def _rrset_value(rrset: RRset) -> AnyRRset:
 def _rrset_of(value: AnyRRset) -> RRset:
     if isinstance(value, PlainRRset):
         return RRset(value.rrtype, value.ttl, value.rdatas, value.canonical)
+    if isinstance(value, UnknownDsRRset):
+        return UnknownDs(value.ttl)
     if isinstance(value, MultivalueRRset):
         return Multivalue(value.rrtype, value.ttl, value.values)
     return Weighted([(weight, _rrset_of(option)) for weight, option in value.options])
