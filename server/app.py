@@ -35,9 +35,10 @@ from server.control.running_server import RunningServer
 from server.control.server_operations import RequestOutcome, WorkerReport
 from server.hosting.answering_backends import Backends, ThisProcess
 from server.hosting.hosted_zones import HostedZones
+from server.hosting.registered_zone import LoadedChange, ZoneLoad
 from server.hosting.zone_files import ZoneFiles
 from server.hosting.zone_image_files import Images
-from server.hosting.zone_registry import LoadedChange, ZoneLoad, ZoneRegistry
+from server.hosting.zone_registry import ZoneRegistry
 from server.kms_connection import KmsAccess, open_kms
 from server.monitoring import metrics
 from server.monitoring.gc_tuning import Aside, setting_aside

@@ -97,6 +97,10 @@ class ZoneSet:
                 return parent
         return found
 
+    def below(self, origin: bytes) -> list[bytes]:
+        """The origins of the zones here that lie below the name `origin`, in canonical order."""
+        return [one for one in self._at_and_below((origin,)) if one != origin]
+
     # Zones that join, change and leave
 
     def with_zone(self, zone: Zone, ds: ChildDs | None = None) -> ZoneSet:

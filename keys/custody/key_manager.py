@@ -133,6 +133,10 @@ class KeyManager:
                 raise RequestRefusedError(WRONG_SIGNING, f"That would not be safe now: {error}") from None
         self.wake()
 
+    def expect_ttl(self, maximum_ttl: int) -> None:
+        """Before `run` has started: the largest TTL with which the zone is served, as `observe_ttl` has it."""
+        self._zone_ttl = maximum_ttl
+
     async def observe_ttl(self, maximum_ttl: int) -> None:
         """Take note of the largest TTL of any signed RRset of the zone, negative answers included (seconds).
 

@@ -23,6 +23,7 @@ from keys.rules.events import Entry
 from keys.rules.forecast import forecast, steps
 from keys.rules.timeline import Timeline, timeline
 from server.control.server_operations import (
+    HOSTED_FILE,
     Above,
     Planned,
     ReloadOutcome,
@@ -33,17 +34,19 @@ from server.control.server_operations import (
     ZoneReload,
     ZoneReport,
 )
-from server.hosting.parent_lookup import LocalParent, delegation_point
-from server.hosting.zone_registry import LoadedChange, RegisteredZone, ZoneLoad, ZoneRegistry
+from server.hosting.parent_lookup import LocalParent
+from server.hosting.registered_zone import File, LoadedChange, RegisteredZone, ZoneLoad
+from server.hosting.zone_registry import ZoneRegistry
 from server.net.addresses import Address
 from server.settings.configuration import LOCAL, Config
 from server.settings.restart_settings import waiting_for_restart
 from server.state.directory import StateDir
 from server.state.trust_anchor_files import ZoneTrust, ds_records, trust_files, write_trust
 from zones import names
+from zones.parent_child import delegation_point
 from zones.rrtypes import TYPE_A, TYPE_DS, TYPE_SOA
 from zones.zone import Zone
-from zones.zoneset import ServedZone, trust_anchors
+from zones.zoneset import ServedZone, Withheld, trust_anchors
 
 _RELOADED = {
     LoadedChange.LOADED: ReloadOutcome.REPLACED,
@@ -154,18 +157,20 @@ class RunningServer:
         return sorted(self._registry.hosted.values(), key=lambda hosted: _canonical_key(hosted.origin))
 
     def _report(self, hosted: RegisteredZone) -> ZoneReport:
-        served = self._registry.zoneset.get(hosted.origin)
+        withheld = self._registry.zoneset.withheld(hosted.origin)
+        served = withheld.served if withheld is not None else self._registry.zoneset.get(hosted.origin)
         trust = _trust(hosted, served)
         ds = tuple(ds_records(trust))
         loaded = served is not None and hosted.fingerprint is not None
         return ZoneReport(
             origin=hosted.config.origin,
-            file=str(hosted.config.file or "a hosted zone"),
+            file=str(hosted.config.file or HOSTED_FILE),
             serial=served.zone.serial if served is not None and loaded else None,
             signed=hosted.config.signed,
             denial=hosted.config.denial.value,
             example=_example(served.zone) if served is not None else f"{hosted.config.origin} SOA",
             refused=hosted.problem,
+            withheld=_said_of_withheld(hosted.config.origin, withheld) if withheld is not None else None,
             ds=ds,
             keys=hosted.key_manager.status if hosted.key_manager is not None else None,
             parent=_asked(hosted),
@@ -193,7 +198,7 @@ class RunningServer:
             origin=parent.config.origin,
             delegates=cut is not None,
             ds=tuple(line for line, rdata in zip(ds, trust.ds, strict=True) if rdata in held),
-            by_itself=hosted.config.file is not None,
+            by_itself=isinstance(hosted.source, File),
         )
 
     async def plan(self, origin: str, until: int) -> tuple[Planned, ...]:
@@ -238,7 +243,7 @@ class RunningServer:
         loads = await self._registry.load(config.zones)
         await self._registry.sign()
         await self._registry.backends.reached()
-        hosted = any(hosted.config.file is None for hosted in self._registry.hosted.values())
+        hosted = any(not isinstance(zone.source, File) for zone in self._registry.hosted.values())
         waiting = waiting_for_restart(self.config, config, hosted=hosted)
         if waiting:
             _log.warning("settings have changed that take a restart", settings=list(waiting))
@@ -299,6 +304,14 @@ class RunningServer:
                 await trio.sleep(_UNTIL_WRITTEN)
             else:
                 return
+
+
+def _said_of_withheld(origin: str, withheld: Withheld) -> str:
+    above, lost = names.to_text(withheld.parent), names.to_text(withheld.lost)
+    return (
+        f"not answered: {above}, which is signed and served here too, delegates {lost} and not {origin}; answered, "
+        f"{origin} would take that delegation away. Add its NS records to {above}, or take {lost} out of it"
+    )
 
 
 def _asked(hosted: RegisteredZone) -> str:

@@ -41,12 +41,17 @@ class Above(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it takes up the zone's DS records by itself; those of hosted zones are put there by people."""
 
 
+HOSTED_FILE = "a hosted zone"
+"""Stands in the place of a file for a zone whose record sets are kept in the state database."""
+
+
 class ZoneReport(msgspec.Struct, frozen=True, kw_only=True):
     """One zone that is served."""
 
     origin: str
     """Lower case, with its last dot."""
     file: str
+    """Its path, or `HOSTED_FILE`."""
     serial: int | None
     """`None` where its file was never a zone, so that every query is answered SERVFAIL."""
     signed: bool
@@ -61,6 +66,8 @@ class ZoneReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of a signed zone."""
     parent: str = "none"
     """Where the DS is looked up: an address, "local" for the parent that is served here, or "none"."""
+    withheld: str | None = None
+    """Why it is here and not answered: what the zone above would lose (`zones.parent_child`)."""
     refreshes: int = 0
     """How often the DNSKEY RRset was signed anew since the server was started."""
     above: Above | None = None
@@ -267,7 +274,7 @@ def _own_level(zone: ZoneReport, now: int) -> Level:
     """The level by the zone's file and keys alone."""
     if zone.serial is None or (zone.signed and zone.keys is None):
         return Level.CRITICAL
-    level = Level.WARNING if zone.refused else Level.OK
+    level = Level.WARNING if zone.refused or zone.withheld else Level.OK
     if zone.keys is None:
         return level
     level = max(level, _CONDITIONS[zone.keys.condition])

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from keys.rules.key_status import Condition
 from server.control.server_operations import (
+    HOSTED_FILE,
     DsReport,
     Level,
     ReloadOutcome,
@@ -200,10 +201,13 @@ def _print_ds(console: Console, report: DsReport, now: int) -> None:
 def _print_problems(console: Console, zones: Iterable[ZoneReport], status: ServerStatus) -> None:
     for zone in zones:
         style = COLOURS[zone_level(zone, status.now)]
-        if zone.above is not None and not zone.above.delegates:
+        if zone.withheld is not None:
+            print_line(console, f"{zone.origin} is {zone.withheld}", style)
+        elif zone.above is not None and not zone.above.delegates:
             print_line(console, _undelegated(zone.origin, zone.above.origin, status), style)
         if zone.refused:
-            print_line(console, f"{zone.origin} file refused: {zone.refused}", style)
+            what = "not loaded" if zone.file == HOSTED_FILE else "file refused"
+            print_line(console, f"{zone.origin} {what}: {zone.refused}", style)
         if zone.keys is not None and zone.keys.problem:
             print_line(console, f"{zone.origin} keys: {zone.keys.problem}", style)
         if zone.keys is not None and zone.keys.notice:

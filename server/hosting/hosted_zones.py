@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -28,8 +28,10 @@ from keys.dnssec.signing_policy import MAXIMUM_SIGNED_TTL, Policy
 from keys.rules.keyring import hosted_zone_id
 from server.hosting import listed_file_records
 from server.hosting.answering_backends import ChangesUnderWay
+from server.hosting.durable_keys import DurableKeys
 from server.hosting.listed_file_zones import ZonesOfFiles
-from server.hosting.zone_registry import RegisteredZone, ZoneRegistry
+from server.hosting.registered_zone import File, Hosted, RegisteredZone
+from server.hosting.zone_registry import ZoneRegistry
 from server.settings.configuration import AUTO, Where, ZoneConfig
 from zones import names
 from zones.node import Node
@@ -71,8 +73,8 @@ class _Kept:
 
     id: str
     hosted: RegisteredZone
-    compiled: Compiled
-    changing: trio.Lock = field(default_factory=trio.Lock)
+    compiled: Compiled | None
+    """`None` where what is stored makes no zone."""
 
 
 class HostedZones:
@@ -93,18 +95,26 @@ class HostedZones:
         self._policy = policy or Policy()
         self._parent = parent
         self._kept: dict[str, _Kept] = {}
-        self._creating = trio.Lock()
         self._under_way = ChangesUnderWay(registry.backends)
         self._of_files = ZonesOfFiles(registry, services)
 
     async def load(self) -> int:
-        """Take up all that is stored, before anything is answered; how many zones there are. Raises `StateError`."""
-        store = self._services.store
-        signing = {keyring.origin: keyring.signing for keyring in await self._blocking(store.load_keyrings)}
-        for zone in await self._blocking(self._records.zones):
-            compiled, snapshot = await self._blocking(partial(self._compiled, zone))
-            origin = snapshot.origin
-            self._keep(zone, compiled, snapshot, with_keys=origin in signing, signing=signing.get(origin, False))
+        """Take up all that is stored, before anything is answered; how many zones there are.
+
+        One that makes no zone is SERVFAIL, with its reason, and the rest is answered. Raises `StateError`.
+        """
+        stored = await self._blocking(self._records.zones)
+        known = await self._registry.durable_keys([from_text(zone.name) for zone in stored])
+        for zone in stored:
+            origin = from_text(zone.name)
+            try:
+                compiled, snapshot = await self._blocking(partial(self._compiled, zone))
+            except StateDamaged as error:
+                _log.error("hosted zone not loaded", zone=zone.name, id=zone.id, reason=str(error))
+                kept = self._keep(zone, None, None, known[origin])
+                kept.hosted.problem = str(error)
+            else:
+                self._keep(zone, compiled, snapshot, known[origin])
         self._registry.host([kept.hosted for kept in self._kept.values()])
         return len(self._kept)
 
@@ -136,24 +146,19 @@ class HostedZones:
         except ValueRefusedError as error:
             raise ZoneRequestError(INVALID_NAME, f"No SOA record can be made for {apex}: {error}") from None
         with trio.CancelScope(shield=True):
-            async with self._creating:
+            async with self._registry.names.holding(from_text(apex)):
                 served = self._registry.hosted.get(from_text(apex))
-                if served is not None and served.config.file is not None:
-                    raise ZoneRequestError(NAME_TAKEN, f"The zone {apex} is loaded from {served.config.file}.")
+                if served is not None and isinstance(served.source, File):
+                    raise ZoneRequestError(NAME_TAKEN, f"The zone {apex} is loaded from {served.source.path}.")
                 # What can fail comes first: a zone that is stored is answered.
-                keyring = await self._blocking(lambda: self._services.store.load_keyring(from_text(apex)))
+                known = await self._registry.durable_keys([from_text(apex)])
                 zone = await self._blocking(lambda: self._records.create(zone, initial, change))
-                kept = self._keep(
-                    zone,
-                    compiled,
-                    _counted(compiled.zone()),
-                    with_keys=keyring is not None,
-                    signing=keyring is not None and keyring.signing,
-                )
+                kept = self._keep(zone, compiled, _counted(compiled.zone()), known[from_text(apex)])
                 self._registry.host([kept.hosted])
                 self._under_way.made(change.id, self._registry.version)
-                if keyring is not None:
-                    await self._registry.start_key_manager(kept.hosted)
+                if kept.hosted.config.signed:
+                    self._registry.start_key_manager(kept.hosted)
+            await self._registry.key_managers.settled(kept.hosted)
         _log.info("zone created", zone=apex, id=zone.id)
         return zone, change
 
@@ -191,22 +196,22 @@ class HostedZones:
         """As `ZoneOperations.delete_zone`."""
         change = self._new_change("")
         async with self._changing(zone_id) as kept:
-            hosted, key_manager = kept.hosted, kept.hosted.key_manager
+            hosted = kept.hosted
+            had_keys = hosted.key_manager is not None
             # What is stored counts: a key manager that has yet to read it knows of nothing.
             keyring = await self._blocking(lambda: self._services.store.load_keyring(hosted.origin))
             if keyring is not None and (keyring.ksks or keyring.signing):
                 raise ZoneRequestError(
                     NOT_EMPTY, "The specified hosted zone contains DNSSEC Key Signing Keys and so cannot be deleted."
                 )
-            # Its key manager must not store anything for a zone that is gone, nor may a reload start another one.
-            self._registry.dismiss(hosted)
-            hosted.config = msgspec.structs.replace(hosted.config, signed=False)
+            # Its key manager must not store anything for a zone that is gone.
+            self._registry.key_managers.give_up(hosted)
+            await self._registry.key_managers.ended(hosted.origin)
             try:
                 await self._blocking(lambda: self._records.delete(zone_id, change))
             except (ZoneRequestError, StateError):
-                if key_manager is not None:
-                    hosted.config = msgspec.structs.replace(hosted.config, signed=True)
-                    await self._registry.start_key_manager(hosted)
+                if had_keys:
+                    self._registry.start_key_manager(hosted)
                 raise
             del self._kept[zone_id]
             self._of_files.forget(hosted.origin)
@@ -242,7 +247,8 @@ class HostedZones:
         change = self._new_change(comment)
         async with self._changing(zone_id) as kept:
             hosted = kept.hosted
-            assert hosted.zone is not None
+            if hosted.zone is None:
+                raise StateDamaged(f"The hosted zone {hosted.config.origin} can't be changed: {hosted.problem}")
             # A higher TTL is known to the keys' waits before it is stored; what proves too high is taken back below.
             await self._registry.observe_ttl(hosted, max(_highest_ttl(changes), hosted.zone.maximum_ttl), lower=False)
             try:
@@ -265,7 +271,7 @@ class HostedZones:
         if zone_id in self._kept:
             return await self._blocking(lambda: self._records.record_sets(zone_id, start, limit))
         zone = self._hosted(await self._of_files.zone(zone_id)).zone
-        assert zone is not None
+        assert zone is not None  # or it would not be among them
         return await self._blocking(lambda: listed_file_records.listed(zone, start, limit))
 
     async def change(self, change_id: str) -> ChangeInfo:
@@ -294,10 +300,12 @@ class HostedZones:
                 )
             return hosted.key_manager
         async with self._changing(zone_id):
-            if kept.hosted.key_manager is None:
+            key_manager = kept.hosted.key_manager
+            if key_manager is None:
                 kept.hosted.config = msgspec.structs.replace(kept.hosted.config, signed=True)
-                return await self._registry.start_key_manager(kept.hosted)
-            return kept.hosted.key_manager
+                key_manager = self._registry.start_key_manager(kept.hosted)
+        await self._registry.key_managers.settled(kept.hosted)
+        return key_manager
 
     async def check_delegation(self, zone_id: str) -> None:
         """As `ZoneOperations.check_delegation`."""
@@ -322,16 +330,26 @@ class HostedZones:
 
     # --- how
 
-    def _keep(self, zone: HostedZone, compiled: Compiled, snapshot: Zone, *, with_keys: bool, signing: bool) -> _Kept:
+    def _keep(self, zone: HostedZone, compiled: Compiled | None, snapshot: Zone | None, known: DurableKeys) -> _Kept:
+        origin = from_text(zone.name)
         config = ZoneConfig(
-            origin=names.to_text(snapshot.origin),
+            origin=names.to_text(origin),
             file=None,
-            signed=with_keys,
+            signed=known.has_keys,
             parent=self._parent,
             policy=self._policy,
         )
-        # What should be signed answers SERVFAIL until its keys are there, and is never answered unsigned.
-        hosted = RegisteredZone(config, snapshot.origin, fingerprint=b"", zone=snapshot, unsigned=not signing)
+        # What should be signed answers SERVFAIL until its keys are there, and is never answered unsigned. Its DS is a
+        # record set of its parent's, whatever is known of its keys.
+        hosted = RegisteredZone(
+            config,
+            origin,
+            Hosted(zone.id),
+            fingerprint=b"" if snapshot is not None else None,
+            zone=snapshot,
+            unsigned=known.unsigned,
+            keys_problem=known.problem,
+        )
         kept = self._kept[zone.id] = _Kept(zone.id, hosted, compiled)
         return kept
 
@@ -358,12 +376,13 @@ class HostedZones:
         self, kept: _Kept, changes: Sequence[RecordSetChange], change: ChangeInfo
     ) -> tuple[Compiled, dict[bytes, Node | None], Zone]:
         """Store a batch, once it is known how it will be answered; the zone compiled, and what is new in it."""
-        hosted, made = kept.hosted, []
+        data, compiled_before, made = kept.hosted.zone, kept.compiled, []
+        assert data is not None
+        assert compiled_before is not None
 
         def prepare(applied: Applied) -> None:
-            assert hosted.zone is not None
-            compiled, replaced = kept.compiled.changed(applied.names)
-            made.append((compiled, replaced, hosted.zone.with_nodes(replaced)))
+            compiled, replaced = compiled_before.changed(applied.names)
+            made.append((compiled, replaced, data.with_nodes(replaced)))
 
         self._records.apply(kept.id, changes, change, prepare)
         return made[0]
@@ -374,7 +393,7 @@ class HostedZones:
         await self._refuse_zone_of_file(zone_id)
         kept = self._kept.get(zone_id)
         if kept is not None:
-            async with kept.changing:
+            async with self._registry.names.holding(kept.hosted.origin):
                 if self._kept.get(zone_id) is kept:
                     with trio.CancelScope(shield=True):
                         yield kept

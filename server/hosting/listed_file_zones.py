@@ -7,6 +7,7 @@ from pathlib import Path
 from keys.custody.action_executor import Services
 from keys.rules.keyring import hosted_zone_id
 from server.hosting import listed_file_records
+from server.hosting.registered_zone import File
 from server.hosting.zone_registry import ZoneRegistry
 from zones.recordsets.record_sets import NO_SUCH_ZONE, HostedZone, ZoneRequestError
 from zones.recordsets.route53_names import to_text
@@ -25,9 +26,9 @@ class ZonesOfFiles:
     async def all(self) -> dict[str, HostedZone]:
         """The zones by id. Raises `StateError`."""
         of_files = [
-            (hosted.config.file, hosted.zone)
+            (hosted.source.path, hosted.zone)
             for hosted in self._registry.hosted.values()
-            if hosted.config.file is not None and hosted.zone is not None
+            if isinstance(hosted.source, File) and hosted.zone is not None
         ]
         if not of_files:
             return {}

@@ -26,8 +26,8 @@ from keys.rules.wanted_ds import ParentDs
 from server.net.addresses import Address
 from server.settings.configuration import LOCAL, Where
 from zones import names
+from zones.parent_child import delegation_point
 from zones.rrtypes import TYPE_DS, TYPE_NS
-from zones.zone import Zone
 from zones.zoneset import ServedZone, ZoneSet
 
 _UDP_TRIES = 2
@@ -174,16 +174,6 @@ class LocalParent:
         if served is None or served.zone.origin == origin:
             return None
         return served if delegation_point(served.zone, names.parent(origin)) is None else None
-
-
-def delegation_point(zone: Zone, owner: bytes) -> bytes | None:
-    """Where `zone` delegates `owner`, its apex or a name below: there or above; `None`: it doesn't."""
-    while owner != zone.origin:
-        node = zone.nodes.get(owner)
-        if node is not None and node.is_cut:
-            return owner
-        owner = names.parent(owner)
-    return None
 
 
 def read_ds(response: dns.message.Message, child: dns.name.Name) -> tuple[tuple[bytes, ...], int]:

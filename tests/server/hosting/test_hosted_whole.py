@@ -72,7 +72,7 @@ async def test_a_zone_whose_keys_are_not_read_yet_is_not_deleted(
         raise StateUnavailable("the disk is failing")
 
     with monkeypatch.context() as failing:
-        failing.setattr(KillableStore, "load_keyring", fail)
+        failing.setattr(KillableStore, "hosted_zone_id", fail)
         async with running(world) as process:
             failing.undo()
             assert not (await process.zones.key_manager(zone.id)).keyring.ksks

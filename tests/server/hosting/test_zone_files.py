@@ -20,9 +20,10 @@ from structlog.testing import capture_logs
 from keys.dnssec.signing_policy import Policy
 from server.hosting import zone_files
 from server.hosting.compile_zone import CompileProgress, Made, Order, Refused, Unwritten, compiled
+from server.hosting.registered_zone import LoadedChange
 from server.hosting.zone_files import ZoneFiles
 from server.hosting.zone_image_files import Images
-from server.hosting.zone_registry import LoadedChange, ZoneRegistry
+from server.hosting.zone_registry import ZoneRegistry
 from server.settings.configuration import ZoneConfig
 from tests.keys.world import Fuse, World
 from tests.lab import wire_name

@@ -1,0 +1,99 @@
+"""The supervisor of the key managers: at most one runs for a name, and each looks after itself.
+
+Whoever wants a key manager says so, and waits, if at all, for what comes of it: published, failed or given up. Nobody
+waits on the start of a task. One that is given up ends in its own time; the next of that name begins when it has.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+import structlog
+import trio
+
+from keys.custody.key_manager import KeyManager
+from server.hosting.registered_zone import RegisteredZone
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0  # seconds
+_log = structlog.get_logger("signwright.keys")
+
+
+class _Run:
+    """One key manager while it runs."""
+
+    def __init__(self, key_manager: KeyManager) -> None:
+        self.key_manager = key_manager
+        self.scope = trio.CancelScope()
+        self.settled = trio.Event()
+        """It has published, failed or been given up."""
+        self.ended = trio.Event()
+
+    def started(self, _: object = None) -> None:
+        """As trio's `TaskStatus`, for those who may have gone meanwhile."""
+        self.settled.set()
+
+
+class KeyManagerSupervisor:
+    """Runs key managers in `nursery`, which none of them ends."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._runs: dict[bytes, _Run] = {}
+        """By origin, the newest of each; one that was given up stays until it has ended."""
+
+    def start(self, zone: RegisteredZone, key_manager: KeyManager) -> None:
+        """Have `key_manager` run as the one of `zone`, once the one before it has ended. Returns at once."""
+        self.give_up(zone)
+        before, run = self._runs.get(zone.origin), _Run(key_manager)
+        self._runs[zone.origin] = run
+        zone.key_manager = key_manager
+        self._nursery.start_soon(self._keep, zone.origin, run, before)
+
+    def give_up(self, zone: RegisteredZone) -> None:
+        """Have the key manager of `zone` end, if it has one. Returns at once; it may have something to finish."""
+        key_manager, zone.key_manager = zone.key_manager, None
+        run = self._runs.get(zone.origin)
+        if run is not None and run.key_manager is key_manager:
+            run.scope.cancel()
+            run.settled.set()
+
+    async def settled(self, zone: RegisteredZone) -> None:
+        """Wait until the key manager of `zone` has published keys, failed for the first time, or been given up."""
+        run = self._runs.get(zone.origin)
+        if run is not None:
+            await run.settled.wait()
+
+    async def ended(self, origin: bytes) -> None:
+        """Wait until no key manager of that name runs: nothing is stored by one any more."""
+        run = self._runs.get(origin)
+        if run is not None:
+            await run.ended.wait()
+
+    async def _keep(self, origin: bytes, run: _Run, before: _Run | None) -> None:
+        try:
+            if before is not None:
+                with trio.CancelScope(shield=True):
+                    await before.ended.wait()
+            with run.scope:
+                await self._live(origin, run)
+        finally:
+            run.settled.set()
+            run.ended.set()
+            if self._runs.get(origin) is run and run.scope.cancel_called:
+                del self._runs[origin]
+
+    async def _live(self, origin: bytes, run: _Run) -> None:
+        """Run it. It raises nothing; should it ever, that is this zone's alone, and it is tried again."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await run.key_manager.run(task_status=run)
+            except Exception as error:  # whatever it is, it must stay this zone's
+                # The traceback as plain text: a log that adds the local variables would show private keys.
+                trace = "".join(traceback.format_exception(error))
+                _log.critical("a key manager has failed", zone=origin, traceback=trace, again_in=pause)
+                run.settled.set()
+                await trio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                return
