@@ -138,7 +138,7 @@ async def test_a_name_that_is_deleted_and_made_at_a_time_is_stored_and_answered_
     async with serving(world, tmp_path, threads=True) as here:
         for turn in range(12):
             zone, _ = await here.zones.create_zone("x.example", f"first {turn}", ["ns.example"])
-            made = []
+            made: list[str] = []
 
             async def create(turn: int = turn, made: list[str] = made) -> None:
                 for number in range(500):
