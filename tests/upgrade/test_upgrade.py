@@ -1,8 +1,8 @@
 """A state that the last version before the change log made: what was served goes on, signed or unsigned as it was.
 
-`state_of_schema_2.sql` is that database after 16 days, most events left out. In it are a signed zone with a signed child,
-a zone with signing disabled by a person, one that the setting `signed` had turned off, and hosted zones, one of which
-was enabled while the KMS was away.
+`state_of_schema_2.sql` is that database after 16 days, most events left out. In it are a signed zone with a signed
+child, a zone with signing disabled by a person, one that the setting `signed` had turned off, and hosted zones, one of
+which was enabled while the KMS was away.
 """
 
 from __future__ import annotations
