@@ -6,7 +6,7 @@ parent is known, the last KSK that every cache knows may be the one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
@@ -17,10 +17,11 @@ from keys.custody.parent_interface import Parent, ParentUnavailable
 from keys.dnssec.ds import ds_rdata
 from keys.dnssec.name_text import to_text
 from keys.dnssec.signing_policy import Policy
-from keys.kms.kms_errors import KmsError
+from keys.kms.kms_errors import KmsError, KmsUnavailable
 from keys.rules.commands import (
     IN_PARENT,
     IN_USE,
+    UNAVAILABLE,
     WRONG_ARN,
     ActivateKsk,
     Command,
@@ -37,8 +38,10 @@ from keys.rules.keyring import Keyring, Ksk, KskStatus
 from keys.rules.transitions import evolve
 from keys.rules.wanted_ds import ParentDs
 
-_SOON = 60
-"""Seconds."""
+_SOON = 61
+"""Seconds. A server of the parent that said a minute ago that a DS is gone can confirm it."""
+_LONGEST_LOOK = 60.0
+"""Seconds after which a look at the parent has failed, whatever it waits for."""
 
 
 class WatchedKeys(Protocol):
@@ -63,13 +66,33 @@ async def ask(keyring: Keyring, command: Command, services: Services, parent: Pa
     if parent is None or not (leaving(keyring, command) or isinstance(command, WithdrawDs)):
         return None
     try:
-        return await parent.look_up(keyring.origin)
+        return await look(parent, keyring.origin)
     except ParentUnavailable as error:
-        raise RequestRefusedError(IN_PARENT, f"The DS record can't be looked up at the parent: {error}") from None
+        if isinstance(command, WithdrawDs) and command.force:
+            return None
+        raise RequestRefusedError(UNAVAILABLE, f"The DS record can't be looked up at the parent: {error}") from None
+
+
+async def look(parent: Parent, origin: bytes) -> ParentDs:
+    """`Parent.look_up`, within a bound of time. Whatever else it raises is a failed look, too: `ParentUnavailable`.
+
+    What it meets is made by others: no answer, and no way to give none, may stop the keys of a child.
+    """
+    try:
+        with trio.move_on_after(_LONGEST_LOOK):
+            return await parent.look_up(origin)
+    except ParentUnavailable:
+        raise
+    except Exception as error:  # the peer's doing, as far as can be told
+        raise ParentUnavailable(f"the look-up failed: {type(error).__name__}: {error}") from error
+    raise ParentUnavailable(f"the look-up took longer than {_LONGEST_LOOK:.0f} s")
 
 
 async def _ask_kms(keyring: Keyring, command: Command, services: Services) -> None:
-    """Refuse a KSK whose key the KMS does not tell, and to enable signing with one. Raises `RequestRefusedError`."""
+    """Refuse a KSK whose key the KMS does not tell, and to enable signing with one. Raises `RequestRefusedError`.
+
+    A KMS that can't be asked says nothing about the key: then the refusal's code is that of trying again.
+    """
     match command:
         case CreateKsk(arn=arn):
             arns = [arn]
@@ -83,6 +106,8 @@ async def _ask_kms(keyring: Keyring, command: Command, services: Services) -> No
     for arn in filter(None, arns):
         try:
             await services.service.get_public_key(arn, keyring.hosted_zone_id)
+        except KmsUnavailable as error:
+            raise RequestRefusedError(UNAVAILABLE, f"The KMS can't be asked for {arn} now: {error}") from None
         except KmsError as error:
             raise RequestRefusedError(WRONG_ARN, f"The KMS key {arn} can't be used: {error}") from None
 
@@ -103,21 +128,74 @@ def check_parent(keyring: Keyring, command: Command, answer: ParentDs | None, no
     `keyring` is as it is now: while the parent was asked, somebody else may have seen a DS that is gone since. `now` is
     the wall clock.
     """
-    if answer is None:
-        return Checked([], _unknown(keyring, command, int(now)))
+    keys_too = isinstance(command, DisableSigning)
+    if answer is None or not answer.known:
+        # What was last known stays: a parent that can't be asked any more has not dropped its DS for that.
+        refusals = (
+            _left(keyring.ksk(k.name)) or _waiting(keyring, k, int(now), keys_too) for k in leaving(keyring, command)
+        )
+        return Checked([], _first(refusals) or _unknown(keyring, command, int(now)))
     event = seen(keyring, answer)
     after = evolve(keyring, event)
     # `seen_at` is rounded up, for waits that begin with it; whether one has ended is asked of the time rounded down.
-    keys_too = isinstance(command, DisableSigning)
-    refusals = (_refusal(keyring, after.ksk(ksk.name), int(now), keys_too) for ksk in leaving(keyring, command))
-    refusal = next((one for one in refusals if one is not None), None)
-    if refusal is None and not answer.known:
-        refusal = _unknown(keyring, command, int(now))
+    going = [after.ksk(ksk.name) for ksk in leaving(keyring, command)]
+    refusals = (_named(keyring, k, answer) or _waiting(keyring, k, int(now), keys_too) for k in going)
+    refusal = _first(refusals) or _last_ds(after, command)
     return Checked([event] if is_news(keyring, after) else [], refusal)
 
 
-def _refusal(keyring: Keyring, ksk: Ksk, now: int, keys_too: bool) -> RequestRefusedError | None:
-    """`keys_too` is whether a DNSKEY RRset that was validated with the DS matters beside the DS itself.
+def _first(refusals: Iterable[RequestRefusedError | None]) -> RequestRefusedError | None:
+    return next((one for one in refusals if one is not None), None)
+
+
+def _named(keyring: Keyring, ksk: Ksk, answer: ParentDs) -> RequestRefusedError | None:
+    """Whether the parent's DS names a KSK, or did when it was last looked at and has not been found gone twice."""
+    if not ksk.ds_named:
+        return None
+    if ds_rdata(keyring.origin, ksk.rdata) in answer.rdatas:
+        said = f"The parent's DS record names Key Signing Key with name {ksk.name}: remove it there first."
+    else:
+        said = (
+            f"The parent's DS record named Key Signing Key with name {ksk.name} until just now: it counts as gone once "
+            f"all servers of the parent that are asked have agreed on that for a minute. Try again in {_SOON} s."
+        )
+    return RequestRefusedError(IN_PARENT, said)
+
+
+def _left(ksk: Ksk) -> RequestRefusedError | None:
+    """Whether the DS named a KSK when it was last looked at, though no parent is known any more."""
+    if not ksk.ds_named:
+        return None
+    return RequestRefusedError(
+        IN_PARENT,
+        f"The parent's DS record named Key Signing Key with name {ksk.name} when it was last looked at, and no parent "
+        "is known here any more that could be asked: name a server of the parent zone in the setting parent. Where the "
+        "DS record is gone, and for longer than its TTL, --force goes on without asking.",
+    )
+
+
+def _last_ds(keyring: Keyring, command: Command) -> RequestRefusedError | None:
+    """Whether a withdrawal leaves the parent without a DS that names a KSK of the zone.
+
+    One that another KSK could take the place of is not it: the parent's DS has to name that first. Nor is one that
+    leads validators to no DNSKEY.
+    """
+    if not isinstance(command, WithdrawDs) or command.force:
+        return None
+    leading = [k.name for k in keyring.ksks if k.ds_named and k.published is not None]
+    if leading != [command.name]:
+        return None
+    return RequestRefusedError(
+        IN_USE,
+        f"Key Signing Key with name {command.name} is the only one that the parent's DS record names: without it the "
+        "zone is insecure. Wait until the DS record names another KSK too. To make the zone insecure on purpose: "
+        f"signwright ksk withdraw-ds {to_text(keyring.origin)} {command.name} --force",
+    )
+
+
+def _waiting(keyring: Keyring, ksk: Ksk, now: int, keys_too: bool) -> RequestRefusedError | None:
+    """Whether caches may hold a DS that named a KSK. `keys_too` is whether a DNSKEY RRset that was validated with the
+    DS matters beside the DS itself.
 
     A validator may validate one with the last second of a DS, and takes the zone as signed as long as it holds that
     (RFC 4035 §5.3.3 bounds its TTL by its own and its RRSIGs'). What is unsigned then is bogus, and another KSK's RRSIG
@@ -127,16 +205,13 @@ def _refusal(keyring: Keyring, ksk: Ksk, now: int, keys_too: bool) -> RequestRef
     if until is not None and keys_too and keyring.keyset is not None:
         until += max(keyring.keyset_ttl, keyring.keyset.ttl)
         what = "it, or DNSKEY records that it led to,"
-    if ksk.ds_named:
-        said = f"The parent's DS record names Key Signing Key with name {ksk.name}: remove it there first."
-    elif until is not None and until > now:
-        said = (
+    if until is not None and until > now:
+        return RequestRefusedError(
+            IN_PARENT,
             f"The parent's DS record named Key Signing Key with name {ksk.name}, and caches may hold {what} until "
-            f"{_moment(until, now)}."
+            f"{_moment(until, now)}.",
         )
-    else:
-        return None
-    return RequestRefusedError(IN_PARENT, said)
+    return None
 
 
 def _unknown(keyring: Keyring, command: Command, now: int) -> RequestRefusedError | None:
@@ -172,36 +247,55 @@ async def watch_parent(keeper: WatchedKeys, parent: Parent | None, services: Ser
     """
     told = False
     while parent is not None:
-        keyring = keeper.keyring
+        keyring, gone = keeper.keyring, False
         known = any(
             ksk.published is not None or ksk.ds_until is not None or (told and ksk.public_key is not None)
             for ksk in keyring.ksks
         )
         if known:
-            try:
-                answer = await parent.look_up(keyring.origin)
-            except ParentUnavailable as error:
-                services.log.warning(
-                    "the parent's DS can't be looked up", zone=to_text(keyring.origin), error=str(error)
-                )
-            else:
+            answer = await _looked(parent, keyring.origin, services)
+            if answer is not None and answer.known:
                 event = seen(keyring, answer)
-                first = keyring.parent_checked is None and answer.known
+                first = keyring.parent_checked is None and answer.settled
                 if first or is_news(keeper.keyring, evolve(keeper.keyring, event)):
                     yield event
+                gone = _is_going(keeper.keyring, answer)
         # A zone whose first KSK is only just being made is looked at as soon as a DS may name that.
-        pause = keeper.policy.parent_check if known else min(_SOON, keeper.policy.parent_check)
+        pause = keeper.policy.parent_check if known and not gone else min(_SOON, keeper.policy.parent_check)
         told = False
         with trio.move_on_after(pause):
             await parent.changed()
             told = True
 
 
+async def _looked(parent: Parent, origin: bytes, services: Services) -> ParentDs | None:
+    """What was seen at the parent, if anything was; a failure is logged."""
+    try:
+        return await look(parent, origin)
+    except ParentUnavailable as error:
+        services.log.warning("the parent's DS can't be looked up", zone=to_text(origin), error=str(error))
+        return error.seen
+
+
 def seen(keyring: Keyring, answer: ParentDs) -> ParentSeen:
-    """What the parent's answer says of the zone's KSKs."""
-    known = [ksk for ksk in keyring.ksks if ksk.public_key is not None]
-    names = tuple(ksk.name for ksk in known if ds_rdata(keyring.origin, ksk.rdata) in answer.rdatas)
-    return ParentSeen(answer.seen_at, names, answer.ttl)
+    """What the parent's answer says of the zone's KSKs. One that was named still is until the answer is settled."""
+    names = tuple(ksk.name for ksk in keyring.ksks if _is_in(keyring, ksk, answer) or _may_be(ksk, answer))
+    # The TTL of a denial is none of the DS.
+    ttl = answer.ttl if answer.rdatas or answer.settled else 0
+    return ParentSeen(answer.seen_at, names, ttl)
+
+
+def _is_in(keyring: Keyring, ksk: Ksk, answer: ParentDs) -> bool:
+    return ksk.public_key is not None and ds_rdata(keyring.origin, ksk.rdata) in answer.rdatas
+
+
+def _may_be(ksk: Ksk, answer: ParentDs) -> bool:
+    return ksk.ds_named and not answer.settled
+
+
+def _is_going(keyring: Keyring, answer: ParentDs) -> bool:
+    """Whether a DS that was there was not found any more, which has to be confirmed."""
+    return any(_may_be(ksk, answer) and not _is_in(keyring, ksk, answer) for ksk in keyring.ksks)
 
 
 def is_news(before: Keyring, after: Keyring) -> bool:

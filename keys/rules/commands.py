@@ -68,9 +68,13 @@ class DeleteKsk(Command, frozen=True):
 
 
 class WithdrawDs(Command, frozen=True):
-    """Have a parent that is served here name this KSK in its DS no more: the step before it can be deactivated."""
+    """Have a parent that is served here name this KSK in its DS no more: the step before it can be deactivated.
+
+    Refused for the last KSK that the DS names, which leaves the zone insecure; `force` does it all the same.
+    """
 
     name: str
+    force: bool = False
 
 
 class OfferDs(Command, frozen=True):
@@ -132,6 +136,8 @@ WRONG_SIGNING = "InvalidSigningStatus"
 NO_ACTIVE = "KeySigningKeyWithActiveStatusNotFound"
 NOT_SIGNING = "DNSSECNotFound"
 BUSY = "ConcurrentModification"
+UNAVAILABLE = "ServiceUnavailable"
+"""Whoever has to be asked can't be asked now: the same command may be carried out later."""
 
 
 def leaving(keyring: Keyring, command: Command) -> tuple[Ksk, ...]:

@@ -19,6 +19,8 @@ class ParentDs(NamedTuple):
     """When it was looked at, in seconds since the epoch."""
     known: bool = True
     """Whether there is a parent to look at; without one, a DS may be there that nobody here knows of."""
+    settled: bool = True
+    """Whether a DS that was there and is not among `rdatas` is gone for certain: all servers say so, for a while."""
 
 
 def wanted_ds(keyring: Keyring) -> tuple[bytes, ...]:

@@ -213,14 +213,18 @@ def delete(zone: str, name: str, force: bool, config: Path | None, state: Path |
 @ksk.command("withdraw-ds", short_help="Have the DS of a parent served here drop a KSK.")
 @_zone
 @click.argument("name")
+@click.option("--force", is_flag=True, help="Also the last one that the DS names: the zone becomes insecure.")
 @of_running_server
-def withdraw_ds(zone: str, name: str, config: Path | None, state: Path | None) -> None:
+def withdraw_ds(zone: str, name: str, force: bool, config: Path | None, state: Path | None) -> None:
     """Have a parent of ZONE that is served here too drop the KSK NAME from its DS.
 
     That is the step before the KSK can be deactivated, a DS TTL later. A parent elsewhere is told there; that of a
     hosted zone has the DS as a record set.
+
+    Refused for the last KSK that the DS names, since the zone is insecure without a DS: first let the DS name another
+    KSK too. To stop signing the zone, withdraw the last one with --force, and disable signing later.
     """
-    ask(located(config, state), zone, WithdrawDs(name))
+    ask(located(config, state), zone, WithdrawDs(name, force))
 
 
 @ksk.command("offer-ds", short_help="Have the DS of a parent served here name a KSK again.")

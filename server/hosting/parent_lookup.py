@@ -1,38 +1,20 @@
-"""The parent zone, asked for the DS RRset of a child: over the network, or in the zones that are served here.
-
-A parent is asked at one of its authoritative servers, never through a resolver: what a cache holds is neither what the
-parent holds now, nor has it the TTL that other caches will count from. So an answer without AA tells nothing. Nor does
-one of a server that has only the child: its denial of a DS is the child's, and carries the child's SOA.
-"""
+"""The parent zone of a zone, looked up where the setting says: in the zones that are served here, or at its servers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil
 
-import dns.asyncquery
-import dns.exception
-import dns.flags
-import dns.message
-import dns.name
-import dns.rcode
-import dns.rdataclass
-import dns.rdatatype
-import dns.rrset
 import trio
 
 from keys.custody.parent_interface import ParentUnavailable
 from keys.rules.wanted_ds import ParentDs
-from server.net.addresses import Address
+from server.hosting.remote_parent import RemoteParent
 from server.settings.configuration import LOCAL, Where
 from zones import names
 from zones.parent_child import delegation_point
 from zones.rrtypes import TYPE_DS, TYPE_NS
 from zones.zoneset import ServedZone, ZoneSet
-
-_UDP_TRIES = 2
-_UDP_SECONDS = 3.0
-_TCP_SECONDS = 10.0
 
 
 def parent_for(
@@ -46,80 +28,6 @@ def parent_for(
             return LocalParent(zoneset, now, required=where == LOCAL)
         case _:
             return RemoteParent(where, now)
-
-
-class RemoteParent:
-    """A parent zone at one of its authoritative servers: by UDP, and by TCP where that was truncated or lost."""
-
-    def __init__(
-        self,
-        address: Address,
-        now: Callable[[], float],
-        *,
-        udp_seconds: float = _UDP_SECONDS,
-        tcp_seconds: float = _TCP_SECONDS,
-    ) -> None:
-        """`now` is the wall clock. The others bound one try, in seconds."""
-        self._address = address
-        self._now = now
-        self._udp_seconds = udp_seconds
-        self._tcp_seconds = tcp_seconds
-
-    async def look_up(self, origin: bytes) -> ParentDs:
-        """As `Parent.look_up`."""
-        child = dns.name.from_wire(origin, 0)[0]
-        if child == dns.name.root:
-            raise ParentUnavailable("the root zone has no parent")
-        response = await self._ask(dns.message.make_query(child, dns.rdatatype.DS))
-        try:
-            rdatas, ttl = read_ds(response, child)
-        except ValueError as error:
-            raise self._unavailable(child, str(error)) from None
-        return ParentDs(rdatas, ttl, ceil(self._now()))
-
-    async def changed(self) -> None:
-        """As `Parent.changed`: nobody can know."""
-        await trio.sleep_forever()
-
-    async def delegation(self, origin: bytes) -> frozenset[bytes] | None:
-        """The name servers that the parent zone delegates the child to (wire form, lower case); `None`: it doesn't.
-
-        A server that has the child too tells the child's own, and so `None`. Raises `ParentUnavailable`.
-        """
-        child = dns.name.from_wire(origin, 0)[0]
-        response = await self._ask(dns.message.make_query(child, dns.rdatatype.NS))
-        if response.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-            raise self._unavailable(child, f"it answered {dns.rcode.to_text(response.rcode())}")
-        found = response.get_rrset(response.authority, child, dns.rdataclass.IN, dns.rdatatype.NS)
-        if found is None:
-            return None
-        return frozenset(rdata.target.canonicalize().to_wire() or b"" for rdata in found)
-
-    async def _ask(self, query: dns.message.Message) -> dns.message.Message:
-        """The response; dnspython compares ID, question, and where it came from, and waits on for what fits."""
-        host, port = self._address
-        for _ in range(_UDP_TRIES):
-            try:
-                return await dns.asyncquery.udp(
-                    query,
-                    host,
-                    port=port,
-                    timeout=self._udp_seconds,
-                    ignore_unexpected=True,
-                    ignore_errors=True,
-                    raise_on_truncation=True,
-                )
-            except dns.message.Truncated:
-                break
-            except (dns.exception.DNSException, OSError):
-                continue  # what gets no answer may get one by TCP, which tells more when it fails
-        try:
-            return await dns.asyncquery.tcp(query, host, port=port, timeout=self._tcp_seconds)
-        except (dns.exception.DNSException, OSError, EOFError) as error:
-            raise self._unavailable(query.question[0].name, _said(error)) from None
-
-    def _unavailable(self, child: dns.name.Name, reason: str) -> ParentUnavailable:
-        return ParentUnavailable(f"{self._address} was asked for {child} DS: {reason}")
 
 
 class LocalParent:
@@ -174,38 +82,3 @@ class LocalParent:
         if served is None or served.zone.origin == origin:
             return None
         return served if delegation_point(served.zone, names.parent(origin)) is None else None
-
-
-def read_ds(response: dns.message.Message, child: dns.name.Name) -> tuple[tuple[bytes, ...], int]:
-    """The DS rdatas in a parent's response, and their TTL; where there are none, that of the denial (RFC 2308 §5).
-
-    Raises `ValueError` for a response that is not the parent's word.
-    """
-    rcode = response.rcode()
-    if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        raise ValueError(f"it answered {dns.rcode.to_text(rcode)}")
-    if not response.flags & dns.flags.AA:
-        raise ValueError("the answer is not authoritative: name a server of the parent zone, not a resolver")
-    found = response.get_rrset(response.answer, child, dns.rdataclass.IN, dns.rdatatype.DS)
-    if found is not None:
-        return tuple(rdata.to_wire() or b"" for rdata in found), found.ttl
-    if response.answer:
-        raise ValueError("the answer holds something else")
-    return (), _denial_ttl(response.authority, child)
-
-
-def _denial_ttl(authority: list[dns.rrset.RRset], child: dns.name.Name) -> int:
-    for rrset in authority:
-        if rrset.rdtype == dns.rdatatype.SOA:
-            if rrset.name == child or not child.is_subdomain(rrset.name):
-                raise ValueError(f"it answered from the zone {rrset.name}, which is not the parent")
-            return min(rrset.ttl, int(rrset[0].minimum))
-    raise ValueError("it denied the DS without an SOA record")
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, dns.exception.Timeout):
-        return "no answer by UDP or TCP"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__

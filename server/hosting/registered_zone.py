@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keys.custody.key_manager import KeyManager
-from server.hosting.parent_lookup import LocalParent, RemoteParent
+from server.hosting.parent_lookup import LocalParent
+from server.hosting.remote_parent import RemoteParent
 from server.settings.configuration import ZoneConfig
 from zones.parent_child import NO_DS, ChildDs
 from zones.zone import Zone

@@ -22,8 +22,9 @@ from server.hosting.answering_backends import Backends, ThisProcess
 from server.hosting.durable_keys import NOTHING, DurableKeys, durable_keys
 from server.hosting.key_manager_supervisor import KeyManagerSupervisor
 from server.hosting.name_locks import NameLocks
-from server.hosting.parent_lookup import LocalParent, RemoteParent, parent_for
+from server.hosting.parent_lookup import LocalParent, parent_for
 from server.hosting.registered_zone import File, LoadedChange, RegisteredZone, ZoneLoad
+from server.hosting.remote_parent import RemoteParent
 from server.hosting.zone_files import ZoneFiles
 from server.settings.configuration import ZoneConfig
 from zones import names

@@ -19,6 +19,7 @@ from keys.dnssec.signing_policy import Policy
 from keys.emulator.aws_files import ROOT_PROFILE, SERVICE_PROFILE
 from server.net.addresses import Address, parse_address
 from server.net.listen import has_ipv6_loopback
+from server.settings.parent_servers import ParentServers, anchor
 from server.settings.schema import (
     ConfigError,
     Route53Settings,
@@ -51,7 +52,7 @@ AUTO: Final = "auto"
 """The parent zone where it is served here, and otherwise none."""
 LOCAL: Final = "local"
 """The parent zone, which is to be served here."""
-Where = Address | Literal["auto", "local"] | None
+Where = ParentServers | Literal["auto", "local"] | None
 """Where a zone's DS is looked up; `None`: nowhere."""
 _WORDS: dict[str, Where] = {AUTO: AUTO, LOCAL: LOCAL, "none": None}
 _DNS = 53
@@ -303,7 +304,7 @@ class _ConfigurationSource:
             name_servers=servers,
             users=dict(route53.users),
             rate=route53.rate,
-            parent=self._parent(route53.parent, "route53", "parent"),
+            parent=self._parent(route53.parent, route53.parent_anchor, "route53"),
         )
 
     def _tls(self, route53: Route53Settings) -> tuple[Path, Path] | None:
@@ -328,13 +329,29 @@ class _ConfigurationSource:
                 signed=zone.signed,
                 denial=zone.denial,
                 ksk_arn=zone.ksk_arn,
-                parent=self._parent(zone.parent, "zones", index, "parent"),
+                parent=self._parent(zone.parent, zone.parent_anchor, "zones", index),
                 policy=self._policy(index, zone),
             )
 
-    def _parent(self, text: str, *path: str | int) -> Where:
-        if text in _WORDS:
-            return _WORDS[text]
+    def _parent(self, named: str | tuple[str, ...], anchors: str | tuple[str, ...], *path: str | int) -> Where:
+        """Who the settings `parent` and `parent_anchor` of the table at `path` say is asked for the DS."""
+        anchored = (anchors,) if isinstance(anchors, str) else anchors
+        for text in anchored:
+            try:
+                anchor(text)
+            except ValueError as error:
+                raise self.wrong(str(error), *path, "parent_anchor") from None
+        if isinstance(named, str) and named in _WORDS:
+            if anchored:
+                reason = f"only the answers of servers are validated: give their addresses as parent, not {named!r}"
+                raise self.wrong(reason, *path, "parent_anchor")
+            return _WORDS[named]
+        addresses = tuple(self._server(text, path) for text in ((named,) if isinstance(named, str) else named))
+        if not addresses:
+            raise self.wrong('no address is given; for no parent, give "none"', *path, "parent")
+        return ParentServers(addresses, anchored)
+
+    def _server(self, text: str, path: KeyPath) -> Address:
         try:
             return Address(str(ipaddress.ip_address(text)), _DNS)
         except ValueError:
@@ -342,7 +359,7 @@ class _ConfigurationSource:
         try:
             return parse_address(text)
         except ValueError as error:
-            raise self.wrong(f'{error}; or give "auto", "local" or "none"', *path) from None
+            raise self.wrong(f'{error}; or give "auto", "local" or "none"', *path, "parent") from None
 
     def _policy(self, index: int, zone: ZoneSettings) -> Policy:
         try:

@@ -29,6 +29,11 @@ _NAME = msgspec.Meta(description='the name of a host, such as "ns1.example"')
 _PARENT = msgspec.Meta(
     description='an address, such as "192.0.2.53" or "192.0.2.53:5300", or "auto", "local" or "none"'
 )
+_PARENTS = msgspec.Meta(max_length=16, description="a list of at most 16 addresses")
+_ANCHOR = msgspec.Meta(description='a DS or DNSKEY record in quotes, such as "example. DS 1234 13 2 AB…"')
+_ANCHORS = msgspec.Meta(max_length=16, description="a list of at most 16 records")
+_Parent = Annotated[str, _PARENT] | Annotated[tuple[Annotated[str, _PARENT], ...], _PARENTS]
+_ParentAnchor = Annotated[str, _ANCHOR] | Annotated[tuple[Annotated[str, _ANCHOR], ...], _ANCHORS]
 _PROGRAM = msgspec.Meta(description='the words of a command in quotes, such as "/usr/local/bin/page-somebody"')
 _URL = 'a URL, such as "https://hooks.example/dnssec"'
 _KMS_URL = 'the URL of a KMS, such as "https://kms.eu-west-1.amazonaws.com"'
@@ -91,8 +96,10 @@ class Route53Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The delegation set of hosted zones that are made."""
     users: dict[str, Literal["full", "read-only"]] = {}
     """Who may call it beside the account's root, and what they may do."""
-    parent: Annotated[str, _PARENT] = "auto"
+    parent: _Parent = "auto"
     """Where the DS of hosted zones is looked up, as for a zone of a file."""
+    parent_anchor: _ParentAnchor = ()
+    """What validates the answers of parents elsewhere, as for a zone of a file."""
     rate: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
     """Requests a second that each user may make."""
 
@@ -121,10 +128,13 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         | None
     ) = None
     """A KMS key of one's own as KSK; without one, the server creates it."""
-    parent: Annotated[str, _PARENT] = "auto"
-    """Where the DS of the zone is looked up: an authoritative server of the parent zone (ADDR or ADDR:PORT); "auto" for
-    the parent that is served here, where there is one; "local" for one that has to be; "none" for nowhere.
+    parent: _Parent = "auto"
+    """Where the DS of the zone is looked up: one or several authoritative servers of the parent zone (ADDR or
+    ADDR:PORT); "auto" for the parent that is served here, where there is one; "local" for one that has to be; "none"
+    for nowhere.
     """
+    parent_anchor: _ParentAnchor = ()
+    """DS or DNSKEY records of the parent zone, which validate what its servers answer; none: nothing is validated."""
     policy: dict[str, int] = {}
     """Fields of the policy that differ for this zone."""
 

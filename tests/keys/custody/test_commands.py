@@ -49,13 +49,17 @@ class FakeParent:
         self.told = trio.Event()
         self.latency = 0.0
         """Seconds from a look to its answer."""
+        self.settled = True
+        self.failure: Exception | None = None
 
     async def look_up(self, origin: bytes) -> ParentDs:
         assert origin == LAB
         await trio.lowlevel.checkpoint()
         if self.away:
             raise ParentUnavailable("127.0.0.1:53 does not answer")
-        answer = ParentDs(self.rdatas, DS_TTL, int(self.world.now()), self.known)
+        if self.failure is not None:
+            raise self.failure
+        answer = ParentDs(self.rdatas, DS_TTL, int(self.world.now()), self.known, self.settled)
         await trio.sleep(self.latency)
         return answer
 
@@ -231,7 +235,7 @@ async def test_a_ksk_that_the_ds_names_or_may_name_stays(
             await refused(key_manager, DeactivateKsk("ksk_1"))
             await trio.sleep(0.5)
         parent.away = True
-        assert (await refused(key_manager, DeactivateKsk("ksk_1"))).code == commands.IN_PARENT
+        assert (await refused(key_manager, DeactivateKsk("ksk_1"))).code == commands.UNAVAILABLE
         parent.away = False
         await key_manager.request(DeactivateKsk("ksk_1"))
         assert statuses(key_manager)["ksk_1"] is KskStatus.INACTIVE
@@ -352,7 +356,36 @@ async def test_a_parent_that_was_asked_decides_alone(
         assert statuses(key_manager)["ksk_1"] is KskStatus.INACTIVE
 
 
-async def test_a_ds_of_a_parent_that_is_known_no_more_is_waited_for(
+@pytest.mark.parametrize("leaves", ["while it runs", "at a restart"])
+async def test_a_ds_stays_known_when_its_parent_is_known_no_more(
+    world: World, parent: FakeParent, autojump_clock: MockClock, leaves: str
+) -> None:
+    async with world.life() as key_manager:
+        await key_manager.request(CreateKsk("second"))
+        await trio.sleep(DAY)
+        parent.rdatas = (ds_rdata(LAB, key_manager.keyring.ksks[0].rdata),)
+        await trio.sleep(HOUR)
+        if leaves == "while it runs":
+            parent.rdatas, parent.known = (), False
+            await trio.sleep(DAY)
+            await stays(key_manager)
+    if leaves == "at a restart":
+        world.parent = None
+        async with world.life() as key_manager:
+            await trio.sleep(DAY)
+            await stays(key_manager)
+
+
+async def stays(key_manager: KeyManager) -> None:
+    """Nobody has said that the DS is gone: nothing that it leads to goes but by force."""
+    assert key_manager.keyring.ksk("ksk_1").ds_named
+    for command in (DeactivateKsk("ksk_1"), DisableSigning()):
+        error = await refused(key_manager, command)
+        assert (error.code, "no parent is known here any more" in error.message) == (commands.IN_PARENT, True)
+    await key_manager.request(DisableSigning(force=True))
+
+
+async def test_a_parent_known_no_more_that_had_dropped_the_ds_ends_the_wait_that_it_began(
     world: World, parent: FakeParent, autojump_clock: MockClock
 ) -> None:
     async with world.life() as key_manager:
@@ -360,11 +393,83 @@ async def test_a_ds_of_a_parent_that_is_known_no_more_is_waited_for(
         await trio.sleep(DAY)
         parent.rdatas = (ds_rdata(LAB, key_manager.keyring.ksks[0].rdata),)
         await trio.sleep(HOUR)
-        parent.rdatas, parent.known = (), False
+        parent.rdatas = ()
+        await trio.sleep(HOUR)
+        parent.known = False
         error = await refused(key_manager, DeactivateKsk("ksk_1"))
         assert (error.code, "caches may hold it until" in error.message) == (commands.IN_PARENT, True)
-        await trio.sleep(DS_TTL + 300)
+        await trio.sleep(DS_TTL)
         await key_manager.request(DeactivateKsk("ksk_1"))
+
+
+async def test_a_ds_is_gone_once_that_is_settled(world: World, parent: FakeParent, autojump_clock: MockClock) -> None:
+    async with world.life() as key_manager:
+        await key_manager.request(CreateKsk("second"))
+        await trio.sleep(DAY)
+        parent.rdatas = (ds_rdata(LAB, key_manager.keyring.ksks[0].rdata),)
+        await trio.sleep(HOUR)
+        parent.rdatas, parent.settled = (), False
+        error = await refused(key_manager, DeactivateKsk("ksk_1"))
+        assert (error.code, "it counts as gone once all servers" in error.message) == (commands.IN_PARENT, True)
+        await trio.sleep(HOUR)
+        assert key_manager.keyring.ksk("ksk_1").ds_named
+        # Who has looked and not found it looks again soon, not in an hour.
+        parent.settled = True
+        await trio.sleep(90)
+        assert not key_manager.keyring.ksk("ksk_1").ds_named
+        ends = key_manager.keyring.ksk("ksk_1").ds_until
+        assert ends is not None and 0 < ends - world.now() - DS_TTL <= 300
+        await refused(key_manager, DeactivateKsk("ksk_1"))
+        await trio.sleep(ends - world.now())
+        await key_manager.request(DeactivateKsk("ksk_1"))
+
+
+async def test_what_one_server_tells_while_another_fails_is_known(
+    world: World, parent: FakeParent, autojump_clock: MockClock
+) -> None:
+    async with world.life() as key_manager:
+        await trio.sleep(DAY)
+        rdata = ds_rdata(LAB, key_manager.keyring.ksks[0].rdata)
+        seen = ParentDs((rdata,), DS_TTL, int(world.now()), settled=False)
+        parent.failure = ParentUnavailable("192.0.2.2:53 does not answer", seen)
+        await trio.sleep(HOUR)
+        assert key_manager.keyring.ksk("ksk_1").ds_named
+        parent.failure = ParentUnavailable("192.0.2.2:53 does not answer")
+        await trio.sleep(HOUR)
+        assert key_manager.keyring.ksk("ksk_1").ds_named
+
+
+FAILURES = {
+    "reset": trio.BrokenResourceError("reset by peer"),
+    "several": ExceptionGroup("several", [OSError("one"), ValueError("other")]),
+    "a bug": KeyError("apex"),
+}
+
+
+@pytest.mark.parametrize("how", [*FAILURES, "never answers"])
+async def test_a_failed_look_at_the_parent_freezes_nothing(
+    world: World, parent: FakeParent, autojump_clock: MockClock, how: str
+) -> None:
+    async with world.life() as key_manager:
+        await trio.sleep(DAY)
+        parent.failure, parent.latency = FAILURES.get(how), 0.0 if how in FAILURES else float("inf")
+        await trio.sleep(2 * HOUR)
+        assert (await refused(key_manager, DisableSigning())).code == commands.UNAVAILABLE
+        assert key_manager.status.condition is Condition.SIGNING
+        assert {e["level"] for e in world.log if e["event"] == "the parent's DS can't be looked up"} == {"warning"}
+        parent.failure, parent.latency = None, 0.0
+        parent.rdatas = (ds_rdata(LAB, key_manager.keyring.ksks[0].rdata),)
+        await trio.sleep(2 * HOUR)
+        assert key_manager.keyring.ksk("ksk_1").ds_named
+
+
+async def test_a_kms_that_can_not_be_asked_says_nothing_about_a_key(world: World, autojump_clock: MockClock) -> None:
+    arn = await world.kms.create_key(KeyRequest("mine", None, {}))
+    async with world.life() as key_manager:
+        world.kms.fail("ThrottlingException", method="get_public_key", times=1)
+        error = await refused(key_manager, CreateKsk("second", arn))
+        assert (error.code, "ThrottlingException" in error.message) == (commands.UNAVAILABLE, True)
+        await key_manager.request(CreateKsk("second", arn))
 
 
 async def test_signing_is_disabled_and_enabled(world: World, autojump_clock: MockClock) -> None:

@@ -14,6 +14,7 @@ from keys.custody.state_database import StateUnavailable
 from keys.dnssec.ds import ds_rdata
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from keys.rules.commands import (
+    IN_USE,
     CreateKsk,
     DeactivateKsk,
     DeleteKsk,
@@ -103,7 +104,7 @@ async def test_signing_stays_for_dnskeys_that_were_served_with_a_higher_ttl(
         key_manager.reconfigure(Policy(dnskey_ttl=300), None)
         await trio.sleep(1)
         assert key_manager.keyring.keyset is not None and key_manager.keyring.keyset.ttl == 300
-        await key_manager.request(WithdrawDs("ksk_1"))
+        await key_manager.request(WithdrawDs("ksk_1", force=True))
         await trio.sleep(HOUR)
         gone = key_manager.keyring.ksk("ksk_1").ds_until
         assert gone is not None
@@ -122,7 +123,7 @@ async def test_a_clock_that_goes_forward_ends_no_wait_whether_it_was_noticed_or_
     world.reread = 60
     async with world.life() as key_manager:
         await trio.sleep(DAY)
-        await key_manager.request(WithdrawDs("ksk_1"))
+        await key_manager.request(WithdrawDs("ksk_1", force=True))
         await trio.sleep(HOUR)
         gone = key_manager.keyring.ksk("ksk_1").ds_until
         assert gone is not None
@@ -137,10 +138,31 @@ async def test_a_clock_that_goes_forward_ends_no_wait_whether_it_was_noticed_or_
         await key_manager.request(DisableSigning())
 
 
+async def test_the_last_ksk_that_the_ds_names_is_withdrawn_by_force_alone(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with world.life() as key_manager:
+        await trio.sleep(DAY)
+        with pytest.raises(RequestRefusedError, match=r"withdraw-ds lab\.example\. ksk_1 --force") as raised:
+            await key_manager.request(WithdrawDs("ksk_1"))
+        assert raised.value.code == IN_USE
+        # A KSK that not every cache knows, so that no DS names it yet, takes nobody's place.
+        await key_manager.request(CreateKsk("second"))
+        await trio.sleep(60)
+        with pytest.raises(RequestRefusedError, match="Wait until the DS record names another KSK too"):
+            await key_manager.request(WithdrawDs("ksk_1"))
+        assert named(world, key_manager) == ["ksk_1"]
+        await trio.sleep(2 * HOUR)
+        await key_manager.request(WithdrawDs("ksk_1"))
+        assert named(world, key_manager) == ["second"]
+        await key_manager.request(WithdrawDs("second", force=True))
+        assert named(world, key_manager) == []
+
+
 async def test_a_withdrawal_outlasts_a_restart_and_can_be_taken_back(world: World, autojump_clock: MockClock) -> None:
     async with world.life() as key_manager:
-        await key_manager.request(WithdrawDs("ksk_1"))
-        await key_manager.request(WithdrawDs("ksk_1"))
+        await key_manager.request(WithdrawDs("ksk_1", force=True))
+        await key_manager.request(WithdrawDs("ksk_1", force=True))
     async with world.life() as key_manager:
         assert named(world, key_manager) == []
         await key_manager.request(OfferDs("ksk_1"))
@@ -150,7 +172,7 @@ async def test_a_withdrawal_outlasts_a_restart_and_can_be_taken_back(world: Worl
 async def test_signing_that_is_enabled_again_waits_with_the_ds(world: World, autojump_clock: MockClock) -> None:
     async with world.life() as key_manager:
         await trio.sleep(HOUR)
-        await key_manager.request(WithdrawDs("ksk_1"))
+        await key_manager.request(WithdrawDs("ksk_1", force=True))
         with pytest.raises(RequestRefusedError):
             await key_manager.request(DisableSigning())
         await trio.sleep(DS_TTL + 300)

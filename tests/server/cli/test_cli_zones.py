@@ -169,7 +169,7 @@ def test_a_ds_comes_with_the_time_before_which_it_may_not_be_added(folder: Path)
         assert child.stdout.startswith("child.lab.example. 3600 IN DS ")
         assert child.stderr == "signwright: the DS of ksk_1 is in lab.example. already, which is served here\n"
         assert run("ksk", "create", "child.lab.example", "ksk_2", cwd=folder).returncode == 0
-        assert run("ksk", "withdraw-ds", "child.lab.example", "ksk_1", cwd=folder).returncode == 0
+        assert run("ksk", "withdraw-ds", "child.lab.example", "ksk_1", "--force", cwd=folder).returncode == 0
         deadline = time.monotonic() + 60
         while len((both := run("ds", "child.lab.example", cwd=folder)).stdout.splitlines()) < 2:
             assert time.monotonic() < deadline

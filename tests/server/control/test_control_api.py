@@ -217,6 +217,7 @@ COMMANDS: list[Command] = [
     DisableSigning(force=True),
     TrustClock(),
     WithdrawDs("ksk_1"),
+    WithdrawDs("ksk_1", force=True),
     OfferDs("ksk_1"),
 ]
 

@@ -10,6 +10,7 @@ from keys.dnssec.signing_policy import Policy
 from server.net.addresses import Address, parse_address
 from server.net.listen import has_ipv6_loopback
 from server.settings.configuration import AUTO, ConfigError, HooksConfig, load_config
+from server.settings.parent_servers import ParentServers
 from server.settings.schema import Settings, line_of, parse_duration, parse_settings
 from zones.denial import DenialMode
 from zones.masterfile.load import load_zone
@@ -220,11 +221,21 @@ def test_who_watches_and_who_is_asked(tmp_path: Path) -> None:
         "auto",
         "local",
         None,
-        Address("192.0.2.53", 53),
-        Address("192.0.2.53", 5300),
-        Address("2001:db8::53", 53),
-        Address("2001:db8::53", 5300),
+        ParentServers((Address("192.0.2.53", 53),)),
+        ParentServers((Address("192.0.2.53", 5300),)),
+        ParentServers((Address("2001:db8::53", 53),)),
+        ParentServers((Address("2001:db8::53", 5300),)),
     ]
+    ds = "example. IN DS 1234 13 2 " + "AB" * 32
+    file.write_text(
+        f'[route53]\nparent = "192.0.2.53"\nparent_anchor = ["{ds}"]\n'
+        f'[[zones]]\nfile = "a.zone"\nparent = ["192.0.2.53", "[2001:db8::53]:5300"]\nparent_anchor = "{ds}"\n'
+    )
+    several = load_config(file)
+    two = (Address("192.0.2.53", 53), Address("2001:db8::53", 5300))
+    assert several.zones[0].parent == ParentServers(two, (ds,))
+    assert str(several.zones[0].parent) == "192.0.2.53:53, [2001:db8::53]:5300"
+    assert several.route53 is not None and several.route53.parent == ParentServers(two[:1], (ds,))
     file.write_text('[hooks]\ncommand = ["logger"]\n[[zones]]\nfile = "a.zone"\n')
     assert [zone.parent for zone in load_config(file).zones] == ["auto"]
     assert load_config(file).hooks.command == ("logger",)  # found on the PATH
@@ -313,6 +324,16 @@ def test_an_empty_file_configures_no_zone(tmp_path: Path) -> None:
         ),
         ("[hooks]\n\ncommand = []", ":3: hooks.command: no program to run"),
         ('[[zones]]\nfile = "a.zone"\nparent = "ns1.example"', ":3: zones[0].parent: 'ns1.example' is no address"),
+        ('[[zones]]\nfile = "a.zone"\nparent = ["192.0.2.1", "auto"]', ":3: zones[0].parent: 'auto' is no address"),
+        ('[[zones]]\nfile = "a.zone"\nparent = []', ":3: zones[0].parent: no address is given"),
+        (
+            '[[zones]]\nfile = "a.zone"\nparent = "192.0.2.1"\nparent_anchor = "example. DS 1 13 2"',
+            ":4: zones[0].parent_anchor: 'example. DS 1 13 2' is not a valid DS record: ",
+        ),
+        (
+            '[[zones]]\nfile = "a.zone"\nparent_anchor = "example. DS 1234 13 2 ' + "AB" * 32 + '"',
+            ":3: zones[0].parent_anchor: only the answers of servers are validated",
+        ),
         (
             '[[zones]]\nfile = "a.zone"\nsigned = false\nksk_arn = "arn:aws:kms:us-east-1:000000000000:key/1"',
             ":4: zones[0].ksk_arn: an unsigned zone has no KSK",
