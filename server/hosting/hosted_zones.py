@@ -25,6 +25,7 @@ from keys.custody.parent_interface import ParentUnavailable
 from keys.custody.state_database import StateDamaged
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.signing_policy import MAXIMUM_SIGNED_TTL, Policy
+from keys.rules.commands import UNAVAILABLE
 from keys.rules.keyring import hosted_zone_id
 from server.hosting import listed_file_records
 from server.hosting.answering_backends import ChangesUnderWay
@@ -317,9 +318,7 @@ class HostedZones:
         try:
             above = await parent.delegation(hosted.origin)
         except ParentUnavailable as error:
-            raise ZoneRequestError(
-                PARTIALLY_DELEGATED, f"The delegation can't be looked up at the parent: {error}"
-            ) from None
+            raise ZoneRequestError(UNAVAILABLE, f"The delegation can't be looked up at the parent: {error}") from None
         below = frozenset(hosted.zone.nodes[hosted.origin].rrsets[TYPE_NS].canonical)
         if above is not None and above != below:
             told = [", ".join(sorted(map(names.to_text, one))) for one in (above, below)]

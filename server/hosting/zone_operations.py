@@ -85,6 +85,7 @@ class ZoneOperations(Protocol):
 
     async def check_delegation(self, zone_id: str) -> None:
         """That a parent which delegates the zone names the name servers that the zone has itself, as far as its setting
-        says where to ask. Raises `ZoneRequestError` (HostedZonePartiallyDelegated), also where asking fails.
+        says where to ask. Raises `ZoneRequestError`: HostedZonePartiallyDelegated, and ServiceUnavailable where asking
+        fails.
         """
         ...

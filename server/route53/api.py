@@ -18,8 +18,9 @@ from starlette.types import Receive, Scope, Send
 
 from keys.aws import sigv4_check
 from keys.aws.http_server import Dropped, read_body
+from keys.custody.state_database import StateOvertaken, StateUnavailable
 from keys.custody.zsk_encryption import StateError
-from keys.rules.commands import RequestRefusedError
+from keys.rules.commands import UNAVAILABLE, RequestRefusedError
 from server.hosting.zone_operations import ZoneOperations
 from server.route53 import dnssec, records, tags, unsupported_operations, zones
 from server.route53.api_call import ApiCall, Ask, Handler
@@ -48,6 +49,8 @@ HANDLERS: dict[str, Handler] = {**zones.HANDLERS, **tags.HANDLERS, **records.HAN
 """By the name of the operation."""
 
 _FORBIDDEN = 403
+_UNAVAILABLE = 503
+"""No operation lists an error for it: SDKs know it by this status, and try again."""
 _REFUSALS = {
     sigv4_check.Refusal.MISSING: "MissingAuthenticationToken",
     sigv4_check.Refusal.INCOMPLETE: "IncompleteSignature",
@@ -116,7 +119,11 @@ class Route53App:
             code, message = error.code, error.message
             status = self._model.status(code) if error.status is None else error.status
         except (RequestRefusedError, ZoneRequestError) as error:
-            code, message, status = error.code, error.message, self._model.status(error.code)
+            code, message = error.code, error.message
+            status = _UNAVAILABLE if code == UNAVAILABLE else self._model.status(code)
+        except (StateUnavailable, StateOvertaken) as error:
+            _log.error("the state failed a request", request_id=request_id, reason=str(error))
+            code, message, status = UNAVAILABLE, "Nothing can be stored now; the server's log says why.", _UNAVAILABLE
         except StateError as error:
             _log.error("the state failed a request", request_id=request_id, reason=str(error))
             code, message, status = INTERNAL, "The state can't be used now; the server's log says why.", 500

@@ -9,12 +9,19 @@ from typing import Any
 import dns.dnssec
 import dns.name
 import dns.rdata
+import msgspec
 import pytest
 import trio
 
+from keys.custody.state_database import StateOvertaken, StateUnavailable
 from keys.dnssec.name_text import to_text
+from keys.rules.events import Entry
+from keys.rules.keyring import Keyring
+from server.net.addresses import Address
+from server.settings.parent_servers import ParentServers
+from tests.keys.world import KillableStore
 from tests.lab import wire_name
-from tests.server.route53.served import Api
+from tests.server.route53.served import Api, listening
 
 
 async def create_ksk(api: Api, zone_id: str, name: str = "one", status: str = "ACTIVE", **params: Any) -> Any:
@@ -235,6 +242,48 @@ async def test_a_key_that_the_kms_refuses_needs_action(api: Api) -> None:
     api.world.kms.enable(arn)
     await api("activate_key_signing_key", HostedZoneId=zone_id, Name="one")
     await until(api, zone_id, lambda told: told[0] == "SIGNING")
+
+
+async def test_a_kms_that_can_not_be_asked_is_tried_again_by_who_asks(api: Api) -> None:
+    zone_id, arn = await api.create(), await api.key()
+    params = ksk_params(zone_id, arn)
+    api.world.kms.fail("ThrottlingException", method="get_public_key", times=1)
+    assert (await api.error("create_key_signing_key", **params))[:2] == ("ServiceUnavailable", 503)
+    api.world.kms.fail("ThrottlingException", method="get_public_key", times=1)
+    await api("create_key_signing_key", api.connect(attempts=2), **params)
+    api.world.kms.fail("TimedOut", method="get_public_key", times=1)
+    assert (await api.error("enable_hosted_zone_dnssec", HostedZoneId=zone_id))[:2] == ("ServiceUnavailable", 503)
+    await api("enable_hosted_zone_dnssec", api.connect(attempts=2), HostedZoneId=zone_id)
+
+
+async def test_a_parent_that_can_not_be_asked_is_tried_again_by_who_asks(api: Api) -> None:
+    zone_id = await api.create()
+    await create_ksk(api, zone_id)
+    with listening() as nobody:
+        nowhere = ParentServers((Address(*nobody.getsockname()),))
+    hosted = api.registry.hosted[wire_name("lab.example")]
+    hosted.config = msgspec.structs.replace(hosted.config, parent=nowhere)
+    code, status, message = await api.error("enable_hosted_zone_dnssec", HostedZoneId=zone_id)
+    assert (code, status, "can't be looked up at the parent" in message) == ("ServiceUnavailable", 503, True)
+
+
+@pytest.mark.parametrize("error", [StateUnavailable, StateOvertaken])
+async def test_a_disk_that_fails_for_now_is_tried_again_by_who_asks(
+    api: Api, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    zone_id, arn = await api.create(), await api.key()
+    fails = [error("disk full")]
+    save = KillableStore.save
+
+    def failing(store: KillableStore, keyring: Keyring, told: list[Entry], *others: Any) -> Any:
+        if fails and any(entry.kind == "KskIntended" for entry in told):
+            raise fails.pop()
+        return save(store, keyring, told, *others)
+
+    monkeypatch.setattr(KillableStore, "save", failing)
+    params = ksk_params(zone_id, arn)
+    assert (await api.error("create_key_signing_key", **params))[:2] == ("ServiceUnavailable", 503)
+    await api("create_key_signing_key", **params)
 
 
 async def test_a_zone_of_a_file_has_keys_too(api: Api) -> None:
