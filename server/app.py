@@ -39,7 +39,7 @@ from server.hosting.registered_zone import LoadedChange, ZoneLoad
 from server.hosting.zone_files import ZoneFiles
 from server.hosting.zone_image_files import Images
 from server.hosting.zone_registry import ZoneRegistry
-from server.kms_connection import KmsAccess, open_kms
+from server.kms_connection import SIGNERS, KmsAccess, open_kms
 from server.monitoring import metrics
 from server.monitoring.gc_tuning import Aside, setting_aside
 from server.monitoring.query_failures import log_failure
@@ -58,9 +58,6 @@ from server.settings.configuration import AUTO, Config, ConfigError
 from server.state.directory import StateDir, open_state
 from server.worker.pool import Pool
 from zones import names
-
-CONCURRENT_SIGNATURES = 32
-"""DNSKEY RRsets that are signed at a time, each by one KMS call after the other."""
 
 _TOKEN = string.ascii_uppercase + string.digits
 _log = structlog.get_logger("signwright")
@@ -270,7 +267,7 @@ async def _registry(
             key_policy=kms.key_policy,
             store=store,
             run_blocking=trio.to_thread.run_sync,
-            limit=trio.CapacityLimiter(CONCURRENT_SIGNATURES),
+            limit=trio.CapacityLimiter(SIGNERS),
             now=time.time,
             new_token=lambda: kms.provisioning.coin(_new_token()),
             generate_private_key=generate_private_key,

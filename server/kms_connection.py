@@ -16,7 +16,7 @@ from keys.emulator.run import Emulator, run_emulator
 from keys.kms.kms_client import KmsClient
 from keys.kms.kms_credentials import fixed_session
 from keys.kms.ksk_key_policy import dnssec_key_policy
-from keys.kms.shared_kms import SharedKms
+from keys.kms.shared_kms import OTHER_CALLS, SharedKms
 from server.net.addresses import Address
 from server.net.listen import bind_stream
 from server.settings.configuration import KmsConfig
@@ -36,6 +36,12 @@ class KmsAccess(NamedTuple):
     url: str
 
 
+SIGNERS = 8
+"""DNSKEY RRsets that are signed at a time. Each has one Sign call after the other in flight, and a connection for it:
+with 20 ms a call that is 400 signatures a second, with 3 s it takes 16 hours of a day for 10,000 zones.
+"""
+CONNECTIONS = SIGNERS + OTHER_CALLS + 1
+"""To one KMS, for each identity: one for each signer, each other call, and whoever lists keys."""
 CREDENTIAL_THREADS = 40
 
 
@@ -57,7 +63,13 @@ async def open_kms(
     threads = trio.CapacityLimiter(CREDENTIAL_THREADS)
     patient = partial(trio.to_thread.run_sync, abandon_on_cancel=True, limiter=threads)
     connect = partial(
-        KmsClient, run_blocking=patient, now=now, monotonic=time.monotonic, region=config.region, on_call=on_call
+        KmsClient,
+        run_blocking=patient,
+        now=now,
+        monotonic=time.monotonic,
+        region=config.region,
+        on_call=on_call,
+        connections=CONNECTIONS,
     )
     async with AsyncExitStack() as clients:
         if config.endpoint is None:

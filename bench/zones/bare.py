@@ -14,7 +14,7 @@ from botocore.session import Session
 
 from keys.kms.interface import MAXIMUM_MESSAGE
 from keys.kms.kms_client import KmsClient
-from server.app import CONCURRENT_SIGNATURES
+from server.kms_connection import SIGNERS
 
 _MESSAGE = bytes(300)
 """About as long as the data to sign of a DNSKEY RRset with a KSK and a ZSK."""
@@ -40,7 +40,7 @@ async def sign(endpoint: str, arn: str, calls: int) -> tuple[float, float]:
         await client.sign(arn, "Z1", _MESSAGE)  # what is set up once
         began, used = time.monotonic(), time.process_time()
         async with trio.open_nursery() as nursery:
-            for _ in range(CONCURRENT_SIGNATURES):
+            for _ in range(SIGNERS):
                 nursery.start_soon(caller)
         return time.monotonic() - began, time.process_time() - used
 

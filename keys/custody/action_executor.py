@@ -76,7 +76,9 @@ class Services:
     store: Store
     run_blocking: RunBlocking
     limit: trio.Semaphore | trio.CapacityLimiter
-    """Bounds the DNSKEY RRsets that are signed at a time, each by one Sign call after the other, over all zones."""
+    """Bounds the DNSKEY RRsets that are signed at a time, each by one Sign call after the other, over all zones: to as
+    many as Sign calls can be in flight. No zone has more than one turn.
+    """
     now: Callable[[], float]
     """The wall clock, in seconds since the epoch."""
     new_token: Callable[[], str]
@@ -214,7 +216,8 @@ class Executor:
     async def _probe_ksk(self, keyring: Keyring, name: str, policy: Policy) -> Done:
         slot = probe_request(keyring, keyring.ksk(name), policy, self._now())
         try:
-            _, request_id = await self._sign_slot(slot, keyring.hosted_zone_id)
+            async with self._services.limit:
+                _, request_id = await self._sign_slot(slot, keyring.hosted_zone_id)
         except KmsError as error:
             return Done((self._failed(name, "Sign", error, policy),))
         return Done((KskRecovered(self._now(), name, request_id),))

@@ -1,8 +1,9 @@
 """A client of the AWS KMS protocol on trio: botocore signs and resolves, httpx2 carries.
 
-Every call is one POST of JSON with an `X-Amz-Target`, signed by SigV4, within a time-out for the whole of it. **There
-is no retry here**: when to try again, how often, and whether a lost answer may be asked for once more is the
-key manager's policy, which knows the runway. One try is one call in the KMS's audit log.
+Every call is one POST of JSON with an `X-Amz-Target`, signed by SigV4, within a time-out for the whole of it. For calls
+that wait for a connection no time runs: a slow KMS is slow, and times nothing out. **There is no retry here**: when to
+try again, how often, and whether a lost answer may be asked for once more is the key manager's policy, which knows the
+runway. One try is one call in the KMS's audit log.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class TimeOuts(NamedTuple):
     read: float = 5.0
     """Between two pieces of the answer, and of the request."""
     total: float = 10.0
-    """For everything, with waiting for a free connection and for credentials."""
+    """For everything from when a connection is free for the call on, with waiting for credentials."""
 
 
 class KmsClient:
@@ -71,8 +72,9 @@ class KmsClient:
     - `run_blocking`: for reading configuration and credentials. Where it can't abandon what it runs, a credential
       process that hangs holds up a call beyond its time-out.
     - `now`: seconds since the epoch, for SigV4. `monotonic`: seconds, for `on_call`.
-    - `on_call`: told of every call: its operation, "ok" or the error's code or "cancelled", and the seconds it took.
-    - `connections`: how many may be open at once; more calls wait.
+    - `on_call`: told of every call: its operation, "ok" or the error's code or "cancelled", and the seconds it took,
+      from when it had a connection.
+    - `connections`: how many may be open at once; more calls wait, as long as it takes.
 
     Entering resolves the endpoint, without a connection: raises `KmsRefused` (`InvalidConfiguration`).
     """
@@ -99,6 +101,8 @@ class KmsClient:
         self._source_account = source_account
         self._time_outs = time_outs
         self._connections = connections
+        self._turns = trio.CapacityLimiter(connections)
+        """Whoever holds one finds a connection free."""
         self._on_call = on_call
         self._chain = CredentialChain(make_session)
         self._chain_lock = trio.Lock()
@@ -229,7 +233,13 @@ class KmsClient:
     async def _call(
         self, operation: str, parameters: Mapping[str, Any], kind: type[KmsAnswer], headers: Mapping[str, str] = _NONE
     ) -> tuple[KmsAnswer, str]:
-        """One call, within its time: the answer and its request id. Raises `KmsError`."""
+        """One call, in its turn and within its time: the answer and its request id. Raises `KmsError`."""
+        async with self._turns:
+            return await self._timed(operation, parameters, kind, headers)
+
+    async def _timed(
+        self, operation: str, parameters: Mapping[str, Any], kind: type[KmsAnswer], headers: Mapping[str, str]
+    ) -> tuple[KmsAnswer, str]:
         if self._http is None or self._destination is None:
             raise RuntimeError("the KMS client is not open")
         began = self._monotonic()

@@ -1,7 +1,8 @@
 """A KMS for thousands of zones at once.
 
 What one zone asks now and then, thousands may ask in the same moment: at a first start, or when the KMS is back. So
-calls wait for their turn here, where no time-out runs yet; Sign calls have a bound of their own, of whoever makes them.
+calls wait for their turn here, where no time-out runs yet; Sign calls have a bound of their own, of whoever makes them,
+and connections that no other call takes.
 And `find_key`, which looks at every key of the account, is asked for all who wait at once; what a key's tags are, is
 asked once. A token that was coined in this life of the process, and never sent, is looked for nowhere.
 """
@@ -16,6 +17,8 @@ from keys.kms.interface import KeyRequest, KmsSignature, PublicKey
 from keys.kms.kms_client import KmsClient
 from keys.kms.kms_errors import KmsError
 
+OTHER_CALLS = 8
+"""Calls other than Sign, and than those that list keys, that are in flight at one time."""
 _MOST_COINED = 1 << 17
 """Tokens that are remembered; of one that was forgotten, `find_key` asks."""
 
@@ -23,8 +26,8 @@ _MOST_COINED = 1 << 17
 class SharedKms:
     """A `Kms`: the client's, with its calls in turn."""
 
-    def __init__(self, client: KmsClient, calls: int = 8) -> None:
-        """`calls` other than Sign are in flight at one time."""
+    def __init__(self, client: KmsClient, calls: int = OTHER_CALLS) -> None:
+        """`calls` other than Sign are in flight at one time, and one that lists keys or their tags."""
         self._client = client
         self._turn = trio.CapacityLimiter(calls)
         self._coined: dict[str, None] = {}

@@ -270,6 +270,40 @@ async def test_the_limit_bounds_what_is_signed_at_a_time(world: World, autojump_
             nursery.cancel_scope.cancel()
 
 
+async def test_a_key_that_signs_slowly_holds_one_turn_and_no_more(world: World, autojump_clock: MockClock) -> None:
+    arns = [await world.kms.create_key(KeyRequest("mine", None, {})) for _ in range(6)]
+    world.kms.delay(100, arn=arns[0], method="sign")
+    world.kms.delay(3, method="sign")
+    done: list[float] = []
+    with world.open_store() as store:
+        services = replace(world.services(store, Fuse()), limit=trio.CapacityLimiter(2))
+        async with trio.open_nursery() as nursery:
+            for number, arn in enumerate(arns):
+                origin = b"\x01%d" % number + LAB
+                key_manager = KeyManager(origin, Policy(), arn, services, lambda *_: done.append(world.now() - EPOCH))
+                nursery.start_soon(key_manager.run)
+                await trio.sleep(1 if number == 0 else 0)
+            await trio.sleep(HOUR)
+            nursery.cancel_scope.cancel()
+    # Whoever's turn it is signs 15 slots in 45 s; the slow one takes 103 s for each.
+    assert done == [46, 91, 136, 181, 226, 15 * 103]
+
+
+async def test_a_probe_takes_its_turn(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as key_manager:
+        world.kms.disable(world.arn)
+        await trio.sleep(2 * DAY)
+        assert key_manager.keyring.needing_action
+        before = world.kms.calls["sign"]
+        for _ in range(4):
+            await world.turns.acquire()
+        await trio.sleep(DAY)
+        assert world.kms.calls["sign"] == before
+        world.turns.release()
+        await trio.sleep(1)
+        assert world.kms.calls["sign"] == before + 1
+
+
 async def test_a_changed_policy_is_signed_at_once(world: World, autojump_clock: MockClock) -> None:
     async with world.life() as key_manager:
         key_manager.reconfigure(Policy(dnskey_ttl=300), None)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
+import httpx2
 import pytest
 import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from trio.testing import MockClock
 
 from keys.kms.interface import KeyRequest
 from keys.kms.kms_client import KmsClient, TimeOuts
@@ -29,6 +32,7 @@ from tests.keys.kms.servers import (
     no_http,
     silence,
 )
+from tests.keys.world import run_directly
 
 ARN = "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555"
 ANOTHER = ARN.replace("1111", "9999")
@@ -167,6 +171,58 @@ async def test_connections_are_bounded_and_more_calls_wait(server: Scripted) -> 
             nursery.start_soon(kms.sign, ARN, ZONE, b"m")
     assert len(server.requests) == 20
     assert server.most_open == 3
+
+
+async def test_no_time_runs_for_calls_that_wait_for_a_connection(server: Scripted) -> None:
+    async def take_a_moment(stream: trio.SocketStream) -> None:
+        await trio.sleep(0.2)
+        await answer(SIGNED)(stream)
+
+    server.script = [take_a_moment] * 15
+    # All that wait take longer than one call may.
+    async with client(server.url, connections=1, time_outs=TimeOuts(total=2)) as kms, trio.open_nursery() as nursery:
+        for _ in range(15):
+            nursery.start_soon(kms.sign, ARN, ZONE, b"m")
+    assert len(server.requests) == 15
+
+
+@pytest.mark.parametrize(("seconds", "signers"), [(2.8, 32), (9.9, 151)])
+async def test_a_slow_kms_is_slow_and_does_not_time_out(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, seconds: float, signers: int
+) -> None:
+    """By a virtual clock: the client as it is, and an answer to each request after so many seconds."""
+    in_flight: list[httpx2.Request] = []
+    most = 0
+
+    async def slowly(request: httpx2.Request) -> httpx2.Response:
+        nonlocal most
+        in_flight.append(request)
+        most = max(most, len(in_flight))
+        await trio.sleep(seconds)
+        in_flight.remove(request)
+        return httpx2.Response(200, content=pieces())
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield json.dumps(SIGNED).encode()
+
+    outcomes: list[tuple[str, float]] = []
+    plain = partial(client, "http://127.0.0.1:1", run_blocking=run_directly, now=lambda: 0.0, connections=8)
+    told = partial(plain, monotonic=trio.current_time, on_call=lambda _, *how: outcomes.append(how))
+    async with told() as kms:
+        assert kms._http is not None
+        await kms._http.aclose()
+        monkeypatch.setattr(kms, "_http", httpx2.AsyncClient(transport=httpx2.MockTransport(slowly)))
+
+        async def sign_all() -> None:
+            for _ in range(4):
+                await kms.sign(ARN, ZONE, b"m")
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(signers):
+                nursery.start_soon(sign_all)
+    assert {outcome for outcome, _ in outcomes} == {"ok"}
+    assert {round(took, 1) for _, took in outcomes} == {seconds}
+    assert (len(outcomes), most) == (4 * signers, 8)
 
 
 async def test_a_call_that_is_cancelled_leaves_the_connection_to_nobody(server: Scripted) -> None:
