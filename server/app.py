@@ -1,7 +1,8 @@
 """The composition root: everything that runs, put together in one nursery.
 
-Listeners are critical: one that crashes ends the process. Key managers look after themselves. The order of a start is
-state, sockets, zones, KMS, answering, signing, ready; a zone without a valid keyset answers SERVFAIL meanwhile.
+Listeners are critical: one that crashes ends the process. Key managers look after themselves, and all else is
+supervised (`server.supervised`). The order of a start is state, sockets, zones, KMS, answering, signing, ready; a zone
+without a valid keyset answers SERVFAIL meanwhile. The order of the end: key managers, their KMS, listeners, state.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import os
 import secrets
-import signal
 import socket
 import ssl
 import string
@@ -55,13 +55,17 @@ from server.query.respond import Via, respond
 from server.route53.serve_api import endpoint as route53_endpoint
 from server.route53.serve_api import point_clients, serve_route53, tls_context
 from server.settings.configuration import AUTO, Config, ConfigError
+from server.signals import Signals, hearing
 from server.state.directory import StateDir, open_state
+from server.supervised import Supervisor, failure_of, said
 from server.worker.pool import Pool
 from zones import names
 
 _TOKEN = string.ascii_uppercase + string.digits
 _log = structlog.get_logger("signwright")
 
+_FAILED = 1
+"""The exit code of a server that fails, and then can't end because something hangs."""
 _MOST_NAMED = 3
 """Zones of a state that are named in a message."""
 
@@ -84,16 +88,25 @@ async def run(
     Raises `ConfigError`, `StateError`, `PortInUse`, `CannotListen`, `KmsError`, `KeystoreError`,
     `CredentialsFileError`, `WorkerFailed` and `NothingToServe` for what a person must mend.
     """
-    with ExitStack() as held:
-        aside = held.enter_context(setting_aside())
-        state = held.enter_context(open_state(config.state))
-        sockets = _bind(config, held)
-        store = held.enter_context(Store.open(state.path, os.urandom))
-        with _single_errors():
-            async with trio.open_nursery() as nursery:
-                outcome = await _serve(config, reread, on_ready, log, state, sockets, store, aside, nursery)
-                nursery.cancel_scope.cancel()
-        return outcome
+    with _single_errors():
+        async with hearing() as signals:
+            with ExitStack() as held:
+                aside = held.enter_context(setting_aside())
+                state = held.enter_context(open_state(config.state))
+                sockets = _bind(config, held)
+                store = held.enter_context(Store.open(state.path, os.urandom))
+                outcome = RequestOutcome.STOPPED
+                async with trio.open_nursery() as nursery:
+                    try:
+                        with signals.serving:
+                            outcome = await _serve(
+                                config, reread, on_ready, log, state, sockets, store, aside, signals, nursery
+                            )
+                    except BaseException:
+                        signals.end_soon(_FAILED)
+                        raise
+                    nursery.cancel_scope.cancel()
+            return RequestOutcome.STOPPED if signals.is_stopped else outcome
 
 
 class _Sockets(NamedTuple):
@@ -131,20 +144,22 @@ async def _serve(
     sockets: _Sockets,
     store: Store,
     aside: Aside,
+    signals: Signals,
     nursery: trio.Nursery,
 ) -> RequestOutcome:
+    supervisor = Supervisor(nursery, time.time)
     collectors = CollectorRegistry()
     limits = Limits(config.tcp.connections, config.tcp.idle)
     pool = None
     if config.workers:
         pool = Pool([*zip(*sockets.listened, strict=True)], config.udp_size, limits, Images(state.images), log)
-    async with _registry(config, state, store, collectors, pool or ThisProcess(), nursery) as (
+    async with _registry(config, state, store, collectors, pool or ThisProcess(), supervisor) as (
         registry,
         zones,
         changes,
         kms,
     ):
-        running = _running(config, reread, state, sockets, store, registry, kms, pool)
+        running = _running(config, reread, state, sockets, store, registry, kms, pool, supervisor)
         kept = await zones.load()
         if config.samples:
             await trio.to_thread.run_sync(_refuse_strangers, config, state, store, set(registry.hosted))
@@ -166,10 +181,10 @@ async def _serve(
             await nursery.start(serve_http, watching_app(running, exposition), sockets.watched)
         await nursery.start(serve_http, control_app(running, exposition), bind_control(state.control_socket))
         await registry.sign()
-        await _manage(config, state, sockets, registry, zones, kms, nursery)
-        await running.write_trust()
-        nursery.start_soon(running.keep_trust_written, changes)
-        await nursery.start(_follow_signals, running)
+        await _manage(config, state, sockets, registry, zones, kms, supervisor, nursery)
+        await supervisor.attempt("writing trust files", running.write_trust)
+        supervisor.start_soon("writing trust files", partial(running.keep_trust_written, changes))
+        supervisor.start_soon("reloads", partial(_reload_on_hangup, running, signals))
         await registry.backends.reached()
         _settle(aside)
         on_ready(running)
@@ -185,12 +200,13 @@ def _running(
     registry: ZoneRegistry,
     kms: KmsAccess,
     pool: Pool | None,
+    supervisor: Supervisor,
 ) -> RunningServer:
     watching = _with_port(config.metrics, sockets.watched)
     listeners = [pairs[0].address for pairs in sockets.listened]
     api = route53_endpoint(config.route53, sockets.api) if config.route53 and sockets.api else None
     workers: Callable[[], tuple[WorkerReport, ...]] = pool.reports if pool is not None else tuple
-    return RunningServer(config, reread, state, store, registry, listeners, kms.url, watching, api, workers)
+    return RunningServer(config, reread, state, store, registry, listeners, kms.url, watching, api, workers, supervisor)
 
 
 def _refuse_strangers(config: Config, state: StateDir, store: Store, hosted: Set[bytes]) -> None:
@@ -223,6 +239,7 @@ async def _manage(
     registry: ZoneRegistry,
     zones: HostedZones,
     kms: KmsAccess,
+    supervisor: Supervisor,
     nursery: trio.Nursery,
 ) -> None:
     """Serve the Route 53 API, where it is wanted, and lead AWS clients to it and to the emulator."""
@@ -236,7 +253,8 @@ async def _manage(
         url = route53_endpoint(config.route53, sockets.api)
         await nursery.start(serve_route53, config.route53, state.path, site, zones, ask, sockets.api, sockets.tls)
     if url is not None or kms.emulator is not None:
-        await trio.to_thread.run_sync(point_clients, state.path, site, kms, config.route53, url)
+        point = partial(trio.to_thread.run_sync, point_clients, state.path, site, kms, config.route53, url)
+        await supervisor.attempt("files for AWS clients", point)
 
 
 @asynccontextmanager
@@ -246,7 +264,7 @@ async def _registry(
     store: Store,
     collectors: CollectorRegistry,
     backends: Backends,
-    nursery: trio.Nursery,
+    supervisor: Supervisor,
 ) -> AsyncIterator[tuple[ZoneRegistry, HostedZones, trio.MemoryReceiveChannel[None], KmsAccess]]:
     """The zones with all that their keys need, notice of their changes, and the KMS."""
     announce, changes = trio.open_memory_channel[None](1)
@@ -258,9 +276,12 @@ async def _registry(
         except trio.WouldBlock:
             return
 
-    hooks = Hooks(config.hooks)
-    nursery.start_soon(hooks.run)
-    async with open_kms(config.kms, state, time.time, nursery, metrics.KmsMeter(collectors)) as kms:
+    hooks = Hooks(config.hooks, supervisor.report)
+    supervisor.start_soon("hooks", hooks.run)
+    async with (
+        open_kms(config.kms, state, time.time, supervisor, metrics.KmsMeter(collectors)) as kms,
+        _ended_first() as key_managers,
+    ):
         services = Services(
             provisioning=kms.provisioning,
             service=kms.service,
@@ -276,7 +297,7 @@ async def _registry(
             published=backends.reached,
         )
         files = ZoneFiles(Images(state.images), services.run_blocking)
-        registry = ZoneRegistry(services, nursery, changed, backends, files)
+        registry = ZoneRegistry(services, key_managers, changed, backends, files)
         parent = config.route53.parent if config.route53 is not None else AUTO
         yield registry, HostedZones(registry, services, policy=config.policy, parent=parent), changes, kms
 
@@ -293,18 +314,29 @@ def _answer(
     return partial(QueryStats.of, responder, caches)
 
 
-async def _follow_signals(running: RunningServer, *, task_status: trio.TaskStatus[None]) -> None:
-    with trio.open_signal_receiver(signal.SIGHUP, signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        async for number in signals:
-            if number == signal.SIGHUP:
-                try:
-                    await running.reload()
-                except ConfigError as error:
-                    _log.error("not reloaded", reason=str(error))
-            else:
-                _log.info("stopping", signal=signal.Signals(number).name)
-                running.end(RequestOutcome.STOPPED)
+@asynccontextmanager
+async def _ended_first() -> AsyncIterator[trio.Nursery]:
+    """A nursery whose tasks have ended when the context has: what they use is closed after them."""
+    async with trio.open_nursery() as nursery:
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+async def _reload_on_hangup(running: RunningServer, signals: Signals) -> None:
+    """Reload when a signal asks for it. One that waits for the KMS keeps no later one waiting."""
+
+    async def reload(loaded: trio.Event) -> None:
+        failure = await failure_of(partial(running.reload, loaded.set))
+        if failure is not None:
+            _log.error("not reloaded", reason=said(failure))
+        loaded.set()
+
+    async with trio.open_nursery() as nursery:
+        while True:
+            await signals.hangup()
+            loaded = trio.Event()
+            nursery.start_soon(reload, loaded)
+            await loaded.wait()
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from server.net.addresses import Address
 from server.net.listen import bind_stream
 from server.settings.configuration import KmsConfig
 from server.state.directory import StateDir
+from server.supervised import Supervisor
 
 
 class KmsAccess(NamedTuple):
@@ -50,10 +51,10 @@ async def open_kms(
     config: KmsConfig,
     state: StateDir,
     now: Callable[[], float],
-    nursery: trio.Nursery,
+    supervisor: Supervisor,
     on_call: Callable[[str, str, float], None] | None = None,
 ) -> AsyncIterator[KmsAccess]:
-    """Open what the configuration names; an embedded emulator runs in `nursery`. `on_call` is told of every call.
+    """Open what the configuration names; an embedded emulator is kept by `supervisor`. `on_call` is told of every call.
 
     Raises `server.net.listen.PortInUse`, `KmsError` for a configuration that leads nowhere, and what `run_emulator`
     raises.
@@ -73,7 +74,7 @@ async def open_kms(
     )
     async with AsyncExitStack() as clients:
         if config.endpoint is None:
-            emulator = await _embedded(config, state, now, nursery)
+            emulator = await _embedded(config, state, now, supervisor, clients)
             root, service = emulator.credentials
             provisioning = connect(endpoint=emulator.endpoint, make_session=fixed_session(root.id, root.secret))
             signing = connect(
@@ -94,8 +95,17 @@ async def open_kms(
         yield access
 
 
-async def _embedded(config: KmsConfig, state: StateDir, now: Callable[[], float], nursery: trio.Nursery) -> Emulator:
-    sock = bind_stream(Address(config.emulator.host, config.emulator.port), "the setting kms.emulator")
+async def _embedded(
+    config: KmsConfig, state: StateDir, now: Callable[[], float], supervisor: Supervisor, held: AsyncExitStack
+) -> Emulator:
+    """The emulator. What ends it later is an outage of the KMS, and it is started again on the same address."""
+    sock = held.enter_context(
+        bind_stream(Address(config.emulator.host, config.emulator.port), "the setting kms.emulator")
+    )
     site = Site(account=config.account, region=config.region)
-    emulator: Emulator = await nursery.start(partial(run_emulator, state.path, sock, now=now, site=site))
-    return emulator
+    report = partial(supervisor.report, "KMS emulator's disk")
+
+    async def run(*, task_status: trio.TaskStatus[Emulator]) -> None:
+        await run_emulator(state.path, sock.dup(), now=now, site=site, report=report, task_status=task_status)
+
+    return await supervisor.start("KMS emulator", run)

@@ -8,9 +8,9 @@ import secrets
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import trio
 
@@ -28,6 +28,8 @@ from keys.emulator.request_handling import Service
 
 EXPIRY_INTERVAL = 3600.0
 """Seconds between two looks for keys whose deletion date has come; every request looks too."""
+FIRST_RETRY = 10.0
+"""Seconds until a look that failed is repeated; twice as long each time, and an hour at most."""
 
 
 class Emulator(NamedTuple):
@@ -51,12 +53,14 @@ async def run_emulator(
     run_blocking: RunBlocking = trio.to_thread.run_sync,
     random_bytes: RandomBytes = secrets.token_bytes,
     make_key: Callable[[str], PrivateKey] = generate_key,
+    report: Callable[[str | None], None] = lambda _: None,
     task_status: trio.TaskStatus[Emulator] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the keys under STATE/kms on `sock` (TCP, bound and listening; closed here) until cancelled.
 
     Credentials are read from STATE/aws, generated there on first start, and STATE/aws/config is written to point at
     this socket. `now` is the wall clock in seconds since the epoch. Passes an `Emulator` once it answers.
+    What the disk refuses once it runs ends nothing: `report` is told of it, and with None that it is over.
     Raises `KeystoreError` and `CredentialsFileError` for state that can't be used, or that another process uses.
     """
     site = site or Site()
@@ -71,9 +75,22 @@ async def run_emulator(
         async with trio.open_nursery() as nursery:
             await nursery.start(serve_http, edge.app, sock)
             task_status.started(Emulator(endpoint, site, credentials, faults, edge.calls))
-            while True:
-                await store.expire(now())
-                await trio.sleep(EXPIRY_INTERVAL)
+            await _expire(store, now, report)
+
+
+async def _expire(store: Keystore, now: Callable[[], float], report: Callable[[str | None], None]) -> NoReturn:
+    retry = FIRST_RETRY
+    while True:
+        try:
+            await store.expire(now())
+        except OSError as error:
+            report(f"keys whose deletion date has come are not deleted: {error}")
+            await trio.sleep(retry)
+            retry = min(2 * retry, EXPIRY_INTERVAL)
+        else:
+            report(None)
+            retry = FIRST_RETRY
+            await trio.sleep(EXPIRY_INTERVAL)
 
 
 def _endpoint(sock: socket.socket) -> str:
@@ -91,8 +108,9 @@ def _locked(directory: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise KeystoreError(f"{directory}: another process is using this key store") from None
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)  # for who finds it held
+        with suppress(OSError):  # a full disk: only for who finds it held
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -5,11 +5,13 @@ It must not know how: a command asks a running server, or the state at rest, and
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version
 
 import click
 
 from server.cli.command_group import DeclaredGroup
+from server.early_signals import remember_hangups
 
 _MODULES = {
     "serve": "server.cli.serve",
@@ -69,4 +71,6 @@ def cli() -> None:
 
 def main() -> None:
     """The console script."""
+    if sys.argv[1:2] == ["serve"]:  # which takes a second to import
+        remember_hangups()
     cli(prog_name="signwright")

@@ -38,10 +38,11 @@ from server.hosting.parent_lookup import LocalParent
 from server.hosting.registered_zone import File, LoadedChange, RegisteredZone, ZoneLoad
 from server.hosting.zone_registry import ZoneRegistry
 from server.net.addresses import Address
-from server.settings.configuration import LOCAL, Config
+from server.settings.configuration import LOCAL, Config, ConfigError
 from server.settings.restart_settings import waiting_for_restart
 from server.state.directory import StateDir
 from server.state.trust_anchor_files import ZoneTrust, ds_records, trust_files, write_trust
+from server.supervised import Supervisor
 from zones import names
 from zones.parent_child import delegation_point
 from zones.rrtypes import TYPE_A, TYPE_DS, TYPE_SOA
@@ -66,6 +67,9 @@ _REST = 19
 _LONGEST_REST = 60  # seconds
 _UNTIL_WRITTEN = 10
 """Seconds until trust files that could not be written are tried again."""
+_READ_WITHIN = 60
+"""Seconds in which the configuration must be read."""
+_TRUST_FILES = "trust files"
 _log = structlog.get_logger("signwright")
 
 
@@ -84,8 +88,12 @@ class RunningServer:
         watching: Address | None = None,
         api: str | None = None,
         workers: Callable[[], tuple[WorkerReport, ...]] = tuple,
+        supervisor: Supervisor | None = None,
     ) -> None:
-        """`kms` is its URL, `watching` the address of /metrics, `api` the URL of the Route 53 API."""
+        """`kms` is its URL, `watching` the address of /metrics, `api` the URL of the Route 53 API.
+
+        `supervisor` knows what fails beside the zones.
+        """
         self.config = config
         self.state = state
         self.listeners = tuple(listeners)
@@ -96,11 +104,13 @@ class RunningServer:
         self._watching = watching
         self._api = api
         self._workers = workers
+        self._supervisor = supervisor
         self._started = int(time.time())
         self._trusts: list[ZoneTrust] | None = None
         """As they are written."""
         self._outcome: RequestOutcome | None = None
         self._over = trio.Event()
+        self._reloading = trio.Lock()
 
     # Its end
 
@@ -150,6 +160,7 @@ class RunningServer:
             metrics=f"http://{self._watching}/metrics" if self._watching is not None else None,
             zones=tuple(self._report(hosted) for hosted in self._sorted()),
             workers=self._workers(),
+            troubles=self._supervisor.troubles() if self._supervisor is not None else (),
         )
 
     def _sorted(self) -> list[RegisteredZone]:
@@ -236,11 +247,17 @@ class RunningServer:
 
     # What it is told
 
-    async def reload(self) -> ReloadReport:
-        """As `Operations.reload`. Raises `ConfigError` where the configuration is wrong; then nothing changes."""
-        config = await trio.to_thread.run_sync(self._reread)
-        before = {origin for origin, hosted in self._registry.hosted.items() if hosted.fingerprint is not None}
-        loads = await self._registry.load(config.zones)
+    async def reload(self, loaded: Callable[[], None] = lambda: None) -> ReloadReport:
+        """As `Operations.reload`. Raises `ConfigError` where the configuration is wrong; then nothing changes.
+
+        One reload after the other reads the configuration and loads zones, so that what was read last stays. `loaded`
+        is called when that is done; what follows waits for the KMS.
+        """
+        async with self._reloading:
+            config = await self._read_again()
+            before = {origin for origin, hosted in self._registry.hosted.items() if hosted.fingerprint is not None}
+            loads = await self._registry.load(config.zones)
+        loaded()
         await self._registry.sign()
         await self._registry.backends.reached()
         hosted = any(not isinstance(zone.source, File) for zone in self._registry.hosted.values())
@@ -248,6 +265,16 @@ class RunningServer:
         if waiting:
             _log.warning("settings have changed that take a restart", settings=list(waiting))
         return ReloadReport(tuple(self._reload(load, before) for load in loads), waiting)
+
+    async def _read_again(self) -> Config:
+        """The configuration as it is now. A file system that hangs delays neither the end nor, for ever, a reload."""
+        try:
+            with trio.fail_after(_READ_WITHIN):
+                return await trio.to_thread.run_sync(self._reread, abandon_on_cancel=True)
+        except trio.TooSlowError:
+            raise ConfigError(f"the configuration was not read within {_READ_WITHIN} s: does its disk hang?") from None
+        except OSError as error:
+            raise ConfigError(f"the configuration can't be read: {error}") from None
 
     def _reload(self, load: ZoneLoad, before: Set[bytes]) -> ZoneReload:
         """What became of a zone; `before` are the origins of those that were loaded."""
@@ -271,24 +298,34 @@ class RunningServer:
 
     # What others need to trust its zones
 
-    async def write_trust(self) -> None:
-        """Write STATE/trust/ where it differs."""
+    async def write_trust(self) -> bool:
+        """Write STATE/trust/ where it differs; whether all of it is there now. What is not is a trouble in `status`."""
         trusts = []
         for number, hosted in enumerate(self._sorted()):
             if number % _BETWEEN_QUERIES == 0:
                 await trio.lowlevel.checkpoint()
             trusts.append(_trust(hosted, self._registry.zoneset.get(hosted.origin)))
         if trusts == self._trusts:
-            return
+            return True
         folder = self.state.trust
-        await trio.to_thread.run_sync(lambda: write_trust(folder, trust_files(folder, trusts, self.listeners)))
+        written = await trio.to_thread.run_sync(
+            lambda: write_trust(folder, trust_files(folder, trusts, self.listeners))
+        )
+        for path, reason in written.failed[:1]:
+            more = f", and {len(written.failed) - 1} more" if len(written.failed) > 1 else ""
+            self._tell_trouble(_TRUST_FILES, f"{path}: {reason}{more}")
+        if written.failed:
+            return False
+        self._tell_trouble(_TRUST_FILES, None)
         self._trusts = trusts
+        return True
 
     async def keep_trust_written(self, changes: AsyncIterator[None]) -> None:
-        """Write STATE/trust/ again after each change.
+        """Write STATE/trust/ again after each change, and first what was not written so far.
 
         Among thousands of zones that takes longer than it takes a zone to change: a twentieth of the time goes into it.
         """
+        await self._write_trust_at_last()
         async for _ in changes:
             began = trio.current_time()
             await self._write_trust_at_last()
@@ -296,14 +333,12 @@ class RunningServer:
 
     async def _write_trust_at_last(self) -> None:
         """Write them, once the disk takes them: no further change may come that would have them written."""
-        while True:
-            try:
-                await self.write_trust()
-            except OSError as error:
-                _log.error("the files for resolvers can't be written", reason=str(error))
-                await trio.sleep(_UNTIL_WRITTEN)
-            else:
-                return
+        while not await self.write_trust():  # noqa: ASYNC110 - a disk tells nobody when it works again
+            await trio.sleep(_UNTIL_WRITTEN)
+
+    def _tell_trouble(self, what: str, reason: str | None) -> None:
+        if self._supervisor is not None:
+            self._supervisor.report(what, reason)
 
 
 def _said_of_withheld(origin: str, withheld: Withheld) -> str:

@@ -17,6 +17,7 @@ from keys.rules.events import Entry
 from keys.rules.key_status import Condition, ZoneStatus
 from keys.rules.timeline import Timeline
 from server.state.directory import StateDir
+from server.supervised import ServerTrouble
 
 
 class RequestOutcome(enum.Enum):
@@ -108,6 +109,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """URL of the Route 53 API, where it is served."""
     workers: tuple[WorkerReport, ...] = ()
     """None where the server answers in one process."""
+    troubles: tuple[ServerTrouble, ...] = ()
+    """What fails beside the zones now, such as a hook or the trust files, and is tried again."""
 
 
 class ReloadOutcome(enum.Enum):
@@ -285,10 +288,14 @@ def _own_level(zone: ZoneReport, now: int) -> Level:
 
 
 def server_level(status: ServerStatus) -> Level:
-    """How much the server wants attention: as its worst zone. One without zones that can't be given any is critical."""
+    """How much the server wants attention: as its worst zone; a trouble is a warning.
+
+    One without zones that can't be given any is critical.
+    """
     empty = Level.OK if status.route53 is not None else Level.CRITICAL
     zones = max((zone_level(zone, status.now) for zone in status.zones), default=empty)
-    return max(zones, _workers_level(status.workers))
+    troubles = Level.WARNING if status.troubles else Level.OK
+    return max(zones, troubles, _workers_level(status.workers))
 
 
 def _workers_level(workers: tuple[WorkerReport, ...]) -> Level:

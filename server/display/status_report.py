@@ -97,6 +97,11 @@ def print_status(console: Console, status: ServerStatus) -> None:
     if status.workers:
         console.print()
         _print_workers(console, status)
+    if status.troubles:
+        console.print()
+    for trouble in status.troubles:
+        lasting = span(status.now - trouble.since)
+        print_line(console, f"{trouble.what}: failing for {lasting}: {trouble.reason}", COLOURS[Level.WARNING])
 
 
 def print_reload(console: Console, report: ReloadReport) -> None:

@@ -1,12 +1,15 @@
 """Telling others of each change of a status: a webhook, and a program.
 
-Whoever tells us waits for nothing: a change goes into a queue, and one task for each hook takes it from there, in turn.
-A hook that fails is tried again after growing pauses, since a network that took the KMS away may have taken the webhook
-too; then the change is given up, and the log says so. A URL may carry a secret, so no log holds one.
+Whoever tells us waits for nothing: a change waits (`waiting_changes`), and one task for each hook takes it from there,
+in turn. A hook that fails, in whatever way, is tried again after growing pauses, since a network that took the KMS away
+may have taken the webhook too; then the change is set aside, and the log says so. What is set aside is told once the
+hook takes another change; half an hour without one, and it is tried with one of them. A hook that fails is a trouble
+in `status`. A URL may carry a secret, so no log and no trouble holds one.
 """
 
 from __future__ import annotations
 
+import math
 import subprocess
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -17,12 +20,15 @@ import structlog
 import trio
 
 from keys.rules.key_status import StatusChange
+from server.monitoring.waiting_changes import Waiting, WaitingChanges
 from server.settings.configuration import HooksConfig
+from server.supervised import Report
 
 PAUSES = (1, 5, 30, 120, 600, 1800)
 """Seconds before each further try."""
 
-_QUEUE = 1000  # changes that may wait for one hook
+_REST = 1800.0
+"""Seconds without a change after which a hook is tried with one that was set aside."""
 _LONGEST_OUTPUT = 500
 _log = structlog.get_logger("signwright.hooks")
 
@@ -34,48 +40,99 @@ class HookFailedError(Exception):
 class Hooks:
     """The hooks that are configured. Start `run` as a task; `notify` may be called before."""
 
-    def __init__(self, config: HooksConfig, *, pauses: tuple[float, ...] = PAUSES) -> None:
-        self._pauses = pauses
-        self._hooks: list[tuple[str, Callable[[bytes], Awaitable[None]]]] = []
+    def __init__(
+        self,
+        config: HooksConfig,
+        report: Report = lambda _what, _reason: None,
+        *,
+        pauses: tuple[float, ...] = PAUSES,
+        rest: float = _REST,
+    ) -> None:
+        """`report` is told which hook fails."""
+        self._hooks: list[_Hook] = []
         if config.url is not None:
-            self._hooks.append((f"webhook at {urlsplit(config.url).hostname}", _Webhook(config.url, config.timeout)))
+            name = f"webhook at {urlsplit(config.url).hostname}"
+            self._hooks.append(_Hook(name, _Webhook(config.url, config.timeout), report, pauses, rest))
         if config.command is not None:
-            self._hooks.append((f"program {config.command[0]}", _Program(config.command, config.timeout)))
-        self._queues = [trio.open_memory_channel[bytes](_QUEUE) for _ in self._hooks]
+            name = f"program {config.command[0]}"
+            self._hooks.append(_Hook(name, _Program(config.command, config.timeout), report, pauses, rest))
 
     def notify(self, zone: str, change: StatusChange) -> None:
         """Tell of a change of `zone` (text of the origin). Returns at once and raises nothing."""
-        body = body_of(zone, change)
-        for (name, _), (queue, _) in zip(self._hooks, self._queues, strict=True):
-            try:
-                queue.send_nowait(body)
-            except (trio.WouldBlock, trio.BrokenResourceError):
-                _log.error("a status change is not told: too many wait already", hook=name, zone=zone)
+        for hook in self._hooks:
+            hook.notify(Waiting(zone, change))
 
     async def run(self) -> None:
         """Tell what comes, until cancelled."""
         async with trio.open_nursery() as nursery:
-            for (name, tell), (_, waiting) in zip(self._hooks, self._queues, strict=True):
-                nursery.start_soon(self._run_one, name, tell, waiting)
+            for hook in self._hooks:
+                nursery.start_soon(hook.run)
 
-    async def _run_one(
-        self, name: str, tell: Callable[[bytes], Awaitable[None]], waiting: trio.MemoryReceiveChannel[bytes]
+
+class _Hook:
+    """One of them, and what it is still to be told."""
+
+    def __init__(
+        self,
+        name: str,
+        tell: Callable[[bytes], Awaitable[None]],
+        report: Report,
+        pauses: tuple[float, ...],
+        rest: float,
     ) -> None:
-        async for body in waiting:
-            await self._tell(name, tell, body)
+        self._name = name
+        self._tell_one = tell
+        self._report = report
+        self._pauses = pauses
+        self._rest = rest
+        self._waiting = WaitingChanges()
+        self._news = trio.Event()
 
-    async def _tell(self, name: str, tell: Callable[[bytes], Awaitable[None]], body: bytes) -> None:
+    def notify(self, one: Waiting) -> None:
+        self._waiting.add(one)
+        self._news.set()
+
+    async def run(self) -> None:
+        while True:
+            if self._waiting:
+                works = await self._tell(self._waiting.take())
+            else:
+                self._news = trio.Event()
+                with trio.move_on_after(self._rest if self._waiting.aside else math.inf):
+                    await self._news.wait()
+                    continue
+                works = True
+            while works and not self._waiting and (one := self._waiting.take_aside()) is not None:
+                works = await self._try(one) is None
+                if not works:
+                    self._waiting.set_aside(one)
+
+    async def _tell(self, one: Waiting) -> bool:
+        """Tell of a change, however often it has to be tried; whether it was told."""
         for pause in (*self._pauses, None):
-            try:
-                await tell(body)
-            except HookFailedError as error:
-                if pause is None:
-                    _log.error("a status change is not told", hook=name, error=str(error), change=body.decode())
-                    return
-                _log.warning("a hook failed", hook=name, error=str(error), again_in=pause)
+            reason = await self._try(one)
+            if reason is None:
+                return True
+            if pause is not None:
+                _log.warning("a hook failed", hook=self._name, error=reason, again_in=pause)
                 await trio.sleep(pause)
             else:
-                return
+                self._waiting.set_aside(one)
+                change = body_of(*one).decode()
+                _log.error("a status change is not told yet", hook=self._name, error=reason, change=change)
+        return False
+
+    async def _try(self, one: Waiting) -> str | None:
+        """Try once; why it failed."""
+        reason = None
+        try:
+            await self._tell_one(body_of(*one))
+        except HookFailedError as error:
+            reason = str(error)
+        except Exception as error:  # such as a client that can't be made: what it says may hold the URL
+            reason = type(error).__name__
+        self._report(self._name, reason)
+        return reason
 
 
 def body_of(zone: str, change: StatusChange) -> bytes:
@@ -117,7 +174,12 @@ class _Program:
         try:
             with trio.fail_after(self._timeout):
                 done = await trio.run_process(
-                    self._command, stdin=body, capture_stdout=True, stderr=subprocess.STDOUT, check=False
+                    self._command,
+                    stdin=body,
+                    capture_stdout=True,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                    deliver_cancel=_end,
                 )
         except OSError as error:
             raise HookFailedError(f"it cannot be run: {error.strerror}") from None
@@ -126,3 +188,10 @@ class _Program:
         if done.returncode:
             said = done.stdout[-_LONGEST_OUTPUT:].decode(errors="replace").strip()
             raise HookFailedError(f"it ended with {done.returncode}" + (f": {said}" if said else ""))
+
+
+async def _end(process: trio.Process) -> None:
+    """End a program that is waited for no longer: the server may be stopping, so it has a second."""
+    process.terminate()
+    await trio.sleep(1)
+    process.kill()

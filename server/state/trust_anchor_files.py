@@ -1,12 +1,14 @@
 """What others need to trust the zones: DS records, anchors for delv, resolver configuration, commands to paste.
 
-The rendering is pure; `write_trust` puts it under the state directory, where only what changed is written again.
+The rendering is pure; `write_trust` puts it under the state directory, where only what changed is written again. A file
+that can't be written keeps none of the others from being so.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,9 @@ from keys.custody.private_files import private_directory, write_private
 from keys.dnssec.ds import ds_text
 from server.net.addresses import Address
 
+_LONGEST_STEM = 240
+"""Characters of a file's name before its suffix; while it is written, another one follows."""
+_KEPT_OF_LONG = 200
 RESOLVER = Address("127.0.0.1", 5301)
 """Where the resolver of `resolver.conf` listens."""
 
@@ -130,8 +135,19 @@ def commands(folder: Path, origin: str, query: str, servers: Sequence[Address]) 
 
 
 def ds_file(origin: str) -> str:
-    """The name of the file with a zone's DS records: `lab.example.ds`."""
-    return (origin.removesuffix(".").replace("/", "%2F") or "root") + ".ds"
+    """The name of the file with a zone's DS records: `lab.example.ds`; another one for each zone.
+
+    A file's name has at most 255 octets, a zone's in text up to four times as many: one that is too long is cut off,
+    and ends with a digest of all of it.
+    """
+    if origin == ".":
+        return "root.ds"
+    # The zone "root." must not be taken for the root, nor "a%2Fb." for "a/b.".
+    stem = origin.removesuffix(".").replace("%", "%25").replace("/", "%2F")
+    stem = "%72oot" if stem == "root" else stem
+    if len(stem) > _LONGEST_STEM:
+        stem = f"{stem[:_KEPT_OF_LONG]}%-{sha256(origin.encode()).hexdigest()[:32]}"
+    return stem + ".ds"
 
 
 def reachable(servers: Iterable[Address]) -> list[Address]:
@@ -140,23 +156,48 @@ def reachable(servers: Iterable[Address]) -> list[Address]:
     return [server._replace(host=loopback.get(server.host, server.host)) for server in servers]
 
 
-def write_trust(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    """Write `files` into `folder`, each whole, and take away DS records of zones that are no more.
+class Written(NamedTuple):
+    """What came of writing trust files."""
 
-    Returns the paths that changed. Raises `OSError`.
-    """
-    private_directory(folder)
-    changed = []
-    for path in folder.glob("*.ds"):
-        if path.name not in files:
-            path.unlink()
+    changed: tuple[Path, ...]
+    failed: tuple[tuple[Path, str], ...] = ()
+    """Those that are not as they should be, and why."""
+
+
+def write_trust(folder: Path, files: Mapping[str, str]) -> Written:
+    """Write `files` into `folder`, each whole, and take away DS records of zones that are no more. Raises nothing."""
+    try:
+        private_directory(folder)
+        former = [path for path in folder.glob("*.ds") if path.name not in files]
+    except OSError as error:
+        return Written((), ((folder, _why(error)),))
+    changed: list[Path] = []
+    failed: list[tuple[Path, str]] = []
+    for path, data in [*((path, None) for path in former), *((folder / n, t.encode()) for n, t in files.items())]:
+        try:
+            if data is None:
+                path.unlink()
+            elif _has(path, data):
+                continue
+            else:
+                write_private(path, data)
+        except (OSError, ValueError) as error:
+            failed.append((path, _why(error)))
+        else:
             changed.append(path)
-    for name, text in files.items():
-        path = folder / name
-        if not path.is_file() or path.read_text() != text:
-            write_private(path, text.encode())
-            changed.append(path)
-    return changed
+    return Written(tuple(changed), tuple(failed))
+
+
+def _has(path: Path, data: bytes) -> bool:
+    """Whether this is what stands there. What can't be read is to be replaced."""
+    try:
+        return path.is_file() and path.read_bytes() == data
+    except OSError:
+        return False
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _is_below(origin: str, ancestor: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from keys.emulator.key_material import generate_key
 from keys.emulator.key_records import AliasRecord, KeyRecord
 from keys.emulator.keystore import Keystore, KeystoreError, StoredKey
 from keys.emulator.run import run_emulator
+from tests.keys.emulator.conftest import Clock, client, listening_socket
 
 T = TypeVar("T")
 P256 = {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}
@@ -310,3 +312,42 @@ async def test_writers_do_not_undo_each_other(root: Any) -> None:
             tags = [{"TagKey": f"t{number}", "TagValue": ""}]
             nursery.start_soon(partial(root, "tag_resource", KeyId=key_id, Tags=tags))
     assert len((await root("list_resource_tags", KeyId=key_id))["Tags"]) == 20
+
+
+async def test_a_disk_that_refuses_a_deletion_ends_nothing(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys that are not due sign on, the trouble is told, and what is due is deleted once the disk takes it."""
+    for name in ("FIRST_RETRY", "EXPIRY_INTERVAL"):
+        monkeypatch.setattr(f"keys.emulator.run.{name}", 0.01)
+    told: list[str | None] = []
+    async with trio.open_nursery() as nursery:
+        emulator = await nursery.start(
+            partial(run_emulator, tmp_path, listening_socket(), now=clock, report=told.append)
+        )
+        account = client(emulator.endpoint, emulator.credentials.root)
+        kept, due = [(await account("create_key", **P256))["KeyMetadata"]["KeyId"] for _ in range(2)]
+        await account("create_alias", AliasName="alias/x", TargetKeyId=due)
+        await account("schedule_key_deletion", KeyId=due, PendingWindowInDays=7)
+        for failing in ("write_private", "remove"):
+            with monkeypatch.context() as patched:
+                patched.setattr(f"keys.custody.private_files.{failing}", _refuse)
+                clock.ahead = 8 * 86400
+                told.clear()
+                await until(lambda: sum(reason is not None for reason in told) > 2)
+                assert (await account("sign", KeyId=kept, **SIGN))["Signature"]
+                assert [key["KeyId"] for key in (await account("list_keys"))["Keys"]] == sorted([kept, due])
+        told.clear()
+        await until(lambda: None in told)
+        assert [key["KeyId"] for key in (await account("list_keys"))["Keys"]] == [kept]
+        nursery.cancel_scope.cancel()
+
+
+def _refuse(*_: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+async def until(what: Callable[[], bool]) -> None:
+    with trio.fail_after(60):
+        while not what():  # noqa: ASYNC110
+            await trio.sleep(0.01)

@@ -27,6 +27,7 @@ from server.control.server_operations import (
 )
 from server.display.key_report import print_events, print_ksks, print_plan, span
 from server.display.status_report import console_for_people, print_banner, print_reload, print_status
+from server.supervised import ServerTrouble
 
 NOW = 1_767_225_600  # 2026-01-01 00:00:00 UTC
 ARN = "arn:aws:kms:us-east-1:000000000000:key/9d2c8a4e-5b7f-4e57-8a37-0f6f6c1d2e3b"
@@ -393,3 +394,13 @@ def test_workers() -> None:
         ((starts, gone), Level.CRITICAL),
     ]:
         assert server_level(msgspec.structs.replace(well, workers=workers)) is level
+
+
+def test_what_fails_beside_the_zones_is_a_warning() -> None:
+    trouble = ServerTrouble(what="webhook at chat.example", since=NOW - 60, reason="it answered 503")
+    well = msgspec.structs.replace(status(), zones=status().zones[:2])
+    troubled = msgspec.structs.replace(well, troubles=(trouble,))
+    assert (server_level(well), server_level(troubled)) == (Level.OK, Level.WARNING)
+    to, console = plain()
+    print_status(console, troubled)
+    assert to.getvalue().splitlines()[-1] == "webhook at chat.example: failing for 1m 0s: it answered 503"

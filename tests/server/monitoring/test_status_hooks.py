@@ -15,10 +15,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from trio.testing import MockClock
 
 from keys.aws.http_server import serve_http
 from keys.rules.key_status import StatusChange
-from server.monitoring.status_hooks import Hooks, body_of
+from server.monitoring import status_hooks
+from server.monitoring.status_hooks import HookFailedError, Hooks, body_of
 from server.settings.configuration import HooksConfig
 
 CHANGE = StatusChange(
@@ -166,19 +168,78 @@ async def test_a_program_that_fails(tmp_path: Path, script: str | None, seconds:
     assert logs[-1]["error"] == error
 
 
-async def test_one_hook_does_not_wait_for_the_other_and_nobody_waits_for_a_full_queue(tmp_path: Path) -> None:
+async def test_one_hook_does_not_wait_for_the_other(tmp_path: Path) -> None:
     program = tmp_path / "hook"
     program.write_text("#!/bin/sh\nexec sleep 600\n")
     program.chmod(0o755)
-    with structlog.testing.capture_logs() as logs:
-        async with webhook() as receiver:
-            hooks = Hooks(HooksConfig(url=receiver.url, command=(str(program),), timeout=60))
+    async with webhook() as receiver:
+        hooks = Hooks(HooksConfig(url=receiver.url, command=(str(program),), timeout=60))
+        async with running(hooks):
+            hooks.notify("lab.example.", CHANGE)
+            hooks.notify("lab.example.", BACK)
+            await receiver.received(2)
+
+
+@pytest.mark.parametrize(("name", "value"), [("ALL_PROXY", "socks5://127.0.0.1:1"), ("SSL_CERT_FILE", "/none/here")])
+async def test_a_client_that_cannot_be_made_is_a_failure_like_others(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    troubles: list[tuple[str, str | None]] = []
+    async with webhook() as receiver:
+        hooks = Hooks(HooksConfig(url=receiver.url), lambda *trouble: troubles.append(trouble), pauses=(0.01,) * 6000)
+        with monkeypatch.context() as patched, structlog.testing.capture_logs() as logs:
+            patched.setenv(name, value)
             async with running(hooks):
                 hooks.notify("lab.example.", CHANGE)
+                await logged(logs, "warning", 2)
+                patched.delenv(name)
                 await receiver.received(1)
-                for _ in range(1001):
-                    hooks.notify("lab.example.", BACK)
-    assert {line["hook"] for line in logs if "too many wait" in line["event"]} >= {f"program {program}"}
+                with trio.fail_after(60):
+                    while troubles[-1] != ("webhook at 127.0.0.1", None):  # noqa: ASYNC110 - a list has no event
+                        await trio.sleep(0.01)
+    assert troubles[0][1]
+    assert SECRET not in str(logs)
+
+
+async def test_of_thousands_of_zones_that_change_at_once_each_is_told(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    async def tell(_: object, body: bytes) -> None:
+        await trio.sleep(0.1)
+        told.append(json.loads(body)["zone"])
+
+    monkeypatch.setattr(status_hooks._Webhook, "__call__", tell)
+    hooks = Hooks(HooksConfig(url="http://127.0.0.1:1/x"))
+    async with running(hooks):
+        for number in range(5000):
+            hooks.notify(f"z{number}.", CHANGE)
+        await trio.sleep(1000)
+    assert told == [f"z{number}." for number in range(5000)]
+
+
+async def test_what_could_not_be_told_for_hours_is_told_in_the_end(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    works = False
+
+    async def tell(_: object, body: bytes) -> None:
+        if not works:
+            raise HookFailedError("no network")
+        told.append(json.loads(body)["zone"])
+
+    monkeypatch.setattr(status_hooks._Webhook, "__call__", tell)
+    hooks = Hooks(HooksConfig(url="http://127.0.0.1:1/x"))
+    with structlog.testing.capture_logs():
+        async with running(hooks):
+            for zone in ("a.", "b.", "c."):
+                hooks.notify(zone, CHANGE)
+            await trio.sleep(24 * 3600)
+            works = True
+            await trio.sleep(1801)
+    assert sorted(told) == ["a.", "b.", "c."]
 
 
 async def test_without_hooks_there_is_nothing_to_run() -> None:

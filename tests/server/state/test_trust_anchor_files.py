@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import dns.rdata
 import pytest
@@ -28,6 +29,7 @@ from server.state.trust_anchor_files import (
     unbound_conf,
     write_trust,
 )
+from server.supervised import Supervisor
 from zones.zoneset import ZoneSet
 
 DS = bytes.fromhex("0102 0d 02") + bytes(range(32))
@@ -111,7 +113,7 @@ def test_delv_reads_the_anchors(tmp_path: Path) -> None:
 def test_only_what_changed_is_written(tmp_path: Path) -> None:
     folder = tmp_path / "trust"
     first = write_trust(folder, trust_files(folder, ZONES, SERVERS))
-    assert {path.name for path in first} == {
+    assert {path.name for path in first.changed} == {
         "lab.example.ds",
         "child.lab.example.ds",
         "lab.test.ds",
@@ -122,14 +124,51 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
         "resolver.conf",
     }
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert write_trust(folder, trust_files(folder, ZONES, SERVERS)) == []
+    assert write_trust(folder, trust_files(folder, ZONES, SERVERS)) == ((), ())
     fewer = write_trust(folder, trust_files(folder, [ZONES[1]], SERVERS))
-    assert "resolver.conf" not in {path.name for path in fewer}
+    assert "resolver.conf" not in {path.name for path in fewer.changed}
     assert [path.name for path in folder.glob("*.ds")] == ["child.lab.example.ds"]
 
 
 def test_the_root_has_a_name_too() -> None:
     assert ds_file(".") == "root.ds"
+
+
+LONG = [
+    ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61]) + ".",  # 253 characters, RFC 1035's most
+    ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 60 + "e"]) + ".",
+    "\\255" * 63 + ".example.",
+    "\\255" * 62 + "\\254.example.",
+]
+
+
+def test_each_zone_has_a_file_of_its_own_whose_name_a_disk_takes(tmp_path: Path) -> None:
+    origins = [*LONG, "root.", ".", "a/b.", "a%2Fb.", "%72oot.", "lab.example."]
+    files = [ds_file(origin) for origin in origins]
+    assert len(set(files)) == len(files)
+    written = write_trust(tmp_path, dict.fromkeys(files, "x"))
+    assert {path.name for path in written.changed} == set(files)
+    assert not written.failed
+    assert ds_file("lab.example.") == "lab.example.ds"
+
+
+def test_a_file_that_cannot_be_written_keeps_no_other_from_being_so(tmp_path: Path) -> None:
+    files = trust_files(tmp_path, ZONES, SERVERS)
+    (tmp_path / "lab.example.ds").mkdir()
+    (tmp_path / "gone.example.ds").mkdir()
+    (tmp_path / "lab.test.ds").write_bytes(b"\xff\xfe of a bad disk")
+    written = write_trust(tmp_path, files)
+    assert {path.name for path, _ in written.failed} == {"lab.example.ds", "gone.example.ds"}
+    assert all(reason == "Is a directory" for _, reason in written.failed)
+    assert {path.name for path in written.changed} == {*files} - {"lab.example.ds"}
+    assert (tmp_path / "lab.test.ds").read_text() == files["lab.test.ds"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "trust").write_text("in the way")
+    written = write_trust(tmp_path / "trust", trust_files(tmp_path, ZONES, SERVERS))
+    assert written.changed == ()
+    assert [path for path, _ in written.failed] == [tmp_path / "trust"]
 
 
 def test_commands_ask_the_first_address_as_a_client_names_it() -> None:
@@ -141,22 +180,28 @@ def test_commands_ask_the_first_address_as_a_client_names_it() -> None:
     assert paste.through_unbound == "dig @127.0.0.1 -p 5301 +dnssec www.lab.example A"
 
 
-async def test_what_the_disk_refused_is_written_once_it_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_the_disk_refused_is_a_trouble_until_it_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("server.control.running_server._UNTIL_WRITTEN", 0.01)
-    with open_state(tmp_path / "state") as state:
-        registry = SimpleNamespace(hosted={}, zoneset=ZoneSet())
-        running = RunningServer(None, None, state, None, registry, SERVERS, "")  # type: ignore[arg-type]
+    with open_state(tmp_path / "state") as state, capture_logs() as logs:
+        none: Any = None
+        registry: Any = SimpleNamespace(hosted={}, zoneset=ZoneSet())
         state.trust.write_text("in the way")
-        changed, changes = trio.open_memory_channel[None](1)
+        _, changes = trio.open_memory_channel[None](1)
         async with trio.open_nursery() as nursery:
-            with capture_logs() as logs:
-                nursery.start_soon(running.keep_trust_written, changes)
-                await changed.send(None)
-                await until(lambda: len(logs) >= 2)
+            supervisor = Supervisor(nursery, lambda: 0.0)
+            running = RunningServer(none, none, state, none, registry, SERVERS, "", supervisor=supervisor)
+            assert not await running.write_trust()
+            (trouble,) = running.status().troubles
+            assert trouble.what == "trust files"
+            assert str(state.trust) in trouble.reason
+            nursery.start_soon(running.keep_trust_written, changes)  # though nothing changes any more
             state.trust.unlink()
             await until((state.trust / "anchors.delv").exists)
+            await until(lambda: not running.status().troubles)
             nursery.cancel_scope.cancel()
-    assert {log["event"] for log in logs} == {"the files for resolvers can't be written"}
+    assert [log["event"] for log in logs] == ["fails, and is tried again", "works again"]
 
 
 async def until(what: Callable[[], bool]) -> None:
