@@ -327,7 +327,9 @@ async def _reload_on_hangup(running: RunningServer, signals: Signals) -> None:
 
     async def reload(loaded: trio.Event) -> None:
         failure = await failure_of(partial(running.reload, loaded.set))
-        if failure is not None:
+        if failure is None:
+            _log.info("reloaded")
+        else:
             _log.error("not reloaded", reason=said(failure))
         loaded.set()
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from contextlib import aclosing
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 
 import trio
@@ -27,6 +28,9 @@ KEEP_ALIVE = 60.0
 """Seconds for which a connection may be idle between requests."""
 BODY_WITHIN = 60.0
 """Seconds in which the body of a request must be here."""
+
+CLOSES_WITHIN = 2.0
+"""Seconds in which clients can take what is being sent when the server ends; then their connections are closed."""
 
 _log = logging.getLogger("signwright.http")
 _connection: ContextVar[trio.SocketStream] = ContextVar("connection")
@@ -51,21 +55,55 @@ async def serve_http(
     context = WorkerContext(None)
     wrapped = ASGIWrapper(app)  # type: ignore[arg-type]  # Starlette's and Hypercorn's types for the same protocol
 
+    connections = _Connections()
+
     async def serve_connection(stream: trio.SocketStream) -> None:
         _connection.set(stream)
         # Hypercorn shakes hands by itself on a stream that can.
         carried = stream if tls is None else trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
-        try:
-            await TCPServer(wrapped, config, context, ConnectionState({}), carried)  # type: ignore[arg-type]
-        except Exception:
-            # What one client provokes must not end the server for all the others.
-            _log.exception("a connection ended on an error")
+        with connections.holding(stream):
+            try:
+                await TCPServer(wrapped, config, context, ConnectionState({}), carried)  # type: ignore[arg-type]
+            except Exception:
+                # What one client provokes must not end the server for all the others.
+                _log.exception("a connection ended on an error")
 
     with sock:
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(connections.close_at_the_end)
             await nursery.start(trio.serve_listeners, serve_connection, [listener])
             task_status.started()
+
+
+class _Connections:
+    """Those that are open: Hypercorn lets nothing cut short what it sends, and a client may never take it."""
+
+    def __init__(self) -> None:
+        self._streams: set[trio.SocketStream] = set()
+        self._none_left = trio.Event()
+
+    @contextmanager
+    def holding(self, stream: trio.SocketStream) -> Iterator[None]:
+        self._streams.add(stream)
+        try:
+            yield
+        finally:
+            self._streams.remove(stream)
+            if not self._streams:
+                self._none_left.set()
+                self._none_left = trio.Event()
+
+    async def close_at_the_end(self) -> None:
+        """Once cancelled, wait for a while until they have ended, and close the others."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            if self._streams:
+                with trio.move_on_after(CLOSES_WITHIN, shield=True):
+                    await self._none_left.wait()
+            for stream in self._streams:
+                stream.socket.close()
 
 
 async def drop_connection() -> None:

@@ -170,6 +170,11 @@ class KeyManager:
             self._freeze(str(error), None)
         except Exception as error:  # whatever it is, it must stay this zone's
             self._freeze(f"a bug: {type(error).__name__}", error)
+        except BaseExceptionGroup as group:
+            # What failed because it was cancelled is nobody's fault, and must not go further than the cancellation.
+            cancelled = group.split(Exception)[1]
+            assert cancelled is not None
+            raise cancelled from None
 
     async def _keep(self) -> None:
         async with self._changing_lock:
