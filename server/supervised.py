@@ -136,7 +136,7 @@ class Supervisor:
         since = known.since if known is not None else int(self._now())
         self._failing[what] = _Failing(since, reason)
         if known is None or known.reason != reason:
-            _log.error("fails, and is tried again", what=what, reason=reason, again_in=again, **_trace(failure))
+            _log.error("fails, and is tried again", what=what, reason=reason, again_in=again, **trace_of(failure))
 
 
 async def failure_of(
@@ -185,7 +185,7 @@ def said(failure: Exception) -> str:
     return f"{type(failure).__name__}: {failure}"
 
 
-def _trace(failure: Exception | None) -> dict[str, str]:
+def trace_of(failure: Exception | None) -> dict[str, str]:
     """Of a bug, as plain text: a log that adds the local variables would show what is secret."""
     if failure is None or isinstance(failure, OSError):
         return {}

@@ -1,7 +1,9 @@
 """The workers, to the control process: started, fed, watched, replaced on the same sockets when they die.
 
 What comes for a worker that is being replaced waits in its sockets, which stay open here. A worker that says nothing
-for half a minute is taken for dead, and killed.
+for twelve seconds is taken for dead, and killed; one that has yet to say its first word, while it is imported beside
+others, has a minute and more. Whatever becomes of a worker, or of what is sent to it, never ends this process: only a
+start fails, where none ever answers.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 import structlog
 import trio
@@ -22,6 +25,7 @@ from server.hosting.zone_image_files import Images
 from server.monitoring.query_stats import QueryStats
 from server.net.listen import Pair
 from server.net.tcp import Limits
+from server.supervised import failure_of, said, trace_of
 from server.worker.channel import Channel
 from server.worker.messages import (
     PROTOCOL,
@@ -39,6 +43,10 @@ from zones.storage.mapped_nodes import MappedNodes
 from zones.zoneset import ZoneSet
 
 _SILENT = 6  # looks in a row: a stopped control process looks once, however long it was stopped
+_STARTS_WITHIN, _STARTS_LATER = 60, 5
+"""Seconds until the first word of a worker, and so many more for each worker there is: they share the cores."""
+_TRIES = 3
+"""Deaths of a worker after which a start doesn't wait for it."""
 _GRACE = 2  # seconds in which a worker may end by itself
 _SETTLED = 10  # seconds after which a death is none of starting
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
@@ -46,7 +54,7 @@ _log = structlog.get_logger("signwright.workers")
 
 
 class WorkerFailed(Exception):  # noqa: N818 - it names what happened
-    """A worker ended before it had answered anything, so that the server can't start."""
+    """No worker ever answered, each ended several times, so that the server can't start."""
 
 
 @dataclass
@@ -62,6 +70,10 @@ class _Worker:
     answers: bool = False
     spoke: bool = False
     """Since it was looked at last."""
+    has_spoken: bool = False
+    """Since it was started."""
+    ended: str = ""
+    """How the last one in this place ended."""
     restarts: int = 0
     query_stats: QueryStats = field(default_factory=QueryStats)
     past: QueryStats = field(default_factory=QueryStats)
@@ -95,9 +107,12 @@ class Pool:
         self._images = images
         self._log = log
         self._look = look
+        starts_within = _STARTS_WITHIN + _STARTS_LATER * len(sockets)
+        self._looks_for_first = max(_SILENT, ceil(starts_within / look))
         self._zoneset, self._version = ZoneSet(), 0
         self._news, self._told = trio.Event(), trio.Event()
         self._is_ready = False
+        self._has_answered = False
 
     def follow(self, zoneset: ZoneSet) -> int:
         """As `Backends.follow`."""
@@ -138,18 +153,30 @@ class Pool:
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep them until cancelled; then they have ended. Started once each answers from the newest set of zones.
+        """Keep them until cancelled; then they have ended. Started once each answers from the newest set of zones, but
+        for those that died again and again.
 
-        Raises `WorkerFailed` where one ends before.
+        Raises `WorkerFailed` where all do, and none ever answered; and nothing once it has started.
         """
         async with trio.open_nursery() as nursery:
             for worker in self._workers:
                 nursery.start_soon(self._keep, worker)
-            while not all(worker.answers for worker in self._workers):
+            while not self._has_started():
                 await self._told.wait()
             await self.reached()
             self._is_ready = True
             task_status.started()
+
+    def _has_started(self) -> bool:
+        """Raises `WorkerFailed`."""
+        given_up = [worker for worker in self._workers if worker.restarts >= _TRIES and not worker.answers]
+        if len(given_up) == len(self._workers) and not self._has_answered:
+            first = given_up[0]
+            raise WorkerFailed(
+                f"no worker could be started: worker {first.number} {first.ended} before it answered; the log has more"
+            )
+        answering = sum(worker.answers for worker in self._workers)
+        return answering > 0 and answering + len(given_up) == len(self._workers)
 
     # --- one worker
 
@@ -157,18 +184,30 @@ class Pool:
         pause = 0.0
         while True:
             began = trio.current_time()
-            try:
-                ended = await self._live(worker)
-            except OSError as error:  # no memory for another process, or no descriptors: the others go on
-                ended = f"could not be started: {error}"
-            if not self._is_ready:
-                raise WorkerFailed(f"worker {worker.number} {ended} before it answered; the log has more")
+            worker.ended = await self._ended(worker)
             if trio.current_time() - began >= _SETTLED:
                 pause = 0.0
             worker.restarts += 1
-            _log.error("worker replaced", worker=worker.number, reason=ended, after=pause or None)
+            _log.error("worker replaced", worker=worker.number, reason=worker.ended, after=pause or None)
+            self._tell()
             await trio.sleep(pause)
             pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+
+    async def _ended(self, worker: _Worker) -> str:
+        """Start a worker, and keep it until it is dead, whatever for; how it ended."""
+        ended = ""
+
+        async def live() -> None:
+            nonlocal ended
+            ended = await self._live(worker)
+
+        failure = await failure_of(live)
+        if failure is None:
+            return ended
+        if isinstance(failure, OSError):  # no memory for another process, or no descriptors: the others go on
+            return f"could not be started: {failure}"
+        _log.error("a worker is given up", worker=worker.number, **trace_of(failure))
+        return f"was given up: {said(failure)}"
 
     async def _live(self, worker: _Worker) -> str:
         """Start a worker and keep it until it is dead; how it ended."""
@@ -176,7 +215,7 @@ class Pool:
         async with Channel(ours) as channel:
             with theirs:
                 process = await self._start(worker, theirs)
-            worker.pid, worker.started = process.pid, int(time.time())
+            worker.pid, worker.started, worker.has_spoken = process.pid, int(time.time()), False
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._feed, worker, channel)
@@ -237,17 +276,18 @@ class Pool:
 
     async def _hear(self, worker: _Worker, channel: Channel) -> None:
         while (octets := await channel.receive()) is not None:
-            worker.spoke = True
+            worker.spoke = worker.has_spoken = True
             match decode_from_worker(octets):
                 case Acknowledged(version):
                     worker.holds, worker.answers = version, True
+                    self._has_answered = True
                     self._tell()
                 case Counted(query_stats):
                     worker.query_stats = query_stats
 
     async def _watch(self, worker: _Worker, living: trio.CancelScope) -> None:
         silent = 0
-        while silent < _SILENT:
+        while silent < (_SILENT if worker.has_spoken else self._looks_for_first):
             worker.spoke = False
             await trio.sleep(self._look)
             silent = 0 if worker.spoke else silent + 1
@@ -270,5 +310,7 @@ async def _end(process: trio.Process) -> None:
 
 def _ending(status: int | None) -> str:
     if status is not None and status < 0:
-        return f"was killed by {signal.Signals(-status).name}"
+        number = -status
+        known = number in signal.Signals.__members__.values()  # a real-time signal may have no name
+        return f"was killed by {signal.Signals(number).name if known else f'signal {number}'}"
     return f"ended with {status}"

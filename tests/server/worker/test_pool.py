@@ -18,12 +18,15 @@ import dns.name
 import pytest
 import trio
 from structlog.testing import capture_logs
+from trio.testing import MockClock
 
+from server import child_programs
 from server.hosting.zone_image_files import Images
 from server.net.addresses import Address
 from server.net.listen import Pair, bind_shared
 from server.net.tcp import Limits
 from server.query.respond import Via, respond
+from server.worker import pool
 from server.worker.channel import Channel
 from server.worker.messages import Hello, encode
 from server.worker.pool import Pool, WorkerFailed
@@ -280,10 +283,95 @@ async def test_a_worker_that_was_given_older_zones_is_waited_for_before_it_has_a
 async def test_a_worker_that_cannot_start_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # a Python that finds no library
     with pytest.RaisesGroup(
-        pytest.RaisesExc(WorkerFailed, match="worker 1 ended with 1 before it answered"), flatten_subgroups=True
+        pytest.RaisesExc(WorkerFailed, match="no worker could be started: worker 1 ended with 1 before"),
+        flatten_subgroups=True,
     ):
         async with workers(1, scenario()):
             raise AssertionError("it is not ready")
+
+
+async def test_a_worker_that_dies_while_it_starts_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    deaths = 2
+    command = child_programs.command
+
+    def dies_at_first(module: str) -> list[str]:
+        nonlocal deaths
+        deaths -= 1
+        return [sys.executable, "-c", "raise SystemExit(7)"] if deaths >= 0 else command(module)
+
+    monkeypatch.setattr(pool, "command", dies_at_first)
+    with capture_logs() as logs:
+        async with workers(1, scenario()) as running:
+            assert running.pool.reports()[0].restarts == 2
+            assert await running.all_answer("www.lab.example", "192.0.2.1")
+    assert [log["reason"] for log in logs if log["event"] == "worker replaced"] == ["ended with 7"] * 2
+
+
+async def test_a_start_waits_for_no_worker_that_dies_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = Pool._live
+
+    async def the_second_dies(of: Pool, worker: pool._Worker) -> str:
+        return await live(of, worker) if worker.number == 1 else "ended with 7"
+
+    monkeypatch.setattr(Pool, "_live", the_second_dies)
+    with capture_logs():
+        async with workers(2, scenario()) as running:
+            one, other = running.pool.reports()
+            assert (one.version, other.version) == (1, None)
+
+
+@pytest.mark.parametrize("broken", ["updates", "decode_from_worker"])
+async def test_what_fails_between_us_and_a_worker_costs_that_worker(
+    monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """A bug in what it is sent, and words that nobody understands: it is replaced, at the start as later."""
+    works = getattr(pool, broken)
+    fails = True
+
+    def sometimes(*arguments: object) -> object:
+        nonlocal fails
+        if fails:
+            fails = False
+            raise ValueError("out of step")
+        return works(*arguments)
+
+    monkeypatch.setattr(pool, broken, sometimes)
+    with capture_logs() as logs:
+        async with workers(1, scenario()) as running:
+            assert running.pool.reports()[0].restarts == 1
+            fails = True
+            running.pool.follow(ZoneSet())
+            await until(lambda: running.pool.reports()[0].restarts == 2)
+            await until(lambda: running.pool.reports()[0].version is not None)
+            assert await running.all_answer("www.lab.example", None)
+    assert [log["reason"] for log in logs if log["event"] == "worker replaced"] == [
+        "was given up: ValueError: out of step"
+    ] * 2
+
+
+@pytest.mark.parametrize("count", [1, 24])
+async def test_the_first_word_of_a_worker_has_time_and_more_beside_others(
+    autojump_clock: MockClock, count: int
+) -> None:
+    watching = Pool([[]] * count, 1232, Limits(), Images(Path()), look=2)
+    worker = watching._workers[0]
+
+    async def watched() -> float:
+        began = trio.current_time()
+        with trio.CancelScope() as living, capture_logs():
+            await watching._watch(worker, living)
+        assert living.cancel_called
+        return trio.current_time() - began
+
+    assert await watched() >= 60 + 5 * count
+    worker.has_spoken = True
+    assert await watched() == 12
+
+
+def test_each_way_to_end_has_words() -> None:
+    assert pool._ending(7) == "ended with 7"
+    assert pool._ending(-signal.SIGKILL) == "was killed by SIGKILL"
+    assert pool._ending(-(signal.SIGRTMIN + 5)) == f"was killed by signal {signal.SIGRTMIN + 5}"
 
 
 async def test_no_secret_is_in_the_arguments_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
