@@ -109,9 +109,13 @@ class Done(NamedTuple):
 class Executor:
     """Performs the actions of one zone."""
 
-    def __init__(self, origin: bytes, services: Services) -> None:
+    def __init__(self, origin: bytes, services: Services, progressed: Callable[[], None] = lambda: None) -> None:
+        """`progressed` is called whenever a part of an action was done that will not be asked for again, should the
+        rest be cancelled.
+        """
         self._origin = origin
         self._services = services
+        self._progressed = progressed
         self._signed: dict[tuple[str, bytes], tuple[bytes, str]] = {}
         """Verified signatures of a refresh that is not complete: after a failure only what is missing is asked for."""
 
@@ -197,6 +201,8 @@ class Executor:
                 self._signed[slot.arn, slot.message] = await self._sign_slot(slot, keyring.hosted_zone_id)
             except KmsError as error:
                 failed[name] = self._failed(name, "Sign", error, policy)
+            else:
+                self._progressed()
         wanted = {(slot.arn, slot.message) for slot in request.slots}
         self._signed = {one: self._signed[one] for one in self._signed.keys() & wanted}
         if failed:

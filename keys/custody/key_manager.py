@@ -31,10 +31,13 @@ from keys.rules.key_status import ZoneStatus, describe
 from keys.rules.keyring import Keyring, hosted_zone_id
 from keys.rules.next_action import evolve, plan, retry_delay
 from keys.rules.safety import UnsafeTransitionError, assert_safe
+from keys.rules.wanted_ds import ParentDs
 
 Publish = Callable[[bytes, ZoneKeys | None], None]
 """Takes an origin and its keys to whoever answers; `None`: signing is disabled, and the zone is served unsigned."""
 
+_MOST_INTERRUPTIONS = 3
+"""How often in a row what asks the KMS gives way to a request before it has got an answer."""
 _MOST_ACTIONS = 100
 """Actions in a row without a wait: more are a plan that goes in circles."""
 
@@ -61,7 +64,7 @@ class KeyManager:
         self._services = services
         self._blocking = services.run_blocking
         self._parent = parent
-        self._executor = Executor(origin, services)
+        self._executor = Executor(origin, services, self._progressed)
         self._keyring = Keyring(origin, "", signing=signing)
         self._publisher = Publisher(origin, services, publish)
         self._teller = KeyEventLog(origin, services)
@@ -74,6 +77,10 @@ class KeyManager:
         self._changing_lock = trio.Lock()
         """Whoever holds it may change the keyring."""
         self._performing: trio.CancelScope | None = None
+        self._interruptions = 0
+        """How often it was cancelled since the KMS last answered."""
+        self._waiting = 0
+        """How many wait for the keyring, to change it from outside."""
         self._woken = trio.Event()
         self._announce: Callable[[], None] | None = None
 
@@ -109,29 +116,49 @@ class KeyManager:
         """Carry out what a person or a program asks for; durable when this returns, and acted upon soon after.
 
         Raises `RequestRefusedError` with Route 53's code, and `StateError` where it can't be stored; then nothing
-        changed. A call to the KMS that is under way is given up for it, and made again.
+        changed. What changes something has a call to the KMS that is under way given up and made again, a few times in
+        a row; then it waits for the answer.
         """
         self._refuse_while_frozen(command)
         decide(self._keyring, command, self._now(), "")
         answer = await ask(self._keyring, command, self._services, self._parent)
+        self._refuse_while_frozen(command)
+        seen, refusal, events = self._outcome(command, answer)
+        if not seen and (refusal is not None or not events):
+            # Nothing has to be stored, so nothing has to give way: whoever asks again and again delays no refresh.
+            if refusal is not None:
+                raise refusal
+            if isinstance(command, ActivateKsk):
+                self.wake()
+            return
         async with self._changing():
             self._refuse_while_frozen(command)
-            # A jump of the clock that was not noticed yet must end no wait: the next look stores it.
-            keyring = (
-                evolve(self._keyring, ClockJumped(self._now(), by)) if (by := self._jumps.ahead()) else self._keyring
-            )
-            seen, refusal = check_parent(keyring, command, answer, self._services.now())
+            seen, refusal, events = self._outcome(command, answer)
             if refusal is not None:
                 await self._apply(seen, "the parent was looked at")
                 raise refusal
-            events = [*seen, *decide(keyring, command, self._now(), self._services.new_token())]
             if isinstance(command, ActivateKsk):
                 self._keyring = evolve(self._keyring, TriedAgain(self._now()))
             try:
-                await self._apply(events, f"asked for: {type(command).__name__}")
+                await self._apply([*seen, *events], f"asked for: {type(command).__name__}")
             except UnsafeTransitionError as error:
                 raise RequestRefusedError(WRONG_SIGNING, f"That would not be safe now: {error}") from None
         self.wake()
+
+    def _outcome(
+        self, command: Command, answer: ParentDs | None
+    ) -> tuple[list[Event], RequestRefusedError | None, tuple[Event, ...]]:
+        """What a command is as the keys are now: what was seen at the parent, and a refusal for that, or its events.
+
+        Raises `RequestRefusedError` for any other reason.
+        """
+        # A jump of the clock that was not noticed yet must end no wait: the next look stores it.
+        by, keyring = self._jumps.ahead(), self._keyring
+        keyring = evolve(keyring, ClockJumped(self._now(), by)) if by else keyring
+        seen, refusal = check_parent(keyring, command, answer, self._services.now())
+        if refusal is not None:
+            return seen, refusal, ()
+        return seen, None, decide(keyring, command, self._now(), self._services.new_token())
 
     def expect_ttl(self, maximum_ttl: int) -> None:
         """Before `run` has started: the largest TTL with which the zone is served, as `observe_ttl` has it."""
@@ -203,6 +230,7 @@ class KeyManager:
             interrupted, self._performing = self._performing.cancelled_caught, None
             if interrupted:
                 return False
+            self._interruptions = 0
             earlier = keyring = self._keyring
             for event in done.events:
                 before, keyring = keyring, evolve(keyring, event)
@@ -275,18 +303,35 @@ class KeyManager:
     async def _changing(self) -> AsyncIterator[None]:
         """Have the keyring to oneself. What asks the KMS gives way; what waits for the disk does not."""
         acquired = False
-        while not acquired:
-            if self._stuck is not None:
-                raise self._stuck
-            if self._performing is not None:
-                self._performing.cancel()
-            with trio.move_on_after(1):  # then look again whether it is the disk that is waited for
-                await self._changing_lock.acquire()
-                acquired = True
+        self._waiting += 1
+        try:
+            while not acquired:
+                if self._stuck is not None:
+                    raise self._stuck
+                self._interrupt()
+                with trio.move_on_after(1):  # then look again whether it is the disk that is waited for
+                    await self._changing_lock.acquire()
+                    acquired = True
+        finally:
+            self._waiting -= 1
         try:
             yield
         finally:
             self._changing_lock.release()
+
+    def _interrupt(self) -> None:
+        """Have what asks the KMS give way, unless it did so a few times and has got no answer since."""
+        performing = self._performing
+        if performing is None or performing.cancel_called or self._interruptions >= _MOST_INTERRUPTIONS:
+            return
+        self._interruptions += 1
+        performing.cancel()
+
+    def _progressed(self) -> None:
+        """The KMS has answered, and that is kept: whoever waits comes before the next call."""
+        self._interruptions = 0
+        if self._waiting and self._performing is not None:
+            self._performing.cancel()
 
     async def _apply(self, events: list[Event], why: str) -> None:
         """Evolve, save once, publish. Raises `StateError` and `UnsafeTransitionError`; then nothing changed."""

@@ -12,10 +12,21 @@ from trio.testing import MockClock
 
 from keys.custody.state_database import StateOvertaken, StateUnavailable
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
-from keys.rules.commands import ActivateKsk, CreateKsk, RequestRefusedError, StartRollover, TrustClock
+from keys.kms.fake_kms import Method
+from keys.rules.commands import (
+    ActivateKsk,
+    CreateKsk,
+    DeactivateKsk,
+    OfferDs,
+    RequestRefusedError,
+    StartRollover,
+    TrustClock,
+    WithdrawDs,
+)
+from keys.rules.dnskey_refresh import next_refresh
 from keys.rules.key_status import Condition
 from keys.rules.keyring import Keyring
-from tests.keys.world import KillableStore, World
+from tests.keys.world import EPOCH, LAB, KillableStore, World
 
 
 class OvertakenOnce(KillableStore):
@@ -134,3 +145,53 @@ async def test_a_refresh_counts_from_when_its_slots_were_chosen(world: World, au
         assert refreshed is not None
         assert refreshed <= asked + 2 * HOUR
         assert key_manager.keyring.ksk("second").published is not None
+
+
+async def test_requests_that_change_nothing_delay_no_refresh(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as key_manager:
+        await trio.sleep(next_refresh(LAB, EPOCH, Policy()) - EPOCH - 60)
+        before, calls = key_manager.keyring.refreshed, world.kms.calls["sign"]
+        world.kms.delay(4, method="sign")
+        for _ in range(60):
+            await key_manager.request(OfferDs("ksk_1"))
+            await key_manager.request(ActivateKsk("ksk_1"))
+            with pytest.raises(RequestRefusedError):
+                await key_manager.request(DeactivateKsk("ksk_1"))
+            await trio.sleep(3)
+        assert key_manager.keyring.refreshed != before
+        assert world.kms.calls["sign"] == calls + 15  # none was given up
+
+
+@pytest.mark.parametrize("method", ["sign", "get_public_key", "create_key"])
+async def test_requests_delay_what_the_kms_does_only_so_far(
+    world: World, autojump_clock: MockClock, method: Method
+) -> None:
+    """They come more often than the KMS answers, and each of them changes something."""
+    async with world.life() as key_manager:
+        await trio.sleep(DAY)
+        world.kms.delay(4, method=method)
+        await key_manager.request(CreateKsk("second"))
+        longest = 0.0
+        for _ in range(60):
+            for command in (WithdrawDs("ksk_1", force=True), OfferDs("ksk_1")):
+                await trio.sleep(3)
+                began = trio.current_time()
+                await key_manager.request(command)
+                longest = max(longest, trio.current_time() - began)
+        # At most 3 calls are given up for one that is waited for, and no request waits for more than that one.
+        second = key_manager.keyring.ksk("second")
+        assert second.published is not None and second.published <= EPOCH + DAY + 30 * 4 * 4
+        assert longest <= 4
+
+
+async def test_what_waits_for_the_keyring_comes_before_the_next_signature(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with world.life() as key_manager:
+        await trio.sleep(DAY)
+        world.kms.delay(10, method="sign")
+        await key_manager.request(CreateKsk("second"))
+        for command in [WithdrawDs("ksk_1", force=True), OfferDs("ksk_1")] * 2:
+            await trio.sleep(1)
+            with trio.fail_after(11):
+                await key_manager.request(command)
