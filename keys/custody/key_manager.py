@@ -81,6 +81,9 @@ class KeyManager:
         """How often it was cancelled since the KMS last answered."""
         self._waiting = 0
         """How many wait for the keyring, to change it from outside."""
+        self._asked = self._settled = 0
+        """How many requests were carried out, and how many of them have come to all that they lead to for now."""
+        self._over = False
         self._woken = trio.Event()
         self._announce: Callable[[], None] | None = None
 
@@ -143,7 +146,16 @@ class KeyManager:
                 await self._apply([*seen, *events], f"asked for: {type(command).__name__}")
             except UnsafeTransitionError as error:
                 raise RequestRefusedError(WRONG_SIGNING, f"That would not be safe now: {error}") from None
+            self._asked += 1
         self.wake()
+
+    def settling(self) -> Callable[[], bool]:
+        """Whether all that was asked for until now is published where every answer has it, has failed, or was given up.
+
+        To be called now and then: the call itself neither waits nor changes anything.
+        """
+        asked = self._asked
+        return lambda: self._settled >= asked or self._frozen or self._over
 
     def _outcome(
         self, command: Command, answer: ParentDs | None
@@ -181,12 +193,15 @@ class KeyManager:
 
         Returns only when the keys are frozen. Raises nothing but `trio.Cancelled`.
         """
-        self._announce = task_status.started
-        async with trio.open_nursery() as nursery:
-            if self._parent is not None:
-                nursery.start_soon(self._guard, self._watch_parent)
-            await self._guard(self._keep)
-            nursery.cancel_scope.cancel()
+        self._announce, self._over = task_status.started, False
+        try:
+            async with trio.open_nursery() as nursery:
+                if self._parent is not None:
+                    nursery.start_soon(self._guard, self._watch_parent)
+                await self._guard(self._keep)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._over = True
 
     # --- the loop
 
@@ -210,12 +225,13 @@ class KeyManager:
         while not self._frozen:
             await trio.lowlevel.checkpoint()
             if self._is_held():
+                self._settled = self._asked
                 await self._wait(None)
                 continue
             await self._mind_jumps()
             step = plan(self._keyring, self._policy, self._now(), self._ksk_arn)
             if step.action is None:
-                in_a_row = 0
+                in_a_row, self._settled = 0, self._asked
                 await self._wait(step.wake_at)
                 continue
             if in_a_row >= _MOST_ACTIONS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -43,6 +43,7 @@ class ChangesUnderWay:
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
         self._versions: dict[str, int | None] = {}
+        self._coming: dict[str, Callable[[], int | None]] = {}
 
     @contextmanager
     def making(self, change_id: str) -> Iterator[None]:
@@ -54,18 +55,32 @@ class ChangesUnderWay:
             if self._versions[change_id] is None:
                 del self._versions[change_id]
 
+    def coming(self, change_id: str, version: Callable[[], int | None]) -> None:
+        """It is to come: `version` says in which set of zones it is, once it is; `None` until then."""
+        self._coming[change_id] = version
+
     def made(self, change_id: str, version: int) -> None:
         """It is in the set of zones of that version, and in later ones."""
+        for one in list(self._coming):
+            self._come(one)
         reached = [i for i, v in self._versions.items() if v is not None and self._backends.has_reached(v)]
         for one in reached:
             del self._versions[one]
         self._versions[change_id] = version
 
+    def _come(self, change_id: str) -> None:
+        version = self._coming[change_id]()
+        if version is not None:
+            del self._coming[change_id]
+            self._versions[change_id] = version
+
     def __len__(self) -> int:
-        return len(self._versions)
+        return len(self._versions) + len(self._coming)
 
     def __contains__(self, change_id: str) -> bool:
+        if change_id in self._coming:
+            self._come(change_id)
         if change_id not in self._versions:
-            return False
+            return change_id in self._coming
         version = self._versions[change_id]
         return version is None or not self._backends.has_reached(version)

@@ -281,10 +281,13 @@ class HostedZones:
         status = ChangeStatus.PENDING if change_id in self._under_way else ChangeStatus.INSYNC
         return msgspec.structs.replace(found, status=status)
 
-    async def note_change(self, comment: str = "") -> ChangeInfo:
+    async def note_change(self, comment: str = "", settled: Callable[[], bool] | None = None) -> ChangeInfo:
         """As `ZoneOperations.note_change`."""
         change = self._new_change(comment)
-        self._under_way.made(change.id, self._registry.version)
+        if settled is None:
+            self._under_way.made(change.id, self._registry.version)
+        else:
+            self._under_way.coming(change.id, lambda: self._registry.version if settled() else None)
         await self._blocking(lambda: self._records.note_change(change))
         return change
 

@@ -8,7 +8,7 @@ takes; names told are in Route 53's own. Every time is seconds since the epoch. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from keys.custody.key_manager import KeyManager
@@ -75,8 +75,10 @@ class ZoneOperations(Protocol):
         """What became of a change. Raises NoSuchChange."""
         ...
 
-    async def note_change(self, comment: str = "") -> ChangeInfo:
-        """A change that is made already, as the calls of DNSSEC answer it."""
+    async def note_change(self, comment: str = "", settled: Callable[[], bool] | None = None) -> ChangeInfo:
+        """A change that is made already, as the calls of DNSSEC answer it: in sync once every answer has what was there
+        when `settled` first said that all it leads to is published. Without that, it is all there by now.
+        """
         ...
 
     async def key_manager(self, zone_id: str) -> KeyManager:

@@ -47,7 +47,7 @@ async def create(call: ApiCall) -> Result:
         )
     key_manager = await call.zones.key_manager(zone_id)
     await key_manager.request(CreateKsk(name, params["KeyManagementServiceArn"], _STATUSES[status]))
-    change = await call.zones.note_change()
+    change = await call.zones.note_change(settled=key_manager.settling())
     await _public_key_known(key_manager, name)
     reports = [report for report in key_manager.status.ksks if report.name == name]
     return {
@@ -108,7 +108,7 @@ async def _change_ksk(call: ApiCall, command: Command) -> Result:
 
 async def _changed(call: ApiCall, key_manager: KeyManager, command: Command) -> Result:
     await key_manager.request(command)
-    return {"ChangeInfo": change_info(await call.zones.note_change())}
+    return {"ChangeInfo": change_info(await call.zones.note_change(settled=key_manager.settling()))}
 
 
 async def _public_key_known(key_manager: KeyManager, name: str) -> None:

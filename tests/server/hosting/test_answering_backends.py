@@ -130,3 +130,25 @@ def test_changes_that_are_everywhere_are_forgotten() -> None:
         raise KeyError
     assert "x" not in changes_under_way
     assert len(changes_under_way) <= 1
+
+
+def test_a_change_to_come_is_under_way_until_it_has_come_everywhere() -> None:
+    late = Late()
+    under_way = ChangesUnderWay(late)
+    versions: dict[str, int] = {}
+    for one in ("looked at", "not looked at"):
+        under_way.coming(one, lambda one=one: versions.get(one))  # type: ignore[misc]
+    late.follow(ZoneSet())
+    late.catch_up()
+    assert "looked at" in under_way
+    versions = dict.fromkeys(("looked at", "not looked at"), late.follow(ZoneSet()))
+    assert "looked at" in under_way
+    late.follow(ZoneSet())
+    late.everywhere = versions["looked at"]
+    assert "looked at" not in under_way
+    # Whoever never asks leaves nothing behind.
+    late.catch_up()
+    for other in ("other", "another"):
+        under_way.made(other, late.follow(ZoneSet()))
+        late.catch_up()
+    assert len(under_way) == 1

@@ -59,6 +59,18 @@ async def signed(api: Api, zone: str) -> None:
             await trio.sleep(0.01)
 
 
+async def in_sync(api: Api, changed: Any) -> None:
+    """Wait until a change is in sync."""
+    with trio.fail_after(60):
+        while (await api("get_change", Id=changed["ChangeInfo"]["Id"]))["ChangeInfo"]["Status"] != "INSYNC":  # noqa: ASYNC110
+            await trio.sleep(0.01)
+
+
+def is_signed(api: Api) -> bool:
+    served = api.registry.zoneset.get(wire_name("lab.example"))
+    return served is not None and served.keys is not None
+
+
 async def test_a_zone_is_signed_and_unsigned(api: Api) -> None:
     zone_id = await api.create()
     assert await status(api, zone_id) == ("NOT_SIGNING", {})
@@ -89,8 +101,7 @@ async def test_a_zone_is_signed_and_unsigned(api: Api) -> None:
     assert await status(api, zone_id) == ("NOT_SIGNING", {"one": "ACTIVE"})
     enabled = await api("enable_hosted_zone_dnssec", HostedZoneId=zone_id)
     assert enabled["ChangeInfo"]["Status"] == "PENDING"
-    assert (await api("get_change", Id=enabled["ChangeInfo"]["Id"]))["ChangeInfo"]["Status"] == "INSYNC"
-    await signed(api, "lab.example")
+    await in_sync(api, enabled)
     assert await status(api, zone_id) == ("SIGNING", {"one": "ACTIVE"})
     served = api.registry.zoneset.get(wire_name("lab.example"))
     assert served is not None and served.keys is not None
@@ -242,6 +253,40 @@ async def test_a_key_that_the_kms_refuses_needs_action(api: Api) -> None:
     api.world.kms.enable(arn)
     await api("activate_key_signing_key", HostedZoneId=zone_id, Name="one")
     await until(api, zone_id, lambda told: told[0] == "SIGNING")
+
+
+async def test_a_change_is_in_sync_once_what_it_leads_to_is_answered(api: Api) -> None:
+    zone_id = await api.create()
+    await create_ksk(api, zone_id)
+    api.world.kms.delay(0.05, method="sign")
+    enabled = await api("enable_hosted_zone_dnssec", HostedZoneId=zone_id)
+    # One that changes nothing more is not in sync before what it asks for is there, either.
+    again = await api("enable_hosted_zone_dnssec", HostedZoneId=zone_id)
+    await in_sync(api, again)
+    assert is_signed(api)
+    await in_sync(api, enabled)
+    second = await create_ksk(api, zone_id, "two")
+    await in_sync(api, second)
+    served = api.registry.zoneset.get(wire_name("lab.example"))
+    assert served is not None and served.keys is not None
+    assert sum(rdata[:2] == b"\x01\x01" for rdata in served.keys.keyset.rdatas) == 2
+    await in_sync(api, await api("disable_hosted_zone_dnssec", HostedZoneId=zone_id))
+    assert not is_signed(api)
+
+
+async def test_a_change_that_fails_is_not_pending_for_ever(api: Api) -> None:
+    zone_id = await api.create()
+    await create_ksk(api, zone_id)
+    fault = api.world.kms.fail("KMSInternalException", method="sign")
+    await in_sync(api, await api("enable_hosted_zone_dnssec", HostedZoneId=zone_id))
+    assert not is_signed(api)
+    api.world.kms.heal(fault)
+    api.world.kms.delay(1000, method="sign")
+    pending = await api("activate_key_signing_key", HostedZoneId=zone_id, Name="one")
+    await api("create_key_signing_key", **ksk_params(zone_id, await api.key(), "two"))
+    # What is given up, as with the end of a zone, is not waited for.
+    api.registry.key_managers.give_up(api.registry.hosted[wire_name("lab.example")])
+    await in_sync(api, pending)
 
 
 async def test_a_kms_that_can_not_be_asked_is_tried_again_by_who_asks(api: Api) -> None:
