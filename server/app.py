@@ -61,6 +61,9 @@ from server.supervised import Supervisor, failure_of, said
 from server.worker.pool import Pool
 from zones import names
 
+FILE_THREADS = 1000
+"""Threads that read zone files: one at a time works, the others hang with the disk of their folder."""
+
 _TOKEN = string.ascii_uppercase + string.digits
 _log = structlog.get_logger("signwright")
 
@@ -296,7 +299,9 @@ async def _registry(
             notify=hooks.notify,
             published=backends.reached,
         )
-        files = ZoneFiles(Images(state.images), services.run_blocking)
+        # A file that hangs must not hold up the end: its thread is left behind, and takes none from others.
+        patient = partial(trio.to_thread.run_sync, abandon_on_cancel=True, limiter=trio.CapacityLimiter(FILE_THREADS))
+        files = ZoneFiles(Images(state.images), patient)
         registry = ZoneRegistry(services, key_managers, changed, backends, files)
         parent = config.route53.parent if config.route53 is not None else AUTO
         yield registry, HostedZones(registry, services, policy=config.policy, parent=parent), changes, kms

@@ -55,7 +55,12 @@ PURE_ROOMS = [
     "server.query",
     "server.query.fast",
 ]
-NOT_PURE = ["zones.masterfile.load", "zones.masterfile.master_file_reader", "zones.recordsets.record_store"]
+NOT_PURE = [
+    "zones.masterfile.load",
+    "zones.masterfile.master_file_reader",
+    "zones.masterfile.regular_files",
+    "zones.recordsets.record_store",
+]
 PURE_BESIDES = [
     "server.net.addresses",
     "server.net.tcp_framing",

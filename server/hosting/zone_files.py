@@ -8,9 +8,10 @@ import signal
 import stat
 import subprocess
 from collections.abc import Callable, Collection
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -36,10 +37,17 @@ That is 100,000 records, which are read in less than a second.
 """
 _INCLUDE = re.compile(rb'^\$INCLUDE[ \t]+"?([^\s";]+)', re.MULTILINE | re.IGNORECASE)
 _TELL_EVERY = 2.0  # seconds
+_READ_WITHIN, _FOUND_WITHIN, _NEWS_WITHIN = 60.0, 600.0, 300.0
+"""Seconds for a small file to be read, for the image of a large one to be found and compared with it, and between two
+reports of the program that makes one. What takes longer hangs.
+"""
+_ENDS_WITHIN = 2.0
+"""Seconds in which a program that was killed is waited for: one that waits for a disk can't even be killed."""
 _KILLED = (
     "the program that compiles it was killed, as happens where memory runs out: it needs about a gigabyte for "
     "a million records; with more memory, load it again"
 )
+T = TypeVar("T")
 _log = structlog.get_logger("signwright.zones")
 
 
@@ -57,10 +65,15 @@ class ZoneFiles:
     """Reads zone files."""
 
     def __init__(self, images: Images | None, run_blocking: RunBlocking, large: int = LARGE) -> None:
-        """Without `images`, all are read here; else those of `large` octets or more are mapped."""
+        """Without `images`, all are read here; else those of `large` octets or more are mapped.
+
+        Where `run_blocking` abandons what it runs, a file that hangs is refused after a while, and then each other one
+        of its folder, until the thread that hangs comes back: there is never more than one for each folder.
+        """
         self._images = images
         self._run_blocking = run_blocking
         self._large = large
+        self._hanging: set[Path] = set()
 
     async def load(self, config: ZoneConfig) -> LoadedZone:
         """The zone of a file. Raises `ZoneFileError`."""
@@ -68,16 +81,40 @@ class ZoneFiles:
         assert file is not None
         images = self._images
         if images is None:
-            return await self._run_blocking(lambda: _read(config))
+            return await self._within(_READ_WITHIN, file, lambda: _read(config))
         # Of thousands of small ones, a thread for each costs as much as reading it.
-        small = await self._run_blocking(lambda: None if self._is_large(file) else _read(config))
+        small = await self._within(_READ_WITHIN, file, lambda: None if self._is_large(file) else _read(config))
         if small is not None:
             return small
         image, warnings = await self._image(config, file, images)
         if image is not None:
             what = f"{config.signed} {config.denial}".encode() + image.content
             return LoadedZone(image.zone, sha256(what).digest(), warnings)
-        return await self._run_blocking(lambda: _read(config))
+        return await self._within(_FOUND_WITHIN, file, lambda: _read(config))
+
+    async def _within(self, seconds: float, file: Path, function: Callable[[], T]) -> T:
+        """What `function` finds in `file`. Raises `ZoneFileError` where that takes longer than so many seconds."""
+        folder, came_back = file.parent, False
+        if folder in self._hanging:
+            raise ZoneFileError(str(file), 0, "cannot be read: another file of its folder hangs, as a disk may")
+
+        def watched() -> T:
+            nonlocal came_back
+            try:
+                return function()
+            finally:
+                came_back = True
+                self._hanging.discard(folder)
+
+        try:
+            with trio.fail_after(seconds):
+                return await self._run_blocking(watched)
+        except trio.TooSlowError:
+            self._hanging.add(folder)
+            if came_back:
+                self._hanging.discard(folder)
+            reason = f"cannot be read: it hangs, as a disk may ({seconds:.0f} s); mend that, then load it again"
+            raise ZoneFileError(str(file), 0, reason) from None
 
     async def forget(self, kept: Collection[Zone]) -> None:
         """Remove the images of zones that are not among these. All others must be out of use, in every process."""
@@ -103,9 +140,8 @@ class ZoneFiles:
             _log.warning("image not used", zone=config.origin, file=str(path), reason=str(error))
 
         try:
-            found = await self._run_blocking(
-                lambda: images.find(origin, file, signed=config.signed, denial=config.denial, unused=unused)
-            )
+            find = partial(images.find, origin, file, signed=config.signed, denial=config.denial, unused=unused)
+            found = await self._within(_FOUND_WITHIN, file, find)
             if found is not None:
                 return found, found.left_out
             made = await self._made(config, file, images)
@@ -162,7 +198,7 @@ async def _ordered(order: Order, tell: Callable[[CompileProgress], None]) -> Com
         except trio.BrokenResourceError:
             return await process.wait()
         rest = b""
-        async for received in process.stdout:
+        while received := await _news(process.stdout, order):
             *lines, rest = (rest + received).split(b"\n")
             for line in lines:
                 report: Report = msgspec.json.decode(line, type=Report)
@@ -172,11 +208,22 @@ async def _ordered(order: Order, tell: Callable[[CompileProgress], None]) -> Com
         return await process.wait()
     finally:
         process.kill()
-        with trio.CancelScope(shield=True):
+        with trio.move_on_after(_ENDS_WITHIN, shield=True):
             await process.wait()
+        with trio.CancelScope(shield=True):
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     await pipe.aclose()
+
+
+async def _news(stdout: trio.abc.ReceiveStream, order: Order) -> bytes:
+    """What the program reports next. Raises `ZoneFileError` where nothing comes for long."""
+    try:
+        with trio.fail_after(_NEWS_WITHIN):
+            return bytes(await stdout.receive_some())
+    except trio.TooSlowError:
+        reason = f"the program that compiles it has said nothing for {_NEWS_WITHIN:.0f} s; a disk may hang"
+        raise ZoneFileError(order.file, 0, reason) from None
 
 
 def _size_with_included(file: Path, folder: Path, enough: int, depth: int) -> int:

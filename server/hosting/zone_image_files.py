@@ -18,6 +18,7 @@ from tempfile import NamedTemporaryFile
 
 from zones import names
 from zones.denial import DenialMode
+from zones.masterfile.regular_files import open_regular
 from zones.storage.zone_image import Image, ImageError, SourceFile, digest_of, read_image
 
 _SUFFIX = ".image"
@@ -128,7 +129,7 @@ def _open(path: Path) -> Image:
 
 def _is_unchanged(source: SourceFile) -> bool:
     try:
-        with Path(source.path).open("rb") as file:
+        with open_regular(source.path) as file:
             return file_digest(file, "sha256").digest() == source.digest
     except OSError:
         return False

@@ -14,6 +14,7 @@ from zones import names
 from zones.build_zone import build_zone
 from zones.denial import DenialMode
 from zones.masterfile.master_file_reader import Progress, Reader, Reading, with_newlines
+from zones.masterfile.regular_files import read_regular
 from zones.masterfile.warnings import ZoneWarning
 from zones.masterfile.zone_rules import Gathering, ZoneFileError
 from zones.zone import Zone
@@ -44,7 +45,7 @@ def load_zone(
     out with a warning (`zones.masterfile.formerly_valid`).
     """
     try:
-        source = path.read_bytes()
+        source = read_regular(path)
     except OSError as error:
         raise ZoneFileError(str(path), 0, f"cannot be read: {error.strerror}") from None
     except ValueError as error:  # a path that no file can have

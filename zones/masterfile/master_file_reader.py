@@ -26,6 +26,7 @@ from zones.masterfile.formerly_valid import NoLongerValidError
 from zones.masterfile.loc_rdata import LocationError, exact_octets
 from zones.masterfile.obsolete_types import OLD_TYPES, in_lower_case
 from zones.masterfile.record_faults import fault_of, rdata_words
+from zones.masterfile.regular_files import refuse_irregular
 from zones.masterfile.simple_lines import Record, State, read_plain
 from zones.masterfile.zone_rules import ZoneFileError
 
@@ -169,6 +170,7 @@ class _Tokenizer(dns.tokenizer.Tokenizer):
         token = super().get(want_leading, want_comment)
         if self._after_include and self._folder is not None:
             token.value = str(self._folder / token.value)
+            refuse_irregular(token.value)  # dnspython opens it next, and would wait for a FIFO
         self._after_include = want_comment and token.is_identifier() and token.value.upper() == "$INCLUDE"
         return token
 

@@ -8,8 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -415,21 +418,76 @@ def test_the_program_says_what_it_does(folder: Path, config: ZoneConfig) -> None
 
 def test_signals_are_for_the_server(folder: Path, config: ZoneConfig) -> None:
     order = f'{{"file":"{config.file}","origin":"{ORIGIN}","signed":true,"denial":"nsec","images":"{folder}"}}'
-    # It has begun once it reads the file, which waits for the signals.
-    assert config.file is not None
-    config.file.unlink()
-    os.mkfifo(config.file)
+    signals = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
     command = [sys.executable, "-m", "server.hosting.compile_zone"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         assert program.stdin is not None
+        deadline = time.monotonic() + 60
+        while not ignored(program.pid) >= set(signals):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        for number in signals:
+            program.send_signal(number)
         program.stdin.write(order.encode())
         program.stdin.close()
-        with config.file.open("w") as file:
-            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-                program.send_signal(number)
-            file.write(TEXT)
-        assert program.wait(30) == 0
+        assert program.wait(60) == 0
     assert len(images_in(folder)) == 1
+
+
+def ignored(pid: int) -> set[int]:
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:")), 16)
+    return {number for number in signal.valid_signals() if mask >> (number - 1) & 1}
+
+
+@pytest.mark.parametrize("large", [1, 1 << 20])
+async def test_a_file_that_hangs_is_refused_and_its_folder_is_left_alone_until_it_comes_back(
+    folder: Path, config: ZoneConfig, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    """As a network mount does. `large`: it hangs while it is read, or while its image is looked for."""
+    for name in ("_READ_WITHIN", "_FOUND_WITHIN"):
+        monkeypatch.setattr(zone_files, name, 0.05)
+    assert config.file is not None
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(config.file, elsewhere / "other.zone")
+    comes_back, asked = threading.Event(), 0
+
+    def hang(*_: object, **__: object) -> None:
+        nonlocal asked
+        asked += 1
+        comes_back.wait()
+
+    patient = partial(trio.to_thread.run_sync, abandon_on_cancel=True)
+    loading = ZoneFiles(Images(folder), patient, large)
+    with monkeypatch.context() as patched:
+        if large == 1:
+            patched.setattr(Images, "find", hang)
+        else:
+            patched.setattr(zone_files, "_read", hang)
+        with pytest.raises(ZoneFileError, match="cannot be read: it hangs, as a disk may"):
+            await loading.load(config)
+        for _ in range(3):
+            with pytest.raises(ZoneFileError, match="another file of its folder hangs"):
+                await loading.load(config)
+        assert asked == 1
+    for name in ("_READ_WITHIN", "_FOUND_WITHIN"):
+        monkeypatch.setattr(zone_files, name, 60)
+    assert await loading.load(replace(config, file=elsewhere / "other.zone"))
+    comes_back.set()
+    with trio.fail_after(60):
+        while loading._hanging:  # noqa: ASYNC110 - a thread has no event of trio
+            await trio.sleep(0.01)
+    assert await loading.load(config)
+
+
+async def test_a_program_that_says_nothing_for_long_is_ended(
+    folder: Path, config: ZoneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zone_files, "_NEWS_WITHIN", 0.05)
+    monkeypatch.setattr(zone_files, "command", lambda _: [sys.executable, "-c", "import time; time.sleep(600)"])
+    with pytest.raises(ZoneFileError, match="has said nothing for"):
+        await files(folder).load(config)
 
 
 async def test_an_image_that_is_gone_or_not_whole_is_written_again(folder: Path, config: ZoneConfig) -> None:
