@@ -9,9 +9,12 @@ among many on one connection 1.0, where it took 1.7.
 from __future__ import annotations
 
 import errno
+import fcntl
 import math
 import selectors
 import socket
+import sys
+import termios
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
@@ -28,6 +31,9 @@ _ACCEPTED_AT_ONCE = 16
 _SERVED_AT_ONCE = 16  # connections
 _ROUNDS_A_TURN = 8  # before other tasks have theirs, after 3 ms where each connection asks once
 _PAUSE = 0.1  # seconds without accepting, where there are no sockets left
+_SLOWEST = 2000
+"""Octets a second that a client must take of its responses, to the end of the wire: one that takes an octet now and
+then must not hold a connection for ever."""
 _OUT_OF_SOCKETS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _GONE_BEFORE_ACCEPTED = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
 _READABLE, _WRITABLE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -40,7 +46,8 @@ class Limits(NamedTuple):
     connections: int = 1000
     """Open at once; one more waits in the kernel's queue until another has ended."""
     idle: float = 10.0
-    """Seconds without a whole query, or without the client taking its responses, after which a connection ends."""
+    """Seconds without a whole query, or in which the client takes next to nothing of its responses (`_SLOWEST`), after
+    which a connection ends."""
 
 
 async def serve_tcp(sock: socket.socket, responder: Responder, clock: Callable[[], float], limits: Limits) -> NoReturn:
@@ -60,13 +67,15 @@ async def serve_tcp(sock: socket.socket, responder: Responder, clock: Callable[[
 class _Connection:
     """One client: what came of a query so far, what is not yet answered, and what it has not yet taken."""
 
-    __slots__ = ("deframer", "ending", "queries", "sock", "unsent", "watched")
+    __slots__ = ("deframer", "ending", "left", "queries", "sock", "unsent", "watched")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.deframer = Deframer()
         self.queries: list[bytes] = []
         self.unsent = memoryview(b"")
+        self.left = 0
+        """Octets that the client had yet to take of `unsent` and of what the kernel holds, when its time began."""
         self.ending = False
         """Whether it ends once its responses are taken."""
         self.watched = 0
@@ -107,7 +116,7 @@ class _Connections:
         """Do a part of what can be done at once; whether there was anything."""
         if not self._ready:
             while self._deadlines and next(iter(self._deadlines.values())) <= now:
-                self._end(next(iter(self._deadlines)))
+                self._look_at_idle(next(iter(self._deadlines)), now)
             if not self._accepting and not self._is_full() and now >= self._paused_until:
                 self._accept_again()
             self._ready = self._selector.select(0)
@@ -206,14 +215,40 @@ class _Connections:
             connection.unsent = memoryview(b"")
             self._renew(connection, now)
         else:
+            is_first = not connection.unsent
             connection.unsent = memoryview(octets)[sent:]
+            if is_first:  # its time has just begun
+                connection.left = _left(connection)
 
     def _renew(self, connection: _Connection, now: float) -> None:
         self._deadlines[connection] = now + self._limits.idle
         self._deadlines.move_to_end(connection)
+
+    def _look_at_idle(self, connection: _Connection, now: float) -> None:
+        """End a connection whose time is over, unless the client has taken its responses all the while."""
+        if connection.unsent:
+            left = _left(connection)
+            if connection.left - left >= _SLOWEST * self._limits.idle:
+                connection.left = left
+                self._renew(connection, now)
+                return
+        self._end(connection)
 
     def _end(self, connection: _Connection) -> None:
         if connection.watched:
             self._selector.unregister(connection.sock)
         connection.sock.close()
         del self._deadlines[connection]
+
+
+def _left(connection: _Connection) -> int:
+    """Octets that the client has yet to take, those that the kernel holds among them.
+
+    When the kernel takes more says little: its buffers may hold what a slow client reads in a minute.
+    """
+    queued = bytearray(4)
+    try:
+        fcntl.ioctl(connection.sock, termios.TIOCOUTQ, queued)
+    except OSError:  # no such socket
+        return len(connection.unsent)
+    return len(connection.unsent) + int.from_bytes(queued, sys.byteorder)

@@ -262,3 +262,43 @@ async def test_a_client_that_takes_no_answers_is_let_go(local: Connect, autojump
         await next_one.send_all(frame(wire))
         assert await read(next_one, 1) == [expected(wire)]
         assert trio.current_time() == started + _IDLE
+
+
+async def test_a_slow_client_that_takes_its_answers_gets_all_of_them(
+    local: Connect, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A batch of them takes it much longer than a connection may be idle."""
+    wire = query("big.lab.example", "TXT")
+    deframer, messages = Deframer(), list[bytes]()
+    started = trio.current_time()
+    async with await local() as slow:
+        await slow.send_all(frame(wire) * 100)
+        while len(messages) < 100:
+            octets = await slow.receive_some(50_000)
+            assert octets, f"closed after {len(messages)} messages"
+            messages += deframer.feed(bytes(octets))
+            await trio.sleep(1)
+        assert messages == [expected(wire)] * 100
+        assert trio.current_time() - started > 4 * _IDLE
+
+
+@pytest.mark.parametrize("octets", [1, 1000])
+async def test_a_client_that_takes_next_to_nothing_is_let_go(
+    local: Connect, autojump_clock: trio.testing.MockClock, octets: int
+) -> None:
+    """It takes so many octets a second."""
+    wire = query("big.lab.example", "TXT")
+    started = trio.current_time()
+    async with await local() as slow, await local() as next_one, trio.open_nursery() as nursery:
+
+        async def sip() -> None:
+            while True:
+                await slow.receive_some(octets)
+                await trio.sleep(1)
+
+        await slow.send_all(frame(wire) * 100)
+        nursery.start_soon(sip)
+        await next_one.send_all(frame(wire))
+        assert await read(next_one, 1) == [expected(wire)]
+        assert trio.current_time() == started + _IDLE
+        nursery.cancel_scope.cancel()
