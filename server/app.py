@@ -57,7 +57,7 @@ from server.route53.serve_api import point_clients, serve_route53, tls_context
 from server.settings.configuration import AUTO, Config, ConfigError
 from server.signals import Signals, hearing
 from server.state.directory import StateDir, open_state
-from server.supervised import Supervisor, failure_of, said
+from server.supervised import Supervisor, failure_of, said, trace_of
 from server.worker.pool import Pool
 from zones import names
 
@@ -334,8 +334,10 @@ async def _reload_on_hangup(running: RunningServer, signals: Signals) -> None:
         failure = await failure_of(partial(running.reload, loaded.set))
         if failure is None:
             _log.info("reloaded")
+        elif isinstance(failure, ConfigError):
+            _log.error("not reloaded", reason=str(failure))
         else:
-            _log.error("not reloaded", reason=said(failure))
+            _log.error("not reloaded", reason=said(failure), **trace_of(failure))
         loaded.set()
 
     async with trio.open_nursery() as nursery:
