@@ -23,11 +23,14 @@ from typing import NamedTuple
 import structlog
 import trio
 from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
 
 from keys.aws.http_server import serve_http
 from keys.custody.action_executor import Services
 from keys.custody.state_database import Store
+from keys.custody.zsk_encryption import StateError
 from keys.dnssec.p256 import generate_private_key
+from keys.emulator.aws_files import CredentialsFileError
 from keys.emulator.key_records import Site
 from server.control.control_api import control_app, watching_app
 from server.control.control_socket import bind_control
@@ -182,9 +185,11 @@ async def _serve(
         exposition = partial(metrics.exposition, collectors)
         if sockets.watched is not None:
             await nursery.start(serve_http, watching_app(running, exposition), sockets.watched)
-        await nursery.start(serve_http, control_app(running, exposition), bind_control(state.control_socket))
+        await supervisor.start(
+            "control socket", partial(_control, control_app(running, exposition), state), refused=(StateError,)
+        )
         await registry.sign()
-        await _manage(config, state, sockets, registry, zones, kms, supervisor, nursery)
+        await _manage(config, state, sockets, registry, zones, kms, supervisor)
         await supervisor.attempt("writing trust files", running.write_trust)
         supervisor.start_soon("writing trust files", partial(running.keep_trust_written, changes))
         supervisor.start_soon("reloads", partial(_reload_on_hangup, running, signals))
@@ -243,7 +248,6 @@ async def _manage(
     zones: HostedZones,
     kms: KmsAccess,
     supervisor: Supervisor,
-    nursery: trio.Nursery,
 ) -> None:
     """Serve the Route 53 API, where it is wanted, and lead AWS clients to it and to the emulator."""
     site = Site(account=config.kms.account, region=config.kms.region)
@@ -251,10 +255,16 @@ async def _manage(
     def ask(wire: bytes) -> bytes | None:
         return respond(wire, registry.zoneset, int(time.time()), Via.TCP, failed=log_failure)
 
-    url = None
-    if config.route53 is not None and sockets.api is not None:
-        url = route53_endpoint(config.route53, sockets.api)
-        await nursery.start(serve_route53, config.route53, state.path, site, zones, ask, sockets.api, sockets.tls)
+    url, route53 = None, config.route53
+    if route53 is not None and sockets.api is not None:
+        url = route53_endpoint(route53, sockets.api)
+        api, tls = sockets.api, sockets.tls
+
+        async def serve(*, task_status: trio.TaskStatus[None]) -> None:
+            await serve_route53(route53, state.path, site, zones, ask, api.dup(), tls, task_status=task_status)
+
+        # Without its users, whose credentials a full disk may not take yet, there is no API.
+        await supervisor.start("Route 53 API", serve, refused=(CredentialsFileError,))
     if url is not None or kms.emulator is not None:
         point = partial(trio.to_thread.run_sync, point_clients, state.path, site, kms, config.route53, url)
         await supervisor.attempt("files for AWS clients", point)
@@ -317,6 +327,11 @@ def _answer(
         nursery.start_soon(serve_udp, pair.udp, responder, time.time)
         nursery.start_soon(serve_tcp, pair.tcp, responder, time.time, limits)
     return partial(QueryStats.of, responder, caches)
+
+
+async def _control(app: ASGIApp, state: StateDir, *, task_status: trio.TaskStatus[None]) -> None:
+    """Serve the control protocol. Raises `StateError` for a path that no socket can have."""
+    await serve_http(app, bind_control(state.control_socket), task_status=task_status)
 
 
 @asynccontextmanager

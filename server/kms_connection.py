@@ -108,4 +108,6 @@ async def _embedded(
     async def run(*, task_status: trio.TaskStatus[Emulator]) -> None:
         await run_emulator(state.path, sock.dup(), now=now, site=site, report=report, task_status=task_status)
 
-    return await supervisor.start("KMS emulator", run)
+    emulator = await supervisor.start("KMS emulator", run)
+    assert emulator is not None
+    return emulator

@@ -93,16 +93,26 @@ class Supervisor:
         if (pause := await self._tried(what, task, FIRST_PAUSE)) is not None:
             self._nursery.start_soon(self._keep, what, task, pause)
 
-    async def start(self, what: str, task: Starting[T]) -> T:
-        """Start `task`; what it starts with. Raises what it raises before that: then it was never there.
+    async def start(
+        self, what: str, task: Starting[T], *, refused: tuple[type[Exception], ...] = (Exception,)
+    ) -> T | None:
+        """Start `task`; what it starts with. Raises what of `refused` it raises before that: then it was never there.
 
-        It is handed another `task_status` each time that it is tried.
+        Anything else that it raises then is a failure like those that come later, and None is returned. The task is
+        handed another `task_status` each time that it is tried.
         """
-        started: T = await self._nursery.start(self._keep_started, what, task)
+        started: T | None = await self._nursery.start(self._keep_started, what, task, refused)
         return started
 
-    async def _keep_started(self, what: str, task: Starting[Any], *, task_status: trio.TaskStatus[Any]) -> None:
-        begun = _Begun(task_status)
+    async def _keep_started(
+        self,
+        what: str,
+        task: Starting[Any],
+        refused: tuple[type[Exception], ...],
+        *,
+        task_status: trio.TaskStatus[Any],
+    ) -> None:
+        begun = _Begun(task_status, refused)
         await self._keep(what, lambda: task(task_status=begun), begun=begun)
 
     async def _keep(
@@ -120,7 +130,9 @@ class Supervisor:
         began = trio.current_time()
         if what in self._failing:
             self._failing[what].over = began + SETTLED
-        failure = await failure_of(task, lambda: begun is None or begun.is_over)
+        failure = await failure_of(task, begun.is_refused if begun is not None else lambda _: False)
+        if begun is not None and not begun.is_over:
+            begun.started()
         if failure is None:
             self._failing.pop(what, None)
             return None
@@ -140,11 +152,11 @@ class Supervisor:
 
 
 async def failure_of(
-    task: Callable[[], Awaitable[object]], is_told: Callable[[], bool] = lambda: True
+    task: Callable[[], Awaitable[object]], is_raised: Callable[[Exception], bool] = lambda _: False
 ) -> Exception | None:
     """Run `task` to its end; what it raised. Raises `trio.Cancelled`, without what failed meanwhile.
 
-    While `is_told` says no, it raises what the task raises.
+    What `is_raised` says yes to, it raises.
     """
     rest: BaseException | None = None
     try:
@@ -155,7 +167,7 @@ async def failure_of(
         failure, rest = group.split(Exception)
     else:
         return None
-    if failure is not None and not is_told():
+    if failure is not None and is_raised(failure):
         raise failure
     if rest is not None:
         raise rest
@@ -165,9 +177,14 @@ async def failure_of(
 class _Begun:
     """The `task_status` of a task that may be started more than once: only the first is waited for."""
 
-    def __init__(self, first: trio.TaskStatus[Any]) -> None:
+    def __init__(self, first: trio.TaskStatus[Any], refused: tuple[type[Exception], ...]) -> None:
         self._first = first
+        self._refused = refused
         self.is_over = False
+
+    def is_refused(self, failure: Exception) -> bool:
+        """Whether the task fails in such a way that it is not to be there at all."""
+        return not self.is_over and isinstance(_alone(failure), self._refused)
 
     def started(self, value: Any = None) -> None:
         """As `trio.TaskStatus.started`."""
@@ -176,10 +193,16 @@ class _Begun:
             self._first.started(value)
 
 
-def said(failure: Exception) -> str:
-    """The failure in a line: what went wrong alone without the groups around it."""
+def _alone(failure: Exception) -> Exception:
+    """What went wrong alone, without the groups around it."""
     while isinstance(failure, ExceptionGroup) and len(failure.exceptions) == 1:
         failure = failure.exceptions[0]
+    return failure
+
+
+def said(failure: Exception) -> str:
+    """The failure in a line."""
+    failure = _alone(failure)
     if isinstance(failure, OSError):
         return f"{failure.filename}: {failure.strerror}" if failure.filename else str(failure)
     return f"{type(failure).__name__}: {failure}"
@@ -187,6 +210,6 @@ def said(failure: Exception) -> str:
 
 def trace_of(failure: Exception | None) -> dict[str, str]:
     """Of a bug, as plain text: a log that adds the local variables would show what is secret."""
-    if failure is None or isinstance(failure, OSError):
+    if failure is None or isinstance(_alone(failure), OSError):
         return {}
     return {"traceback": "".join(traceback.format_exception(failure))}

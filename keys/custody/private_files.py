@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 TEMPORARY = ".new"
@@ -15,7 +16,8 @@ def private_directory(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700)
         sync_directory(path.parent)
-    path.chmod(0o700)
+    if stat.S_IMODE(path.stat().st_mode) != 0o700:  # a disk that takes no writes refuses even what changes nothing
+        path.chmod(0o700)
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -9,6 +10,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -71,20 +73,35 @@ async def run_emulator(
         faults = Faults()
         service = Service(site, store, now, random_bytes, make_key)
         edge = Edge(site, credentials, service, faults, now, random_bytes)
-        aws_files.write_config(state, site.region, {"kms": endpoint})
+        write_config = partial(aws_files.write_config, state, site.region, {"kms": endpoint})
+        try:
+            write_config()
+        except OSError:  # `_keep_up` tells of it
+            unwritten: list[Callable[[], None]] = [write_config]
+        else:
+            unwritten = []
         async with trio.open_nursery() as nursery:
             await nursery.start(serve_http, edge.app, sock)
             task_status.started(Emulator(endpoint, site, credentials, faults, edge.calls))
-            await _expire(store, now, report)
+            await _keep_up(store, now, unwritten, report)
 
 
-async def _expire(store: Keystore, now: Callable[[], float], report: Callable[[str | None], None]) -> NoReturn:
+async def _keep_up(
+    store: Keystore,
+    now: Callable[[], float],
+    unwritten: list[Callable[[], None]],
+    report: Callable[[str | None], None],
+) -> NoReturn:
+    """What the disk is to take in time: keys that are deleted, and at first the configuration of clients."""
     retry = FIRST_RETRY
     while True:
         try:
             await store.expire(now())
+            for write in unwritten:
+                write()
+            unwritten = []
         except OSError as error:
-            report(f"keys whose deletion date has come are not deleted: {error}")
+            report(f"keys whose time has come are not deleted, or aws/config is not written: {error}")
             await trio.sleep(retry)
             retry = min(2 * retry, EXPIRY_INTERVAL)
         else:
@@ -102,7 +119,14 @@ def _endpoint(sock: socket.socket) -> str:
 def _locked(directory: Path) -> Iterator[None]:
     """Hold the key store for this process: two that write it would each undo what the other wrote."""
     private_files.private_directory(directory)
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.ENOSPC):
+            raise
+        # Keys that are there can be used all the same; a directory can be locked as well as a file in it.
+        lock = directory / "lock"
+        descriptor = os.open(lock if lock.exists() else directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

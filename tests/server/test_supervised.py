@@ -161,3 +161,27 @@ async def test_a_task_that_tries_again_by_itself_tells_only_news() -> None:
                 supervisor.report("trust files", reason)
     assert [line["event"] for line in logs] == ["fails, and is tried again", "works again"]
     assert not supervisor.troubles()
+
+
+async def test_a_start_that_is_not_refused_goes_on_and_it_is_tried_again(autojump_clock: MockClock) -> None:
+    starts = 0
+
+    async def task(*, task_status: trio.TaskStatus[int]) -> None:
+        nonlocal starts
+        starts += 1
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            if starts == 1:
+                raise OSError("full")
+            task_status.started(starts)
+            await trio.sleep_forever()
+
+    with capture_logs():
+        async with supervising() as supervisor:
+            assert await supervisor.start("control socket", task, refused=(KeyError,)) is None
+            assert supervisor.troubles()
+            await trio.sleep(SETTLED + FIRST_PAUSE)
+            assert (starts, supervisor.troubles()) == (2, ())
+            with pytest.raises(ExceptionGroup, match="Exceptions from Trio nursery"):
+                starts = 0
+                await supervisor.start("control socket", task, refused=(OSError,))

@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from keys.emulator.aws_files import CredentialsFileError, load_credentials, load
 from keys.emulator.key_material import generate_key
 from keys.emulator.key_records import AliasRecord, KeyRecord
 from keys.emulator.keystore import Keystore, KeystoreError, StoredKey
-from keys.emulator.run import run_emulator
+from keys.emulator.run import Emulator, run_emulator
 from tests.keys.emulator.conftest import Clock, client, listening_socket
 
 T = TypeVar("T")
@@ -232,7 +233,7 @@ SERVE = """
 import socket, sys, time, trio
 from functools import partial
 from pathlib import Path
-from keys.emulator.run import run_emulator
+from keys.emulator.run import Emulator, run_emulator
 
 async def main():
     sock = socket.socket()
@@ -340,6 +341,43 @@ async def test_a_disk_that_refuses_a_deletion_ends_nothing(
         told.clear()
         await until(lambda: None in told)
         assert [key["KeyId"] for key in (await account("list_keys"))["Keys"]] == [kept]
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC])
+async def test_a_disk_that_takes_nothing_keeps_no_emulator_from_its_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A restart on a full or a read-only disk; what leads clients to it is written once that can be."""
+    monkeypatch.setattr("keys.emulator.run.FIRST_RETRY", 0.01)
+    told: list[str | None] = []
+
+    async def life(*, task_status: trio.TaskStatus[Emulator]) -> None:
+        sock = listening_socket()
+        await run_emulator(tmp_path, sock, now=time.time, report=told.append, task_status=task_status)
+
+    async with trio.open_nursery() as nursery:
+        emulator = await nursery.start(life)
+        root = client(emulator.endpoint, emulator.credentials.root)
+        key = (await root("create_key", **P256))["KeyMetadata"]["KeyId"]
+        nursery.cancel_scope.cancel()
+    opened, config = os.open, tmp_path / "aws/config"
+
+    def refuse(path: Any, flags: int, *arguments: int, **named: Any) -> int:
+        if flags & (os.O_RDWR | os.O_WRONLY | os.O_CREAT):
+            raise OSError(number, os.strerror(number), str(path))
+        return opened(path, flags, *arguments, **named)
+
+    async with trio.open_nursery() as nursery:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", refuse)
+            patched.setattr(Path, "chmod", lambda path, _: refuse(path, os.O_WRONLY))
+            emulator = await nursery.start(life)
+            root = client(emulator.endpoint, emulator.credentials.root)
+            assert (await root("sign", KeyId=key, **SIGN))["Signature"]
+            await until(lambda: any(told))
+            assert emulator.endpoint not in config.read_text()
+        await until(lambda: emulator.endpoint in config.read_text())
         nursery.cancel_scope.cancel()
 
 

@@ -215,15 +215,20 @@ def test_a_thread_that_hangs_keeps_no_process_from_its_end() -> None:
     assert "ends without waiting" in told
 
 
-def test_trust_files_that_cannot_be_written_end_no_start(folder: Path) -> None:
+def test_what_a_disk_refuses_beside_the_zones_ends_no_start(folder: Path) -> None:
     with serving(folder, "lab.example.zone"):
         pass
     for path in (folder / "state/trust").iterdir():
         path.unlink()
     (folder / "state/trust").rmdir()
     (folder / "state/trust").write_text("in the way")
+    (folder / "state/control.sock").unlink()
+    (folder / "state/control.sock").mkdir()
     with serving(folder, "lab.example.zone") as server:
         assert server.serial("lab.example") == 1
+        assert 'what="control socket"' in server.log
+        (folder / "state/control.sock").rmdir()
+        until((folder / "state/control.sock").is_socket)
         told = run("status", cwd=folder)
         assert told.returncode == 1
         assert "trust files: failing for " in told.stdout
