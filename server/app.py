@@ -58,7 +58,7 @@ from server.query.respond import Via, respond
 from server.route53.serve_api import endpoint as route53_endpoint
 from server.route53.serve_api import point_clients, serve_route53, tls_context
 from server.settings.configuration import AUTO, Config, ConfigError
-from server.signals import Signals, hearing
+from server.signals import FAILS_WITHIN, Signals, hearing
 from server.state.directory import StateDir, open_state
 from server.supervised import Supervisor, failure_of, said, trace_of
 from server.worker.pool import Pool
@@ -71,7 +71,7 @@ _TOKEN = string.ascii_uppercase + string.digits
 _log = structlog.get_logger("signwright")
 
 _FAILED = 1
-"""The exit code of a server that fails, and then can't end because something hangs."""
+"""The exit code of a server that fails, or is to run again, and can't end because something hangs."""
 _MOST_NAMED = 3
 """Zones of a state that are named in a message."""
 
@@ -108,9 +108,9 @@ async def run(
                             outcome = await _serve(
                                 config, reread, on_ready, log, state, sockets, store, aside, signals, nursery
                             )
-                    except BaseException:
-                        signals.end_soon(_FAILED)
-                        raise
+                    finally:
+                        if not signals.is_stopped:
+                            signals.end_soon(_FAILED, FAILS_WITHIN)
                     nursery.cancel_scope.cancel()
             return RequestOutcome.STOPPED if signals.is_stopped else outcome
 

@@ -18,8 +18,10 @@ import trio
 
 from server.early_signals import take_hangup
 
-STOPS_WITHIN = 5.0
-"""Seconds from the signal to the end of the process."""
+STOPS_WITHIN, FAILS_WITHIN = 5.0, 60.0
+"""Seconds from the signal, or from a failure or a restart, to the end of the process. What failed is to be told of,
+and a restart to go on, where anything but a hang allows it.
+"""
 _LAST_WORD = 0.5  # seconds in which the log must take it
 
 _HEARD = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
@@ -43,12 +45,12 @@ class Signals:
         await self._hangup.wait()
         self._hangup = trio.Event()
 
-    def end_soon(self, status: int = 0) -> None:
-        """Have the process end with this status, unless `run` has come to its end within `STOPS_WITHIN` seconds."""
-        if self._forced is None:
-            self._forced = threading.Timer(STOPS_WITHIN, _end, (status,))
-            self._forced.daemon = True
-            self._forced.start()
+    def end_soon(self, status: int, seconds: float) -> None:
+        """Have the process end with this status, unless the server has ended within so many seconds."""
+        self.has_ended()
+        self._forced = threading.Timer(seconds, _end, (status, seconds))
+        self._forced.daemon = True
+        self._forced.start()
 
     def has_ended(self) -> None:
         """The server has: nothing needs to be forced."""
@@ -63,7 +65,7 @@ class Signals:
             elif not self.is_stopped:
                 _log.info("stopping", signal=signal.Signals(number).name)
                 self.is_stopped = True
-                self.end_soon()
+                self.end_soon(0, STOPS_WITHIN)
                 self.serving.cancel()
 
 
@@ -83,12 +85,12 @@ async def hearing() -> AsyncIterator[Signals]:
         signals.has_ended()
 
 
-def _end(status: int) -> None:
-    said = threading.Thread(target=_say, daemon=True)  # the log may hang as well
+def _end(status: int, seconds: float) -> None:
+    said = threading.Thread(target=_say, args=(seconds,), daemon=True)  # the log may hang as well
     said.start()
     said.join(_LAST_WORD)
     os._exit(status)
 
 
-def _say() -> None:
-    _log.error("ends without waiting: something hangs, such as a disk", seconds=STOPS_WITHIN)
+def _say(seconds: float) -> None:
+    _log.error("ends without waiting: something hangs, such as a disk", seconds=seconds)

@@ -1,0 +1,107 @@
+"""Reloads of a running server: what was read last is applied last, and nothing that hangs holds them up."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+
+from server.control.running_server import RunningServer
+from server.hosting.answering_backends import ThisProcess
+from server.settings.configuration import ConfigError
+from zones.zoneset import ZoneSet
+
+
+class Registry:
+    """Remembers what it loads; signing waits until it may end."""
+
+    def __init__(self) -> None:
+        self.zoneset = ZoneSet()
+        self.hosted: dict[bytes, Any] = {}
+        self.backends = ThisProcess()
+        self.loaded: list[object] = []
+        self.may_sign = trio.Event()
+
+    async def load(self, zones: object) -> list[object]:
+        await trio.lowlevel.checkpoint()
+        self.loaded.append(zones)
+        return []
+
+    async def sign(self) -> None:
+        await self.may_sign.wait()
+
+
+def running(registry: Registry, reread: Any) -> RunningServer:
+    nothing: Any = None
+    of_any: Any = registry
+    return RunningServer(nothing, reread, nothing, nothing, of_any, (), "")
+
+
+async def test_of_two_reloads_the_one_that_read_last_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one has read the old configuration, and is held up before it takes it up."""
+    monkeypatch.setattr("server.control.running_server.waiting_for_restart", lambda *_, **__: ())
+    file, reading, may_go_on = "old", threading.Event(), threading.Event()
+
+    def reread() -> Any:
+        read = file
+        if read == "old":
+            reading.set()
+            may_go_on.wait()
+        return SimpleNamespace(zones=read)
+
+    registry = Registry()
+    registry.may_sign.set()
+    server = running(registry, reread)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.reload)
+        await trio.to_thread.run_sync(reading.wait)
+        file = "new"
+        nursery.start_soon(server.reload)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        may_go_on.set()
+    assert registry.loaded == ["old", "new"]
+
+
+async def test_a_reload_waits_for_no_kms_that_another_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.control.running_server.waiting_for_restart", lambda *_, **__: ())
+    registry = Registry()
+    server = running(registry, lambda: SimpleNamespace(zones="any"))
+    loaded: list[str] = []
+    async with trio.open_nursery() as nursery:
+        for name in ("one", "other"):
+            nursery.start_soon(server.reload, lambda name=name: loaded.append(name))
+        with trio.fail_after(60):
+            while len(loaded) < 2:  # noqa: ASYNC110 - a thread reads
+                await trio.sleep(0.01)
+        registry.may_sign.set()
+
+
+async def test_a_configuration_that_hangs_is_refused_and_the_next_one_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.control.running_server.waiting_for_restart", lambda *_, **__: ())
+    monkeypatch.setattr("server.control.running_server._READ_WITHIN", 0.05)
+    may_end = threading.Event()
+
+    def hang() -> Any:
+        may_end.wait()
+
+    registry = Registry()
+    registry.may_sign.set()
+    server = running(registry, hang)
+    with pytest.raises(ConfigError, match="was not read within"):
+        await server.reload()
+    monkeypatch.setattr("server.control.running_server._READ_WITHIN", 60)
+    monkeypatch.setattr(server, "_reread", lambda: SimpleNamespace(zones="any"))
+    await server.reload()
+    assert registry.loaded == ["any"]
+    may_end.set()
+
+
+async def test_a_configuration_that_cannot_be_read_is_told_of() -> None:
+    def gone() -> Any:
+        raise PermissionError(13, "Permission denied", "signwright.toml")
+
+    with pytest.raises(ConfigError, match=r"can't be read: .*signwright\.toml"):
+        await running(Registry(), gone).reload()
