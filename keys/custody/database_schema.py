@@ -120,12 +120,11 @@ def application_id(connection: Connection) -> int:
 
 
 def migrate(connection: Connection) -> None:
-    """Do the migrations that are missing, each in one transaction."""
-    for number, statements in enumerate(MIGRATIONS, start=1):
-        with connection.begin():
-            if version(connection) >= number:
-                continue
-            for statement in statements:
-                connection.exec_driver_sql(statement)
-            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.exec_driver_sql(f"PRAGMA user_version = {number}")
+    """Do the migrations that are missing, in the transaction that is open: all of them or none."""
+    done = version(connection)
+    for statements in MIGRATIONS[done:]:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    if done < len(MIGRATIONS):
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.exec_driver_sql(f"PRAGMA user_version = {len(MIGRATIONS)}")

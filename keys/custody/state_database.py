@@ -1,8 +1,8 @@
 """The state database: everything durable about keys, behind one small interface; and room for what others keep.
 
 SQLite in WAL mode with `synchronous = FULL`: what `save` has returned from survives a loss of power. One process opens
-it, with one connection, and every method holds a lock, so it may be called from any thread. It blocks; whoever runs an
-event loop calls it through `run_blocking`.
+it, and every method may be called from any thread. It blocks; whoever runs an event loop calls it through
+`run_blocking`. Reads take no lock, and nobody waits longer than a second for another program (`state_connections`).
 
     signwright.db   keyrings, encrypted ZSKs, the event log, hosted zones          (0600; `database_schema`)
     state.key       what decrypts the ZSKs                                  (0600; `zsk_encryption`)
@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
-from sqlalchemy import URL, Connection, create_engine, delete, insert, select, update
-from sqlalchemy import event as engine_event
-from sqlalchemy.exc import DatabaseError, IntegrityError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from keys.custody import database_schema
+from keys.custody.state_connections import RESTORE, Connections, StateDamaged, StateUnavailable
 from keys.custody.zsk_encryption import (
     Entropy,
     StateError,
@@ -39,24 +37,25 @@ from keys.custody.zsk_encryption import (
 from keys.rules.events import Entry
 from keys.rules.keyring import KEYRING_VERSION, Keyring
 
+__all__ = [
+    "DATABASE",
+    "STATE_KEY",
+    "Secret",
+    "StateDamaged",
+    "StateOvertaken",
+    "StateTooNew",
+    "StateUnavailable",
+    "Store",
+]
+
 DATABASE = "signwright.db"
 STATE_KEY = "state.key"
 
 _FINGERPRINT = "state key"
-_RESTORE = "restore the last backup (signwright restore)"
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class StateTooNew(StateError):  # noqa: N818 - it names what happened
     """A newer version wrote the state; this one leaves it alone."""
-
-
-class StateDamaged(StateError):  # noqa: N818
-    """The database is not what was written."""
-
-
-class StateUnavailable(StateError):  # noqa: N818
-    """The disk did not do as asked (full, read-only, failing): another try may succeed. Nothing was changed."""
 
 
 class StateOvertaken(StateError):  # noqa: N818
@@ -73,14 +72,19 @@ class Secret:
     """PKCS #8 DER."""
 
 
+class Transaction(NamedTuple):
+    """A unit of work under way: all of it is stored, or nothing."""
+
+    connection: Connection
+
+
 class Store:
     """The open state. Make it with `Store.open`; close it, or use it as a context manager."""
 
-    def __init__(self, path: Path, connection: Connection, cipher: ZskCipher) -> None:
+    def __init__(self, path: Path, connections: Connections, cipher: ZskCipher) -> None:
         self.path = path
-        self._connection = connection
+        self._connections = connections
         self._cipher = cipher
-        self._lock = threading.Lock()
 
     @classmethod
     def open(cls, directory: Path, entropy: Entropy) -> Self:
@@ -91,22 +95,23 @@ class Store:
         path, key_path = directory / DATABASE, directory / STATE_KEY
         try:
             _make_private_file(path)
-            with _translated(path):
-                connection = _connect(path)
-                try:
+            connections = Connections(path, path)
+            try:
+                with connections.writing() as connection:
                     _recognise(connection, path, key_path)
                     database_schema.migrate(connection)
-                    return cls(path, connection, _open_cipher(connection, key_path, entropy))
-                except BaseException:
-                    _close(connection)
-                    raise
+                with connections.writing() as connection:
+                    cipher = _open_cipher(connection, key_path, entropy)
+            except BaseException:
+                connections.close()
+                raise
+            return cls(path, connections, cipher)
         except OSError as error:
             raise StateUnavailable(f"{error.filename or path}: {error.strerror}") from None
 
     def close(self) -> None:
         """Close the database. What was saved is durable already."""
-        with self._lock:
-            _close(self._connection)
+        self._connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -114,20 +119,44 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def zone_ids(self) -> dict[bytes, str]:
+        """The id of each zone that has one, by origin."""
+        table = database_schema.hosted_zone
+        with self.reading() as connection:
+            return {row.origin: row.id for row in connection.execute(select(table.c.origin, table.c.id))}
+
+    def ensure_zone_ids(self, origins: Iterable[bytes], make: Callable[[], str], now: int) -> dict[bytes, str]:
+        """The ids of these zones; those that are missing are made and stored, all at once."""
+        wanted, known = tuple(origins), self.zone_ids()
+        if any(origin not in known for origin in wanted):
+            with self.writing() as transaction:
+                known = self._ensure_zone_ids(transaction, wanted, make, now)
+        return {origin: known[origin] for origin in wanted}
+
+    def _ensure_zone_ids(
+        self, transaction: Transaction, wanted: Sequence[bytes], make: Callable[[], str], now: int
+    ) -> dict[bytes, str]:
+        table, connection = database_schema.hosted_zone, transaction.connection
+        known = {row.origin: row.id for row in connection.execute(select(table.c.origin, table.c.id))}
+        new = {origin: make() for origin in dict.fromkeys(wanted) if origin not in known}
+        if new:
+            rows = [{"id": made, "origin": origin, "created": now} for origin, made in new.items()]
+            connection.execute(insert(table), rows)
+        return known | new
+
     def hosted_zone_id(self, origin: bytes, make: Callable[[], str], now: int) -> str:
-        """The id of the zone, made and stored when it is first seen."""
-        with self.transaction() as connection:
-            table = database_schema.hosted_zone
+        """The id of a zone whose keys are about to be kept, made and stored when it is first seen.
+
+        It may write: what only looks asks `zone_ids`.
+        """
+        table = database_schema.hosted_zone
+        with self.reading() as connection:
             found = connection.scalar(select(table.c.id).where(table.c.origin == origin))
-            if found is not None:
-                return str(found)
-            new = make()
-            connection.execute(insert(table).values(id=new, origin=origin, created=now))
-            return new
+        return str(found) if found is not None else self.ensure_zone_ids((origin,), make, now)[origin]
 
     def load_keyrings(self) -> tuple[Keyring, ...]:
         """Every zone's keyring. Raises `StateDamaged` and `StateTooNew`."""
-        with self.transaction() as connection:
+        with self.reading() as connection:
             rows = connection.execute(
                 select(database_schema.keyring.c.document, database_schema.keyring.c.revision)
             ).all()
@@ -136,7 +165,7 @@ class Store:
     def load_keyring(self, origin: bytes) -> Keyring | None:
         """One zone's keyring, if it was ever stored. Raises `StateDamaged` and `StateTooNew`."""
         table = database_schema.keyring
-        with self.transaction() as connection:
+        with self.reading() as connection:
             row = connection.execute(select(table.c.document, table.c.revision).where(table.c.origin == origin)).first()
         return None if row is None else self._decoded(*row)
 
@@ -148,7 +177,8 @@ class Store:
         """
         stored = msgspec.structs.replace(keyring, revision=keyring.revision + 1, version=KEYRING_VERSION)
         document = msgspec.json.encode(stored)
-        with self.transaction() as connection:
+        with self.writing() as transaction:
+            connection = transaction.connection
             self._store_keyring(connection, stored, document)
             for secret in secrets:
                 bound = bound_to(keyring.origin, secret.sequence, secret.public_key)
@@ -172,20 +202,20 @@ class Store:
         """A ZSK's private key, PKCS #8 DER. Raises `StateDamaged` where there is none, `StateKeyWrong`."""
         table = database_schema.zsk_secret
         query = select(table.c.public_key, table.c.sealed).where(table.c.origin == origin, table.c.sequence == sequence)
-        with self.transaction() as connection:
+        with self.reading() as connection:
             row = connection.execute(query).first()
         if row is None:
-            raise StateDamaged(f"{self.path}: the private key of ZSK {sequence} is missing: {_RESTORE}")
+            raise StateDamaged(f"{self.path}: the private key of ZSK {sequence} is missing: {RESTORE}")
         try:
             return self._cipher.decrypt(row.sealed, bound_to(origin, sequence, row.public_key))
         except StateKeyWrong as error:
-            raise StateKeyWrong(f"{self.path}: ZSK {sequence}: {error}: {_RESTORE}") from None
+            raise StateKeyWrong(f"{self.path}: ZSK {sequence}: {error}: {RESTORE}") from None
 
     def events(self, origin: bytes, since: int = 0) -> tuple[Entry, ...]:
         """The zone's event log from `since` on, oldest first."""
         table = database_schema.event
         query = select(table).where(table.c.origin == origin, table.c.at >= since).order_by(table.c.id)
-        with self.transaction() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query).all()
         return tuple(Entry(row.at, row.kind, row.reason, tuple(row.request_ids.split())) for row in rows)
 
@@ -214,13 +244,22 @@ class Store:
             raise StateUnavailable(f"{to}: no backup was made: {error}") from error
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """One transaction, for what else is kept in the database: all or nothing, and durable when it has ended.
+    def reading(self) -> Iterator[Connection]:
+        """One snapshot of all that is kept; it can't write, and nobody who writes waits for it.
 
         Raises `StateUnavailable` and `StateDamaged`.
         """
-        with self._lock, _translated(self.path), self._connection.begin():
-            yield self._connection
+        with self._connections.reading() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        """One unit of work: all or nothing, and durable when it has ended.
+
+        Raises `StateUnavailable` and `StateDamaged`.
+        """
+        with self._connections.writing() as connection:
+            yield Transaction(connection)
 
     def _store_keyring(self, connection: Connection, stored: Keyring, document: bytes) -> None:
         table = database_schema.keyring
@@ -248,10 +287,10 @@ class Store:
                 raise StateTooNew(_too_new(self.path, f"keyring version {version}, known here: {KEYRING_VERSION}"))
             keyring = msgspec.json.decode(document, type=Keyring)
         except msgspec.MsgspecError as error:
-            raise StateDamaged(f"{self.path}: a keyring can't be read ({error}): {_RESTORE}") from None
+            raise StateDamaged(f"{self.path}: a keyring can't be read ({error}): {RESTORE}") from None
         if keyring.revision != revision:
             raise StateDamaged(
-                f"{self.path}: a keyring of revision {keyring.revision} is filed as {revision}: {_RESTORE}"
+                f"{self.path}: a keyring of revision {keyring.revision} is filed as {revision}: {RESTORE}"
             )
         return keyring if keyring.keyset is None else msgspec.structs.replace(keyring, keyset=keyring.keyset.sharing())
 
@@ -280,82 +319,39 @@ def _make_private_file(path: Path) -> None:
         sync_directory(path.parent)
 
 
-def _connect(path: Path) -> Connection:
-    # Parameters stay out of exceptions: what is bound may be an encrypted key.
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        poolclass=StaticPool,
-        connect_args={"check_same_thread": False},
-        hide_parameters=True,
-    )
-
-    @engine_event.listens_for(engine, "connect")
-    def _configure(dbapi: Any, _record: object) -> None:
-        # The driver's own idea of when a transaction begins leaves out DDL and reads; ours is below.
-        dbapi.isolation_level = None
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
-            dbapi.execute(f"PRAGMA {pragma}")
-
-    @engine_event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine.connect()
-
-
-def _close(connection: Connection) -> None:
-    connection.close()
-    connection.engine.dispose()
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise  # a constraint that the code here has broken: a bug
-    except DatabaseError as error:
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        if code in _DAMAGE:
-            raise StateDamaged(f"{path}: damaged ({error.orig}): {_RESTORE}") from None
-        raise StateUnavailable(f"{path}: {error.orig}") from None
-
-
 def _recognise(connection: Connection, path: Path, key_path: Path) -> None:
     """Refuse what is not our database, not whole, or not of our time."""
-    with connection.begin():
-        version, owner = database_schema.version(connection), database_schema.application_id(connection)
-        tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
-        if owner != (database_schema.APPLICATION_ID if version else 0) or (tables and not version):
-            raise StateDamaged(f"{path}: not a Signwright database: move it away, or {_RESTORE}")
-        if version > len(database_schema.MIGRATIONS):
-            raise StateTooNew(_too_new(path, f"schema {version}, known here: {len(database_schema.MIGRATIONS)}"))
-        if not version and key_path.exists():
-            raise StateDamaged(
-                f"{path}: empty or gone, although {key_path} is there: {_RESTORE}; "
-                f"or move {key_path} away to begin with new keys, which makes every zone bogus whose DS is published"
-            )
-        verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-        if verdict != "ok":
-            raise StateDamaged(f"{path}: damaged ({' '.join(verdict.split())}): {_RESTORE}")
+    version, owner = database_schema.version(connection), database_schema.application_id(connection)
+    tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
+    if owner != (database_schema.APPLICATION_ID if version else 0) or (tables and not version):
+        raise StateDamaged(f"{path}: not a Signwright database: move it away, or {RESTORE}")
+    if version > len(database_schema.MIGRATIONS):
+        raise StateTooNew(_too_new(path, f"schema {version}, known here: {len(database_schema.MIGRATIONS)}"))
+    if not version and key_path.exists():
+        raise StateDamaged(
+            f"{path}: empty or gone, although {key_path} is there: {RESTORE}; "
+            f"or move {key_path} away to begin with new keys, which makes every zone bogus whose DS is published"
+        )
+    verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if verdict != "ok":
+        raise StateDamaged(f"{path}: damaged ({' '.join(verdict.split())}): {RESTORE}")
 
 
 def _too_new(path: Path, what: str) -> str:
-    return f"{path}: written by a newer version of Signwright ({what}): run that version, or {_RESTORE} of this one"
+    return f"{path}: written by a newer version of Signwright ({what}): run that version, or {RESTORE} of this one"
 
 
 def _open_cipher(connection: Connection, key_path: Path, entropy: Entropy) -> ZskCipher:
     table = database_schema.setting
-    with connection.begin():
-        known = connection.scalar(select(table.c.value).where(table.c.name == _FINGERPRINT))
-        if known is None:
-            make_state_key(key_path, entropy)
-        cipher = read_state_key(key_path, entropy)
-        if known is None:
-            connection.execute(insert(table).values(name=_FINGERPRINT, value=cipher.fingerprint))
-        elif known != cipher.fingerprint:
-            raise StateKeyWrong(
-                f"{key_path}: this is state key {cipher.fingerprint}, but {DATABASE} was encrypted with {known}: "
-                "put that one back from its backup"
-            )
+    known = connection.scalar(select(table.c.value).where(table.c.name == _FINGERPRINT))
+    if known is None:
+        make_state_key(key_path, entropy)
+    cipher = read_state_key(key_path, entropy)
+    if known is None:
+        connection.execute(insert(table).values(name=_FINGERPRINT, value=cipher.fingerprint))
+    elif known != cipher.fingerprint:
+        raise StateKeyWrong(
+            f"{key_path}: this is state key {cipher.fingerprint}, but {DATABASE} was encrypted with {known}: "
+            "put that one back from its backup"
+        )
     return cipher

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from keys.custody.action_executor import Services
-from keys.rules.keyring import hosted_zone_id
 from server.hosting import listed_file_records
 from server.hosting.registered_zone import File
 from server.hosting.zone_registry import ZoneRegistry
@@ -15,7 +14,7 @@ from zones.zone import Zone
 
 
 class ZonesOfFiles:
-    """The zones of `registry` that have a file. Each has the id that its keys have, or is given one."""
+    """The zones of `registry` that have a file. Each has the id that it was given when it was loaded."""
 
     def __init__(self, registry: ZoneRegistry, services: Services) -> None:
         self._registry = registry
@@ -32,7 +31,9 @@ class ZonesOfFiles:
         ]
         if not of_files:
             return {}
-        told = await self._services.run_blocking(lambda: [self._told(file, zone) for file, zone in of_files])
+        if any(zone.origin not in self._ids for _, zone in of_files):
+            self._ids |= await self._services.run_blocking(self._services.store.zone_ids)
+        told = [self._told(file, zone, self._ids[zone.origin]) for file, zone in of_files if zone.origin in self._ids]
         return {zone.id: zone for zone in told}
 
     async def zone(self, zone_id: str) -> HostedZone:
@@ -46,13 +47,7 @@ class ZonesOfFiles:
         """A hosted zone is deleted, and its id with it: a file's zone of that name gets another one."""
         self._ids.pop(origin, None)
 
-    def _told(self, file: Path, zone: Zone) -> HostedZone:
-        services = self._services
-        zone_id = self._ids.get(zone.origin)
-        if zone_id is None:
-            zone_id = self._ids[zone.origin] = services.store.hosted_zone_id(
-                zone.origin, lambda: hosted_zone_id(services.new_token()), int(services.now())
-            )
+    def _told(self, file: Path, zone: Zone, zone_id: str) -> HostedZone:
         return HostedZone(
             id=zone_id,
             name=to_text(zone.origin),

@@ -18,6 +18,7 @@ from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.zone_keys import ZoneKeys
+from keys.rules.keyring import hosted_zone_id
 from server.hosting.answering_backends import Backends, ThisProcess
 from server.hosting.durable_keys import NOTHING, DurableKeys, durable_keys
 from server.hosting.key_manager_supervisor import KeyManagerSupervisor
@@ -81,6 +82,7 @@ class ZoneRegistry:
             for origin, config in wanted.items():
                 async with self.names.holding(origin):
                     results.append(await self._load(origin, config, known.get(origin, NOTHING)))
+            await self._give_ids()
             self._tell_children(self.hosted)
             for result in results:
                 if result.change is not LoadedChange.UNCHANGED or result.warnings:
@@ -96,6 +98,14 @@ class ZoneRegistry:
             return {}
         store, now = self._services.store, int(self._services.now())
         return await self._services.run_blocking(lambda: durable_keys(store, origins, now))
+
+    async def _give_ids(self) -> None:
+        """Give ids to the zones of files that have none; those that can't be stored now are given at the next load."""
+        services = self._services
+        origins = [o for o, zone in self.hosted.items() if isinstance(zone.source, File) and zone.zone is not None]
+        make, now = (lambda: hosted_zone_id(services.new_token())), int(services.now())
+        with suppress(StateError):
+            await services.run_blocking(lambda: services.store.ensure_zone_ids(origins, make, now))
 
     async def sign(self) -> None:
         """Start the key managers that are missing, and wait until each has published keys, failed or been given up."""

@@ -53,7 +53,8 @@ class RecordStore:
         Raises `ZoneRequestError`: HostedZoneAlreadyExists, ConflictingDomainExists.
         """
         origin, table, ids = from_text(zone.name), database_schema.kept_zone, database_schema.hosted_zone
-        with self._store.transaction() as connection:
+        with self._store.writing() as transaction:
+            connection = transaction.connection
             if connection.scalar(select(table.c.id).where(table.c.caller_reference == zone.caller_reference)):
                 raise ZoneRequestError(
                     ZONE_EXISTS, "A hosted zone has already been created with the specified caller reference."
@@ -72,7 +73,7 @@ class RecordStore:
 
     def zone(self, zone_id: str) -> HostedZone:
         """One zone. Raises `ZoneRequestError` (NoSuchHostedZone)."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             return self._zone(connection, zone_id)
 
     def zones(self, marker: str = "", limit: int = -1) -> tuple[HostedZone, ...]:
@@ -90,19 +91,20 @@ class RecordStore:
         return self._zones(query.limit(limit))
 
     def _zones(self, query: Any) -> tuple[HostedZone, ...]:
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(query).all()
         return tuple(self._decoded_zone(row) for row in rows)
 
     def zone_count(self) -> int:
         """How many zones there are."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             return connection.scalar(select(func.count()).select_from(database_schema.kept_zone)) or 0
 
     def comment(self, zone_id: str, comment: str) -> HostedZone:
         """Give a zone another comment. Raises `ZoneRequestError` (NoSuchHostedZone)."""
         table = database_schema.kept_zone
-        with self._store.transaction() as connection:
+        with self._store.writing() as transaction:
+            connection = transaction.connection
             zone = msgspec.structs.replace(self._zone(connection, zone_id), comment=comment)
             connection.execute(update(table).where(table.c.id == zone_id).values(document=msgspec.json.encode(zone)))
         return zone
@@ -112,7 +114,8 @@ class RecordStore:
 
         Raises `ZoneRequestError`: NoSuchHostedZone, HostedZoneNotEmpty while it has more than its SOA and NS.
         """
-        with self._store.transaction() as connection:
+        with self._store.writing() as transaction:
+            connection = transaction.connection
             zone = self._zone(connection, zone_id)
             if zone.record_set_count > 2:
                 raise ZoneRequestError(
@@ -132,7 +135,8 @@ class RecordStore:
     def change_tags(self, zone_id: str, put: Mapping[str, str], remove: Sequence[str]) -> None:
         """Put tags and remove others. Raises `ZoneRequestError` (NoSuchHostedZone)."""
         table = database_schema.zone_tag
-        with self._store.transaction() as connection:
+        with self._store.writing() as transaction:
+            connection = transaction.connection
             self._zone(connection, zone_id)
             connection.execute(delete(table).where(table.c.zone == zone_id, table.c.name.in_([*remove, *put])))
             if put:
@@ -142,7 +146,7 @@ class RecordStore:
     def tags(self, zone_ids: Sequence[str]) -> dict[str, dict[str, str]]:
         """The tags of each zone, by name. Raises `ZoneRequestError` (NoSuchHostedZone)."""
         table = database_schema.zone_tag
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             for zone_id in zone_ids:
                 self._zone(connection, zone_id)
             rows = connection.execute(select(table).where(table.c.zone.in_(zone_ids)).order_by(table.c.name)).all()
@@ -163,7 +167,7 @@ class RecordStore:
         query = select(table.c.document).where(table.c.zone == zone_id).order_by(*key).limit(limit)
         if start is not None:
             query = query.where(tuple_(*key) >= tuple_(order(start.name), start.type, start.set_identifier))
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             self._zone(connection, zone_id)
             documents = connection.scalars(query).all()
         return tuple(self._decoded(document, RecordSet) for document in documents)
@@ -190,7 +194,8 @@ class RecordStore:
         Raises `InvalidChangeBatchError` and `ZoneRequestError` (NoSuchHostedZone, InvalidInput).
         """
         table, zones = database_schema.record_set, database_schema.kept_zone
-        with self._store.transaction() as connection:
+        with self._store.writing() as transaction:
+            connection = transaction.connection
             zone = self._zone(connection, zone_id)
             held = self._of_names(connection, zone_id, touched_names(zone.name, changes))
 
@@ -236,7 +241,7 @@ class RecordStore:
     def change(self, change_id: str) -> ChangeInfo:
         """What became of a change: it is stored, so it is in force. Raises `ZoneRequestError` (NoSuchChange)."""
         table = database_schema.zone_change
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             row = connection.execute(select(table).where(table.c.id == change_id)).first()
         if row is None:
             raise ZoneRequestError(NO_SUCH_CHANGE, f"Could not find resource with ID: {change_id}")
@@ -244,7 +249,8 @@ class RecordStore:
 
     def note_change(self, change: ChangeInfo) -> None:
         """Note a change that was made elsewhere: of a zone's keys."""
-        with self._store.transaction() as connection:
+        with self._store.writing() as transaction:
+            connection = transaction.connection
             _insert_change(connection, change)
 
     def _zone(self, connection: Connection, zone_id: str) -> HostedZone:

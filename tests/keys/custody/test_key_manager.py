@@ -422,9 +422,8 @@ async def test_a_bug_freezes_this_zone_and_its_traceback_is_logged(world: World,
 async def test_a_lost_secret_freezes_the_zone_with_a_way_out(world: World, autojump_clock: MockClock) -> None:
     async with world.life():
         pass
-    with world.open_store() as store:
-        store._connection.exec_driver_sql("DELETE FROM zsk_secret")
-        store._connection.commit()
+    with world.open_store() as store, store.writing() as transaction:
+        transaction.connection.exec_driver_sql("DELETE FROM zsk_secret")
     async with world.life() as key_manager:
         assert condition(key_manager) is Condition.FROZEN
         assert "restore" in (key_manager.status.problem or "")

@@ -36,7 +36,8 @@ def check_one_key_each(world: World) -> None:
     assert len(world.kms.keys) == 1
     with world.open_store() as store:
         keyring = store.load_keyring(LAB)
-        secrets = store._connection.scalar(select(func.count()).select_from(database_schema.zsk_secret))
+        with store.reading() as connection:
+            secrets = connection.scalar(select(func.count()).select_from(database_schema.zsk_secret))
     assert keyring is not None
     assert [ksk.arn for ksk in keyring.ksks] == [world.arn]
     assert [zsk.sequence for zsk in keyring.zsks] == [1]

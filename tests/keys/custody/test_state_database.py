@@ -90,8 +90,8 @@ def test_a_database_open_to_others_is_closed_to_them(directory: Path) -> None:
 
 def test_commits_are_durable(store: Store) -> None:
     for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
-        with store.transaction() as connection:
-            assert connection.execute(text(f"PRAGMA {pragma}")).scalar_one() == value
+        with store.writing() as transaction:
+            assert transaction.connection.execute(text(f"PRAGMA {pragma}")).scalar_one() == value
 
 
 def test_a_keyring_that_was_overtaken_is_refused_with_all_that_comes_with_it(store: Store) -> None:
@@ -131,8 +131,8 @@ def test_nothing_private_is_readable_in_the_files_nor_in_reprs(store: Store, dir
 def test_a_secret_moved_to_another_zone_does_not_open(store: Store) -> None:
     store.save(begin(store), [], [SECRET])
     store.save(begin(store, b"\x00"), [])
-    with store.transaction() as connection:
-        connection.exec_driver_sql("UPDATE zsk_secret SET origin = x'00'")
+    with store.writing() as transaction:
+        transaction.connection.exec_driver_sql("UPDATE zsk_secret SET origin = x'00'")
     with pytest.raises(StateKeyWrong, match="restore"):
         store.load_zsk(b"\x00", 1)
 
@@ -150,8 +150,8 @@ def test_a_newer_schema_is_left_alone(directory: Path) -> None:
 
 def test_a_newer_keyring_is_left_alone(store: Store) -> None:
     store.save(begin(store), [])
-    with store.transaction() as connection:
-        connection.exec_driver_sql("UPDATE ring SET document = json_set(document, '$.version', 99)")
+    with store.writing() as transaction:
+        transaction.connection.exec_driver_sql("UPDATE ring SET document = json_set(document, '$.version', 99)")
     with pytest.raises(StateTooNew, match="99"):
         store.load_keyring(LAB)
 
@@ -159,8 +159,8 @@ def test_a_newer_keyring_is_left_alone(store: Store) -> None:
 @pytest.mark.parametrize("document", [b"{", b"{}", b'{"origin": 5}', b"\xff"])
 def test_a_keyring_that_is_no_keyring_is_damage(store: Store, document: bytes) -> None:
     store.save(begin(store), [])
-    with store.transaction() as connection:
-        connection.exec_driver_sql("UPDATE ring SET document = ?", (document,))
+    with store.writing() as transaction:
+        transaction.connection.exec_driver_sql("UPDATE ring SET document = ?", (document,))
     with pytest.raises(StateDamaged, match=r"signwright\.db: .*restore"):
         store.load_keyring(LAB)
 
@@ -261,10 +261,10 @@ def test_a_backup_that_can_not_be_made_leaves_the_last_one(store: Store, tmp_pat
 
 def test_a_busy_disk_is_not_damage(store: Store, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keyring = store.save(begin(store), [])
-    with store.transaction() as connection:
-        connection.exec_driver_sql("PRAGMA max_page_count = 1")  # a full disk, as SQLite sees it
+    with store.writing() as transaction:
+        transaction.connection.exec_driver_sql("PRAGMA max_page_count = 1")  # a full disk, as SQLite sees it
     with pytest.raises(StateUnavailable, match="full"):
         store.save(keyring, [Entry(1, "x", "y" * 100_000)])
-    with store.transaction() as connection:
-        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    with store.writing() as transaction:
+        transaction.connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
     assert store.save(keyring, []).revision == 2

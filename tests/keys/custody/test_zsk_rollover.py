@@ -73,7 +73,8 @@ async def test_a_quiet_year_rolls_as_forecast_and_costs_what_it_should(world: Wo
     activations = [at for at, name in foreseen if name == "ActivateZsk"]
     with world.open_store() as store:
         assert activations == [entry.at for entry in store.events(LAB) if entry.kind == "ZskActivated"]
-        secrets = store._connection.exec_driver_sql("SELECT sequence FROM zsk_secret ORDER BY sequence").scalars().all()
+        with store.reading() as connection:
+            secrets = connection.exec_driver_sql("SELECT sequence FROM zsk_secret ORDER BY sequence").scalars().all()
     # The private keys of those that were removed are gone.
     assert secrets in ([len(activations) + 1], [len(activations), len(activations) + 1])
     assert len(activations) in range(22, 27)
@@ -278,9 +279,8 @@ async def test_a_zsk_that_can_not_be_read_leads_to_an_emergency_rollover(
 ) -> None:
     async with world.life():
         pass
-    with world.open_store() as store:
-        store._connection.exec_driver_sql("DELETE FROM zsk_secret")
-        store._connection.commit()
+    with world.open_store() as store, store.writing() as transaction:
+        transaction.connection.exec_driver_sql("DELETE FROM zsk_secret")
     await trio.sleep(DAY)
     published = len(world.published)
     async with world.life() as key_manager:

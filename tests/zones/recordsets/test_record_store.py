@@ -146,9 +146,9 @@ def test_only_an_empty_zone_is_deleted_and_nothing_of_it_remains(records: Record
     records.change_tags(zone().id, {"a": "1"}, [])
     store.save(Keyring(wire_name(APEX), zone().id), [])
     records.delete(zone().id, info("4"))
-    with store.transaction() as connection:
+    with store.writing() as transaction:
         for table in ("hosted_zone", "kept_zone", "record_set", "zone_tag", "ring", "zsk_secret"):
-            assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == 0
+            assert transaction.connection.scalar(text(f"SELECT count(*) FROM {table}")) == 0
     assert records.create(zone(), initial(APEX), info("5")) == zone()
 
 
@@ -205,8 +205,8 @@ def test_a_listing_is_a_range_of_the_table_in_route_53s_order(records: RecordSto
         assert paged == everything
     assert records.record_sets(zone().id, Position("b.lab.example.", "TXT"), 1)[0].type == "TXT"
     assert records.record_sets(zone().id, Position("bb.lab.example."), 1)[0].name == "w.lab.example."
-    with store.transaction() as connection:
-        plan = connection.execute(
+    with store.writing() as transaction:
+        plan = transaction.connection.execute(
             text(
                 "EXPLAIN QUERY PLAN SELECT document FROM record_set WHERE zone = 'x' "
                 "AND (position, type, identifier) >= ('a', 'b', 'c') ORDER BY position, type, identifier LIMIT 5"
@@ -243,20 +243,20 @@ def test_what_returned_is_there_after_a_loss_of_power(tmp_path: Path) -> None:
 
 
 def test_a_document_that_is_none_is_damage(records: RecordStore, store: Store) -> None:
-    with store.transaction() as connection:
-        connection.execute(text("UPDATE record_set SET document = '{' WHERE type = 'NS'"))
+    with store.writing() as transaction:
+        transaction.connection.execute(text("UPDATE record_set SET document = '{' WHERE type = 'NS'"))
     with pytest.raises(StateError, match="a RecordSet can't be read"):
         records.record_sets(zone().id, None, 5)
 
 
 def test_a_full_disk_changes_nothing(records: RecordStore, store: Store) -> None:
-    with store.transaction() as connection:
-        connection.execute(text("PRAGMA max_page_count = 1"))
+    with store.writing() as transaction:
+        transaction.connection.execute(text("PRAGMA max_page_count = 1"))
     with pytest.raises(StateUnavailable):
         for number in range(200):
             records.apply(zone().id, made(*(a(f"h{number}-{n}.lab.example") for n in range(50))), info(str(number)))
-    with store.transaction() as connection:
-        connection.execute(text("PRAGMA max_page_count = 100000"))
+    with store.writing() as transaction:
+        transaction.connection.execute(text("PRAGMA max_page_count = 100000"))
     kept = records.zone(zone().id).record_set_count
     assert len(list(records.all_record_sets(zone().id))) == kept
 
@@ -269,8 +269,8 @@ def test_a_zone_costs_the_same_among_hundreds(store: Store) -> None:
         nonlocal steps
         steps += 1
 
-    with store.transaction() as connection:
-        database: Any = connection.connection.dbapi_connection
+    with store.writing() as transaction:
+        database: Any = transaction.connection.connection.dbapi_connection
     spent = []
     for number in range(300):
         database.set_progress_handler(step, 100)
