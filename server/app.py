@@ -225,7 +225,7 @@ def _refuse_strangers(config: Config, state: StateDir, store: Store, hosted: Set
     samples = {names.from_text(zone.origin) for zone in config.zones}
     strangers = sorted(
         names.to_text(keyring.origin)
-        for keyring in store.load_keyrings()
+        for keyring in store.load_keyrings().good
         if keyring.ksks and keyring.origin not in samples | hosted
     )
     if strangers:

@@ -60,8 +60,11 @@ NOT_PURE = [
     "zones.masterfile.master_file_reader",
     "zones.masterfile.regular_files",
     "zones.recordsets.record_store",
+    "zones.recordsets.record_protocol",
 ]
 PURE_BESIDES = [
+    "keys.custody.change_log",
+    "keys.custody.members",
     "server.net.addresses",
     "server.net.tcp_framing",
     "server.monitoring.query_stats",

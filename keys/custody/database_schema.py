@@ -38,6 +38,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " WITHOUT ROWID",
         "CREATE INDEX zone_change_by_time ON zone_change (submitted)",
     ),
+    # 3: the change log with its fence; what is known of each zone before its keyring is read; events by time
+    (
+        "CREATE TABLE log (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT, epoch INTEGER NOT NULL,"
+        " version INTEGER NOT NULL)",
+        "INSERT INTO log VALUES (1, NULL, 0, 0)",
+        "CREATE TABLE change (version INTEGER PRIMARY KEY, at INTEGER NOT NULL, octets INTEGER NOT NULL,"
+        " document BLOB NOT NULL, digest BLOB NOT NULL)",
+        "ALTER TABLE ring ADD COLUMN standing INTEGER",
+        "ALTER TABLE ring ADD COLUMN signed INTEGER",
+        "ALTER TABLE ring ADD COLUMN delegation BLOB",
+        "CREATE TABLE zone_file (origin BLOB PRIMARY KEY, digest BLOB NOT NULL, image TEXT) WITHOUT ROWID",
+        "DELETE FROM event WHERE origin NOT IN (SELECT origin FROM hosted_zone)",
+        "CREATE INDEX event_by_time ON event (at)",
+    ),
 )
 
 _metadata = MetaData()
@@ -56,6 +70,10 @@ keyring = Table(
     Column("origin", BLOB, primary_key=True),
     Column("revision", Integer),
     Column("document", BLOB),
+    # What must be known of a zone before its keyring is read (`keys.rules.zone_standing`).
+    Column("standing", Integer),
+    Column("signed", Integer),
+    Column("delegation", BLOB),
 )
 zsk_secret = Table(
     "zsk_secret",
@@ -106,6 +124,31 @@ zone_change = Table(
     Column("id", Text, primary_key=True),
     Column("submitted", Integer),
     Column("comment", Text),
+)
+log = Table(
+    "log",
+    _metadata,
+    Column("only", Integer, primary_key=True),
+    Column("id", Text),
+    Column("epoch", Integer),
+    Column("version", Integer),
+)
+change = Table(
+    "change",
+    _metadata,
+    Column("version", Integer, primary_key=True),
+    Column("at", Integer),
+    # Of all documents up to this one.
+    Column("octets", Integer),
+    Column("document", BLOB),
+    Column("digest", BLOB),
+)
+zone_file = Table(
+    "zone_file",
+    _metadata,
+    Column("origin", BLOB, primary_key=True),
+    Column("digest", BLOB),
+    Column("image", Text),
 )
 
 

@@ -90,10 +90,6 @@ class KeyEventLog:
         report = self._log.warning if by > policy.clock_tolerance else self._log.info
         report("the clock jumped forward, or this machine slept", seconds=by)
 
-    def overtaken(self, error: Exception) -> None:
-        """The keyring was stored by somebody else."""
-        self._log.warning("somebody else changed the keys; reading them again", error=str(error))
-
     def disk(self, error: Exception, attempts: int) -> None:
         """The state can't be read or written."""
         self._log.error("the state can't be used", error=str(error), attempts=attempts)

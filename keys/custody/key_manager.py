@@ -251,11 +251,11 @@ class KeyManager:
             for event in done.events:
                 before, keyring = keyring, evolve(keyring, event)
                 assert_safe(before, keyring)
-            if await self._save(keyring, entries(done.events, action.why, earlier, keyring), done.secrets):
-                self._teller.tell(done.events, action.why, earlier, self._keyring)
-                await self._show()
-                if any(isinstance(event, KmsFailed) for event in done.events):
-                    self._started()
+            await self._save(keyring, entries(done.events, action.why, earlier, keyring), done.secrets)
+            self._teller.tell(done.events, action.why, earlier, self._keyring)
+            await self._show()
+            if any(isinstance(event, KmsFailed) for event in done.events):
+                self._started()
         return True
 
     async def _wait(self, until: int | None) -> None:
@@ -360,8 +360,9 @@ class KeyManager:
         told = entries(events, why, earlier, keyring)
         try:
             self._keyring = await self._blocking(lambda: self._services.store.save(keyring, told))
-        except StateOvertaken:
-            await self._load()
+        except StateOvertaken as error:
+            self._freeze(str(error), None)
+            self._woken.set()
             raise
         self._teller.tell(events, why, earlier, self._keyring)
         await self._show()
@@ -383,7 +384,7 @@ class KeyManager:
             try:
                 async with self._changing():
                     await self._apply([event], "the parent was looked at")
-            except (StateOvertaken, StateUnavailable) as error:
+            except StateUnavailable as error:
                 self._teller.disk(error, 1)  # it is news still, when the parent is looked at again
 
     # --- state
@@ -416,24 +417,20 @@ class KeyManager:
                 self._problem = self._stuck = None
                 return
 
-    async def _save(self, keyring: Keyring, told: list[Entry], secrets: tuple[Secret, ...]) -> bool:
-        """Store the keyring; whether it is stored and in force now. Where it is not, the plan begins anew."""
+    async def _save(self, keyring: Keyring, told: list[Entry], secrets: tuple[Secret, ...]) -> None:
+        """Store the keyring; try until it is stored. Raises `StateOvertaken`: somebody else keeps these keys now."""
         store = self._services.store
         attempts = 0
         while True:
             try:
                 self._keyring = await self._blocking(lambda: store.save(keyring, told, secrets))
-            except StateOvertaken as error:
-                self._teller.overtaken(error)
-                await self._load()
-                return False
             except StateUnavailable as error:
                 # What was done is kept in memory meanwhile, so that a full disk costs no KMS call.
                 attempts += 1
                 await self._state_failed(error, attempts)
             else:
                 self._problem = self._stuck = None
-                return True
+                return
 
     async def _state_failed(self, error: StateError, attempts: int) -> None:
         self._problem, self._stuck = str(error), error
@@ -466,6 +463,8 @@ class KeyManager:
 
     def _freeze(self, problem: str, bug: Exception | None) -> None:
         """Stop changing keys. What is published stays in force as long as its RRSIGs last."""
+        if self._frozen:
+            return
         self._frozen, self._problem = True, problem
         # The traceback as plain text: a log that adds the local variables would show private keys.
         self._teller.frozen(problem, "".join(traceback.format_exception(bug)) if bug is not None else None)

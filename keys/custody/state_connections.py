@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -40,6 +40,10 @@ class StateDamaged(StateError):  # noqa: N818 - it names what happened
     """The database is not what was written."""
 
 
+class StateTooNew(StateError):  # noqa: N818
+    """A newer version wrote the state; this one leaves it alone."""
+
+
 class StateUnavailable(StateError):  # noqa: N818
     """The disk did not do as asked (full, read-only, failing): another try may succeed. Nothing was changed."""
 
@@ -56,6 +60,8 @@ class Connections:
         self.path = path
         self._shown = shown
         self._turns = _Turns(shown)
+        self._allowed = PATIENCE
+        """Seconds for which the next transaction may wait for another program."""
         self._readers = _engine(path, QueuePool, _BEGIN_READING, pool_size=_KEPT_READERS, max_overflow=-1)
         self._writers = _engine(path, StaticPool, _BEGIN_WRITING)
         try:
@@ -79,15 +85,21 @@ class Connections:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """One transaction: all or nothing, durable when it has ended. Raises `StateUnavailable` and `StateDamaged`."""
+    def writing(self, committed: Callable[[], None] = lambda: None) -> Iterator[Connection]:
+        """One transaction: all or nothing, durable when it has ended. `committed` is called before the next may begin.
+
+        Raises `StateUnavailable` and `StateDamaged`.
+        """
         with self._turns.taken() as left, translated(self._shown):
-            # Set on the driver's connection: on SQLAlchemy's it would begin the transaction.
-            _raw(self._writer).execute(f"PRAGMA busy_timeout = {int(left * 1000)}")
+            if left != self._allowed:
+                # Set on the driver's connection: on SQLAlchemy's it would begin the transaction.
+                driver(self._writer).execute(f"PRAGMA busy_timeout = {int(left * 1000)}")
+                self._allowed = left
             with self._turns.beginning():
                 transaction = self._writer.begin()
             with transaction:
                 yield self._writer
+            committed()
 
 
 class _Turns:
@@ -125,7 +137,7 @@ class _Turns:
         try:
             yield
         except DatabaseError as error:
-            if not _is_held(error):
+            if _code(error.orig) not in _HELD:
                 self._locked_since = None
             raise
         self._locked_since = None
@@ -139,27 +151,29 @@ def held_by_another(path: Path) -> str:
     )
 
 
+def too_new(path: Path, what: str) -> str:
+    """What is said of something newer in the database `path`."""
+    return f"{path}: written by a newer version of Signwright ({what}): run that version, or {RESTORE} of this one"
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """What SQLite and the disk refuse of the database `path`, as a `StateError`."""
     try:
         yield
-    except IntegrityError:
+    except (IntegrityError, sqlite3.IntegrityError):
         raise  # a constraint that the code here has broken: a bug
-    except DatabaseError as error:
-        if _code(error) in _DAMAGE:
-            raise StateDamaged(f"{path}: damaged ({error.orig}): {RESTORE}") from None
-        if _is_held(error):
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        what = error.orig if isinstance(error, DatabaseError) else error
+        if _code(what) in _DAMAGE:
+            raise StateDamaged(f"{path}: damaged ({what}): {RESTORE}") from None
+        if _code(what) in _HELD:
             raise StateBusy(held_by_another(path)) from None
-        raise StateUnavailable(f"{path}: {error.orig}") from None
+        raise StateUnavailable(f"{path}: {what}") from None
 
 
-def _code(error: DatabaseError) -> int:
-    return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _is_held(error: DatabaseError) -> bool:
-    return _code(error) in _HELD
+def _code(error: BaseException | None) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 _BEGIN_READING, _BEGIN_WRITING = "BEGIN", "BEGIN IMMEDIATE"
@@ -193,7 +207,8 @@ def _engine(path: Path, pool: type[Pool], begin: str, **of_pool: Any) -> Engine:
     return engine
 
 
-def _raw(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
+def driver(connection: Connection) -> sqlite3.Connection:
+    """The driver's own connection, for the few statements that each write pays for."""
+    found = connection.connection.driver_connection
+    assert isinstance(found, sqlite3.Connection)
+    return found

@@ -12,30 +12,41 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from keys.custody import database_schema
-from keys.custody.state_connections import RESTORE, Connections, StateDamaged, StateUnavailable
+from keys.custody import change_log_table, database_schema, kept_events
+from keys.custody.change_log import (
+    Change,
+    FileChanged,
+    Logged,
+    Position,
+    SnapshotNeeded,
+    ZonesNamed,
+)
+from keys.custody.change_log_table import Head
+from keys.custody.state_connections import RESTORE, Connections, StateDamaged, StateTooNew, StateUnavailable
+from keys.custody.state_opening import DATABASE, STATE_KEY, make_private_file, open_cipher, recognise
+from keys.custody.stored_keyring import changes_of, columns, decoded, fill_columns, standing_of
 from keys.custody.zsk_encryption import (
     Entropy,
     StateError,
     StateKeyWrong,
     ZskCipher,
     bound_to,
-    make_state_key,
-    read_state_key,
     sync_directory,
 )
 from keys.rules.events import Entry
 from keys.rules.keyring import KEYRING_VERSION, Keyring
+from keys.rules.zone_standing import Standing
 
 __all__ = [
     "DATABASE",
@@ -48,18 +59,12 @@ __all__ = [
     "Store",
 ]
 
-DATABASE = "signwright.db"
-STATE_KEY = "state.key"
-
-_FINGERPRINT = "state key"
-
-
-class StateTooNew(StateError):  # noqa: N818 - it names what happened
-    """A newer version wrote the state; this one leaves it alone."""
+Clock = Callable[[], float]
+"""The wall clock, in seconds since the epoch."""
 
 
 class StateOvertaken(StateError):  # noqa: N818
-    """The keyring was stored by somebody else since it was loaded. Nothing was changed."""
+    """Somebody else has written what this program took for its own. Nothing was changed, and nothing more will be."""
 
 
 @dataclass(frozen=True)
@@ -72,40 +77,87 @@ class Secret:
     """PKCS #8 DER."""
 
 
-class Transaction(NamedTuple):
-    """A unit of work under way: all of it is stored, or nothing."""
+class Keyrings(NamedTuple):
+    """The keyrings of all zones, as far as they can be read."""
+
+    good: tuple[Keyring, ...]
+    problems: dict[bytes, StateError]
+    """Why the keyring of a zone (its origin) can't be read: `StateDamaged` or `StateTooNew`."""
+
+
+class FileZone(NamedTuple):
+    """What a zone that is loaded from a file is served from."""
+
+    origin: bytes
+    digest: bytes
+    """Of the compiled zone."""
+    image: str | None = None
+    """The name of its image in the folder of images, where it has one."""
+
+
+class Transaction:
+    """A unit of work under way: all of it is stored, or nothing; with it one row of the change log."""
 
     connection: Connection
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.signed: dict[bytes, bool] = {}
+        """What is known of zones once it is stored."""
+        self.head: Head | None = None
+        """The end of the change log once it is stored."""
+
+    def note(self, *changes: Change) -> None:
+        """Have the change log say what this transaction changes."""
+        self.changes += changes
 
 
 class Store:
     """The open state. Make it with `Store.open`; close it, or use it as a context manager."""
 
-    def __init__(self, path: Path, connections: Connections, cipher: ZskCipher) -> None:
+    def __init__(
+        self, path: Path, connections: Connections, cipher: ZskCipher, epoch: int, head: Head, clock: Clock
+    ) -> None:
         self.path = path
+        self.on_commit: list[Callable[[Position], None]] = []
+        """Called after each commit, by the thread that wrote, with the position reached: a notice that there is
+        something to read. Two may come in either order. It must neither block, write nor raise."""
+        self.passed: Callable[[], int | None] = lambda: None
+        """The version of the change log that every member has, if that is known: rows below it go."""
         self._connections = connections
         self._cipher = cipher
+        self._clock = clock
+        self._epoch = epoch
+        self._head = head
+        self._signed: dict[bytes, bool] = {}
+        """Whether a zone's stored keyring says that it is signed, where that is known here."""
+        self._overtaken: str | None = None
 
     @classmethod
-    def open(cls, directory: Path, entropy: Entropy) -> Self:
+    def open(cls, directory: Path, entropy: Entropy, clock: Clock = time.time) -> Self:
         """Open the state in `directory`, or make it (0700, with a new state key drawn from `entropy`).
+
+        Whoever opens it is its only writer from then on: a `Store` that was opened before writes no more. `clock` gives
+        the time of rows of the change log, in seconds since the epoch.
 
         Raises `StateTooNew`, `StateDamaged`, `StateUnavailable`, `StateKeyLost` and `StateKeyWrong`.
         """
         path, key_path = directory / DATABASE, directory / STATE_KEY
         try:
-            _make_private_file(path)
+            make_private_file(path)
             connections = Connections(path, path)
             try:
                 with connections.writing() as connection:
-                    _recognise(connection, path, key_path)
+                    recognise(connection, path, key_path)
                     database_schema.migrate(connection)
                 with connections.writing() as connection:
-                    cipher = _open_cipher(connection, key_path, entropy)
+                    cipher = open_cipher(connection, key_path, entropy)
+                    epoch, head = change_log_table.begin_epoch(connection, entropy, int(clock()))
+                    fill_columns(connection, path)
             except BaseException:
                 connections.close()
                 raise
-            return cls(path, connections, cipher)
+            return cls(path, connections, cipher, epoch, head, clock)
         except OSError as error:
             raise StateUnavailable(f"{error.filename or path}: {error.strerror}") from None
 
@@ -142,6 +194,7 @@ class Store:
         if new:
             rows = [{"id": made, "origin": origin, "created": now} for origin, made in new.items()]
             connection.execute(insert(table), rows)
+            transaction.note(ZonesNamed({made: origin for origin, made in new.items()}))
         return known | new
 
     def hosted_zone_id(self, origin: bytes, make: Callable[[], str], now: int) -> str:
@@ -154,20 +207,36 @@ class Store:
             found = connection.scalar(select(table.c.id).where(table.c.origin == origin))
         return str(found) if found is not None else self.ensure_zone_ids((origin,), make, now)[origin]
 
-    def load_keyrings(self) -> tuple[Keyring, ...]:
-        """Every zone's keyring. Raises `StateDamaged` and `StateTooNew`."""
+    def load_keyrings(self) -> Keyrings:
+        """Every zone's keyring; one that can't be read concerns its zone alone."""
+        table = database_schema.keyring
         with self.reading() as connection:
-            rows = connection.execute(
-                select(database_schema.keyring.c.document, database_schema.keyring.c.revision)
-            ).all()
-        return tuple(self._decoded(document, revision) for document, revision in rows)
+            rows = connection.execute(select(table.c.origin, table.c.document, table.c.revision)).all()
+        good, problems = [], {}
+        for origin, document, revision in rows:
+            try:
+                good.append(decoded(self.path, origin, document, revision))
+            except StateError as error:
+                problems[origin] = error
+        return Keyrings(tuple(good), problems)
+
+    def standings(self) -> dict[bytes, Standing]:
+        """Of each zone that has a keyring, whether it is signed and which DS it has; no keyring is read for it.
+
+        What can't be told of one zone says so, and the rest is told.
+        """
+        table = database_schema.keyring
+        query = select(table.c.origin, table.c.standing, table.c.signed, table.c.delegation)
+        with self.reading() as connection:
+            rows = connection.execute(query).all()
+        return {row.origin: standing_of(self.path, row) for row in rows}
 
     def load_keyring(self, origin: bytes) -> Keyring | None:
         """One zone's keyring, if it was ever stored. Raises `StateDamaged` and `StateTooNew`."""
         table = database_schema.keyring
         with self.reading() as connection:
             row = connection.execute(select(table.c.document, table.c.revision).where(table.c.origin == origin)).first()
-        return None if row is None else self._decoded(*row)
+        return None if row is None else decoded(self.path, origin, *row)
 
     def save(self, keyring: Keyring, entries: Sequence[Entry], secrets: Sequence[Secret] = ()) -> Keyring:
         """Store the keyring, its log entries and new private keys, all or nothing; the keyring with its new revision.
@@ -179,7 +248,8 @@ class Store:
         document = msgspec.json.encode(stored)
         with self.writing() as transaction:
             connection = transaction.connection
-            self._store_keyring(connection, stored, document)
+            was_signed = self._store_keyring(connection, stored, document)
+            transaction.signed[stored.origin] = not stored.served_unsigned
             for secret in secrets:
                 bound = bound_to(keyring.origin, secret.sequence, secret.public_key)
                 connection.execute(
@@ -194,8 +264,10 @@ class Store:
             if gone:
                 # A key that signs nothing any more is only there to be stolen.
                 connection.execute(delete(table).where(table.c.origin == keyring.origin, table.c.sequence.in_(gone)))
-            if entries:
-                connection.execute(insert(database_schema.event), [_row(keyring.origin, entry) for entry in entries])
+            kept_events.add(connection, keyring.origin, entries)
+            if entries and self._head.position.version % kept_events.PRUNED_EVERY == 0:
+                kept_events.prune(connection, keyring.origin, entries[-1].at)
+            transaction.note(*changes_of(stored, document, entries, was_signed))
         return stored
 
     def load_zsk(self, origin: bytes, sequence: int) -> bytes:
@@ -211,13 +283,47 @@ class Store:
         except StateKeyWrong as error:
             raise StateKeyWrong(f"{self.path}: ZSK {sequence}: {error}: {RESTORE}") from None
 
-    def events(self, origin: bytes, since: int = 0) -> tuple[Entry, ...]:
-        """The zone's event log from `since` on, oldest first."""
-        table = database_schema.event
-        query = select(table).where(table.c.origin == origin, table.c.at >= since).order_by(table.c.id)
+    def events(self, origin: bytes, since: int = 0, most: int = kept_events.OF_ZONE) -> tuple[Entry, ...]:
+        """The newest `most` events of the zone's log from `since` on, oldest first."""
         with self.reading() as connection:
-            rows = connection.execute(query).all()
-        return tuple(Entry(row.at, row.kind, row.reason, tuple(row.request_ids.split())) for row in rows)
+            return kept_events.read(connection, origin, since, most)
+
+    def note_files(self, zones: Sequence[FileZone], gone: Sequence[bytes] = ()) -> None:
+        """Note what the zones of files are served from now, and which are served from files no more (`gone`).
+
+        What is noted already costs nothing.
+        """
+        table = database_schema.zone_file
+        with self.reading() as connection:
+            known = {
+                row.origin: FileZone(row.origin, row.digest, row.image) for row in connection.execute(select(table))
+            }
+        new = [zone for zone in zones if known.get(zone.origin) != zone]
+        left = [origin for origin in gone if origin in known]
+        if not new and not left:
+            return
+        with self.writing() as transaction:
+            connection = transaction.connection
+            connection.execute(delete(table).where(table.c.origin.in_([*left, *(zone.origin for zone in new)])))
+            if new:
+                connection.execute(insert(table), [zone._asdict() for zone in new])
+            transaction.note(
+                *(FileChanged(*zone) for zone in new), *(FileChanged(origin, None, None) for origin in left)
+            )
+
+    @property
+    def position(self) -> Position:
+        """Where the change log stands: every change up to there is stored."""
+        return self._head.position
+
+    def position_in(self, connection: Connection) -> Position:
+        """Where the change log stands in a snapshot of `reading`: what is read there is all up to this position."""
+        return change_log_table.position(connection)
+
+    def changes_after(self, position: Position, most: int = 1000) -> tuple[Logged, ...] | SnapshotNeeded:
+        """At most `most` rows of the change log that follow `position`, oldest first; none where it is the newest."""
+        with self.reading() as connection:
+            return change_log_table.changes_after(connection, position, most)
 
     def backup(self, to: Path) -> None:
         """A consistent copy of the database, 0600, in one durable file; it replaces what was there, at once or not.
@@ -227,12 +333,15 @@ class Store:
         beside = to.with_name(to.name + ".new")
         try:
             beside.unlink(missing_ok=True)
-            _make_private_file(beside)
+            make_private_file(beside)
             with (
                 closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as source,
                 closing(sqlite3.connect(beside)) as target,
             ):
                 source.backup(target)
+                # Whoever opens the copy begins a log of its own: this one goes on with other changes.
+                target.execute("UPDATE log SET id = NULL")
+                target.commit()
                 target.execute("PRAGMA journal_mode = DELETE")
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
@@ -254,104 +363,51 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
-        """One unit of work: all or nothing, and durable when it has ended.
+        """One unit of work: all or nothing, and durable when it has ended, with its row of the change log.
 
-        Raises `StateUnavailable` and `StateDamaged`.
+        Raises `StateOvertaken` once somebody else has opened the state, `StateUnavailable` and `StateDamaged`.
         """
-        with self._connections.writing() as connection:
-            yield Transaction(connection)
+        if self._overtaken is not None:
+            raise StateOvertaken(self._overtaken)
+        transaction = Transaction()
 
-    def _store_keyring(self, connection: Connection, stored: Keyring, document: bytes) -> None:
+        def committed() -> None:
+            assert transaction.head is not None
+            self._head = transaction.head
+            self._signed |= transaction.signed
+
+        with self._connections.writing(committed) as connection:
+            before = change_log_table.fenced(connection, self._epoch, self._head)
+            if before is None:
+                self._overtaken = (
+                    f"{self.path}: another program has opened this state since; this one writes nothing more: "
+                    "end one of them, and start the other again"
+                )
+                raise StateOvertaken(self._overtaken)
+            transaction.connection = connection
+            yield transaction
+            at = int(self._clock())
+            head = transaction.head = change_log_table.append(connection, before, at, transaction.changes)
+            if head.position.version % change_log_table.PRUNED_EVERY == 0:
+                change_log_table.prune(connection, head, self.passed(), at)
+        for told in self.on_commit:
+            told(head.position)
+
+    def _store_keyring(self, connection: Connection, stored: Keyring, document: bytes) -> bool | None:
+        """Store the row; whether the zone was signed before, `None` where that is not known."""
         table = database_schema.keyring
         before = stored.revision - 1
+        values = {"revision": stored.revision, "document": document, **columns(stored)}
         if before == 0:
             try:
-                connection.execute(
-                    insert(table).values(origin=stored.origin, revision=stored.revision, document=document)
-                )
+                connection.execute(insert(table).values(origin=stored.origin, **values))
             except IntegrityError:
                 raise StateOvertaken(f"{self.path}: the keyring of {stored.hosted_zone_id} is stored already") from None
-            return
-        done = connection.execute(
-            update(table)
-            .where(table.c.origin == stored.origin, table.c.revision == before)
-            .values(revision=stored.revision, document=document)
-        )
-        if done.rowcount != 1:
+            return None
+        is_before = (table.c.origin == stored.origin) & (table.c.revision == before)
+        was_signed = self._signed.get(stored.origin)
+        if was_signed is None:
+            was_signed = bool(connection.scalar(select(table.c.signed).where(is_before)))
+        if connection.execute(update(table).where(is_before).values(**values)).rowcount != 1:
             raise StateOvertaken(f"{self.path}: the keyring of {stored.hosted_zone_id} is no longer revision {before}")
-
-    def _decoded(self, document: bytes, revision: int) -> Keyring:
-        try:
-            version = msgspec.json.decode(document, type=_Version).version
-            if version > KEYRING_VERSION:
-                raise StateTooNew(_too_new(self.path, f"keyring version {version}, known here: {KEYRING_VERSION}"))
-            keyring = msgspec.json.decode(document, type=Keyring)
-        except msgspec.MsgspecError as error:
-            raise StateDamaged(f"{self.path}: a keyring can't be read ({error}): {RESTORE}") from None
-        if keyring.revision != revision:
-            raise StateDamaged(
-                f"{self.path}: a keyring of revision {keyring.revision} is filed as {revision}: {RESTORE}"
-            )
-        return keyring if keyring.keyset is None else msgspec.structs.replace(keyring, keyset=keyring.keyset.sharing())
-
-
-class _Version(msgspec.Struct):
-    version: int = 1
-
-
-def _row(origin: bytes, entry: Entry) -> dict[str, Any]:
-    return {
-        "at": entry.at,
-        "origin": origin,
-        "kind": entry.kind,
-        "reason": entry.reason,
-        "request_ids": " ".join(entry.request_ids),
-    }
-
-
-def _make_private_file(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        path.chmod(0o600)
-    else:
-        sync_directory(path.parent)
-
-
-def _recognise(connection: Connection, path: Path, key_path: Path) -> None:
-    """Refuse what is not our database, not whole, or not of our time."""
-    version, owner = database_schema.version(connection), database_schema.application_id(connection)
-    tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
-    if owner != (database_schema.APPLICATION_ID if version else 0) or (tables and not version):
-        raise StateDamaged(f"{path}: not a Signwright database: move it away, or {RESTORE}")
-    if version > len(database_schema.MIGRATIONS):
-        raise StateTooNew(_too_new(path, f"schema {version}, known here: {len(database_schema.MIGRATIONS)}"))
-    if not version and key_path.exists():
-        raise StateDamaged(
-            f"{path}: empty or gone, although {key_path} is there: {RESTORE}; "
-            f"or move {key_path} away to begin with new keys, which makes every zone bogus whose DS is published"
-        )
-    verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-    if verdict != "ok":
-        raise StateDamaged(f"{path}: damaged ({' '.join(verdict.split())}): {RESTORE}")
-
-
-def _too_new(path: Path, what: str) -> str:
-    return f"{path}: written by a newer version of Signwright ({what}): run that version, or {RESTORE} of this one"
-
-
-def _open_cipher(connection: Connection, key_path: Path, entropy: Entropy) -> ZskCipher:
-    table = database_schema.setting
-    known = connection.scalar(select(table.c.value).where(table.c.name == _FINGERPRINT))
-    if known is None:
-        make_state_key(key_path, entropy)
-    cipher = read_state_key(key_path, entropy)
-    if known is None:
-        connection.execute(insert(table).values(name=_FINGERPRINT, value=cipher.fingerprint))
-    elif known != cipher.fingerprint:
-        raise StateKeyWrong(
-            f"{key_path}: this is state key {cipher.fingerprint}, but {DATABASE} was encrypted with {known}: "
-            "put that one back from its backup"
-        )
-    return cipher
+        return was_signed

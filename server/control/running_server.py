@@ -234,7 +234,7 @@ class RunningServer:
         now = int(time.time())
 
         def drawn() -> Timeline:
-            past = self._store.events(keyring.origin)  # all of it: what began long ago goes on
+            past = self._store.events(keyring.origin)  # all that is kept: what began long ago goes on
             return timeline(keyring, policy, past, steps(keyring, policy, now, until, ksk_arn), now, since, until)
 
         return await trio.to_thread.run_sync(drawn)

@@ -123,4 +123,5 @@ def _prove(partial: Path) -> None:
             "a newer Signwright wrote it"
         )
     with Store.open(partial, os.urandom) as store:
-        store.load_keyrings()
+        for problem in store.load_keyrings().problems.values():
+            raise problem

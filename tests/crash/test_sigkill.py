@@ -59,7 +59,7 @@ def mortal() -> Iterator[Mortal]:
 def check_one_of_each(folder: Path) -> None:
     assert len(list((folder / "state" / "kms").glob("*.key"))) == 1
     with Store.open(folder / "state", bytes) as store:
-        (keyring,) = store.load_keyrings()
+        (keyring,) = store.load_keyrings().good
         (ksk,), (zone_key,) = keyring.ksks, keyring.zsks
         assert zone_signer.load_signer(store.load_zsk(LAB, zone_key.sequence)).public_key == zone_key.public_key
     keyset = keyring.keyset

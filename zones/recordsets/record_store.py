@@ -7,13 +7,16 @@ table, read page by page. Every method blocks. Each raises `StateError` where th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from hashlib import sha256
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, tuple_, update
 
-from keys.custody import database_schema
+from keys.custody import database_schema, kept_events
+from keys.custody.change_log import RecordsChanged, TagsChanged, ZoneCreated, ZoneDeleted
 from keys.custody.state_database import StateDamaged, Store
+from keys.custody.zsk_encryption import StateError
 from zones.recordsets.change_batch import Applied, apply_changes, touched_names
 from zones.recordsets.record_sets import (
     NAME_TAKEN,
@@ -29,14 +32,32 @@ from zones.recordsets.record_sets import (
     RecordSetChange,
     ZoneRequestError,
 )
-from zones.recordsets.route53_names import from_text, order
+from zones.recordsets.route53_names import from_text, order, to_text
 
 CHANGES_KEPT = 90 * 24 * 3600
 """Seconds for which it is known what became of a change."""
 _AT_ONCE = 500
 """Names in one query."""
 
+LONGEST_COMMENT = 256
+"""Characters of a zone's comment."""
+
 S = TypeVar("S", bound=msgspec.Struct)
+_LISTED = (
+    database_schema.kept_zone.c.id,
+    database_schema.kept_zone.c.position,
+    database_schema.kept_zone.c.caller_reference,
+    database_schema.kept_zone.c.record_sets,
+    database_schema.kept_zone.c.document,
+)
+
+
+class StoredZones(NamedTuple):
+    """The hosted zones, as far as they can be read."""
+
+    good: tuple[HostedZone, ...]
+    problems: dict[bytes, StateError]
+    """Why the zone with an origin can't be read."""
 
 
 class RecordStore:
@@ -69,6 +90,7 @@ class RecordStore:
             connection.execute(insert(table).values(**_zone_row(zone)))
             connection.execute(insert(database_schema.record_set), [_record_row(zone.id, one) for one in record_sets])
             _insert_change(connection, change)
+            transaction.note(ZoneCreated(origin, zone.id))
         return zone
 
     def zone(self, zone_id: str) -> HostedZone:
@@ -79,21 +101,49 @@ class RecordStore:
     def zones(self, marker: str = "", limit: int = -1) -> tuple[HostedZone, ...]:
         """At most `limit` zones by id, from `marker` on."""
         table = database_schema.kept_zone
-        query = select(table.c.document, table.c.record_sets).where(table.c.id >= marker).order_by(table.c.id)
-        return self._zones(query.limit(limit))
+        return self._zones(_listed().where(table.c.id >= marker).order_by(table.c.id).limit(limit))
 
     def zones_by_name(self, name: str | None, zone_id: str, limit: int) -> tuple[HostedZone, ...]:
         """At most `limit` zones in the order of their names, from the normalised `name` and `zone_id` on."""
         table = database_schema.kept_zone
-        query = select(table.c.document, table.c.record_sets).order_by(table.c.position, table.c.id)
+        query = _listed().order_by(table.c.position, table.c.id)
         if name is not None:
             query = query.where(tuple_(table.c.position, table.c.id) >= tuple_(order(name), zone_id))
         return self._zones(query.limit(limit))
 
+    def stored_zones(self) -> StoredZones:
+        """All zones by id, to be served; one that can't be read concerns itself alone."""
+        table, ids = database_schema.kept_zone, database_schema.hosted_zone
+        query = select(*_LISTED, ids.c.origin).join(ids, ids.c.id == table.c.id).order_by(table.c.id)
+        with self._store.reading() as connection:
+            rows = connection.execute(query).all()
+        good, problems = [], {}
+        for row in rows:
+            try:
+                good.append(self._decoded_zone(row))
+            except StateError as error:
+                problems[bytes(row.origin)] = error
+        return StoredZones(tuple(good), problems)
+
     def _zones(self, query: Any) -> tuple[HostedZone, ...]:
         with self._store.reading() as connection:
             rows = connection.execute(query).all()
-        return tuple(self._decoded_zone(row) for row in rows)
+        return tuple(self._listed_zone(row) for row in rows)
+
+    def _listed_zone(self, row: Any) -> HostedZone:
+        """A zone for a listing: of one that can't be read what its row says beside its document."""
+        try:
+            return self._decoded_zone(row)
+        except StateError as error:
+            return HostedZone(
+                id=row.id,
+                name=to_text(row.origin),
+                caller_reference=row.caller_reference,
+                comment=str(error)[:LONGEST_COMMENT],
+                created=row.created,
+                name_servers=(),
+                record_set_count=row.record_sets,
+            )
 
     def zone_count(self) -> int:
         """How many zones there are."""
@@ -107,10 +157,11 @@ class RecordStore:
             connection = transaction.connection
             zone = msgspec.structs.replace(self._zone(connection, zone_id), comment=comment)
             connection.execute(update(table).where(table.c.id == zone_id).values(document=msgspec.json.encode(zone)))
+            transaction.note(TagsChanged(zone_id))
         return zone
 
     def delete(self, zone_id: str, change: ChangeInfo) -> None:
-        """Remove a zone with all that is kept of it: tags, keys and their log stay out of what comes after.
+        """Remove a zone with all that is kept of it, tags, keys and their events too.
 
         Raises `ZoneRequestError`: NoSuchHostedZone, HostedZoneNotEmpty while it has more than its SOA and NS.
         """
@@ -128,7 +179,9 @@ class RecordStore:
             connection.execute(delete(database_schema.kept_zone).where(database_schema.kept_zone.c.id == zone_id))
             for table in (database_schema.zsk_secret, database_schema.keyring, database_schema.hosted_zone):
                 connection.execute(delete(table).where(table.c.origin == origin))
+            kept_events.remove(connection, origin)
             _insert_change(connection, change)
+            transaction.note(ZoneDeleted(origin, zone_id))
 
     # Tags
 
@@ -137,18 +190,19 @@ class RecordStore:
         table = database_schema.zone_tag
         with self._store.writing() as transaction:
             connection = transaction.connection
-            self._zone(connection, zone_id)
+            self._refuse_unknown(connection, zone_id)
             connection.execute(delete(table).where(table.c.zone == zone_id, table.c.name.in_([*remove, *put])))
             if put:
                 rows = [{"zone": zone_id, "name": name, "value": value} for name, value in put.items()]
                 connection.execute(insert(table), rows)
+            transaction.note(TagsChanged(zone_id))
 
     def tags(self, zone_ids: Sequence[str]) -> dict[str, dict[str, str]]:
         """The tags of each zone, by name. Raises `ZoneRequestError` (NoSuchHostedZone)."""
         table = database_schema.zone_tag
         with self._store.reading() as connection:
             for zone_id in zone_ids:
-                self._zone(connection, zone_id)
+                self._refuse_unknown(connection, zone_id)
             rows = connection.execute(select(table).where(table.c.zone.in_(zone_ids)).order_by(table.c.name)).all()
         found: dict[str, dict[str, str]] = {zone_id: {} for zone_id in zone_ids}
         for row in rows:
@@ -168,9 +222,9 @@ class RecordStore:
         if start is not None:
             query = query.where(tuple_(*key) >= tuple_(order(start.name), start.type, start.set_identifier))
         with self._store.reading() as connection:
-            self._zone(connection, zone_id)
+            self._refuse_unknown(connection, zone_id)
             documents = connection.scalars(query).all()
-        return tuple(self._decoded(document, RecordSet) for document in documents)
+        return tuple(self._decoded(document, RecordSet, zone_id) for document in documents)
 
     def all_record_sets(self, zone_id: str) -> Iterator[RecordSet]:
         """Every record set of a zone, in the order of listings; read page by page, so nothing may change meanwhile."""
@@ -221,6 +275,7 @@ class RecordStore:
             count = zones.c.record_sets + applied.added
             connection.execute(update(zones).where(zones.c.id == zone_id).values(record_sets=count))
             _insert_change(connection, change)
+            transaction.note(_records_changed(zone, applied, rows))
         return applied
 
     def _of_names(self, connection: Connection, zone_id: str, wanted: set[str]) -> dict[str, list[RecordSet]]:
@@ -232,7 +287,7 @@ class RecordStore:
                 table.c.zone == zone_id, table.c.position.in_(positions[start : start + _AT_ONCE])
             )
             for document in connection.scalars(query):
-                record_set = self._decoded(document, RecordSet)
+                record_set = self._decoded(document, RecordSet, zone_id)
                 found[record_set.name].append(record_set)
         return found
 
@@ -253,21 +308,45 @@ class RecordStore:
             connection = transaction.connection
             _insert_change(connection, change)
 
+    def _refuse_unknown(self, connection: Connection, zone_id: str) -> None:
+        table = database_schema.kept_zone
+        if connection.scalar(select(table.c.id).where(table.c.id == zone_id)) is None:
+            raise _unknown(zone_id)
+
     def _zone(self, connection: Connection, zone_id: str) -> HostedZone:
         table = database_schema.kept_zone
-        row = connection.execute(select(table.c.document, table.c.record_sets).where(table.c.id == zone_id)).first()
+        row = connection.execute(select(*_LISTED).where(table.c.id == zone_id)).first()
         if row is None:
-            raise ZoneRequestError(NO_SUCH_ZONE, f"No hosted zone found with ID: {zone_id}")
+            raise _unknown(zone_id)
         return self._decoded_zone(row)
 
     def _decoded_zone(self, row: Any) -> HostedZone:
-        return msgspec.structs.replace(self._decoded(row.document, HostedZone), record_set_count=row.record_sets)
+        zone = self._decoded(row.document, HostedZone, row.id)
+        if zone.id != row.id or order(zone.name) != row.position:
+            raise StateDamaged(f"{self._store.path}: hosted zone {row.id} is filed as another one")
+        return msgspec.structs.replace(zone, record_set_count=row.record_sets)
 
-    def _decoded(self, document: bytes, kind: type[S]) -> S:
+    def _decoded(self, document: bytes, kind: type[S], zone_id: str) -> S:
         try:
             return msgspec.json.decode(document, type=kind)
-        except msgspec.MsgspecError as error:
-            raise StateDamaged(f"{self._store.path}: a {kind.__name__} can't be read ({error})") from None
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise StateDamaged(
+                f"{self._store.path}: a {kind.__name__} of hosted zone {zone_id} can't be read ({error})"
+            ) from None
+
+
+def _unknown(zone_id: str) -> ZoneRequestError:
+    return ZoneRequestError(NO_SUCH_ZONE, f"No hosted zone found with ID: {zone_id}")
+
+
+def _listed() -> Select[Any]:
+    table, ids = database_schema.kept_zone, database_schema.hosted_zone
+    return select(*_LISTED, ids.c.origin, ids.c.created).join(ids, ids.c.id == table.c.id)
+
+
+def _records_changed(zone: HostedZone, applied: Applied, rows: Sequence[Mapping[str, Any]]) -> RecordsChanged:
+    content = sha256(msgspec.json.encode((applied.removed, [row["document"] for row in rows])))
+    return RecordsChanged(from_text(zone.name), tuple(applied.names), content.digest())
 
 
 def _zone_row(zone: HostedZone) -> dict[str, Any]:

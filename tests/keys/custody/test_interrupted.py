@@ -25,21 +25,7 @@ from keys.rules.commands import (
 )
 from keys.rules.dnskey_refresh import next_refresh
 from keys.rules.key_status import Condition
-from keys.rules.keyring import Keyring
 from tests.keys.world import EPOCH, LAB, KillableStore, World
-
-
-class OvertakenOnce(KillableStore):
-    """A store in which somebody else has stored the keyring, just before one is saved."""
-
-    overtaking = False
-
-    def save(self, keyring: Keyring, *arguments: Any, **named: Any) -> Keyring:
-        if type(self).overtaking:
-            type(self).overtaking = False
-            super().save(keyring, [])
-        saved: Keyring = super().save(keyring, *arguments, **named)
-        return saved
 
 
 @pytest.fixture
@@ -95,19 +81,33 @@ async def test_many_requests_while_the_kms_is_slow_are_no_plan_that_goes_in_circ
         assert key_manager.status.condition is Condition.SIGNING
 
 
-async def test_a_request_that_was_overtaken_is_refused_and_the_next_one_is_not(
-    world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tests.keys.world.KillableStore", OvertakenOnce)
+async def test_who_is_overtaken_by_another_program_steps_down(world: World, autojump_clock: MockClock) -> None:
+    """It does not read anew and go on: two that do so would write in turns."""
     async with world.life() as key_manager:
-        OvertakenOnce.overtaking = True
-        with pytest.raises(StateOvertaken):
-            await key_manager.request(StartRollover())
-        await trio.sleep(1)
-        await key_manager.request(ActivateKsk(key_manager.keyring.ksks[0].name))
-        mark = key_manager.keyring.revision
-        await key_manager.observe_ttl(77)
-        assert key_manager.keyring.revision == mark + 1
+        before = key_manager.keyring
+        with world.open_store():
+            with pytest.raises(StateOvertaken):
+                await key_manager.request(StartRollover())
+            with pytest.raises(RequestRefusedError, match="another program has opened this state"):
+                await key_manager.request(StartRollover())
+            assert key_manager.status.condition is Condition.FROZEN
+            assert "another program has opened this state since" in (key_manager.status.problem or "")
+            await trio.sleep(10 * DAY)
+            assert key_manager.keyring == before
+        assert [line["level"] for line in world.log if line["level"] == "critical"] == ["critical"]
+
+
+async def test_an_action_of_who_is_overtaken_is_not_stored(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as key_manager:
+        await trio.sleep(HOUR)
+        with world.open_store() as other:
+            before = other.load_keyring(key_manager.origin)
+            await trio.sleep(10 * DAY)
+            assert key_manager.status.condition is Condition.FROZEN
+            assert other.load_keyring(key_manager.origin) == before
+            calls = len(world.published)
+            await trio.sleep(10 * DAY)
+            assert len(world.published) == calls
 
 
 async def test_a_clock_that_is_right_needs_no_trust(world: World, autojump_clock: MockClock) -> None:

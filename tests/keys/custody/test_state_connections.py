@@ -93,7 +93,7 @@ def test_writes_are_refused_together_and_say_who_holds_them_up(
 def _allowed_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """For how many seconds each `BEGIN IMMEDIATE` may wait for other programs."""
     allowed: list[float] = []
-    real = state_connections._raw
+    real = state_connections.driver
 
     class Counting:
         def __init__(self, connection: sqlite3.Connection) -> None:
@@ -103,7 +103,7 @@ def _allowed_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
             allowed.append(int(statement.rpartition(" ")[2]) / 1000)
             self._connection.execute(statement)
 
-    monkeypatch.setattr(state_connections, "_raw", lambda connection: Counting(real(connection)))
+    monkeypatch.setattr(state_connections, "driver", lambda connection: Counting(real(connection)))
     return allowed
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from keys.custody import database_schema
+from keys.custody import database_schema, kept_events
 from keys.custody.state_database import (
     DATABASE,
     STATE_KEY,
@@ -26,6 +26,7 @@ from keys.custody.state_database import (
 from keys.custody.zsk_encryption import StateKeyLost, StateKeyWrong
 from keys.rules.events import Entry
 from keys.rules.keyring import Keyring
+from keys.rules.zone_standing import Standing
 from tests.keys.rules.test_next_action import SIGNED
 from tests.keys.world import LAB
 
@@ -57,7 +58,7 @@ def test_a_keyring_its_log_and_its_secret_come_back(store: Store, directory: Pat
     store.close()
     with Store.open(directory, os.urandom) as again:
         assert again.load_keyring(LAB) == saved
-        assert again.load_keyrings() == (saved,)
+        assert again.load_keyrings() == ((saved,), {})
         assert again.load_zsk(LAB, 1) == PRIVATE
         assert again.events(LAB) == tuple(entries)
         assert again.events(LAB, since=6) == (entries[1],)
@@ -118,7 +119,7 @@ def test_threads_may_share_it(store: Store) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [keyring.revision for keyring in store.load_keyrings()] == [20] * 4
+    assert [keyring.revision for keyring in store.load_keyrings().good] == [20] * 4
 
 
 def test_nothing_private_is_readable_in_the_files_nor_in_reprs(store: Store, directory: Path) -> None:
@@ -154,6 +155,92 @@ def test_a_newer_keyring_is_left_alone(store: Store) -> None:
         transaction.connection.exec_driver_sql("UPDATE ring SET document = json_set(document, '$.version', 99)")
     with pytest.raises(StateTooNew, match="99"):
         store.load_keyring(LAB)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "document = x'7b'",
+        "document = 'ÿ'",
+        "document = json_set(document, '$.version', 99)",
+        "document = json_set(document, '$.of_a_newer_version', 1)",
+        "document = json_set(document, '$.revision', 99)",
+        "document = json_set(document, '$.keyset', json('{}'))",
+        "document = (SELECT document FROM ring WHERE origin = x'00')",
+    ],
+)
+def test_one_keyring_that_can_not_be_read_concerns_its_zone_alone(store: Store, damage: str) -> None:
+    store.save(begin(store), [])
+    other = store.save(begin(store, b"\x00"), [])
+    with store.writing() as transaction:
+        transaction.connection.execute(text(f"UPDATE ring SET {damage} WHERE origin = :origin"), {"origin": LAB})
+    keyrings = store.load_keyrings()
+    assert keyrings.good == (other,)
+    assert list(keyrings.problems) == [LAB]
+    assert "lab.example." in str(keyrings.problems[LAB])
+    assert isinstance(keyrings.problems[LAB], (StateTooNew, StateDamaged))
+    assert store.standings()[LAB] == Standing(True, ())  # what is known beside it is whole
+    with pytest.raises((StateTooNew, StateDamaged)):
+        store.load_keyring(LAB)
+    assert store.save(other, []).revision == 2
+
+
+@pytest.mark.parametrize(
+    "damage", ["signed = 2", "signed = NULL", "delegation = x'5b'", "delegation = NULL", "delegation = '[[1]]'"]
+)
+def test_one_standing_that_can_not_be_read_concerns_its_zone_alone(store: Store, damage: str) -> None:
+    store.save(begin(store), [])
+    store.save(begin(store, b"\x00"), [])
+    with store.writing() as transaction:
+        transaction.connection.execute(text(f"UPDATE ring SET {damage} WHERE origin = :origin"), {"origin": LAB})
+    standings = store.standings()
+    assert standings[b"\x00"] == Standing(True, ())
+    assert (standings[LAB].signed, standings[LAB].delegation) == (None, None)
+    assert "signwright.db: what is known of lab.example. can't be read" in (standings[LAB].problem or "")
+
+
+def test_standings_read_no_keyring(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        store.save(begin(store, b"\x01%d\x00" % number), [])
+    with store.writing() as transaction:
+        transaction.connection.execute(text("UPDATE ring SET document = x'ff'"))
+    assert set(store.standings().values()) == {Standing(True, ())}
+
+
+def test_events_are_bounded_by_age_by_zone_and_in_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_events, "PRUNED_EVERY", 1)
+    keyring = store.save(begin(store), [Entry(5, "old", "")])
+    idle = store.save(begin(store, b"\x00"), [Entry(5, "old", "")])
+    assert store.events(LAB)[0].kind == "old"
+    keyring = store.save(keyring, [Entry(5 + kept_events.KEPT, "x", "")])
+    assert store.events(LAB)[0].kind == "old"
+    keyring = store.save(keyring, [Entry(6 + kept_events.KEPT, "x", "y" * 5000)])
+    assert [entry.kind for entry in store.events(LAB)] == ["x", "x"]
+    assert store.events(idle.origin) == ()  # of a zone in which nothing happens, too
+    assert len(store.events(LAB)[-1].reason) == kept_events.LONGEST_REASON
+    now = 7 + kept_events.KEPT
+    monkeypatch.setattr(kept_events, "OF_ZONE", 3)
+    keyring = store.save(keyring, [Entry(now, str(number), "") for number in range(9)])
+    assert [entry.kind for entry in store.events(LAB)] == ["6", "7", "8"]
+    monkeypatch.setattr(kept_events, "IN_ALL", 2)
+    store.save(idle, [Entry(now, "idle", "")])
+    assert [entry.kind for entry in (*store.events(LAB), *store.events(idle.origin))] == ["8", "idle"]
+    assert store.events(LAB, most=0) == ()
+
+
+def test_only_the_newest_events_are_read(store: Store) -> None:
+    entries = [Entry(number, str(number), "") for number in range(9)]
+    store.save(begin(store), entries)
+    assert store.events(LAB, most=2) == tuple(entries[-2:])
+    assert store.events(LAB, since=3, most=4) == tuple(entries[-4:])
+
+
+@pytest.mark.parametrize("index", ["event_by_time", "event_by_zone"])
+def test_events_are_found_by_index(store: Store, index: str) -> None:
+    where = "at < 5 ORDER BY at LIMIT 5" if index == "event_by_time" else "origin = x'00' AND at >= 5"
+    with store.reading() as connection:
+        plan = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT id FROM event WHERE {where}")).all()
+    assert index in str(plan)
 
 
 @pytest.mark.parametrize("document", [b"{", b"{}", b'{"origin": 5}', b"\xff"])
@@ -264,7 +351,7 @@ def test_a_busy_disk_is_not_damage(store: Store, directory: Path, monkeypatch: p
     with store.writing() as transaction:
         transaction.connection.exec_driver_sql("PRAGMA max_page_count = 1")  # a full disk, as SQLite sees it
     with pytest.raises(StateUnavailable, match="full"):
-        store.save(keyring, [Entry(1, "x", "y" * 100_000)])
+        store.save(keyring, [Entry(1, "x", "y" * 900)] * 200)
     with store.writing() as transaction:
         transaction.connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
     assert store.save(keyring, []).revision == 2

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from keys.custody.database_schema import MIGRATIONS
+from keys.custody.change_log import RecordsChanged, SnapshotNeeded, TagsChanged, ZoneDeleted
 from keys.custody.state_database import StateUnavailable, Store
 from keys.custody.zsk_encryption import StateError
+from keys.rules.events import Entry
 from keys.rules.keyring import Keyring
 from tests.lab import wire_name
 from zones.recordsets.record_sets import (
@@ -152,6 +153,81 @@ def test_only_an_empty_zone_is_deleted_and_nothing_of_it_remains(records: Record
     assert records.create(zone(), initial(APEX), info("5")) == zone()
 
 
+def test_the_events_of_a_zone_go_with_it(records: RecordStore, store: Store) -> None:
+    records.create(zone(1, "other.example."), initial("other.example."), info("other"))
+    for number, name in enumerate((APEX, "other.example.")):
+        store.save(Keyring(wire_name(name), zone(number).id), [Entry(5, "KskIntended", "why")])
+    records.delete(zone().id, info("x"))
+    records.create(zone(2), initial(APEX), info("again"))
+    assert store.events(wire_name(APEX)) == ()
+    assert len(store.events(wire_name("other.example."))) == 1
+
+
+def test_a_zone_that_can_not_be_read_concerns_itself_alone(records: RecordStore, store: Store) -> None:
+    records.create(zone(1, "other.example."), initial("other.example."), info("other"))
+    with store.writing() as transaction:
+        transaction.connection.execute(text("UPDATE kept_zone SET document = x'ff' WHERE id = :id"), {"id": zone().id})
+    stored = records.stored_zones()
+    assert stored.good == (zone(1, "other.example."),)
+    assert list(stored.problems) == [wire_name(APEX)]
+    assert f"a HostedZone of hosted zone {zone().id} can't be read" in str(stored.problems[wire_name(APEX)])
+    listed, other = records.zones()
+    assert other == zone(1, "other.example.")
+    assert (listed.id, listed.name, listed.record_set_count) == (zone().id, APEX, 2)
+    assert records.zones_by_name(APEX, "", 1) == (listed,)
+    assert list(records.all_record_sets(zone().id)) == initial(APEX)  # they are whole
+    with pytest.raises(StateError, match="can't be read"):
+        records.comment(zone().id, "new")
+    assert records.comment(zone(1).id, "new").comment == "new"
+
+
+def test_a_zone_that_is_filed_as_another_one_is_not_served_as_that(records: RecordStore, store: Store) -> None:
+    records.create(zone(1, "other.example."), initial("other.example."), info("other"))
+    with store.writing() as transaction:
+        transaction.connection.execute(
+            text("UPDATE kept_zone SET document = (SELECT document FROM kept_zone WHERE id = :one) WHERE id = :id"),
+            {"id": zone().id, "one": zone(1).id},
+        )
+    assert list(records.stored_zones().problems) == [wire_name(APEX)]
+
+
+def test_each_change_is_in_the_log(records: RecordStore, store: Store) -> None:
+    start = store.position
+    records.apply(zone().id, made(a("x.lab.example")), info("1"))
+    records.comment(zone().id, "new")
+    records.change_tags(zone().id, {"a": "1"}, [])
+    records.note_change(info("noted"))
+    records.apply(zone().id, [RecordSetChange(ChangeAction.DELETE, a("x.lab.example"))], info("2"))
+    records.delete(zone().id, info("3"))
+    with pytest.raises(ZoneRequestError):
+        records.delete(zone().id, info("4"))
+    rows = store.changes_after(start)
+    assert not isinstance(rows, SnapshotNeeded)
+    origin = wire_name(APEX)
+    assert [row.version for row in rows] == list(range(start.version + 1, start.version + 7))
+    first, *others, last, gone = [row.changes for row in rows]
+    assert [(change.origin, set(change.names)) for change in (*first, *last) if isinstance(change, RecordsChanged)] == [
+        (origin, {APEX, "x.lab.example."})
+    ] * 2
+    assert others == [(TagsChanged(zone().id),), (TagsChanged(zone().id),), ()]
+    assert gone == (ZoneDeleted(origin, zone().id),)
+
+
+def test_two_changes_of_the_same_names_differ_in_the_log(tmp_path: Path) -> None:
+    """Else two states that parted could come to the same position with other contents."""
+    documents = []
+    for value in ("192.0.2.1", "192.0.2.2"):
+        with Store.open(tmp_path / value, bytes) as store:
+            records = RecordStore(store)
+            records.create(zone(), initial(APEX), info("created"))
+            before = store.position
+            records.apply(zone().id, made(a("x.lab.example", value)), info("1"))
+            rows = store.changes_after(before)
+            assert not isinstance(rows, SnapshotNeeded)
+            documents.append(rows[0].document)
+    assert documents[0] != documents[1]
+
+
 def test_a_batch_is_stored_whole_with_its_change(records: RecordStore) -> None:
     applied = records.apply(zone().id, made(a("x.lab.example"), a("*.lab.example")), info("1"))
     assert set(applied.names) == {APEX, "x.lab.example.", r"\052.lab.example."}
@@ -245,7 +321,7 @@ def test_what_returned_is_there_after_a_loss_of_power(tmp_path: Path) -> None:
 def test_a_document_that_is_none_is_damage(records: RecordStore, store: Store) -> None:
     with store.writing() as transaction:
         transaction.connection.execute(text("UPDATE record_set SET document = '{' WHERE type = 'NS'"))
-    with pytest.raises(StateError, match="a RecordSet can't be read"):
+    with pytest.raises(StateError, match=f"a RecordSet of hosted zone {zone().id} can't be read"):
         records.record_sets(zone().id, None, 5)
 
 
@@ -279,15 +355,3 @@ def test_a_zone_costs_the_same_among_hundreds(store: Store) -> None:
         steps = 0
     assert 0 < sum(spent[-50:]) < 1.2 * sum(spent[:50])
     assert len(records.zones("", -1)) == records.zone_count() == 300
-
-
-def test_a_database_of_before_there_were_hosted_zones_gets_their_tables(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as earlier:
-        earlier.setattr("keys.custody.database_schema.MIGRATIONS", MIGRATIONS[:1])
-        with Store.open(tmp_path / "state", bytes) as store:
-            store.hosted_zone_id(wire_name("other.example"), lambda: "ZOTHER", NOW)
-    with Store.open(tmp_path / "state", bytes) as store:
-        assert RecordStore(store).create(zone(), initial(APEX), info("created")) == zone()
-        assert store.hosted_zone_id(wire_name("other.example"), lambda: "new", NOW) == "ZOTHER"
