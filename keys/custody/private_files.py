@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+TAKES_NO_WRITES = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
+)
+"""What the operating system says where a file can't be written and may yet be read."""
 
 TEMPORARY = ".new"
 """Suffix of a file that is still being written; one that is left over is of no value."""
 
 
+class HeldError(Exception):
+    """Another process holds a lock: `pid`, or 0 where it does not say."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"held by process {pid}" if pid else "held by another process")
+        self.pid = pid
+
+
 def private_directory(path: Path) -> None:
-    """Make `path` a directory for its owner alone (0700), durably; its parents are made where missing."""
+    """Make `path` a directory for its owner alone (0700), durably; its parents are made where missing.
+
+    One that is there and private is not touched: it may be on a disk that takes no writes.
+    """
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700)
@@ -31,6 +51,40 @@ def write_private(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     sync_directory(path.parent)
+
+
+@contextmanager
+def held(lock: Path) -> Iterator[None]:
+    """Hold the lock file `lock` with flock(2), which ends with the process; its text is the process id.
+
+    Where the disk takes no writes, the file is held as it is, or without one its directory: whoever comes later on that
+    disk can make no file either. Raises `HeldError` where another process holds it, and `OSError`.
+    """
+    descriptor = _opened_lock(lock)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = b"" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else os.pread(descriptor, 20, 0).strip()
+            raise HeldError(int(holder) if holder.isdigit() else 0) from None
+        with suppress(OSError):  # it is for people, and for who finds it held
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _opened_lock(lock: Path) -> int:
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in TAKES_NO_WRITES:
+            raise
+    try:
+        return os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return os.open(lock.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def remove(path: Path) -> None:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from keys.custody import change_log_table, database_schema, kept_events
+from keys.custody import change_log_table, database_schema, kept_events, state_in_memory
 from keys.custody.change_log import (
     Change,
     FileChanged,
@@ -33,14 +34,13 @@ from keys.custody.change_log import (
     ZonesNamed,
 )
 from keys.custody.change_log_table import Head
-from keys.custody.state_connections import RESTORE, Connections, StateDamaged, StateTooNew, StateUnavailable
-from keys.custody.state_opening import DATABASE, STATE_KEY, make_private_file, open_cipher, recognise
-from keys.custody.stored_keyring import changes_of, columns, decoded, fill_columns, standing_of
+from keys.custody.state_connections import RESTORE, StateBusy, StateDamaged, StateTooNew, StateUnavailable
+from keys.custody.state_opening import DATABASE, STATE_KEY, Opened, make_private_file, take_up
+from keys.custody.stored_keyring import changes_of, columns, decoded, standing_of
 from keys.custody.zsk_encryption import (
     Entropy,
     StateError,
     StateKeyWrong,
-    ZskCipher,
     bound_to,
     sync_directory,
 )
@@ -59,6 +59,9 @@ __all__ = [
     "Store",
 ]
 
+RETRY = 2.0
+"""Seconds between two tries whether a disk that took no writes takes them again."""
+
 Clock = Callable[[], float]
 """The wall clock, in seconds since the epoch."""
 
@@ -75,6 +78,10 @@ class Secret:
     public_key: bytes
     private_key: bytes = field(repr=False)
     """PKCS #8 DER."""
+
+
+_NAMED_IN_A_QUERY = 64
+"""Zones that one query names; of more, all are read."""
 
 
 class Keyrings(NamedTuple):
@@ -115,23 +122,23 @@ class Transaction:
 class Store:
     """The open state. Make it with `Store.open`; close it, or use it as a context manager."""
 
-    def __init__(
-        self, path: Path, connections: Connections, cipher: ZskCipher, epoch: int, head: Head, clock: Clock
-    ) -> None:
+    def __init__(self, path: Path, opened: Opened, entropy: Entropy, clock: Clock) -> None:
         self.path = path
         self.on_commit: list[Callable[[Position], None]] = []
         """Called after each commit, by the thread that wrote, with the position reached: a notice that there is
         something to read. Two may come in either order. It must neither block, write nor raise."""
         self.passed: Callable[[], int | None] = lambda: None
         """The version of the change log that every member has, if that is known: rows below it go."""
-        self._connections = connections
-        self._cipher = cipher
-        self._clock = clock
-        self._epoch = epoch
-        self._head = head
+        self._entropy, self._clock = entropy, clock
+        self._connections, self._cipher, self._epoch, self._head = opened
         self._signed: dict[bytes, bool] = {}
         """Whether a zone's stored keyring says that it is signed, where that is known here."""
         self._overtaken: str | None = None
+        self._unwritable: str | None = None
+        self._copy: Path | None = None
+        """In memory, while the disk takes no writes."""
+        self._retrying = threading.Lock()
+        self._retry_at = 0.0
 
     @classmethod
     def open(cls, directory: Path, entropy: Entropy, clock: Clock = time.time) -> Self:
@@ -140,30 +147,50 @@ class Store:
         Whoever opens it is its only writer from then on: a `Store` that was opened before writes no more. `clock` gives
         the time of rows of the change log, in seconds since the epoch.
 
+        Where the disk takes no writes, what can be read is read, and `unwritable` says why no more is done.
+
         Raises `StateTooNew`, `StateDamaged`, `StateUnavailable`, `StateKeyLost` and `StateKeyWrong`.
         """
-        path, key_path = directory / DATABASE, directory / STATE_KEY
+        path = directory / DATABASE
         try:
-            make_private_file(path)
-            connections = Connections(path, path)
-            try:
-                with connections.writing() as connection:
-                    recognise(connection, path, key_path)
-                    database_schema.migrate(connection)
-                with connections.writing() as connection:
-                    cipher = open_cipher(connection, key_path, entropy)
-                    epoch, head = change_log_table.begin_epoch(connection, entropy, int(clock()))
-                    fill_columns(connection, path)
-            except BaseException:
-                connections.close()
+            return cls(path, _taken_up(path, entropy, clock), entropy, clock)
+        except StateBusy:
+            raise
+        except StateUnavailable as error:
+            if not path.is_file():
                 raise
-            return cls(path, connections, cipher, epoch, head, clock)
+            return cls._reading_only(path, error, entropy, clock)
+
+    @classmethod
+    def _reading_only(cls, path: Path, why: StateUnavailable, entropy: Entropy, clock: Clock) -> Self:
+        """A store on a copy in memory. Raises what `open` raises; `why` where there is no room for a copy."""
+        try:
+            copy = state_in_memory.copied(path)
         except OSError as error:
-            raise StateUnavailable(f"{error.filename or path}: {error.strerror}") from None
+            raise StateUnavailable(f"{why}; and a copy in memory could not be made: {error}") from None
+        try:
+            with _declared(path):
+                opened = take_up(copy, path, entropy, clock)
+        except BaseException:
+            state_in_memory.discard(copy)
+            raise
+        store = cls(path, opened, entropy, clock)
+        store._copy, store._unwritable = copy, str(why)
+        return store
 
     def close(self) -> None:
         """Close the database. What was saved is durable already."""
         self._connections.close()
+        if self._copy is not None:
+            state_in_memory.discard(self._copy)
+
+    @property
+    def unwritable(self) -> str | None:
+        """Why nothing can be stored since this was opened: the disk is full, or read-only. `None`: it can.
+
+        Each write tries whether the disk takes them again, and goes on with the real file then.
+        """
+        return self._unwritable
 
     def __enter__(self) -> Self:
         return self
@@ -220,13 +247,16 @@ class Store:
                 problems[origin] = error
         return Keyrings(tuple(good), problems)
 
-    def standings(self) -> dict[bytes, Standing]:
-        """Of each zone that has a keyring, whether it is signed and which DS it has; no keyring is read for it.
+    def standings(self, origins: Collection[bytes] | None = None) -> dict[bytes, Standing]:
+        """Of each of these zones that has a keyring (of all, where none are named), whether it is signed and which DS
+        it has; no keyring is read for it.
 
         What can't be told of one zone says so, and the rest is told.
         """
         table = database_schema.keyring
         query = select(table.c.origin, table.c.standing, table.c.signed, table.c.delegation)
+        if origins is not None and len(origins) <= _NAMED_IN_A_QUERY:
+            query = query.where(table.c.origin.in_(origins))
         with self.reading() as connection:
             rows = connection.execute(query).all()
         return {row.origin: standing_of(self.path, row) for row in rows}
@@ -335,7 +365,7 @@ class Store:
             beside.unlink(missing_ok=True)
             make_private_file(beside)
             with (
-                closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+                closing(sqlite3.connect(f"{self._connections.path.absolute().as_uri()}?mode=ro", uri=True)) as source,
                 closing(sqlite3.connect(beside)) as target,
             ):
                 source.backup(target)
@@ -369,6 +399,8 @@ class Store:
         """
         if self._overtaken is not None:
             raise StateOvertaken(self._overtaken)
+        if self._unwritable is not None:
+            self._take_up_the_file()
         transaction = Transaction()
 
         def committed() -> None:
@@ -393,6 +425,28 @@ class Store:
         for told in self.on_commit:
             told(head.position)
 
+    def _take_up_the_file(self) -> None:
+        """Go on with the real file, where its disk takes writes again. Raises what `open` raises."""
+        with self._retrying:
+            if self._unwritable is None:
+                return
+            if time.monotonic() < self._retry_at:
+                raise StateUnavailable(_said(self._unwritable))
+            self._retry_at = time.monotonic() + RETRY
+            try:
+                with _declared(self.path), state_in_memory.naming(self.path):
+                    state_in_memory.check_writable(self.path.parent)
+                opened = _taken_up(self.path, self._entropy, self._clock)
+            except StateUnavailable as error:
+                self._unwritable = str(error)
+                raise StateUnavailable(_said(self._unwritable)) from None
+            before, copy = self._connections, self._copy
+            self._connections, self._cipher, self._epoch, self._head = opened
+            self._unwritable = self._copy = None
+            before.close()
+            if copy is not None:
+                state_in_memory.discard(copy)
+
     def _store_keyring(self, connection: Connection, stored: Keyring, document: bytes) -> bool | None:
         """Store the row; whether the zone was signed before, `None` where that is not known."""
         table = database_schema.keyring
@@ -411,3 +465,22 @@ class Store:
         if connection.execute(update(table).where(is_before).values(**values)).rowcount != 1:
             raise StateOvertaken(f"{self.path}: the keyring of {stored.hosted_zone_id} is no longer revision {before}")
         return was_signed
+
+
+def _taken_up(path: Path, entropy: Entropy, clock: Clock) -> Opened:
+    with _declared(path):
+        make_private_file(path)
+        return take_up(path, path, entropy, clock)
+
+
+def _said(reason: str) -> str:
+    return f"nothing can be stored until the disk takes writes again: {reason}"
+
+
+@contextmanager
+def _declared(path: Path) -> Iterator[None]:
+    """What the operating system refuses, as a `StateUnavailable` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise StateUnavailable(f"{error.filename or path}: {error.strerror}") from None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select
 
-from keys.custody import database_schema
-from keys.custody.state_connections import RESTORE, StateDamaged, StateTooNew, too_new
+from keys.custody import change_log_table, database_schema
+from keys.custody.change_log_table import Head
+from keys.custody.state_connections import RESTORE, Connections, StateDamaged, StateTooNew, too_new
+from keys.custody.stored_keyring import fill_columns
 from keys.custody.zsk_encryption import (
     Entropy,
     StateKeyWrong,
@@ -21,6 +25,38 @@ from keys.custody.zsk_encryption import (
 DATABASE = "signwright.db"
 STATE_KEY = "state.key"
 _FINGERPRINT = "state key"
+
+
+class Opened(NamedTuple):
+    """A state that was taken up."""
+
+    connections: Connections
+    cipher: ZskCipher
+    epoch: int
+    head: Head
+    """The end of the change log."""
+
+
+def take_up(path: Path, shown: Path, entropy: Entropy, clock: Callable[[], float]) -> Opened:
+    """Open the database `path`, bring it to the present form, and become its only writer. Errors name it as `shown`.
+
+    The state key lies beside `shown`. `clock` gives seconds since the epoch.
+    Raises `StateTooNew`, `StateDamaged`, `StateUnavailable`, `StateKeyLost`, `StateKeyWrong` and `OSError`.
+    """
+    key_path = shown.with_name(STATE_KEY)
+    connections = Connections(path, shown)
+    try:
+        with connections.writing() as connection:
+            recognise(connection, shown, key_path)
+            database_schema.migrate(connection)
+        with connections.writing() as connection:
+            cipher = open_cipher(connection, key_path, entropy)
+            epoch, head = change_log_table.begin_epoch(connection, entropy, int(clock()))
+            fill_columns(connection, shown)
+    except BaseException:
+        connections.close()
+        raise
+    return Opened(connections, cipher, epoch, head)
 
 
 def make_private_file(path: Path) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
 import secrets
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -119,22 +116,9 @@ def _endpoint(sock: socket.socket) -> str:
 def _locked(directory: Path) -> Iterator[None]:
     """Hold the key store for this process: two that write it would each undo what the other wrote."""
     private_files.private_directory(directory)
-    try:
-        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        if error.errno not in (errno.EROFS, errno.ENOSPC):
-            raise
-        # Keys that are there can be used all the same; a directory can be locked as well as a file in it.
-        lock = directory / "lock"
-        descriptor = os.open(lock if lock.exists() else directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with ExitStack() as holding:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            holding.enter_context(private_files.held(directory / "lock"))
+        except private_files.HeldError:
             raise KeystoreError(f"{directory}: another process is using this key store") from None
-        with suppress(OSError):  # a full disk: only for who finds it held
-            os.truncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
-    finally:
-        os.close(descriptor)

@@ -10,9 +10,8 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from keys.custody.state_database import Store
-from keys.dnssec.ds import ds_rdata
-from keys.rules.keyring import Keyring
-from zones.parent_child import NO_DS, ChildDs
+from keys.rules.zone_standing import Standing
+from zones.parent_child import NO_DS, UNKNOWN_DS, ChildDs
 
 
 class DurableKeys(NamedTuple):
@@ -22,13 +21,11 @@ class DurableKeys(NamedTuple):
     """Whether it is served unsigned."""
     ds: ChildDs
     has_keys: bool
-    """Whether anything is stored at all, or can't be told to be."""
+    """Whether anything is stored at all."""
     problem: str | None = None
     """Why what is stored can't be read."""
 
 
-_MANY = 64
-"""Zones from which on all that is stored is read at once."""
 NOTHING = DurableKeys(unsigned=True, ds=NO_DS, has_keys=False)
 """Of a zone of which nothing is stored."""
 
@@ -38,17 +35,14 @@ def durable_keys(store: Store, origins: Collection[bytes], now: int) -> dict[byt
 
     Blocks. Raises `StateError` where the database can't be read.
     """
-    if len(origins) > _MANY:
-        stored = store.load_keyrings()
-    else:
-        stored = tuple(ring for origin in origins if (ring := store.load_keyring(origin)) is not None)
-    found = {keyring.origin: _of(keyring, now) for keyring in stored}
-    return {origin: found.get(origin, NOTHING) for origin in origins}
+    standings = store.standings(origins)
+    return {o: _of(standing, now) if (standing := standings.get(o)) is not None else NOTHING for o in origins}
 
 
-def _of(keyring: Keyring, now: int) -> DurableKeys:
-    keyset = keyring.keyset
-    if keyring.served_unsigned or keyset is None:
-        return DurableKeys(keyring.served_unsigned, NO_DS, has_keys=True)
-    named = [ksk.rdata for ksk in keyring.delegation(now) if ksk.rdata in keyset.rdatas]
-    return DurableKeys(False, ChildDs(tuple(ds_rdata(keyring.origin, rdata) for rdata in named)), has_keys=True)
+def _of(standing: Standing, now: int) -> DurableKeys:
+    if standing.signed is None or standing.delegation is None:
+        return DurableKeys(unsigned=False, ds=UNKNOWN_DS, has_keys=True, problem=standing.problem)
+    if not standing.signed:
+        return DurableKeys(unsigned=True, ds=NO_DS, has_keys=True)
+    ds = tuple(one.rdata for one in standing.delegation if one.since <= now)
+    return DurableKeys(unsigned=False, ds=ChildDs(ds), has_keys=True)

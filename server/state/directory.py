@@ -7,17 +7,20 @@ what it cannot read. A restored backup waits as `restore-…` and takes its plac
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from keys.custody.private_files import private_directory, write_private
+import structlog
+
+from keys.custody.private_files import TAKES_NO_WRITES, HeldError, held, private_directory, write_private
 from keys.custody.state_database import DATABASE, STATE_KEY, StateTooNew
 from keys.custody.zsk_encryption import StateError
 from server.state import restore_swap
+
+_log = structlog.get_logger("signwright.state")
 
 VERSION = 1
 """The form in which this program writes the state."""
@@ -100,14 +103,35 @@ def open_state(path: Path) -> Iterator[StateDir]:
     """Make the directory where it is missing, and hold it for one server. Raises `StateError` and its subclasses."""
     state = StateDir(path.absolute())
     check_socket_path(state.control_socket)
-    with ExitStack() as held:
+    with ExitStack() as holding:
         with _declared(state.path):
             _prepare(state)
-            held.enter_context(locked(state.lock, state.path))
-            _finish_restore(state)
-            check_version(state)
-            private_directory(state.images)
+            holding.enter_context(locked(state.lock, state.path))
+            with _readable_all_the_same(state):
+                _finish_restore(state)
+            with _readable_all_the_same(state):
+                check_version(state)
+            with _readable_all_the_same(state):
+                private_directory(state.images)
         yield state
+
+
+@contextmanager
+def _readable_all_the_same(state: StateDir) -> Iterator[None]:
+    """What can't be written is no hindrance where the state can be read; the log says what is not done.
+
+    Raises `OSError` where there is no database yet, and for whatever else is wrong.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in TAKES_NO_WRITES or not state.database.is_file():
+            raise
+        _log.error(
+            "the state directory takes no writes; what can be read is served",
+            file=error.filename,
+            reason=error.strerror,
+        )
 
 
 def check_usable(path: Path) -> None:
@@ -134,18 +158,12 @@ def prepare_state(path: Path) -> StateDir:
 @contextmanager
 def locked(lock: Path, what: Path) -> Iterator[None]:
     """Hold `lock`, which stands for `what`. Raises `StateLocked`, which names the process that holds it."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
+    with ExitStack() as holding:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 20, 0).strip()
-            raise StateLocked(what, int(holder) if holder.isdigit() else 0) from None
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            holding.enter_context(held(lock))
+        except HeldError as error:
+            raise StateLocked(what, error.pid) from None
         yield
-    finally:
-        os.close(descriptor)
 
 
 def check_version(state: StateDir) -> None:
@@ -190,9 +208,9 @@ def finish_restore(state: StateDir) -> list[str]:
 
 
 def _finish_restore(state: StateDir) -> list[str]:
-    with ExitStack() as held:
+    with ExitStack() as holding:
         if restore_swap.pending(state.path) and state.kms.is_dir():
-            held.enter_context(locked(state.kms_lock, state.kms))
+            holding.enter_context(locked(state.kms_lock, state.kms))
         return restore_swap.finish(state.path)
 
 
