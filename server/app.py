@@ -166,6 +166,7 @@ async def _serve(
         kms,
     ):
         running = _running(config, reread, state, sockets, store, registry, kms, pool, supervisor)
+        await supervisor.attempt("storing the state", lambda: trio.to_thread.run_sync(store.take_up_again))
         kept = await zones.load()
         if config.samples:
             await trio.to_thread.run_sync(_refuse_strangers, config, state, store, set(registry.hosted))

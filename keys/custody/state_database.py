@@ -259,7 +259,8 @@ class Store:
             query = query.where(table.c.origin.in_(origins))
         with self.reading() as connection:
             rows = connection.execute(query).all()
-        return {row.origin: standing_of(self.path, row) for row in rows}
+        wanted = None if origins is None else frozenset(origins)
+        return {row.origin: standing_of(self.path, row) for row in rows if wanted is None or row.origin in wanted}
 
     def load_keyring(self, origin: bytes) -> Keyring | None:
         """One zone's keyring, if it was ever stored. Raises `StateDamaged` and `StateTooNew`."""
@@ -399,8 +400,7 @@ class Store:
         """
         if self._overtaken is not None:
             raise StateOvertaken(self._overtaken)
-        if self._unwritable is not None:
-            self._take_up_the_file()
+        self.take_up_again()
         transaction = Transaction()
 
         def committed() -> None:
@@ -425,8 +425,10 @@ class Store:
         for told in self.on_commit:
             told(head.position)
 
-    def _take_up_the_file(self) -> None:
-        """Go on with the real file, where its disk takes writes again. Raises what `open` raises."""
+    def take_up_again(self) -> None:
+        """Go on with the real file, where its disk took no writes and takes them now. Raises what `open` raises."""
+        if self._unwritable is None:
+            return
         with self._retrying:
             if self._unwritable is None:
                 return

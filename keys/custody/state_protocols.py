@@ -6,7 +6,7 @@ zones, over the same unit of work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -38,7 +38,7 @@ class Keys(Protocol):
     def ensure_zone_ids(self, origins: Iterable[bytes], make: Callable[[], str], now: int) -> dict[bytes, str]:
         """The ids of these zones; a write makes those that are missing."""
 
-    def standings(self) -> dict[bytes, Standing]:
+    def standings(self, origins: Collection[bytes] | None = None) -> dict[bytes, Standing]:
         """What must be known of each zone before its keyring is read."""
 
     def load_keyrings(self) -> Keyrings:

@@ -205,6 +205,8 @@ def test_standings_read_no_keyring(store: Store, monkeypatch: pytest.MonkeyPatch
     with store.writing() as transaction:
         transaction.connection.execute(text("UPDATE ring SET document = x'ff'"))
     assert set(store.standings().values()) == {Standing(True, ())}
+    assert store.standings([b"\x010\x00", b"\x04none\x00"]) == {b"\x010\x00": Standing(True, ())}
+    assert store.standings([]) == {}
 
 
 def test_events_are_bounded_by_age_by_zone_and_in_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
