@@ -6,8 +6,9 @@ It decides nothing and stores nothing. A KMS that does not do as asked is an eve
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from math import ceil
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from keys.blocking_calls import RunBlocking
+from keys.custody.key_turns import KeyTurns
 from keys.custody.state_database import Secret, Store
 from keys.dnssec import p256, zone_signer
 from keys.dnssec.name_text import to_text
@@ -48,13 +50,14 @@ from keys.rules.events import (
     ZskGenerated,
 )
 from keys.rules.key_status import StatusChange, ignore
-from keys.rules.keyring import Keyring
+from keys.rules.keyring import Keyring, Ksk
 
 INTENT_TAG = "signwright:intent"
 ZONE_TAG = "signwright:zone"
 WRONG_SIGNATURE = "WrongSignature"
 """The code of a KMS's answer that its own public key does not verify."""
 
+_ZONES_A_KEY = 4
 _LONGEST_MESSAGE = 512
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9 _.:/=+@-]")
 
@@ -94,6 +97,8 @@ class Services:
     """Returns once every answer is of what was published before: the waits that begin with it count from then on."""
     monotonic: Callable[[], float] = trio.current_time
     """A clock that nobody sets, in seconds; with it, jumps of the wall clock are told from time that has passed."""
+    key_turns: KeyTurns = field(default_factory=lambda: KeyTurns(_ZONES_A_KEY))
+    """Bounds the same for each KMS key: to fewer, so that a slow one leaves turns to the others."""
     reread: float = 60
     """Seconds after which a waiting key manager looks at the clock again, since clocks step and laptops sleep."""
 
@@ -184,8 +189,14 @@ class Executor:
         # A turn lasts for all slots. Where thousands of zones want one, those that begin are soon done, and what waits
         # is nothing yet: with a turn for each slot, all had begun before the first was done.
         asked = self._now()  # not when the turn comes: no wait went on while the clock jumped meanwhile
-        async with self._services.limit:
+        async with self._turn(keyring.signing_ksks):
             return await self._sign_slots(keyring, policy, asked)
+
+    @asynccontextmanager
+    async def _turn(self, ksks: Iterable[Ksk]) -> AsyncIterator[None]:
+        """Have a turn to sign with these."""
+        async with self._services.key_turns.of(ksk.arn for ksk in ksks), self._services.limit:
+            yield
 
     async def _sign_slots(self, keyring: Keyring, policy: Policy, asked: int) -> Done:
         request = keyset_request(keyring, policy, asked)
@@ -222,7 +233,7 @@ class Executor:
     async def _probe_ksk(self, keyring: Keyring, name: str, policy: Policy) -> Done:
         slot = probe_request(keyring, keyring.ksk(name), policy, self._now())
         try:
-            async with self._services.limit:
+            async with self._turn([keyring.ksk(name)]):
                 _, request_id = await self._sign_slot(slot, keyring.hosted_zone_id)
         except KmsError as error:
             return Done((self._failed(name, "Sign", error, policy),))

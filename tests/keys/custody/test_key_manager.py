@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from keys.custody.key_manager import KeyManager
+from keys.custody.key_turns import KeyTurns
 from keys.custody.state_database import DATABASE, StateUnavailable
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from keys.kms.fake_kms import FakeKms
@@ -290,6 +291,28 @@ async def test_a_key_that_signs_slowly_holds_one_turn_and_no_more(world: World, 
             nursery.cancel_scope.cancel()
     # Whoever's turn it is signs 15 slots in 45 s; the slow one takes 103 s for each.
     assert done == [46, 91, 136, 181, 226, 15 * 103]
+
+
+async def test_a_slow_key_that_many_zones_share_leaves_turns_to_other_keys(
+    world: World, autojump_clock: MockClock
+) -> None:
+    shared, own = [await world.kms.create_key(KeyRequest("mine", None, {})) for _ in range(2)]
+    world.kms.delay(9, arn=shared, method="sign")
+    done: list[bytes] = []
+    with world.open_store() as store:
+        services = replace(world.services(store, Fuse()), limit=trio.CapacityLimiter(3), key_turns=KeyTurns(2))
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                arn = own if number == 19 else shared
+                origin = b"\x02%02d" % number + LAB
+                key_manager = KeyManager(origin, Policy(), arn, services, lambda one, _: done.append(one))
+                nursery.start_soon(key_manager.run)
+                await trio.sleep(0.01)
+            await trio.sleep(60)
+            assert done == [b"\x0219" + LAB]
+            await trio.sleep(10 * 15 * 9)
+            assert len(done) == 20  # two at a time
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_probe_takes_its_turn(world: World, autojump_clock: MockClock) -> None:
