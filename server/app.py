@@ -32,6 +32,8 @@ from keys.custody.zsk_encryption import StateError
 from keys.dnssec.p256 import generate_private_key
 from keys.emulator.aws_files import CredentialsFileError
 from keys.emulator.key_records import Site
+from keys.timekeeping.clock import Clock
+from keys.timekeeping.system_clocks import SYSTEM
 from server.control.control_api import control_app, watching_app
 from server.control.control_socket import bind_control
 from server.control.running_server import RunningServer
@@ -155,17 +157,26 @@ async def _serve(
 ) -> RequestOutcome:
     supervisor = Supervisor(nursery, time.time)
     collectors = CollectorRegistry()
-    limits = Limits(config.tcp.connections, config.tcp.idle)
+    limits, clock = Limits(config.tcp.connections, config.tcp.idle), Clock(SYSTEM)
     pool = None
     if config.workers:
-        pool = Pool([*zip(*sockets.listened, strict=True)], config.udp_size, limits, Images(state.images), log)
-    async with _registry(config, state, store, collectors, pool or ThisProcess(), supervisor) as (
+        pool = Pool(
+            [*zip(*sockets.listened, strict=True)],
+            config.udp_size,
+            limits,
+            Images(state.images),
+            log,
+            clock=lambda: clock.offset,
+        )
+    async with _registry(config, state, store, collectors, pool or ThisProcess(), clock, supervisor) as (
         registry,
         zones,
         changes,
         kms,
     ):
-        running = _running(config, reread, state, sockets, store, registry, kms, pool, supervisor)
+        running = _running(config, reread, state, sockets, store, registry, kms, pool, supervisor, clock)
+        watch = partial(clock.watch, partial(_clock_moved, registry, pool), _log)
+        supervisor.start_soon("watching the clocks", watch)
         await supervisor.attempt("storing the state", lambda: trio.to_thread.run_sync(store.take_up_again))
         kept = await zones.load()
         if config.samples:
@@ -181,7 +192,7 @@ async def _serve(
             await nursery.start(pool.run)
             query_stats = pool.query_stats
         else:
-            query_stats = _answer(config, sockets, limits, registry, nursery)
+            query_stats = _answer(config, sockets, limits, registry, clock, nursery)
         metrics.register(collectors, running.status, query_stats)
         exposition = partial(metrics.exposition, collectors)
         if sockets.watched is not None:
@@ -190,7 +201,7 @@ async def _serve(
             "control socket", partial(_control, control_app(running, exposition), state), refused=(StateError,)
         )
         await registry.sign()
-        await _manage(config, state, sockets, registry, zones, kms, supervisor)
+        await _manage(config, state, sockets, registry, zones, kms, clock, supervisor)
         await supervisor.attempt("writing trust files", running.write_trust)
         supervisor.start_soon("writing trust files", partial(running.keep_trust_written, changes))
         supervisor.start_soon("reloads", partial(_reload_on_hangup, running, signals))
@@ -210,12 +221,15 @@ def _running(
     kms: KmsAccess,
     pool: Pool | None,
     supervisor: Supervisor,
+    clock: Clock,
 ) -> RunningServer:
     watching = _with_port(config.metrics, sockets.watched)
     listeners = [pairs[0].address for pairs in sockets.listened]
     api = route53_endpoint(config.route53, sockets.api) if config.route53 and sockets.api else None
     workers: Callable[[], tuple[WorkerReport, ...]] = pool.reports if pool is not None else tuple
-    return RunningServer(config, reread, state, store, registry, listeners, kms.url, watching, api, workers, supervisor)
+    return RunningServer(
+        config, reread, state, store, registry, listeners, kms.url, watching, api, workers, supervisor, clock
+    )
 
 
 def _refuse_strangers(config: Config, state: StateDir, store: Store, hosted: Set[bytes]) -> None:
@@ -248,13 +262,14 @@ async def _manage(
     registry: ZoneRegistry,
     zones: HostedZones,
     kms: KmsAccess,
+    clock: Clock,
     supervisor: Supervisor,
 ) -> None:
     """Serve the Route 53 API, where it is wanted, and lead AWS clients to it and to the emulator."""
     site = Site(account=config.kms.account, region=config.kms.region)
 
     def ask(wire: bytes) -> bytes | None:
-        return respond(wire, registry.zoneset, int(time.time()), Via.TCP, failed=log_failure)
+        return respond(wire, registry.zoneset, int(clock.now()), Via.TCP, failed=log_failure)
 
     url, route53 = None, config.route53
     if route53 is not None and sockets.api is not None:
@@ -278,6 +293,7 @@ async def _registry(
     store: Store,
     collectors: CollectorRegistry,
     backends: Backends,
+    clock: Clock,
     supervisor: Supervisor,
 ) -> AsyncIterator[tuple[ZoneRegistry, HostedZones, trio.MemoryReceiveChannel[None], KmsAccess]]:
     """The zones with all that their keys need, notice of their changes, and the KMS."""
@@ -293,6 +309,7 @@ async def _registry(
     hooks = Hooks(config.hooks, supervisor.report)
     supervisor.start_soon("hooks", hooks.run)
     async with (
+        # A request to the KMS is signed with the wall clock as it is: its own clock decides which is right.
         open_kms(config.kms, state, time.time, supervisor, metrics.KmsMeter(collectors)) as kms,
         _ended_first() as key_managers,
     ):
@@ -303,7 +320,7 @@ async def _registry(
             store=store,
             run_blocking=trio.to_thread.run_sync,
             limit=trio.CapacityLimiter(SIGNERS),
-            now=time.time,
+            now=clock.now,
             new_token=lambda: kms.provisioning.coin(_new_token()),
             generate_private_key=generate_private_key,
             log=structlog.get_logger("signwright.keys"),
@@ -319,20 +336,29 @@ async def _registry(
 
 
 def _answer(
-    config: Config, sockets: _Sockets, limits: Limits, registry: ZoneRegistry, nursery: trio.Nursery
+    config: Config, sockets: _Sockets, limits: Limits, registry: ZoneRegistry, clock: Clock, nursery: trio.Nursery
 ) -> Callable[[], QueryStats]:
     """Answer in this process; what tells how much was answered."""
     caches = Caches()
     responder = Responder(lambda: registry.zoneset, caches, log_failure, config.udp_size)
     for pair in chain.from_iterable(sockets.listened):
-        nursery.start_soon(serve_udp, pair.udp, responder, time.time)
-        nursery.start_soon(serve_tcp, pair.tcp, responder, time.time, limits)
+        nursery.start_soon(serve_udp, pair.udp, responder, clock.now)
+        nursery.start_soon(serve_tcp, pair.tcp, responder, clock.now, limits)
     return partial(QueryStats.of, responder, caches)
 
 
 async def _control(app: ASGIApp, state: StateDir, *, task_status: trio.TaskStatus[None]) -> None:
     """Serve the control protocol. Raises `StateError` for a path that no socket can have."""
     await serve_http(app, bind_control(state.control_socket), task_status=task_status)
+
+
+def _clock_moved(registry: ZoneRegistry, pool: Pool | None) -> None:
+    """The time jumped: waits of key managers count by a clock that does not know of it, and workers are to agree."""
+    if pool is not None:
+        pool.clock_moved()
+    for hosted in registry.hosted.values():
+        if hosted.key_manager is not None:
+            hosted.key_manager.wake()
 
 
 @asynccontextmanager

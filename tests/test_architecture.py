@@ -15,6 +15,7 @@ LAYERS = ["keys", "zones", "server"]
 """From the bottom up: each may import itself and what stands before it."""
 ROOMS = [
     "keys.blocking_calls",
+    "keys.timekeeping",
     "keys.dnssec",
     "keys.aws",
     "keys.rules",
@@ -65,6 +66,7 @@ NOT_PURE = [
 PURE_BESIDES = [
     "keys.custody.change_log",
     "keys.custody.members",
+    "keys.timekeeping.clock_rules",
     "server.net.addresses",
     "server.net.tcp_framing",
     "server.monitoring.query_stats",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from keys.dnssec.ds import ds_rdata
@@ -34,14 +35,29 @@ class ServedZone(NamedTuple):
     """The seconds since the epoch from and until which its DNSKEY RRset has a valid RRSIG; until 0: never."""
     ds: ChildDs = NO_DS
     """What a parent that is served here has for it: from what is durable, whether its keys are loaded or not."""
+    gaps: tuple[tuple[int, int], ...] = ()
+    """Spans in between, from and until before which it has none: where the clock has jumped (`Keyring.behind`)."""
+
+    def has_valid_keyset(self, now: int) -> bool:
+        """Whether its DNSKEY RRset has a valid RRSIG at `now`."""
+        if not self.valid_from <= now < self.valid_until:
+            return False
+        return not self.gaps or not any(since <= now < until for since, until in self.gaps)
+
+    def end_of_validity(self, now: int) -> int:
+        """Until before which second it has one without a break, if it has one at `now`."""
+        if not self.gaps:
+            return self.valid_until
+        return next((since for since, _ in self.gaps if now < since), self.valid_until)
 
 
 def signed_with(served: ServedZone, keys: ZoneKeys | None) -> ServedZone:
     """The zone with these keys."""
-    signatures = keys.keyset.signatures if keys is not None else ()
-    valid_from = min((s.inception for s in signatures), default=0)
-    valid_until = max((s.expiration for s in signatures), default=0)
-    return served._replace(keys=keys, valid_from=valid_from, valid_until=valid_until)
+    spans = keys.keyset.spans() if keys is not None else ()
+    if not spans:
+        return served._replace(keys=keys, valid_from=0, valid_until=0, gaps=())
+    gaps = tuple((before[1], after[0]) for before, after in pairwise(spans))
+    return served._replace(keys=keys, valid_from=spans[0][0], valid_until=spans[-1][1], gaps=gaps)
 
 
 class Withheld(NamedTuple):
@@ -336,7 +352,9 @@ def _signs_alike(old: ServedZone, new: ServedZone, now: int) -> bool:
 
     So it is with each refresh: one in a few seconds, where there are thousands of zones.
     """
-    if old.keys is None or new.keys is None or not new.valid_from <= now < old.valid_until <= new.valid_until:
+    if old.gaps or new.gaps or old.keys is None or new.keys is None:
+        return False
+    if not new.valid_from <= now < old.valid_until <= new.valid_until:
         return False
     one, other = old.keys, new.keys
     if (one.policy, one.delegation) != (other.policy, other.delegation):

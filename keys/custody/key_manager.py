@@ -106,8 +106,13 @@ class KeyManager:
         """The policy in force."""
         return self._policy
 
+    @property
+    def is_clock_wrong(self) -> bool:
+        """Whether nothing is done since the time lies before what is stored: `TrustClock` ends that."""
+        return self._clock_wrong
+
     def wake(self) -> None:
-        """Plan again at once; what waits for its next try is tried now."""
+        """Plan again at once, also where the time has jumped; what waits for its next try is tried now."""
         self._woken.set()
 
     def reconfigure(self, policy: Policy, ksk_arn: str | None) -> None:

@@ -5,6 +5,7 @@ It is one value that is replaced whole, never in part.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -74,10 +75,32 @@ class SignedDnskeyRRset(msgspec.Struct, frozen=True):
         shared = (msgspec.structs.replace(s, ksk=known.setdefault(s.ksk, s.ksk)) for s in self.signatures)
         return msgspec.structs.replace(self, signatures=tuple(shared))
 
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The spans of time in which it has a valid RRSIG, each from its first second until before the second one.
+
+        It is one span, but for a keyset that was replaced when the clock had jumped and keeps slots of before.
+        """
+        return _joined((s.inception, s.expiration) for s in self.signatures)
+
+    def valid_until(self, now: int, ksk: bytes | None = None) -> int | None:
+        """When the span that holds `now` ends, by the RRSIGs of all KSKs or of one (its rdata); `None`: none does."""
+        spans = _joined((s.inception, s.expiration) for s in self.signatures if ksk in {None, s.ksk})
+        return next((until for since, until in spans if since <= now < until), None)
+
     @property
     def expiration(self) -> int:
-        """When the zone turns bogus if no KMS signs again: the last expiration, in seconds since the epoch."""
+        """When its last RRSIG expires, in seconds since the epoch."""
         return max((s.expiration for s in self.signatures), default=0)
+
+
+def _joined(times: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    joined: list[tuple[int, int]] = []
+    for since, until in sorted(times):
+        if joined and since <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], until)
+        else:
+            joined.append((since, until))
+    return tuple(joined)
 
 
 def dnskey_signing(

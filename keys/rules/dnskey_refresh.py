@@ -6,6 +6,7 @@ calls over the day and nothing depends on when a process was started.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -104,7 +105,7 @@ class KeysetRequest(NamedTuple):
     rdatas: tuple[bytes, ...]
     slots: tuple[SlotRequest, ...]
     carried: tuple[SlotSignature, ...] = ()
-    """RRSIGs over the same RRset by KSKs that can't sign now."""
+    """RRSIGs over the same RRset that stay: by KSKs that can't sign now, and of earlier slots."""
 
     def signed(self, signatures: tuple[SlotSignature, ...]) -> SignedDnskeyRRset:
         """The keyset, given all its new signatures."""
@@ -112,25 +113,58 @@ class KeysetRequest(NamedTuple):
 
 
 def keyset_request(keyring: Keyring, policy: Policy, now: int) -> KeysetRequest:
-    """What to have signed at `now`: the wanted RRset, by each ACTIVE KSK, for this slot and those that follow."""
+    """What to have signed at `now`: the wanted RRset, by each ACTIVE KSK, for this slot and those that follow.
+
+    And for those slots of before that a clock which jumped forward may have passed too early (`Keyring.behind`): should
+    it be set back, the zone goes on with them.
+    """
     rdatas, policy = wanted_rdatas(keyring, now), _signing_policy(keyring, policy)
-    slots = []
+    ahead = [slot_window(now, policy, number) for number in range(policy.slots)]
+    earlier = _earlier_slots(keyring, policy, rdatas, now, ahead[0].start)
+    slots, kept = [], list(_carried(keyring, rdatas, now))
     for ksk in keyring.signing_ksks:
         if ksk.arn is None or ksk.public_key is None:
             raise ValueError(f"{ksk.name} is not known to the KMS")
         tag = key_tag(ksk.rdata)
-        for ahead in range(policy.slots):
-            window = slot_window(now, policy, ahead)
+        made = {Window(s.start, s.end, s.inception, s.expiration): s for s in _reusable(keyring, policy, ksk, rdatas)}
+        kept += [made[window] for window in earlier if window in made]
+        for window in [*ahead, *(window for window in earlier if window not in made)]:
             prefix, message = dnskey_signing(keyring.origin, policy.dnskey_ttl, rdatas, tag, window)
             slots.append(SlotRequest(ksk, ksk.arn, ksk.public_key, window, prefix, message))
-    return KeysetRequest(keyring.origin, policy.dnskey_ttl, rdatas, tuple(slots), _carried(keyring, rdatas, now))
+    return KeysetRequest(keyring.origin, policy.dnskey_ttl, rdatas, tuple(slots), tuple(kept))
+
+
+def _earlier_slots(
+    keyring: Keyring, policy: Policy, rdatas: tuple[bytes, ...], now: int, start: int
+) -> tuple[Window, ...]:
+    """The slots before `start` that a clock which lies `Keyring.behind` has not passed: as many as a refresh has."""
+    keyset = keyring.keyset
+    if keyset is None or not keyring.behind:
+        return ()
+    found = {s.start: s for s in keyset.signatures if s.end <= keyring.landed and s.expiration > now - keyring.behind}
+    same = _is_same(keyset, policy, rdatas)
+    windows = {
+        Window(s.start, s.end, s.inception, s.expiration) if same else slot_window(s.start, policy)
+        for s in found.values()
+    }
+    return tuple(sorted(window for window in windows if window.start < start)[: policy.slots])
+
+
+def _reusable(keyring: Keyring, policy: Policy, ksk: Ksk, rdatas: tuple[bytes, ...]) -> Iterator[SlotSignature]:
+    """The RRSIGs that `ksk` has made over this RRset already."""
+    if keyring.keyset is not None and _is_same(keyring.keyset, policy, rdatas):
+        yield from (s for s in keyring.keyset.signatures if s.ksk == ksk.rdata)
+
+
+def _is_same(keyset: SignedDnskeyRRset, policy: Policy, rdatas: tuple[bytes, ...]) -> bool:
+    return (keyset.rdatas, keyset.ttl) == (rdatas, policy.dnskey_ttl)
 
 
 def _carried(keyring: Keyring, rdatas: tuple[bytes, ...], now: int) -> tuple[SlotSignature, ...]:
     if keyring.keyset is None or keyring.keyset.rdatas != rdatas:
         return ()
     resting = {ksk.rdata for ksk in keyring.needing_action if ksk.public_key is not None}
-    return tuple(s for s in keyring.keyset.signatures if s.ksk in resting and s.expiration > now)
+    return tuple(s for s in keyring.keyset.signatures if s.ksk in resting and s.expiration > now - keyring.behind)
 
 
 def probe_request(keyring: Keyring, ksk: Ksk, policy: Policy, now: int) -> SlotRequest:

@@ -60,7 +60,7 @@ class KskReport(msgspec.Struct, frozen=True, kw_only=True):
     ready: int | None
     """From when on the parent may hold its DS."""
     valid_until: int | None
-    """Its runway: the expiration of its last stored RRSIG."""
+    """Its runway: the expiration of the last of its stored RRSIGs; `None` where none is valid now."""
     trouble: Trouble | None
     message: str | None = None
     """Why it is not ACTIVE, and since when."""
@@ -104,7 +104,7 @@ class ZoneStatus(msgspec.Struct, frozen=True, kw_only=True):
     notice: str | None
     """What a person should know though nothing is wrong."""
     valid_until: int | None
-    """When the zone turns bogus if no KMS signs from now on."""
+    """When the zone turns bogus if no KMS signs from now on; `None` while it answers SERVFAIL for want of an RRSIG."""
     refreshed: int | None
     next_action: str | None
     next_why: str | None
@@ -146,15 +146,15 @@ def describe(
         condition=_condition(keyring, now, problem, frozen),
         problem=problem,
         notice=_notice(keyring, ksk_arn),
-        valid_until=keyset.expiration if keyset else None,
+        valid_until=keyset.valid_until(now) if keyset else None,
         refreshed=keyring.refreshed,
         next_action=type(upcoming.action).__name__ if upcoming else None,
         next_why=upcoming.action.why if upcoming else None,
         next_at=upcoming.at if upcoming and upcoming.at > now else None,
-        ksks=tuple(_ksk(keyring, ksk, frozen) for ksk in keyring.ksks),
+        ksks=tuple(_ksk(keyring, ksk, now, frozen) for ksk in keyring.ksks),
         zsks=tuple(_zsk(keyring, zsk, now) for zsk in keyring.zsks),
         signing=keyring.signing,
-        safe_until=_safe_until(keyring),
+        safe_until=_safe_until(keyring, now),
         suspended_since=min((k.changed or 0 for k in keyring.needing_action), default=None),
         rollover=rollover,
         rollover_at=rollover_due,
@@ -190,13 +190,15 @@ def changes(before: Heard, after: ZoneStatus, at: int) -> list[StatusChange]:
     return told
 
 
-def _safe_until(keyring: Keyring) -> int | None:
+def _safe_until(keyring: Keyring, now: int) -> int | None:
     """Until the last KSK known to be named by the DS has no RRSIG left; where none is, until the first has none."""
     if keyring.keyset is None:
         return None
+    keyset = keyring.keyset
     last: dict[bytes, int] = {}
-    for signature in keyring.keyset.signatures:
-        last[signature.ksk] = max(last.get(signature.ksk, 0), signature.expiration)
+    for signature in keyset.signatures:
+        last[signature.ksk] = max(last.get(signature.ksk, 0), min(signature.expiration, now))
+    last = {ksk: keyset.valid_until(now, ksk) or expired for ksk, expired in last.items()}
     named = [k for k in keyring.ksks if k.ds_named and k.public_key is not None]
     if named:
         return max(last.get(ksk.rdata, 0) for ksk in named)
@@ -260,9 +262,8 @@ def _notice(keyring: Keyring, ksk_arn: str | None) -> str | None:
     return f"the configuration names {ksk_arn}, which is none of the zone's KSKs: a KSK in use is not replaced"
 
 
-def _ksk(keyring: Keyring, ksk: Ksk, frozen: bool) -> KskReport:
+def _ksk(keyring: Keyring, ksk: Ksk, now: int, frozen: bool) -> KskReport:
     known = ksk.public_key is not None
-    signatures = keyring.keyset.signatures if keyring.keyset and known else ()
     return KskReport(
         name=ksk.name,
         status=KskStatus.INTERNAL_FAILURE if frozen and ksk.status is KskStatus.ACTIVE else ksk.status,
@@ -271,7 +272,7 @@ def _ksk(keyring: Keyring, ksk: Ksk, frozen: bool) -> KskReport:
         ds=ds_text(ds_rdata(keyring.origin, ksk.rdata)) if known else None,
         published=ksk.published,
         ready=ksk.ready,
-        valid_until=max((s.expiration for s in signatures if s.ksk == ksk.rdata), default=None),
+        valid_until=keyring.keyset.valid_until(now, ksk.rdata) if keyring.keyset and known else None,
         trouble=ksk.trouble,
         message=_message(ksk, frozen),
         created=ksk.created,

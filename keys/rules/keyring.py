@@ -18,7 +18,7 @@ from keys.dnssec.dnskey_rrset import SignedDnskeyRRset
 from keys.dnssec.registry_numbers import FLAG_KSK, FLAG_ZSK
 from keys.dnssec.rrsig import dnskey_rdata, key_tag
 
-KEYRING_VERSION = 3
+KEYRING_VERSION = 4
 """Raised with every change to the classes below that an older program would misread."""
 
 
@@ -186,6 +186,12 @@ class Keyring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When the parent's DS was last looked at, with an answer."""
     newest: int = 0
     """The time of the newest event that led to this keyring; a clock that lies far before it is wrong."""
+    behind: int = 0
+    """By how many seconds the clock has jumped forward over slots that the keyset still has, as it was right before
+    perhaps: until a clock that lies so far behind has passed them too, they are kept. 0: there are none.
+    """
+    landed: int = 0
+    """When it last did: the slots that had ended by then are those that are kept."""
     unconfirmed: int | None = None
     """The highest TTL of the DNSKEY RRsets that were replaced and of which it is not known yet that they are served no
     more; `None` while what is stored is what is published. Published is what was stored, so an event tells of it later.
@@ -219,7 +225,7 @@ class Keyring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def waits(self) -> tuple[object, ...]:
         """Whatever holds a time that is waited for."""
-        return self.cached_until, self.data_cached_until, self.ksks, self.zsks
+        return self.cached_until, self.data_cached_until, self.behind, self.ksks, self.zsks
 
     def delegation(self, now: int) -> tuple[Ksk, ...]:
         """The KSKs that the DS of a parent served here names: those that every cache knows, and that nobody withdrew.

@@ -87,7 +87,7 @@ def timeline(
         since=since,
         now=now,
         until=until,
-        valid_until=keyring.keyset.expiration if keyring.keyset is not None else None,
+        valid_until=keyring.keyset.valid_until(now) if keyring.keyset is not None else None,
         rows=tuple(shown),
     )
 

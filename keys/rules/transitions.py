@@ -49,7 +49,12 @@ def evolve(keyring: Keyring, event: Event) -> Keyring:
         return replace(keyring, ksks=tuple(_without_delay(ksk) for ksk in keyring.ksks))
     if isinstance(event, ClockTrusted):
         return _clock_trusted(keyring, event.at)
-    return replace(_after(keyring, event), newest=max(keyring.newest, event.at))
+    after = _after(keyring, event)
+    keyset = keyring.keyset if not isinstance(event, ClockJumped) else None
+    if keyset is not None and after.keyset is keyset and keyring.newest < keyset.expiration <= event.at:
+        # All of it was passed between two events: across a restart, nobody can tell whether that time was.
+        after = replace(after, behind=max(after.behind, event.at - keyring.newest), landed=event.at)
+    return replace(after, newest=max(keyring.newest, event.at))
 
 
 def _after(keyring: Keyring, event: Event) -> Keyring:  # noqa: PLR0912 - a table of transitions
@@ -199,6 +204,7 @@ def _seen(ksk: Ksk, propagation: int, event: ParentSeen) -> Ksk:
 
 def _keyset_signed(keyring: Keyring, event: KeysetSigned) -> Keyring:
     old, new = keyring.keyset, event.keyset
+    asked = event.at if event.asked is None else event.asked
     present = set(new.rdatas)
     signed_now = {s.ksk for s in new.signatures}
     began = next((z.activated for z in keyring.zsks if z.sequence == 1 and z.activated is not None), None)
@@ -241,7 +247,8 @@ def _keyset_signed(keyring: Keyring, event: KeysetSigned) -> Keyring:
         ksks=tuple(ksk_after(ksk) for ksk in keyring.ksks),
         zsks=tuple(z for z in zsks if z not in gone[:-_REMEMBERED]),
         keyset=new,
-        refreshed=event.at if event.asked is None else event.asked,
+        refreshed=asked,
+        behind=keyring.behind if any(s.end <= keyring.landed for s in new.signatures) else 0,
         refresh_wanted=False,
         unconfirmed=unconfirmed,
         cached_until=cached_until,
@@ -273,6 +280,7 @@ def _signing_disabled(keyring: Keyring) -> Keyring:
         refreshed=None,
         refresh_wanted=False,
         rollover_requested=None,
+        behind=0,
         # What was served of the DNSKEY RRset counts when the next one is published, which is later than needed.
         unconfirmed=max(keyring.unconfirmed or 0, gone),
         ksks=tuple(replace(ksk, published=None, ready=None) for ksk in keyring.ksks),
@@ -324,8 +332,11 @@ def _clock_jumped(keyring: Keyring, event: ClockJumped) -> Keyring:
     def named(until: int | None) -> int | None:
         return until + event.by if until is not None and until + led_to > before else until
 
+    leapt = keyring.keyset is not None and any(before < s.end <= event.at for s in keyring.keyset.signatures)
     return replace(
         keyring,
+        behind=keyring.behind + event.by if leapt or keyring.behind else 0,
+        landed=event.at if leapt else keyring.landed,
         cached_until=later(keyring.cached_until) or 0,
         data_cached_until=max([later(keyring.data_cached_until) or 0, *removing]),
         ksks=tuple(replace(k, ready=later(k.ready), ds_until=named(k.ds_until)) for k in keyring.ksks),
@@ -364,6 +375,7 @@ def _clock_trusted(keyring: Keyring, at: int) -> Keyring:
     return replace(
         keyring,
         newest=at,
+        behind=0,
         ksks=ksks,
         zsks=zsks,
         cached_until=wait(keyring.cached_until) or 0,

@@ -26,7 +26,14 @@ from server.cli.ask_key_manager import ask
 from server.cli.options import located, of_running_server
 from server.control.control_client import ControlClient, ControlError
 from server.control.server_operations import ServerStatus, ZoneReport
-from server.display.key_report import print_events, print_key_lines, print_ksks, print_plan, print_suspension
+from server.display.key_report import (
+    print_events,
+    print_key_lines,
+    print_ksks,
+    print_plan,
+    print_suspension,
+    span,
+)
 from server.display.status_report import console_for_people
 from server.display.timeline_svg import render_svg
 from server.settings.schema import parse_duration
@@ -263,15 +270,30 @@ def disable(zone: str, force: bool, config: Path | None, state: Path | None) -> 
     ask(located(config, state), zone, DisableSigning(force))
 
 
-@click.command("trust-clock", short_help="Go on by the present time where keys are frozen.")
-@_zone
+@click.command("trust-clock", short_help="Accept the current clock and unfreeze the keys.")
+@click.argument("zone", required=False)
 @of_running_server
-def trust_clock(zone: str, config: Path | None, state: Path | None) -> None:
-    """Go on by the present time, where the keys of ZONE are frozen because the clock was far ahead before.
+def trust_clock(zone: str | None, config: Path | None, state: Path | None) -> None:
+    """Accept the system clock as it is now: for all zones, or for the keys of ZONE alone.
 
-    Look at the clock first: what is stored lies after the present time, and one of the two is wrong.
+    A clock that has just gone forward by itself is followed at once, and not after three minutes. Keys that are frozen
+    because the clock lies before what is stored go on. Look at the clock first: one of the two times is wrong.
     """
-    ask(located(config, state), zone, TrustClock())
+    directory = located(config, state)
+    if zone is not None:
+        ask(directory, zone, TrustClock())
+        return
+    report = ControlClient(directory).trust_clock()
+    if report.accepted:
+        click.echo(f"The clock is followed: it went forward by {span(report.accepted)}")
+    for origin in report.zones:
+        click.echo(f"{origin} goes on by the current clock")
+    for origin, reason in report.refused.items():
+        click.echo(f"{origin} does not: {reason}", err=True)
+    if report.refused:
+        raise ControlError(f"the keys of {len(report.refused)} zones stay frozen")
+    if not report.accepted and not report.zones:
+        click.echo("Nothing is wrong with the clock")
 
 
 def _report_of(status: ServerStatus, zone: str) -> ZoneReport:

@@ -56,6 +56,7 @@ def control_app(operations: Operations, exposition: Callable[[], bytes]) -> Star
             *_watching(control),
             Route("/status", control.status, methods=["GET"]),
             Route("/reload", control.reload, methods=["POST"]),
+            Route("/trust-clock", control.trust_clock, methods=["POST"]),
             Route("/zones/{zone}", control.zone, methods=["GET"]),
             Route("/zones/{zone}/ds", control.ds, methods=["GET"]),
             Route("/zones/{zone}/plan", control.plan, methods=["GET"]),
@@ -117,6 +118,9 @@ class _Control:
 
     async def reload(self, _: Request) -> Response:
         return _json(await self._operations.reload())
+
+    async def trust_clock(self, _: Request) -> Response:
+        return _json(await self._operations.trust_clock())
 
     async def zone(self, request: Request) -> Response:
         return _json(self._zone(request.path_params["zone"]))

@@ -18,7 +18,7 @@ import msgspec
 from keys.rules.commands import Command
 from keys.rules.events import Entry
 from keys.rules.timeline import Timeline
-from server.control.server_operations import DsReport, Planned, ReloadReport, ServerStatus, ZoneReport
+from server.control.server_operations import ClockTrust, DsReport, Planned, ReloadReport, ServerStatus, ZoneReport
 from server.state.directory import StateDir, check_socket_path
 
 _TIMEOUT = httpx2.Timeout(300, connect=5)
@@ -60,6 +60,11 @@ class ControlClient:
         """Have it read its zone files again."""
         with self._asked("POST", "/reload") as response:
             return msgspec.json.decode(response.read(), type=ReloadReport)
+
+    def trust_clock(self) -> ClockTrust:
+        """Have it go by the system clock as it is now, in all zones."""
+        with self._asked("POST", "/trust-clock") as response:
+            return msgspec.json.decode(response.read(), type=ClockTrust)
 
     def ds(self, zone: str) -> DsReport:
         """The DS records of a zone, for its parent."""

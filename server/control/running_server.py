@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncIterator, Callable, Sequence, Set
 from functools import lru_cache, partial
 from importlib.metadata import version
@@ -18,13 +17,18 @@ import trio
 
 from keys.custody.key_manager import KeyManager
 from keys.custody.state_database import Store
-from keys.rules.commands import WRONG_SIGNING, Command, RequestRefusedError
+from keys.custody.zsk_encryption import StateError
+from keys.rules.commands import WRONG_SIGNING, Command, RequestRefusedError, TrustClock
 from keys.rules.events import Entry
 from keys.rules.forecast import forecast, steps
 from keys.rules.timeline import Timeline, timeline
+from keys.timekeeping.clock import Clock
+from keys.timekeeping.system_clocks import SYSTEM
 from server.control.server_operations import (
     HOSTED_FILE,
     Above,
+    ClockHeld,
+    ClockTrust,
     Planned,
     ReloadOutcome,
     ReloadReport,
@@ -89,10 +93,11 @@ class RunningServer:
         api: str | None = None,
         workers: Callable[[], tuple[WorkerReport, ...]] = tuple,
         supervisor: Supervisor | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`kms` is its URL, `watching` the address of /metrics, `api` the URL of the Route 53 API.
 
-        `supervisor` knows what fails beside the zones.
+        `supervisor` knows what fails beside the zones. `clock` is what answers and keys go by.
         """
         self.config = config
         self.state = state
@@ -105,7 +110,8 @@ class RunningServer:
         self._api = api
         self._workers = workers
         self._supervisor = supervisor
-        self._started = int(time.time())
+        self._clock = clock or Clock(SYSTEM)
+        self._started = self.now()
         self._trusts: list[ZoneTrust] | None = None
         """As they are written."""
         self._outcome: RequestOutcome | None = None
@@ -132,7 +138,7 @@ class RunningServer:
 
     def now(self) -> int:
         """As `Operations.now`."""
-        return int(time.time())
+        return int(self._clock.now())
 
     def origins(self) -> list[str]:
         """As `Operations.origins`."""
@@ -148,6 +154,7 @@ class RunningServer:
 
     def status(self) -> ServerStatus:
         """As `Operations.status`."""
+        held = self._clock.held
         return ServerStatus(
             version=version("signwright"),
             pid=os.getpid(),
@@ -159,6 +166,7 @@ class RunningServer:
             route53=self._api,
             metrics=f"http://{self._watching}/metrics" if self._watching is not None else None,
             zones=tuple(self._report(hosted) for hosted in self._sorted()),
+            clock=ClockHeld(held.by, held.until) if held is not None else None,
             workers=self._workers(),
             troubles=self._supervisor.troubles() if self._supervisor is not None else (),
         )
@@ -216,7 +224,7 @@ class RunningServer:
         """As `Operations.plan`."""
         hosted, key_manager = self._kept(origin)
         keyring, policy, ksk_arn = key_manager.keyring, key_manager.policy, hosted.config.ksk_arn
-        ahead = partial(forecast, keyring, policy, int(time.time()), until, ksk_arn)
+        ahead = partial(forecast, keyring, policy, self.now(), until, ksk_arn)
         return await trio.to_thread.run_sync(
             lambda: tuple(Planned(at, type(action).__name__, why) for at, action, why in ahead())
         )
@@ -231,7 +239,7 @@ class RunningServer:
         """As `Operations.timeline`."""
         hosted, key_manager = self._kept(origin)
         keyring, policy, ksk_arn = key_manager.keyring, key_manager.policy, hosted.config.ksk_arn
-        now = int(time.time())
+        now = self.now()
 
         def drawn() -> Timeline:
             past = self._store.events(keyring.origin)  # all that is kept: what began long ago goes on
@@ -290,7 +298,27 @@ class RunningServer:
     async def request(self, origin: str, command: Command) -> None:
         """As `Operations.request`."""
         _, key_manager = self._kept(origin)
+        if isinstance(command, TrustClock) and self._clock.held is not None:
+            self._clock.trust()  # all zones have one clock
+            if not key_manager.is_clock_wrong:
+                return
         await key_manager.request(command)
+
+    async def trust_clock(self) -> ClockTrust:
+        """As `Operations.trust_clock`. Workers and key managers are told by whoever watches the clock."""
+        held = self._clock.held
+        self._clock.trust()
+        done, refused = [], {}
+        for hosted in self._sorted():
+            if hosted.key_manager is None or not hosted.key_manager.is_clock_wrong:
+                continue
+            try:
+                await hosted.key_manager.request(TrustClock())
+            except (RequestRefusedError, StateError) as error:
+                refused[hosted.config.origin] = str(error)
+            else:
+                done.append(hosted.config.origin)
+        return ClockTrust(held.by if held is not None else 0, tuple(done), refused)
 
     async def backup_database(self, to: Path) -> None:
         """As `Operations.backup_database`."""

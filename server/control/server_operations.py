@@ -107,6 +107,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """URL of the metrics, where they are not on the control socket only."""
     route53: str | None = None
     """URL of the Route 53 API, where it is served."""
+    clock: ClockHeld | None = None
+    """A step of the system clock that the server does not follow yet."""
     workers: tuple[WorkerReport, ...] = ()
     """None where the server answers in one process."""
     troubles: tuple[ServerTrouble, ...] = ()
@@ -179,6 +181,26 @@ class Planned(msgspec.Struct, frozen=True):
     reason: str
 
 
+class ClockHeld(msgspec.Struct, frozen=True):
+    """A step forward of the system clock that is not followed yet."""
+
+    by: int
+    """Seconds that it is ahead of the time that the server goes by."""
+    until: int
+    """When it will be followed."""
+
+
+class ClockTrust(msgspec.Struct, frozen=True):
+    """What came of trusting the clock."""
+
+    accepted: int
+    """Seconds by which a step that was held off was ahead: it is followed now. 0: there was none."""
+    zones: tuple[str, ...]
+    """The zones whose keys were frozen since the clock lay before what is stored, and go on now."""
+    refused: dict[str, str]
+    """Of those whose keys do not go on, why."""
+
+
 class Operations(Protocol):
     """A running server, to the control protocol."""
 
@@ -218,6 +240,9 @@ class Operations(Protocol):
 
     async def timeline(self, origin: str, since: int, until: int) -> Timeline:
         """The keys of the signed zone `origin` over time."""
+
+    async def trust_clock(self) -> ClockTrust:
+        """Go by the system clock as it is now, in all zones."""
 
     async def backup_database(self, to: Path) -> None:
         """Write a consistent copy of the database. Raises `StateError`."""
@@ -294,7 +319,7 @@ def server_level(status: ServerStatus) -> Level:
     """
     empty = Level.OK if status.route53 is not None else Level.CRITICAL
     zones = max((zone_level(zone, status.now) for zone in status.zones), default=empty)
-    troubles = Level.WARNING if status.troubles else Level.OK
+    troubles = Level.WARNING if status.troubles or status.clock is not None else Level.OK
     return max(zones, troubles, _workers_level(status.workers))
 
 

@@ -89,6 +89,13 @@ def print_status(console: Console, status: ServerStatus) -> None:
         f"up {span(status.now - status.started)}",
         COLOURS[level],
     )
+    if status.clock is not None:
+        print_line(
+            console,
+            f"The system clock went forward by {span(status.clock.by)} and is not followed before "
+            f"{moment(status.clock.until, status.now)}: set it right, or if it is right: signwright trust-clock",
+            COLOURS[Level.WARNING],
+        )
     told = _print_zones(console, status)
     signed = [zone for zone in told if zone.keys is not None and (zone.keys.ksks or zone.keys.zsks)]
     if signed:

@@ -23,6 +23,7 @@ class ExtendedError(enum.IntEnum):
 
     OTHER = 0
     SIGNATURE_EXPIRED = 7
+    SIGNATURE_NOT_YET_VALID = 8
     NOT_READY = 14
     PROHIBITED = 18
     NOT_AUTHORITATIVE = 20

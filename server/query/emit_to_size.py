@@ -57,8 +57,8 @@ def emit(
     """
     origin, keys = served.zone.origin, served.keys
     until = decision.until
-    if keys is not None and served.zone.signed and served.valid_until < until:
-        until = served.valid_until
+    if keys is not None and served.zone.signed and (valid_until := served.end_of_validity(now)) < until:
+        until = valid_until
     apex = apex_pointer(len(qname), origin)
     pointers = {origin: apex, qname: QUESTION_POINTER}
     size = HEADER_SIZE + len(qname) + _QUESTION_FIXED
@@ -120,7 +120,7 @@ def emit_rrset(
     if HEADER_SIZE + len(qname) + _QUESTION_FIXED + len(body) > limit:
         return None
     head = _head(query_flags, Rcode.NOERROR, True, False, len(records) + 1, 0, 1)
-    return Response(head, body, until if until < served.valid_until else served.valid_until)
+    return Response(head, body, min(until, served.end_of_validity(now)))
 
 
 def emit_compact_denial(

@@ -122,7 +122,10 @@ def is_ordinary(qtype: int) -> bool:
 
 def is_signed(served: ServedZone, now: int) -> bool:
     """Whether a zone is signed, with a keyset that serves."""
-    return served.zone.signed and served.keys is not None and served.valid_from <= now < served.valid_until
+    # A call less: this is asked for each answer that is remembered by its name.
+    if not served.zone.signed or served.keys is None or not served.valid_from <= now < served.valid_until:
+        return False
+    return not served.gaps or served.has_valid_keyset(now)
 
 
 def failure_of(served: ServedZone, now: int) -> ExtendedError | None:
@@ -131,7 +134,10 @@ def failure_of(served: ServedZone, now: int) -> ExtendedError | None:
         return None
     if served.keys is None:
         return ExtendedError.NOT_READY
-    return None if served.valid_from <= now < served.valid_until else ExtendedError.SIGNATURE_EXPIRED
+    if served.has_valid_keyset(now):
+        return None
+    # RFC 8914 §4.8 and §4.9: where some have expired, it is that.
+    return ExtendedError.SIGNATURE_NOT_YET_VALID if now < served.valid_from else ExtendedError.SIGNATURE_EXPIRED
 
 
 def _refused(query: Query, udp_size: int) -> Response | None:

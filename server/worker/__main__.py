@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import signal
 import socket
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 import trio
 
+from keys.timekeeping.clock import Clock
+from keys.timekeeping.system_clocks import SYSTEM
 from server.hosting.zone_image_files import Images
 from server.monitoring.gc_tuning import Aside, setting_aside
 from server.monitoring.logs import FORMATS, configure_logs
@@ -25,7 +26,17 @@ from server.net.udp import serve_udp
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.worker.channel import Channel
-from server.worker.messages import PROTOCOL, Acknowledged, Counted, Hello, Nodes, ZoneMapped, decode_to_worker, encode
+from server.worker.messages import (
+    PROTOCOL,
+    Acknowledged,
+    ClockMoved,
+    Counted,
+    Hello,
+    Nodes,
+    ZoneMapped,
+    decode_to_worker,
+    encode,
+)
 from server.worker.updates import NODES_A_MESSAGE, Follower
 from zones import names
 from zones.storage.zone_image import ImageError
@@ -88,10 +99,15 @@ async def _follow(
     follower, caches = Follower(lambda _, digest: opened.pop(digest)), Caches()
     responder = Responder(lambda: follower.zoneset, caches, log_failure, hello.udp_size)
     nursery.start_soon(_report, channel, responder, caches)
-    limits = Limits(hello.connections, hello.idle)
+    limits, clock = Limits(hello.connections, hello.idle), Clock(SYSTEM)
+    clock.adopt(hello.clock)
+    nursery.start_soon(clock.watch, lambda: None, _log)
     answers = False
     while (octets := await channel.receive()) is not None:
         message = decode_to_worker(octets)
+        if isinstance(message, ClockMoved):
+            clock.adopt(message.clock)
+            continue
         if isinstance(message, ZoneMapped):
             # In a thread: the checksum of a million RRsets takes 0.05 s, and is made without holding up answers.
             opened[message.image] = await trio.to_thread.run_sync(_open, images, message.origin, message.image)
@@ -101,7 +117,7 @@ async def _follow(
         if version is not None:
             if not answers:
                 aside.look_at_all()
-                _answer(sockets, responder, limits, nursery)
+                _answer(sockets, responder, limits, clock, nursery)
                 answers = True
             await _tell(channel, encode(Acknowledged(version)))
         # However much there is to take up, what is asked meanwhile is answered.
@@ -117,12 +133,14 @@ def _open(images: Images, origin: bytes, digest: bytes) -> Zone:
         raise
 
 
-def _answer(sockets: Sequence[socket.socket], responder: Responder, limits: Limits, nursery: trio.Nursery) -> None:
+def _answer(
+    sockets: Sequence[socket.socket], responder: Responder, limits: Limits, clock: Clock, nursery: trio.Nursery
+) -> None:
     for sock in sockets:
         if sock.type is socket.SOCK_DGRAM:
-            nursery.start_soon(serve_udp, sock, responder, time.time)
+            nursery.start_soon(serve_udp, sock, responder, clock.now)
         else:
-            nursery.start_soon(serve_tcp, sock, responder, time.time, limits)
+            nursery.start_soon(serve_tcp, sock, responder, clock.now, limits)
 
 
 async def _report(channel: Channel, responder: Responder, caches: Caches) -> None:

@@ -1,7 +1,8 @@
 """What crosses the stream between the control process and a worker, as msgpack (msgspec); each message is one value.
 
 To a worker: `Hello`, then again and again what makes the next set of zones out of the present one, and `Commit`, at
-which all of it takes effect at once. From a worker: `Acknowledged`, and every second `Counted`.
+which all of it takes effect at once; between two sets, `ClockMoved`. From a worker: `Acknowledged`, and every second
+`Counted`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=0):
     udp_size: int
     connections: int
     idle: float
+    clock: float
+    """Wall clock minus CLOCK_BOOTTIME of this machine, as the control process believes it: a worker that is started
+    while a step of the wall clock is held off holds it off too.
+    """
 
 
 class ZoneBegun(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -87,7 +92,14 @@ class Commit(msgspec.Struct, frozen=True, array_like=True, tag=5):
     version: int
 
 
-ToWorker = Hello | ZoneBegun | ZoneMapped | Nodes | ZoneGone | KeysReplaced | Commit
+class ClockMoved(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """The control process believes another time from now on: a step was accepted, or a person trusts the clock."""
+
+    clock: float
+    """As in `Hello`."""
+
+
+ToWorker = Hello | ZoneBegun | ZoneMapped | Nodes | ZoneGone | KeysReplaced | Commit | ClockMoved
 
 
 class Acknowledged(msgspec.Struct, frozen=True, array_like=True, tag=0):

@@ -12,13 +12,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 
 import structlog
 import trio
 
+from keys.timekeeping.system_clocks import offset_as_read
 from server.child_programs import command, environment
 from server.control.server_operations import WorkerReport
 from server.hosting.zone_image_files import Images
@@ -30,6 +32,7 @@ from server.worker.channel import Channel
 from server.worker.messages import (
     PROTOCOL,
     Acknowledged,
+    ClockMoved,
     Commit,
     Counted,
     Hello,
@@ -95,15 +98,17 @@ class Pool:
         images: Images,
         log: str = "auto",
         *,
+        clock: Callable[[], float] = offset_as_read,
         look: float = 2,
     ) -> None:
         """`sockets` are each worker's own. `limits` are of all of them together. `images` are those of large
-        zones. `log` is how their log looks.
+        zones. `log` is how their log looks. `clock` gives the wall clock minus CLOCK_BOOTTIME, as it is believed here.
 
         Every `look` seconds it is seen whether each worker still speaks.
         """
         self._workers = [_Worker(number, pairs) for number, pairs in enumerate(sockets, 1)]
-        self._hello = Hello(PROTOCOL, udp_size, max(1, limits.connections // len(sockets)), limits.idle)
+        self._clock, self._clock_moves = clock, 0
+        self._hello = partial(Hello, PROTOCOL, udp_size, max(1, limits.connections // len(sockets)), limits.idle)
         self._images = images
         self._log = log
         self._look = look
@@ -120,6 +125,12 @@ class Pool:
         self._news.set()
         self._news = trio.Event()
         return self._version
+
+    def clock_moved(self) -> None:
+        """Tell them what time it is believed to be, since that has jumped."""
+        self._clock_moves += 1
+        self._news.set()
+        self._news = trio.Event()
 
     def has_reached(self, version: int) -> bool:
         """As `Backends.has_reached`. A worker that is being replaced answers nothing that is older."""
@@ -246,10 +257,15 @@ class Pool:
     async def _feed(self, worker: _Worker, channel: Channel) -> None:
         sent, version = ZoneSet(), None
         try:
-            await channel.send(encode(self._hello))
+            moves = self._clock_moves
+            await channel.send(encode(self._hello(self._clock())))
             while True:
-                while version == self._version:
+                while version == self._version and moves == self._clock_moves:
                     await self._news.wait()
+                if moves != self._clock_moves:
+                    moves = self._clock_moves
+                    await channel.send(encode(ClockMoved(self._clock())))
+                    continue
                 zoneset, version = self._zoneset, self._version
                 if worker.holds is None:
                     worker.holds = version

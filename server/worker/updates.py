@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from server.worker.messages import (
+    ClockMoved,
     Commit,
     Hello,
     KeysReplaced,
@@ -128,8 +129,8 @@ class Follower:
             case Nodes():
                 self._take_nodes({value.owner: node_of(value) for value in message.nodes}, message.gone)
                 return None
-            case Hello():
-                raise ValueError("a second greeting")
+            case Hello() | ClockMoved():
+                raise ValueError(f"{type(message).__name__} says nothing of zones")
         self._end_zone()
         match message:
             case ZoneBegun():

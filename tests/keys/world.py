@@ -29,6 +29,8 @@ from keys.dnssec.zone_keys import ZoneKeys
 from keys.kms.fake_kms import FakeKms
 from keys.kms.interface import KeyRequest, KmsSignature, PublicKey
 from keys.rules.key_status import StatusChange
+from keys.timekeeping.clock import Clock
+from keys.timekeeping.system_clocks import Clocks
 
 EPOCH = 20_000 * DAY
 """When every test begins: a midnight, UTC."""
@@ -119,6 +121,11 @@ class World:
         self.log: list[MutableMapping[str, Any]] = []
         self.private_keys: list[bytes] = []
         self.set_back = 0.0
+        """Seconds by which all clocks are behind; negative: so long has the machine slept."""
+        self.stepped = 0.0
+        """Seconds by which somebody has set the wall clock forward."""
+        self.synchronised: bool | None = None
+        """What the kernel says of the wall clock."""
         self.unsigned = False
         self.ttl = 0
         """The largest TTL of the zone; 0: nobody has told it."""
@@ -133,11 +140,29 @@ class World:
         self.told: list[StatusChange] = []
         self.turns: trio.Semaphore
         """Who holds one may have a DNSKEY RRset signed."""
+        self._clock: Clock | None = None
         self._tokens = itertools.count(1)
         self._entropy = itertools.count(1)
 
     def now(self) -> float:
-        return EPOCH + trio.current_time() - self.set_back
+        """The time that the server goes by."""
+        if self._clock is None:
+            self._clock = Clock(Clocks(self.wall, self._boot, trio.current_time, lambda: self.synchronised))
+        return self._clock.now()
+
+    def wall(self) -> float:
+        """What the wall clock says."""
+        return EPOCH + trio.current_time() - self.set_back + self.stepped
+
+    def _boot(self) -> float:
+        return trio.current_time() - self.set_back
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the process."""
+        self.now()
+        assert self._clock is not None
+        return self._clock
 
     def entropy(self, size: int) -> bytes:
         return next(self._entropy).to_bytes(size)
@@ -165,6 +190,14 @@ class World:
             notify=lambda _zone, change: self.told.append(change),
             published=self._reached,
         )
+
+    @asynccontextmanager
+    async def watching(self, key_manager: KeyManager) -> AsyncIterator[None]:
+        """Meanwhile the clocks are looked at each second, as a server does: most of what a virtual day would cost."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.clock.watch, key_manager.wake, self.logger())
+            yield
+            nursery.cancel_scope.cancel()
 
     async def _reached(self) -> None:
         if self.lag:
@@ -195,7 +228,7 @@ class World:
         self, policy: Policy = POLICY, *, ksk_arn: str | None = None, fuse: Fuse | None = None
     ) -> AsyncIterator[KeyManager]:
         """One process from its start to its end, with a key manager of `lab.example.` that has started."""
-        fuse = fuse or Fuse()
+        fuse, self._clock = fuse or Fuse(), None
         with self.open_store(fuse) as store:
             services = self.services(store, fuse)
             key_manager = KeyManager(LAB, policy, ksk_arn, services, self._publish, parent=self.parent)

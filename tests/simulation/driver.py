@@ -10,7 +10,9 @@ import trio
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.signing_policy import DAY
 from keys.rules import commands
+from keys.timekeeping.clock_rules import HOLD
 from tests.keys.world import EPOCH
+from tests.simulation.clock_faults import ClockFault, befall
 from tests.simulation.operator import Operator
 from tests.simulation.schedule import (
     AnyFault,
@@ -81,10 +83,15 @@ class Driver:
             case ClockStep():
                 if world.life.key_manager is not None and not world.life.dead:
                     world.set_clock(fault.by)
-                    await self._lasting(fault.seconds)
+                    # A step forward is followed after a hold.
+                    await self._lasting(min(HOLD, fault.seconds))
+                    world.note_clock(woken=False)
+                    await self._lasting(max(0, fault.seconds - HOLD))
                     world.set_clock(0)
             case Asleep():
                 world.slept += fault.seconds
+            case ClockFault():
+                await befall(world, fault)
             case DiskSlow():
                 world.disk_delay = fault.delay
                 await self._lasting(fault.seconds)

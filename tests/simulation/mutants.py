@@ -190,8 +190,8 @@ MUTANTS = (
     Mutant(
         "runway foretold",
         "keys.dnssec.dnskey_rrset",
-        "return max((s.expiration for s in self.signatures), default=0)",
-        "return max((s.expiration - 1 for s in self.signatures), default=0)",
+        "return next((until for since, until in spans if",
+        "return next((until - 1 for since, until in spans if",
         seed=1,
     ),
     Mutant(
@@ -233,5 +233,27 @@ MUTANTS = (
         "in range(policy.slots)",
         "in range(policy.slots - 1)",
         seed=1,
+    ),
+    Mutant(
+        "clock: no hold",
+        "keys.timekeeping.clock_rules",
+        "elif reading.boot < held.since + hold:",
+        "elif reading.boot < held.since:",
+        seed=3,
+    ),
+    Mutant(
+        "clock: a hold without end",
+        "keys.timekeeping.clock_rules",
+        "elif reading.boot < held.since + hold:",
+        "elif True:",
+        seed=3,
+    ),
+    Mutant("clock: a sleep taken for a step", "keys.timekeeping.clock", "clocks.boot", "clocks.awake", seed=3),
+    Mutant(
+        "clock: a boot without the time",
+        "keys.timekeeping.clock_rules",
+        "elif state.synchronised is False and reading.synchronised:",
+        "elif False:",
+        seed=3,
     ),
 )

@@ -10,6 +10,7 @@ from random import Random
 import msgspec
 
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
+from tests.simulation.clock_faults import AnyClockFault, clock_faults
 
 QUIET_END = 45
 """Days at the end of a run in which nothing happens, so that all must be well at the end."""
@@ -147,6 +148,7 @@ AnyFault = (
     | Ask
     | RollKsk
     | Unsign
+    | AnyClockFault
 )
 
 
@@ -193,6 +195,9 @@ def draw(seed: int, days: int = 365) -> Plan:
         faults.append(fault)
         faults += _together(dice, fault)
     reread = dice.choice((HOUR, 6 * HOUR, 6 * HOUR))
+    drawn = _apart(sorted(faults, key=lambda fault: fault.at), reread)
+    taken = [(f.at - DAY, f.at + f.seconds + DAY) for f in drawn if isinstance(f, ClockStep | Asleep)]
+    drawn = tuple(sorted((*drawn, *clock_faults(seed, days, taken)), key=lambda fault: fault.at))
     return Plan(
         seed=seed,
         days=days,
@@ -201,7 +206,7 @@ def draw(seed: int, days: int = 365) -> Plan:
         ds_ttl=dice.choice((300, HOUR, DAY)),
         reread=reread,
         latency=dice.choice((0.0, 0.25, 1.5)),
-        faults=_apart(sorted(faults, key=lambda fault: fault.at), reread),
+        faults=drawn,
     )
 
 

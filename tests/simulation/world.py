@@ -31,6 +31,8 @@ from keys.kms.interface import KeyRequest, KmsSignature, PublicKey
 from keys.rules.key_status import describe
 from keys.rules.keyring import Keyring
 from keys.rules.wanted_ds import ParentDs
+from keys.timekeeping.clock import Clock
+from keys.timekeeping.system_clocks import Clocks
 from tests.keys.world import EPOCH
 from tests.simulation.history import DsSet, Foretold, History, Publication, Step
 from tests.simulation.schedule import Plan
@@ -54,6 +56,7 @@ class Life:
         self.doomed: tuple[str, bool] | None = None
         """The change at whose commit it is killed, and whether after it."""
         self.key_manager: KeyManager | None = None
+        self.clock: Clock | None = None
 
     def kill(self) -> None:
         """It is dead at once; what still runs of it reaches nothing."""
@@ -193,6 +196,11 @@ class World:
         self._foretold: tuple[int | None, int | None] = None, None
         self._clock_settled = 0.0
         self.offset = 0
+        """By how much the wall clock is wrong."""
+        self.stopped = 0
+        """How long CLOCK_BOOTTIME stood still while a virtual machine was paused."""
+        self.synchronised = True
+        """What the kernel says of the wall clock."""
         self.disk_full = False
         self.disk_delay = 0.0
         self.parent_away = False
@@ -216,9 +224,16 @@ class World:
         """True time, in seconds since the epoch."""
         return EPOCH + trio.current_time() + self.slept
 
-    def now(self) -> float:
+    def wall(self) -> float:
         """What the wall clock says."""
         return self.true() + self.offset
+
+    def now(self) -> float:
+        """The time that the process goes by."""
+        return self.life.clock.now() if self.life.clock is not None else self.wall()
+
+    def _boot(self) -> float:
+        return trio.current_time() + self.slept - self.stopped
 
     async def until(self, at: float) -> None:
         """Wait until that true time, through whatever the machine sleeps."""
@@ -231,13 +246,28 @@ class World:
 
         Across a restart there is nothing to hold the clock against.
         """
-        return self.offset == 0 and self.true() >= self._clock_settled
+        return self.offset == self.history.offsets[-1].value == 0 and self.true() >= self._clock_settled
 
     def set_clock(self, offset: int) -> None:
-        """Set the clock wrong by `offset`, or right."""
+        """Set the clock wrong by `offset`, or right. That is noticed when the key manager looks at it again."""
         self.offset = offset
         self._clock_settled = self.true() + 2 * self.plan.reread
-        self.history.offsets.append(Step(self.true(), offset))
+        self.note_clock(woken=False)
+
+    def set_wall(self, offset: int, *, noted: bool = True) -> None:
+        """As `set_clock`, under the eyes of whoever watches the clocks; `noted`: there is somebody."""
+        self.offset = offset
+        if noted:
+            self.note_clock()
+
+    def note_clock(self, *, woken: bool = True) -> None:
+        """Look at the clocks: by how much the server's time is wrong now. `woken`: as in a server each second."""
+        now = self.life.clock.look() if self.life.clock is not None else self.wall()
+        by = round(now - self.true())
+        if by != self.history.offsets[-1].value:
+            self.history.offsets.append(Step(self.true(), by))
+        if woken and self.life.key_manager is not None and not self.life.dead:
+            self.life.key_manager.wake()
 
     # --- what is seen
 
@@ -245,7 +275,8 @@ class World:
         """A keyring was stored: what it foretells holds from now on, and what is suspended stays."""
         before, self.keyring = self.keyring, keyring
         status = describe(keyring, self.policy, int(self.now()), None, None, False)
-        self._foretold = status.valid_until, status.safe_until
+        until = keyring.keyset.expiration if keyring.keyset is not None and status.valid_until is None else None
+        self._foretold = status.valid_until or until, status.safe_until
         published = self.history.publications[-1].keys if self.history.publications else None
         if published is not None and published.keyset == keyring.keyset:
             self._foretell()
@@ -335,6 +366,8 @@ class World:
             await trio.sleep(self.down)
 
     async def _live(self, life: Life) -> None:
+        life.clock = Clock(Clocks(self.wall, self._boot, trio.current_time, lambda: self.synchronised))
+        self.note_clock()
         with SimulatedStore.open(self.directory, lambda size: next(self._entropy).to_bytes(size)) as store, life.over:
             store.world, store.life = self, life
             key_manager = KeyManager(

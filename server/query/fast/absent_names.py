@@ -67,7 +67,7 @@ def _deny_compact(
     soa, until = negative_soa(zone, keys, now, caches)
     nsec = record(TYPE_NSEC, ttl, absent_rdata(zone, owner))
     rrsig, ended = sign_canonical(keys, origin, owner, TYPE_NSEC, ttl, owner + nsec, now)
-    until = min(until, ended, served.valid_until)
+    until = min(until, ended, served.end_of_validity(now))
     rcode = Rcode.NXDOMAIN if shape.co else Rcode.NOERROR
     return emit_compact_denial(
         owner, shape.flags, rcode, soa.records, (nsec, rrsig), origin, until, shape.opt, shape.limit

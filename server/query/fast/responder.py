@@ -301,7 +301,7 @@ class Responder:
         zone, keys = served.zone, served.keys
         way = _BELOW_APEX.get(zone.denial.mode)
         below = None
-        if way is not None and keys is not None and zone.signed and zone.is_plain_below_apex:
+        if way is not None and keys is not None and zone.signed and not served.gaps and zone.is_plain_below_apex:
             below = way(served, keys, signed, self._caches)
         self._below[key] = below
         return below

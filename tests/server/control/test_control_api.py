@@ -41,6 +41,7 @@ from server.control.control_api import control_app, watching_app
 from server.control.control_client import ControlClient, ControlError, NoServerError
 from server.control.control_socket import bind_control
 from server.control.server_operations import (
+    ClockTrust,
     Level,
     Planned,
     ReloadOutcome,
@@ -95,6 +96,8 @@ RELOADED = ReloadReport(
         ZoneReload(origin="plain.example.", outcome=ReloadOutcome.REFUSED, serial=1, reason="f:3: no"),
     )
 )
+
+TRUSTED = ClockTrust(86400, ("lab.example.",), {"new.example.": "StateUnavailable: the disk is full"})
 
 
 class Server:
@@ -151,6 +154,10 @@ class Server:
         await trio.lowlevel.checkpoint()
         return RELOADED
 
+    async def trust_clock(self) -> ClockTrust:
+        await trio.lowlevel.checkpoint()
+        return TRUSTED
+
     async def backup_database(self, to: Path) -> None:
         await trio.to_thread.run_sync(self.store.backup, to)
 
@@ -191,6 +198,7 @@ async def test_status_reload_and_ds(state: StateDir) -> None:
     async with running(state) as server:
         assert await trio.to_thread.run_sync(client.status) == server.status()
         assert await trio.to_thread.run_sync(client.reload) == RELOADED
+        assert await trio.to_thread.run_sync(client.trust_clock) == TRUSTED
         for name in ("lab.example", "LAB.example."):
             report = await trio.to_thread.run_sync(client.ds, name)
             assert [record.record for record in report.records] == [DS]

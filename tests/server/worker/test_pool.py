@@ -20,6 +20,8 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from keys.timekeeping.clock import Clock
+from keys.timekeeping.system_clocks import SYSTEM
 from server import child_programs
 from server.hosting.zone_image_files import Images
 from server.net.addresses import Address
@@ -107,9 +109,11 @@ class Workers:
 
 @asynccontextmanager
 async def workers(count: int, zoneset: ZoneSet, look: float = 5, images: Path = Path()) -> AsyncIterator[Workers]:
-    pairs = bind_shared(Address("127.0.0.1", 0), count)
+    pairs, clock = bind_shared(Address("127.0.0.1", 0), count), Clock(SYSTEM)
     try:
-        pool = Pool([[pair] for pair in pairs], 1232, Limits(), Images(images), "logfmt", look=look)
+        pool = Pool(
+            [[pair] for pair in pairs], 1232, Limits(), Images(images), "logfmt", clock=lambda: clock.offset, look=look
+        )
         pool.follow(zoneset)
         async with trio.open_nursery() as nursery:
             await nursery.start(pool.run)
@@ -448,6 +452,6 @@ async def test_a_worker_refuses_a_control_process_of_another_version(capfd: pyte
             command = [sys.executable, "-m", "server.worker", "--number", "7", "--images", "."]
             command += ["--channel", str(theirs.fileno())]
             process = await trio.lowlevel.open_process(command, pass_fds=(theirs.fileno(),))
-        await channel.send(encode(Hello(0, 1232, 1, 1.0)))
+        await channel.send(encode(Hello(0, 1232, 1, 1.0, 0.0)))
         assert await process.wait() == 1
     assert "another protocol" in capfd.readouterr().err

@@ -266,7 +266,7 @@ def test_choices_cross_the_stream() -> None:
 @pytest.mark.parametrize(
     "messages",
     [
-        [Hello(1, 1232, 1, 1.0)],
+        [Hello(1, 1232, 1, 1.0, 0.0)],
         [Nodes(())],
         [KeysReplaced(LAB, None)],
         [ZoneBegun(LAB, True, "compact", fresh=False)],
