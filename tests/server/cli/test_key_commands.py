@@ -193,6 +193,8 @@ def test_signing_is_disabled_and_enabled(folder: Path) -> None:
         on = run("dnssec", "enable", "lab.example", cwd=folder)
         assert (on.returncode, on.stdout) == (0, "lab.example. is signing\n"), on.stderr
         assert failed(folder, "trust-clock", "lab.example") == "InvalidSigningStatus: Nothing is wrong with the clock."
+        trusted = run("trust-clock", cwd=folder)
+        assert (trusted.returncode, trusted.stdout) == (0, "Nothing is wrong with the clock\n"), trusted.stderr
         text = failed(folder, "dnssec", "enable", "plain.example")
         assert text == "NotSigned: plain.example. has no keys: the setting signed is false"
         assert "other.example. is not served here" in failed(folder, "plan", "other.example")

@@ -14,6 +14,7 @@ from keys.rules.key_status import Condition, KskReport, ZoneStatus, ZskReport
 from keys.rules.keyring import KskStatus, Trouble, ZskPhase
 from server.control.server_operations import (
     Above,
+    ClockHeld,
     Level,
     Planned,
     ReloadOutcome,
@@ -284,6 +285,16 @@ def test_a_missing_delegation_does_not_make_a_short_runway_critical() -> None:
     for delegates, level in ((True, Level.OK), (False, Level.WARNING)):
         above = Above(origin="example.", delegates=delegates)
         assert zone_level(msgspec.structs.replace(lab, keys=short, above=above), NOW) is level
+
+
+def test_a_clock_that_is_not_followed_is_told_with_the_way_out() -> None:
+    held = msgspec.structs.replace(status(), clock=ClockHeld(365 * 86400, NOW + 90))
+    assert server_level(held) >= Level.WARNING
+    to = io.StringIO()
+    print_status(Console(file=to, highlight=False, width=400), held)
+    (line,) = [line for line in to.getvalue().splitlines() if "clock" in line]
+    assert line.startswith("The system clock went forward by 365d 0h and is not followed before")
+    assert line.endswith("signwright trust-clock")
 
 
 def test_ksks_are_listed_with_what_is_copied_on_lines_of_their_own() -> None:

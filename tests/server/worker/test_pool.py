@@ -15,6 +15,7 @@ from pathlib import Path
 
 import dns.message
 import dns.name
+import dns.rcode
 import pytest
 import trio
 from structlog.testing import capture_logs
@@ -108,11 +109,19 @@ class Workers:
 
 
 @asynccontextmanager
-async def workers(count: int, zoneset: ZoneSet, look: float = 5, images: Path = Path()) -> AsyncIterator[Workers]:
-    pairs, clock = bind_shared(Address("127.0.0.1", 0), count), Clock(SYSTEM)
+async def workers(
+    count: int, zoneset: ZoneSet, look: float = 5, images: Path = Path(), clock: Callable[[], float] | None = None
+) -> AsyncIterator[Workers]:
+    pairs, here = bind_shared(Address("127.0.0.1", 0), count), Clock(SYSTEM)
     try:
         pool = Pool(
-            [[pair] for pair in pairs], 1232, Limits(), Images(images), "logfmt", clock=lambda: clock.offset, look=look
+            [[pair] for pair in pairs],
+            1232,
+            Limits(),
+            Images(images),
+            "logfmt",
+            clock=clock or (lambda: here.offset),
+            look=look,
         )
         pool.follow(zoneset)
         async with trio.open_nursery() as nursery:
@@ -121,6 +130,22 @@ async def workers(count: int, zoneset: ZoneSet, look: float = 5, images: Path = 
             nursery.cancel_scope.cancel()
     finally:
         close(pairs)
+
+
+async def test_workers_go_by_the_time_that_the_control_process_believes() -> None:
+    # To a control process that holds off a step of a year, the keys of today are not valid yet.
+    believed = [Clock(SYSTEM).offset - 365 * 86400]
+    async with workers(2, scenario(), clock=lambda: believed[0]) as running:
+
+        async def rcodes() -> set[int]:
+            return {dns.message.from_wire(await running.ask(query("www.lab.example", "A"))).rcode() for _ in range(16)}
+
+        assert await rcodes() == {dns.rcode.SERVFAIL}
+        believed[0] = Clock(SYSTEM).offset
+        running.pool.clock_moved()
+        with trio.fail_after(60):
+            while await rcodes() != {dns.rcode.NOERROR}:  # noqa: ASYNC110 - other processes are waited for
+                await trio.sleep(0.02)
 
 
 def close(pairs: tuple[Pair, ...]) -> None:
