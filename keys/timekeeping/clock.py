@@ -102,15 +102,22 @@ class Clock:
     async def watch(self, moved: Callable[[], None], log: FilteringBoundLogger) -> NoReturn:
         """Look at the clocks each second; log what they do, and call `moved` after each jump of the believed time.
 
-        By CLOCK_MONOTONIC, as all timers are: one that was waiting while the machine slept has not moved.
+        By CLOCK_MONOTONIC, as all timers are: one that was waiting while the machine slept has not moved. A failure is
+        logged, and ends nothing.
         """
         while True:
             await trio.sleep(LOOK)
-            self.look()
-            before, self._told = self._told, self._state
-            _tell(before, self._told, self.held, log)
-            if self._told.moves != before.moves:
-                moved()
+            try:
+                self._look_and_tell(moved, log)
+            except Exception:  # whatever it is, answers go on
+                log.exception("a look at the clocks failed")
+
+    def _look_and_tell(self, moved: Callable[[], None], log: FilteringBoundLogger) -> None:
+        self.look()
+        before, self._told = self._told, self._state
+        _tell(before, self._told, self.held, log)
+        if self._told.moves != before.moves:
+            moved()
 
     def _take(self, state: ClockState) -> None:
         self._state, self._offset = state, state.offset

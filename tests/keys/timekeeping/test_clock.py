@@ -121,3 +121,21 @@ def test_the_clocks_of_this_machine_can_be_read() -> None:
     assert abs(clock.now() - SYSTEM.wall()) < 1
     assert synchronised() in {None, True, False}
     assert clock.held is None
+
+
+async def test_a_failure_of_whoever_is_told_does_not_end_the_watch(autojump_clock: MockClock) -> None:
+    machine, log, told = Machine(), list[str](), list[float]()
+    clock = Clock(machine.clocks)
+
+    def fails() -> None:
+        told.append(trio.current_time())
+        raise ValueError
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(clock.watch, fails, logger(log))
+        for _ in range(2):
+            machine.slept += 60
+            await trio.sleep(1.5)
+        nursery.cancel_scope.cancel()
+    assert len(told) == 2
+    assert log.count("a look at the clocks failed") == 2
