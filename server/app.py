@@ -160,14 +160,8 @@ async def _serve(
     limits, clock = Limits(config.tcp.connections, config.tcp.idle), Clock(SYSTEM)
     pool = None
     if config.workers:
-        pool = Pool(
-            [*zip(*sockets.listened, strict=True)],
-            config.udp_size,
-            limits,
-            Images(state.images),
-            log,
-            clock=lambda: clock.offset,
-        )
+        pairs, images = [*zip(*sockets.listened, strict=True)], Images(state.images)
+        pool = Pool(pairs, config.udp_size, limits, images, log, clock=lambda: clock.offset)
     async with _registry(config, state, store, collectors, pool or ThisProcess(), clock, supervisor) as (
         registry,
         zones,
@@ -175,8 +169,7 @@ async def _serve(
         kms,
     ):
         running = _running(config, reread, state, sockets, store, registry, kms, pool, supervisor, clock)
-        watch = partial(clock.watch, partial(_clock_moved, registry, pool), _log)
-        supervisor.start_soon("watching the clocks", watch)
+        supervisor.start_soon("the clocks", partial(clock.watch, partial(_clock_moved, registry, pool), _log))
         await supervisor.attempt("storing the state", lambda: trio.to_thread.run_sync(store.take_up_again))
         kept = await zones.load()
         if config.samples:

@@ -58,7 +58,7 @@ TIMES = [
 
 def error_of(wire: bytes) -> int | None:
     message = dns.message.from_wire(wire)
-    codes = [option.code for option in message.options if option.otype == 15]  # type: ignore[attr-defined]
+    codes = [option.code for option in message.options if option.otype == 15]
     assert (message.rcode() == 2) == bool(codes)
     return codes[0] if codes else None
 
