@@ -8,8 +8,8 @@ freezes the keys of this zone alone. A clock that is wrong, and a ZSK that can't
 from __future__ import annotations
 
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from math import ceil
 
@@ -212,16 +212,12 @@ class KeyManager:
 
     async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:
         try:
-            await task()
+            with _failing_by_itself():
+                await task()
         except StateError as error:
             self._freeze(str(error), None)
         except Exception as error:  # whatever it is, it must stay this zone's
             self._freeze(f"a bug: {type(error).__name__}", error)
-        except BaseExceptionGroup as group:
-            # What failed because it was cancelled is nobody's fault, and must not go further than the cancellation.
-            cancelled = group.split(Exception)[1]
-            assert cancelled is not None
-            raise cancelled from None
 
     async def _keep(self) -> None:
         async with self._changing_lock:
@@ -246,7 +242,7 @@ class KeyManager:
     async def _do(self, action: Action) -> bool:
         """Perform an action and take in what came of it; whether it was not given up for a request."""
         async with self._changing_lock:
-            with trio.CancelScope() as self._performing:
+            with trio.CancelScope() as self._performing, _failing_by_itself():
                 done = await self._executor.perform(action, self._keyring, self._policy)
             interrupted, self._performing = self._performing.cancelled_caught, None
             if interrupted:
@@ -478,3 +474,15 @@ class KeyManager:
 
     def _now(self) -> int:
         return int(self._services.now())
+
+
+@contextmanager
+def _failing_by_itself() -> Iterator[None]:
+    """What fails because it is cancelled, as a connection may, is nobody's fault: only the cancellation goes on."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        cancelled = group.split(Exception)[1]
+        if cancelled is None:  # it failed by itself
+            raise
+        raise cancelled from None

@@ -555,24 +555,31 @@ async def test_all_slots_of_a_ksk_have_its_rdata_as_one_object(world: World, aut
         assert len({id(signature.ksk) for signature in keyring.keyset.signatures}) == 1
 
 
-async def test_what_fails_because_it_was_cancelled_is_no_bug(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def fails_when_cancelled(*_: object) -> KmsSignature:
     """As where a connection is closed at the end, while a task of its own waits for it."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("the connection is closed")
+    raise AssertionError
 
-    async def fails_when_cancelled(*_: object) -> KmsSignature:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.sleep_forever)
-            try:
-                await trio.sleep_forever()
-            finally:
-                raise ValueError("the connection is closed")
-        raise AssertionError
 
+@pytest.mark.parametrize("cancelled_by", ["the end", "a change"])
+async def test_what_fails_because_it_was_cancelled_is_no_bug(
+    world: World, monkeypatch: pytest.MonkeyPatch, cancelled_by: str
+) -> None:
     monkeypatch.setattr(world.kms, "sign", fails_when_cancelled)
     with world.open_store() as store:
         key_manager = KeyManager(LAB, Policy(), None, world.services(store, Fuse()), world._publish)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(key_manager.run)
             await trio.testing.wait_all_tasks_blocked()
+            if cancelled_by == "a change":
+                await key_manager.observe_ttl(7200)
+                await trio.testing.wait_all_tasks_blocked()
+                assert key_manager.keyring.data_ttl == 7200
             nursery.cancel_scope.cancel()
     assert not [event for event in world.log if event["level"] in ("critical", "error")]
     assert key_manager.status.condition is not Condition.FROZEN
