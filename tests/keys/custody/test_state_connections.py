@@ -6,11 +6,12 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from keys.custody import state_connections
 from keys.custody.state_connections import StateBusy
@@ -77,34 +78,45 @@ def test_a_read_can_not_write(store: Store) -> None:
 def test_writes_are_refused_together_and_say_who_holds_them_up(
     store: Store, another: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forty writers wait as long as one: each counts the time in which others could not begin as its own."""
-    allowed = _allowed_waits(monkeypatch)
+    """Forty writers wait as long as one; in turns it would be forty times as long."""
+    allowed: list[float] = []
+    real = state_connections._Turns.taken
+
+    @contextmanager
+    def taken(turns: state_connections._Turns) -> Iterator[float]:
+        with real(turns) as left:
+            allowed.append(left)
+            yield left
+
+    monkeypatch.setattr(state_connections._Turns, "taken", taken)
     monkeypatch.setattr(state_connections, "PATIENCE", 0.2)
     raised = in_threads(THREADS, lambda: store.ensure_zone_ids([LAB], lambda: "Z1", 5))
     for error in raised:
         assert isinstance(error, StateBusy)
         assert str(error).startswith(f"{store.path}: another program has held the database for 0.2 s")
     assert len(raised) == THREADS
-    assert sum(allowed) < 0.2 * THREADS / 4
+    assert 0 < sum(allowed) < 0.2 * THREADS / 2
     another.execute("ROLLBACK")
     assert store.ensure_zone_ids([LAB], lambda: "Z1", 5) == {LAB: "Z1"}
 
 
-def _allowed_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """For how many seconds each `BEGIN IMMEDIATE` may wait for other programs."""
-    allowed: list[float] = []
-    real = state_connections.driver
+def test_who_waited_for_its_turn_waits_so_much_less_for_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, times = state_connections._Turns(tmp_path), iter([10.0, 10.0, 20.0, 20.7])
+    monkeypatch.setattr(state_connections, "monotonic", lambda: next(times))
+    with turns.taken() as left:
+        assert left == state_connections.PATIENCE
+        with pytest.raises(OperationalError), turns.beginning():
+            raise OperationalError("BEGIN IMMEDIATE", {}, _locked())
+    with turns.taken() as left:
+        assert left == pytest.approx(state_connections.PATIENCE - 0.7)
 
-    class Counting:
-        def __init__(self, connection: sqlite3.Connection) -> None:
-            self._connection = connection
 
-        def execute(self, statement: str) -> None:
-            allowed.append(int(statement.rpartition(" ")[2]) / 1000)
-            self._connection.execute(statement)
-
-    monkeypatch.setattr(state_connections, "driver", lambda connection: Counting(real(connection)))
-    return allowed
+def _locked() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return error
 
 
 def test_a_write_that_could_not_begin_leaves_the_store_as_it_was(store: Store, another: sqlite3.Connection) -> None:
