@@ -29,8 +29,6 @@ LONGEST_TURN = 10.0
 """Seconds until whoever waits for another write of this process is refused: its disk hardly moves."""
 RESTORE = "restore the last backup (signwright restore)"
 
-_LOOK = 0.05
-"""Seconds between two looks at what is waited for."""
 _KEPT_READERS = 4
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -115,16 +113,12 @@ class _Turns:
     def taken(self) -> Iterator[float]:
         """Have the turn: gives the seconds for which the database may be waited for. Raises `StateUnavailable`."""
         came = monotonic()
-        while not self._lock.acquire(timeout=_LOOK):
-            waited, since = monotonic() - came, self._locked_since
-            if waited >= PATIENCE and since is not None and monotonic() - since >= PATIENCE:
-                raise StateBusy(held_by_another(self._shown))
-            if waited >= LONGEST_TURN:
-                raise StateUnavailable(
-                    f"{self._shown}: an earlier write has not ended for {LONGEST_TURN:g} s: see whether the disk works"
-                )
+        if not self._lock.acquire(timeout=LONGEST_TURN):
+            raise StateUnavailable(
+                f"{self._shown}: an earlier write has not ended for {LONGEST_TURN:g} s: see whether the disk works"
+            )
         try:
-            # Who waited while others failed to begin has spent its patience with them.
+            # Who waited while others failed to begin has spent its patience with them, and is refused at once.
             yield PATIENCE if self._locked_since is None else max(0.0, PATIENCE - (monotonic() - came))
         finally:
             self._lock.release()
