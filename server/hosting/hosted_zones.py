@@ -22,7 +22,7 @@ import trio
 from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
 from keys.custody.parent_interface import ParentUnavailable
-from keys.custody.state_database import StateDamaged
+from keys.custody.state_database import StateDamaged, StateUnavailable
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.signing_policy import MAXIMUM_SIGNED_TTL, Policy
 from keys.rules.commands import UNAVAILABLE
@@ -104,16 +104,19 @@ class HostedZones:
 
         One that makes no zone is SERVFAIL, with its reason, and the rest is answered. Raises `StateError`.
         """
+        problems = (await self._blocking(self._records.stored_zones)).problems
         stored = await self._blocking(self._records.zones)
         known = await self._registry.durable_keys([from_text(zone.name) for zone in stored])
         for zone in stored:
             origin = from_text(zone.name)
             try:
-                compiled, snapshot = await self._blocking(partial(self._compiled, zone))
-            except StateDamaged as error:
-                _log.error("hosted zone not loaded", zone=zone.name, id=zone.id, reason=str(error))
-                kept = self._keep(zone, None, None, known[origin])
-                kept.hosted.problem = str(error)
+                compiled, snapshot = await self._blocking(partial(self._readable, zone, problems.get(origin)))
+            except Exception as error:  # whatever it is, it is this zone's alone
+                if isinstance(error, StateUnavailable):
+                    raise  # the disk is every zone's
+                reason = str(error) if isinstance(error, StateError) else f"a bug: {type(error).__name__}: {error}"
+                _log.error("hosted zone not loaded", zone=zone.name, id=zone.id, reason=reason)
+                self._keep(zone, None, None, known[origin]).hosted.problem = reason
             else:
                 self._keep(zone, compiled, snapshot, known[origin])
         self._registry.host([kept.hosted for kept in self._kept.values()])
@@ -354,6 +357,12 @@ class HostedZones:
         )
         kept = self._kept[zone.id] = _Kept(zone.id, hosted, compiled)
         return kept
+
+    def _readable(self, zone: HostedZone, problem: StateError | None) -> tuple[Compiled, Zone]:
+        """The zone as `_compiled` has it; raises its problem, where it can't be read."""
+        if problem is not None:
+            raise problem
+        return self._compiled(zone)
 
     def _compiled(self, zone: HostedZone) -> tuple[Compiled, Zone]:
         def left_out(record_set: RecordSet, error: ValueRefusedError) -> None:

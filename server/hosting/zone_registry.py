@@ -247,6 +247,9 @@ class ZoneRegistry:
             loaded, fingerprint, warnings = await self._files.load(config)
         except ZoneFileError as error:
             return self._refuse(zone, before, str(error))
+        except Exception as error:  # whatever it is, it is this zone's alone
+            _log.exception("a zone file could not be read for a bug", zone=config.origin)
+            return self._refuse(zone, before, f"{config.file}: a bug: {type(error).__name__}: {error}")
         zone.problem = None
         known_warnings, zone.warnings = zone.warnings, warnings
         if fingerprint == zone.fingerprint and config == before:

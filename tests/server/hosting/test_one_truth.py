@@ -20,6 +20,7 @@ from keys.dnssec.ds import ds_rdata
 from keys.dnssec.signing_policy import DAY
 from keys.kms.interface import KeyRequest
 from keys.rules.commands import CreateKsk, DisableSigning, EnableSigning
+from server.hosting import zone_files
 from server.hosting.hosted_zones import HostedZones
 from server.hosting.registered_zone import LoadedChange
 from server.hosting.zone_registry import ZoneRegistry
@@ -300,3 +301,71 @@ async def test_a_hosted_zone_whose_first_keyset_is_awaited_is_served_unsigned_af
         assert here.rcode("h.example") == "NOERROR"
         await here.registry.sign()
         assert here.rcode("h.example") == "NOERROR"
+
+
+# One bad zone, keyring or row is SERVFAIL for that zone, and the rest is served
+
+
+def _newer(document: bytes) -> bytes:
+    return document.replace(b'"signing":', b'"added_by_a_newer_one":1,"signing":')
+
+
+@pytest.mark.parametrize(
+    "damaged", [_newer, lambda _: b"", lambda document: document[:-9]], ids=["newer", "empty", "cut"]
+)
+async def test_a_keyring_that_cannot_be_read_is_its_zones_alone(
+    world: World, tmp_path: Path, autojump_clock: MockClock, damaged: Callable[[bytes], bytes]
+) -> None:
+    async with serving(world, tmp_path) as here:
+        parent = here.file("example.", SOA + "child 300 NS ns.child\nns.child 300 A 192.0.2.54\n")
+        child = here.file(CHILD)
+        await here.load(parent, child)
+        await trio.sleep(DAY)
+        wanted = here.ds(CHILD)
+    with sqlite3.connect(tmp_path / "state" / DATABASE) as database:
+        (document,) = database.execute("SELECT document FROM ring WHERE origin = ?", (wire_name(CHILD),)).fetchone()
+        row = damaged(document), wire_name(CHILD)
+        database.execute("UPDATE ring SET document = ? WHERE origin = ?", row)
+    database.close()
+    async with serving(world, tmp_path) as here:
+        await here.load(parent, child)
+        assert here.rcode("example.") == "NOERROR"
+        assert here.rcode(CHILD) == "SERVFAIL"
+        assert here.ds(CHILD) == wanted != set()
+        key_manager = here.registry.hosted[wire_name(CHILD)].key_manager
+        assert key_manager is not None
+        assert "signwright.db" in (key_manager.status.problem or "")
+
+
+async def test_a_stored_zone_that_cannot_be_read_is_alone(
+    world: World, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with serving(world, tmp_path) as here:
+        bad, _ = await here.zones.create_zone("bad.example", "r1", ["ns.example"])
+        await here.zones.create_zone("good.example", "r2", ["ns.example"])
+    with sqlite3.connect(tmp_path / "state" / DATABASE) as database:
+        database.execute("UPDATE kept_zone SET document = x'7b' WHERE id = ?", (bad.id,))
+    database.close()
+    async with serving(world, tmp_path) as here:
+        assert here.rcode("good.example") == "NOERROR"
+        assert here.rcode("bad.example") == "SERVFAIL"
+        assert "can't be read" in (here.registry.hosted[wire_name("bad.example")].problem or "")
+        assert len(await here.zones.zones(None, 10)) == 2
+
+
+async def test_a_file_that_makes_the_reader_fail_is_alone(
+    world: World, tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = zone_files._read
+
+    def read(config: ZoneConfig) -> zone_files.LoadedZone:
+        if config.origin == CHILD:
+            raise KeyError("a library's mistake")
+        return load(config)
+
+    monkeypatch.setattr(zone_files, "_read", read)
+    async with serving(world, tmp_path) as here:
+        await here.load(here.file(CHILD), here.file("good.example."))
+        assert here.rcode("good.example.") == "NOERROR"
+        assert here.rcode(CHILD) == "SERVFAIL"
+        assert "a bug: KeyError" in (here.registry.hosted[wire_name(CHILD)].problem or "")
