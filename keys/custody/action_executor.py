@@ -245,7 +245,9 @@ class Executor:
         highest = max(keyring.window, action.window), max(keyring.propagation, action.propagation)
         settled = highest == (keyring.window, keyring.propagation)
         window, propagation = wanted if settled else highest
-        return Observed(self._now_or_later(), keyring.data_ttl, window, propagation, settled)
+        return Observed(
+            self._now_or_later(), keyring.data_ttl, window, propagation, settled, earlier_ttl=action.earlier_ttl
+        )
 
     def _failed(self, name: str, doing: str, error: KmsError, policy: Policy) -> KmsFailed:
         return KmsFailed(

@@ -90,6 +90,10 @@ class KeyEventLog:
         report = self._log.warning if by > policy.clock_tolerance else self._log.info
         report("the clock jumped forward, or this machine slept", seconds=by)
 
+    def unheeded(self, refusal: str) -> None:
+        """The configuration wants the zone unsigned, and it stays signed."""
+        self._log.warning("signed = false is not carried out yet", reason=refusal)
+
     def disk(self, error: Exception, attempts: int) -> None:
         """The state can't be read or written."""
         self._log.error("the state can't be used", error=str(error), attempts=attempts)

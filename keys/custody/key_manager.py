@@ -25,17 +25,27 @@ from keys.custody.state_database import Secret, StateOvertaken, StateUnavailable
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.signing_policy import Policy
 from keys.dnssec.zone_keys import ZoneKeys
-from keys.rules.commands import WRONG_SIGNING, ActivateKsk, Command, RequestRefusedError, TrustClock, decide
-from keys.rules.events import Action, ClockJumped, Entry, Event, KmsFailed, Observed, TriedAgain
+from keys.rules.commands import (
+    WRONG_SIGNING,
+    ActivateKsk,
+    Command,
+    DisableSigning,
+    RequestRefusedError,
+    TrustClock,
+    decide,
+)
+from keys.rules.events import Action, ClockJumped, Entry, Event, KmsFailed, Observed, SigningConfigured, TriedAgain
 from keys.rules.key_status import ZoneStatus, describe
 from keys.rules.keyring import Keyring, hosted_zone_id
 from keys.rules.next_action import evolve, plan, retry_delay
-from keys.rules.safety import UnsafeTransitionError, assert_safe
+from keys.rules.safety import UnsafeTransitionError, assert_safe, evolve_safely
+from keys.rules.signedness import as_configured, disablable_at, is_to_be_disabled, unsigned_news
 from keys.rules.wanted_ds import ParentDs
 
 Publish = Callable[[bytes, ZoneKeys | None], None]
 """Takes an origin and its keys to whoever answers; `None`: signing is disabled, and the zone is served unsigned."""
 
+_CONFIGURED = "the configuration says so"
 _MOST_INTERRUPTIONS = 3
 """How often in a row what asks the KMS gives way to a request before it has got an answer."""
 _MOST_ACTIONS = 100
@@ -55,9 +65,10 @@ class KeyManager:
         *,
         parent: Parent | None = None,
         signing: bool = True,
+        configured: bool | None = None,
     ) -> None:
-        """`parent` looks up the DS; without one nothing is checked. `signing` is whether a zone that was never seen
-        begins signing by itself; what is stored says it for any other.
+        """`parent` looks up the DS; without one nothing is checked. `configured` is the setting `signed`, `None` for a
+        zone that has none: `signing` is then whether one that was never seen begins signing by itself.
         """
         self.origin = origin
         self._policy, self._ksk_arn = policy, ksk_arn
@@ -65,13 +76,21 @@ class KeyManager:
         self._blocking = services.run_blocking
         self._parent = parent
         self._executor = Executor(origin, services, self._progressed)
-        self._keyring = Keyring(origin, "", signing=signing)
+        self._configured = configured
+        self._keyring = Keyring(
+            origin, "", signing=signing if configured is None else configured, configured=configured
+        )
         self._publisher = Publisher(origin, services, publish)
         self._teller = KeyEventLog(origin, services)
         self._jumps = JumpWatch(services.now, services.monotonic)
         self._zone_ttl: int | None = None
         self._problem: str | None = None
         self._clock_wrong = self._frozen = self._loaded = False
+        self._disabling: trio.CancelScope | None = None
+        """Of the task that has signing disabled as the configuration says, while that waits for the parent's DS."""
+        self._unheeded: str | None = None
+        """Why that isn't done yet."""
+        self._ds_seen = trio.Event()
         self._stuck: StateError | None = None
         """The disk's trouble, until it has ended."""
         self._changing_lock = trio.Lock()
@@ -94,7 +113,8 @@ class KeyManager:
         """How the keys are now."""
         frozen = self._frozen or self._clock_wrong or self._publisher.problem is not None
         problem = self._problem or self._publisher.problem
-        return describe(self._keyring, self._policy, self._now(), self._ksk_arn, problem, frozen)
+        unheeded = self._unheeded
+        return describe(self._keyring, self._policy, self._now(), self._ksk_arn, problem, frozen, unheeded)
 
     @property
     def keyring(self) -> Keyring:
@@ -115,17 +135,19 @@ class KeyManager:
         """Plan again at once, also where the time has jumped; what waits for its next try is tried now."""
         self._woken.set()
 
-    def reconfigure(self, policy: Policy, ksk_arn: str | None) -> None:
-        """Follow another policy from now on."""
-        self._policy, self._ksk_arn = policy, ksk_arn
+    def reconfigure(self, policy: Policy, ksk_arn: str | None, configured: bool | None = None) -> None:
+        """Follow another policy and another setting `signed` from now on."""
+        self._policy, self._ksk_arn, self._configured = policy, ksk_arn, configured
+        self._ds_seen.set()
         self.wake()
 
-    async def request(self, command: Command) -> None:
+    async def request(self, command: Command, *, configured: bool | None = None) -> None:
         """Carry out what a person or a program asks for; durable when this returns, and acted upon soon after.
 
         Raises `RequestRefusedError` with Route 53's code, and `StateError` where it can't be stored; then nothing
         changed. What changes something has a call to the KMS that is under way given up and made again, a few times in
-        a row; then it waits for the answer.
+        a row; then it waits for the answer. `configured` is the setting `signed` that the command carries out, if it is
+        not a person's.
         """
         self._refuse_while_frozen(command)
         decide(self._keyring, command, self._now(), "")
@@ -145,10 +167,14 @@ class KeyManager:
             if refusal is not None:
                 await self._apply(seen, "the parent was looked at")
                 raise refusal
+            if configured is not None and configured != self._configured:
+                return  # it says something else by now
+            carried_out = [SigningConfigured(self._now(), configured)] if configured is not None else []
             if isinstance(command, ActivateKsk):
                 self._keyring = evolve(self._keyring, TriedAgain(self._now()))
             try:
-                await self._apply([*seen, *events], f"asked for: {type(command).__name__}")
+                why = f"asked for: {type(command).__name__}" if configured is None else _CONFIGURED
+                await self._apply([*seen, *events, *carried_out], why)
             except UnsafeTransitionError as error:
                 raise RequestRefusedError(WRONG_SIGNING, f"That would not be safe now: {error}") from None
             self._asked += 1
@@ -201,6 +227,7 @@ class KeyManager:
         self._announce, self._over = task_status.started, False
         try:
             async with trio.open_nursery() as nursery:
+                self._nursery = nursery
                 if self._parent is not None:
                     nursery.start_soon(self._guard, self._watch_parent)
                 await self._guard(self._keep)
@@ -230,6 +257,7 @@ class KeyManager:
                 await self._wait(None)
                 continue
             await self._mind_jumps()
+            await self._follow_configuration()
             step = plan(self._keyring, self._policy, self._now(), self._ksk_arn)
             if step.action is None:
                 in_a_row, self._settled = 0, self._asked
@@ -305,6 +333,45 @@ class KeyManager:
                 assert_safe(self._keyring, moved)
                 await self._save(moved, entries((event,), why, self._keyring, moved), ())
 
+    async def _follow_configuration(self) -> None:
+        """Carry out what the setting `signed` says, or have it carried out once the parent's DS lets it."""
+        if events := as_configured(self._keyring, self._configured, self._now()):
+            async with self._changing_lock:
+                await self._take_in(events, _CONFIGURED)
+        if self._disabling is None and is_to_be_disabled(self._keyring, self._configured):
+            self._disabling = trio.CancelScope()
+            self._nursery.start_soon(self._guard, self._disable_as_configured)
+
+    async def _take_in(self, events: list[Event], why: str) -> None:
+        """Evolve, save however long that takes, and publish."""
+        earlier, keyring = self._keyring, evolve_safely(self._keyring, events)
+        await self._save(keyring, entries(events, why, earlier, keyring), ())
+        self._teller.tell(events, why, earlier, self._keyring)
+        await self._show()
+
+    async def _disable_as_configured(self) -> None:
+        """Ask for signing to be disabled, as a person would, until that is granted or not wanted any more.
+
+        It is asked again when the parent's DS was seen to change, when caches will have dropped it, and at each time at
+        which the parent is looked at.
+        """
+        while is_to_be_disabled(self._keyring, self._configured) and not self._frozen:
+            self._ds_seen = trio.Event()
+            try:
+                await self.request(DisableSigning(), configured=False)
+            except (RequestRefusedError, StateError) as error:
+                refusal = error.message if isinstance(error, RequestRefusedError) else str(error)
+                if refusal != self._unheeded:
+                    self._unheeded = refusal
+                    self._teller.unheeded(refusal)
+                    self._teller.tell_status(self.status)
+            at = disablable_at(self._keyring)
+            ahead = at - self._services.now() if at else 0.0
+            with trio.move_on_after(min(self._policy.parent_check, ahead if ahead > 0 else self._policy.parent_check)):
+                if is_to_be_disabled(self._keyring, self._configured):
+                    await self._ds_seen.wait()
+        self._disabling = self._unheeded = None
+
     # --- changes from outside
 
     def _refuse_while_frozen(self, command: Command) -> None:
@@ -369,7 +436,10 @@ class KeyManager:
         await self._show()
 
     def _ttl_news(self) -> list[Event]:
-        keyring, ttl = self._keyring, self._zone_ttl
+        return self._ttl_news_of(self._keyring)
+
+    def _ttl_news_of(self, keyring: Keyring) -> list[Event]:
+        ttl = self._zone_ttl
         if ttl is None or ttl == keyring.data_ttl:
             return []
         return [
@@ -385,6 +455,7 @@ class KeyManager:
             try:
                 async with self._changing():
                     await self._apply([event], "the parent was looked at")
+                self._ds_seen.set()
             except StateUnavailable as error:
                 self._teller.disk(error, 1)  # it is news still, when the parent is looked at again
 
@@ -402,14 +473,8 @@ class KeyManager:
                     )
                 )
                 keyring = await self._blocking(lambda: store.load_keyring(self.origin))
-                new = Keyring(self.origin, zone_id, signing=self._keyring.signing)
-                self._keyring = evolve(keyring or new, TriedAgain(self._now()))
-                self._loaded = True
-                for event in self._ttl_news():
-                    # Before anything is published; a new keyring is stored with whatever comes next.
-                    self._keyring = evolve(self._keyring, event)
-                    if keyring is not None:
-                        self._keyring = await self._blocking(partial(store.save, self._keyring, []))
+                new = Keyring(self.origin, zone_id, signing=self._keyring.signing, configured=self._keyring.configured)
+                await self._take_up(keyring or new, is_stored=keyring is not None)
                 await self._show()
             except StateUnavailable as error:
                 attempts += 1
@@ -417,6 +482,23 @@ class KeyManager:
             else:
                 self._problem = self._stuck = None
                 return
+
+    async def _take_up(self, keyring: Keyring, *, is_stored: bool) -> None:
+        """Bring a keyring that was read up to date before anything is published. Raises `StateError`.
+
+        A new one that is served unsigned is stored with that; any other is stored with whatever comes next.
+        """
+        before = keyring = evolve(keyring, TriedAgain(self._now()))
+        events = as_configured(keyring, self._configured, self._now())
+        keyring = evolve_safely(keyring, events)
+        keyring = evolve_safely(keyring, self._ttl_news_of(keyring))
+        at, propagation = ceil(self._services.now()), self._policy.propagation
+        news = unsigned_news(keyring, self._zone_ttl or 0, at, propagation)
+        keyring, events = evolve_safely(keyring, news), events + news
+        if keyring != before and (is_stored or keyring.served_unsigned):
+            told = entries(events, _CONFIGURED, before, keyring)
+            keyring = await self._blocking(partial(self._services.store.save, keyring, told))
+        self._keyring, self._loaded = keyring, True
 
     async def _save(self, keyring: Keyring, told: list[Entry], secrets: tuple[Secret, ...]) -> None:
         """Store the keyring; try until it is stored. Raises `StateOvertaken`: somebody else keeps these keys now."""

@@ -11,6 +11,7 @@ from keys.dnssec.signing_policy import Policy
 from keys.dnssec.zone_keys import ActiveSigner, ZoneKeys
 from keys.dnssec.zone_signer import ZoneSigner, load_signer
 from keys.rules.keyring import Keyring, Zsk
+from keys.rules.safety import assert_nameable
 
 
 class Publisher:
@@ -54,6 +55,7 @@ class Publisher:
             return self.problem is None and any(zsk.lost is not None for zsk in keyring.zsks)
         now = int(self._services.now())
         delegation = tuple(ksk.rdata for ksk in keyring.delegation(now) if ksk.rdata in keyset.rdatas)
+        assert_nameable(keyring, delegation, now)
         waiting = (k.ready for k in keyring.ksks if k.ready is not None and k.withdrawn is None)
         self.next_delegation = min((ready for ready in waiting if ready > now), default=None)
         keys = ZoneKeys(keyset, signers, policy, delegation)

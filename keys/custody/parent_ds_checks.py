@@ -14,7 +14,7 @@ import trio
 
 from keys.custody.action_executor import Services
 from keys.custody.parent_interface import Parent, ParentUnavailable
-from keys.dnssec.ds import ds_rdata
+from keys.dnssec.ds import names_key
 from keys.dnssec.name_text import to_text
 from keys.dnssec.signing_policy import Policy
 from keys.kms.kms_errors import KmsError, KmsUnavailable
@@ -40,6 +40,8 @@ from keys.rules.wanted_ds import ParentDs
 
 _SOON = 61
 """Seconds. A server of the parent that said a minute ago that a DS is gone can confirm it."""
+_MOST_FOREIGN = 8
+"""DS records that name no key here and are kept to be told: some are enough to see whose they are."""
 _LONGEST_LOOK = 60.0
 """Seconds after which a look at the parent has failed, whatever it waits for."""
 
@@ -152,7 +154,7 @@ def _named(keyring: Keyring, ksk: Ksk, answer: ParentDs) -> RequestRefusedError 
     """Whether the parent's DS names a KSK, or did when it was last looked at and has not been found gone twice."""
     if not ksk.ds_named:
         return None
-    if ds_rdata(keyring.origin, ksk.rdata) in answer.rdatas:
+    if _is_in(keyring, ksk, answer):
         said = f"The parent's DS record names Key Signing Key with name {ksk.name}: remove it there first."
     else:
         said = (
@@ -223,7 +225,10 @@ def _unknown(keyring: Keyring, command: Command, now: int) -> RequestRefusedErro
         return None
     for ksk in leaving(keyring, command):
         others = [other for other in keyring.ksks if other.name != ksk.name and other.status is KskStatus.ACTIVE]
-        if ksk.published is None or any(keyring.is_in_every_cache(other, now) for other in others):
+        known = keyring.nameable_at(ksk) or now
+        # One that caches know no later can stand in, also while neither can be named yet.
+        stands_in = (keyring.nameable_at(other) for other in others)
+        if ksk.published is None or any(at is not None and at <= max(known, now) for at in stands_in):
             continue
         ready = min((other.ready for other in others if other.ready is not None), default=None)
         when = f"before {_moment(ready, now)}" if ready is not None else "yet"
@@ -248,7 +253,7 @@ async def watch_parent(keeper: WatchedKeys, parent: Parent | None, services: Ser
     told = False
     while parent is not None:
         keyring, gone = keeper.keyring, False
-        known = any(
+        known = bool(keyring.foreign_ds) or any(
             ksk.published is not None or ksk.ds_until is not None or (told and ksk.public_key is not None)
             for ksk in keyring.ksks
         )
@@ -282,11 +287,18 @@ def seen(keyring: Keyring, answer: ParentDs) -> ParentSeen:
     names = tuple(ksk.name for ksk in keyring.ksks if _is_in(keyring, ksk, answer) or _may_be(ksk, answer))
     # The TTL of a denial is none of the DS.
     ttl = answer.ttl if answer.rdatas or answer.settled else 0
-    return ParentSeen(answer.seen_at, names, ttl)
+    return ParentSeen(answer.seen_at, names, ttl, _foreign(keyring, answer))
 
 
 def _is_in(keyring: Keyring, ksk: Ksk, answer: ParentDs) -> bool:
-    return ksk.public_key is not None and ds_rdata(keyring.origin, ksk.rdata) in answer.rdatas
+    return ksk.public_key is not None and any(names_key(ds, keyring.origin, ksk.rdata) for ds in answer.rdatas)
+
+
+def _foreign(keyring: Keyring, answer: ParentDs) -> tuple[bytes, ...]:
+    """DS rdata that names none of the zone's KSKs."""
+    ours = [ksk.rdata for ksk in keyring.ksks if ksk.public_key is not None]
+    found = (ds for ds in answer.rdatas if not any(names_key(ds, keyring.origin, rdata) for rdata in ours))
+    return tuple(sorted(found)[:_MOST_FOREIGN])
 
 
 def _may_be(ksk: Ksk, answer: ParentDs) -> bool:
@@ -300,4 +312,6 @@ def _is_going(keyring: Keyring, answer: ParentDs) -> bool:
 
 def is_news(before: Keyring, after: Keyring) -> bool:
     """Whether what was seen has to be stored: as long as a DS goes on naming a KSK, its end is yet to come."""
-    return [(k.ds_named, k.ds_ttl) for k in before.ksks] != [(k.ds_named, k.ds_ttl) for k in after.ksks]
+    return before.foreign_ds != after.foreign_ds or [(k.ds_named, k.ds_ttl) for k in before.ksks] != [
+        (k.ds_named, k.ds_ttl) for k in after.ksks
+    ]

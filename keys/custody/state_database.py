@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
@@ -239,13 +239,7 @@ class Store:
         table = database_schema.keyring
         with self.reading() as connection:
             rows = connection.execute(select(table.c.origin, table.c.document, table.c.revision)).all()
-        good, problems = [], {}
-        for origin, document, revision in rows:
-            try:
-                good.append(decoded(self.path, origin, document, revision))
-            except StateError as error:
-                problems[origin] = error
-        return Keyrings(tuple(good), problems)
+        return self._read(rows)
 
     def standings(self, origins: Collection[bytes] | None = None) -> dict[bytes, Standing]:
         """Of each of these zones that has a keyring (of all, where none are named), whether it is signed and which DS
@@ -300,6 +294,52 @@ class Store:
                 kept_events.prune(connection, keyring.origin, entries[-1].at)
             transaction.note(*changes_of(stored, document, entries, was_signed))
         return stored
+
+    def keyring_within(self, transaction: Transaction, origin: bytes) -> Keyring | None:
+        """As `load_keyring`, within a unit of work."""
+        table = database_schema.keyring
+        query = select(table.c.document, table.c.revision).where(table.c.origin == origin)
+        row = transaction.connection.execute(query).first()
+        return None if row is None else decoded(self.path, origin, *row)
+
+    def save_within(self, transaction: Transaction, keyring: Keyring, entries: Sequence[Entry]) -> Keyring:
+        """As `save` without secrets, within a unit of work that has more to do."""
+        stored = msgspec.structs.replace(keyring, revision=keyring.revision + 1, version=KEYRING_VERSION)
+        document = msgspec.json.encode(stored)
+        was_signed = self._store_keyring(transaction.connection, stored, document)
+        transaction.signed[stored.origin] = not stored.served_unsigned
+        kept_events.add(transaction.connection, keyring.origin, entries)
+        transaction.note(*changes_of(stored, document, entries, was_signed))
+        return stored
+
+    def hosted_zone_id_within(self, transaction: Transaction, origin: bytes, make: Callable[[], str], now: int) -> str:
+        """As `hosted_zone_id`, within a unit of work."""
+        table, connection = database_schema.hosted_zone, transaction.connection
+        found = connection.scalar(select(table.c.id).where(table.c.origin == origin))
+        if found is None:
+            found = make()
+            connection.execute(insert(table).values(id=found, origin=origin, created=now))
+            transaction.note(ZonesNamed({found: origin}))
+        return str(found)
+
+    def load_unsigned(self, origins: Collection[bytes]) -> Keyrings:
+        """The keyrings of those of these zones that are served unsigned; they are small, and read by one query."""
+        table = database_schema.keyring
+        query = select(table.c.origin, table.c.document, table.c.revision).where(table.c.signed == 0)
+        if len(origins) <= _NAMED_IN_A_QUERY:
+            query = query.where(table.c.origin.in_(origins))
+        with self.reading() as connection:
+            rows = connection.execute(query).all()
+        return self._read(rows)
+
+    def _read(self, rows: Iterable[Any]) -> Keyrings:
+        good, problems = [], {}
+        for origin, document, revision in rows:
+            try:
+                good.append(decoded(self.path, origin, document, revision))
+            except StateError as error:
+                problems[origin] = error
+        return Keyrings(tuple(good), problems)
 
     def load_zsk(self, origin: bytes, sequence: int) -> bytes:
         """A ZSK's private key, PKCS #8 DER. Raises `StateDamaged` where there is none, `StateKeyWrong`."""

@@ -22,6 +22,7 @@ from keys.custody.zsk_encryption import StateError
 from keys.dnssec.name_text import to_text
 from keys.rules.events import Entry, Observed
 from keys.rules.keyring import KEYRING_VERSION, Keyring
+from keys.rules.signedness import of_earlier_version
 from keys.rules.zone_standing import STANDING_FORM, DelegatedDs, Standing, standing
 
 
@@ -44,6 +45,7 @@ def decoded(path: Path, origin: bytes, document: bytes, revision: int) -> Keyrin
             f"{path}: the keyring of {_text(keyring.origin)}, revision {keyring.revision}, "
             f"is filed as that of {zone}, revision {revision}: {RESTORE}"
         )
+    keyring = of_earlier_version(keyring)
     return keyring if keyring.keyset is None else msgspec.structs.replace(keyring, keyset=keyring.keyset.sharing())
 
 

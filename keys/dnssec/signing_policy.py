@@ -46,6 +46,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A rollover starts up to this much later: a hash of zone and ZSK says how much."""
     propagation: int = 5 * 60
     """Bound on the time until the last server answers from a new state (Dprp of RFC 7583)."""
+    earlier_ttl: int = 0
+    """The highest TTL, negative answers included, with which another server answered the zone before it was first
+    signed here: its DS waits for that, too. 0: no cache holds anything of another server.
+    """
     retry: int = 5
     """Time until a call that the KMS did not answer as wished is tried again; twice as long after each failure."""
     retry_most: int = 5 * 60

@@ -9,7 +9,6 @@ The codes are Route 53's names of errors, so that its API can hand them on.
 from __future__ import annotations
 
 import re
-from typing import Final
 
 import msgspec
 
@@ -27,9 +26,8 @@ from keys.rules.events import (
     SigningEnabled,
     ZskLost,
 )
-from keys.rules.keyring import Keyring, Ksk, KskStatus
+from keys.rules.keyring import MOST_KSKS, Keyring, Ksk, KskStatus
 
-MOST_KSKS: Final = 2
 _NAME = re.compile(r"[A-Za-z0-9_]{3,128}")
 _ARN = re.compile(r"arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/\S+")
 
@@ -168,9 +166,9 @@ def decide(  # noqa: PLR0912 - a table of commands
         case ActivateKsk():
             return _activate(_named(keyring, command.name), now)
         case DeactivateKsk():
-            return _deactivate(keyring, _named(keyring, command.name), now)
+            return _deactivate(keyring, _named(keyring, command.name), now, forced=command.force)
         case DeleteKsk():
-            return _delete(_named(keyring, command.name), now)
+            return _delete(_named(keyring, command.name), now, forced=command.force)
         case WithdrawDs():
             return (DsWithdrawn(now, command.name),) if _named(keyring, command.name).withdrawn is None else ()
         case OfferDs():
@@ -186,7 +184,7 @@ def decide(  # noqa: PLR0912 - a table of commands
         case DisableSigning():
             if not keyring.signing:
                 raise RequestRefusedError(NOT_SIGNING, "The hosted zone is not signed.")
-            return (SigningDisabled(now),)
+            return (SigningDisabled(now, command.force),)
         case _:
             raise TypeError(f"no decision for {type(command).__name__}")
 
@@ -221,7 +219,7 @@ def _activate(ksk: Ksk, now: int) -> tuple[Event, ...]:
     return (KskActivated(now, ksk.name),) if ksk.status is KskStatus.INACTIVE else ()
 
 
-def _deactivate(keyring: Keyring, ksk: Ksk, now: int) -> tuple[Event, ...]:
+def _deactivate(keyring: Keyring, ksk: Ksk, now: int, *, forced: bool) -> tuple[Event, ...]:
     if ksk.status is KskStatus.INACTIVE:
         return ()
     if ksk.status is KskStatus.DELETING:
@@ -235,10 +233,10 @@ def _deactivate(keyring: Keyring, ksk: Ksk, now: int) -> tuple[Event, ...]:
             f"Key Signing Key with name {ksk.name} cannot be deactivated: the hosted zone is signed, and has no other "
             "Key Signing Key with status ACTIVE.",
         )
-    return (KskDeactivated(now, ksk.name),)
+    return (KskDeactivated(now, ksk.name, forced),)
 
 
-def _delete(ksk: Ksk, now: int) -> tuple[Event, ...]:
+def _delete(ksk: Ksk, now: int, *, forced: bool) -> tuple[Event, ...]:
     if ksk.status is KskStatus.DELETING:
         return ()
     if ksk.status is not KskStatus.INACTIVE:
@@ -246,7 +244,7 @@ def _delete(ksk: Ksk, now: int) -> tuple[Event, ...]:
             WRONG_STATUS,
             f"Key Signing Key with name {ksk.name} cannot be deleted because current status is not INACTIVE.",
         )
-    return (KskDeleting(now, ksk.name),)
+    return (KskDeleting(now, ksk.name, forced),)
 
 
 def _start_rollover(keyring: Keyring, now: int) -> tuple[Event, ...]:
@@ -267,6 +265,10 @@ def _emergency(keyring: Keyring, now: int) -> tuple[Event, ...]:
 def _enable(keyring: Keyring, now: int) -> tuple[Event, ...]:
     if keyring.signing:
         return ()
+    if keyring.configured is False:
+        raise RequestRefusedError(
+            WRONG_SIGNING, "The zone is served unsigned by its settings: set signed = true there, and reload."
+        )
     if not any(ksk.status is KskStatus.ACTIVE for ksk in keyring.ksks):
         raise RequestRefusedError(NO_ACTIVE, "The hosted zone has no Key Signing Key with status ACTIVE.")
     return (SigningEnabled(now),)

@@ -9,6 +9,9 @@ from __future__ import annotations
 import msgspec
 
 from keys.dnssec.dnskey_rrset import SignedDnskeyRRset
+from keys.dnssec.ds import ds_text
+
+_FORCED = "forced, without a look at the parent's DS"
 
 
 class Action(msgspec.Struct, frozen=True, tag=True):
@@ -74,6 +77,7 @@ class ObservePolicy(Action, frozen=True):
 
     window: int
     propagation: int
+    earlier_ttl: int = 0
 
 
 class Event(msgspec.Struct, frozen=True, tag=True):
@@ -153,12 +157,16 @@ class KskDeactivated(Event, frozen=True):
     """A KSK is to leave the DNSKEY RRset."""
 
     name: str
+    forced: bool = False
+    """Whether a person ordered it without a look at the parent's DS."""
 
 
 class KskDeleting(Event, frozen=True):
     """A KSK is to be forgotten."""
 
     name: str
+    forced: bool = False
+    """As of `KskDeactivated`."""
 
 
 class KskDeleted(Event, frozen=True):
@@ -206,6 +214,23 @@ class SigningEnabled(Event, frozen=True):
 class SigningDisabled(Event, frozen=True):
     """The zone is served unsigned from now on."""
 
+    forced: bool = False
+    """As of `KskDeactivated`."""
+
+
+class SigningConfigured(Event, frozen=True):
+    """What the configuration says of the setting `signed` is carried out, or was in force already."""
+
+    signed: bool
+
+
+class ServedUnsigned(Event, frozen=True):
+    """The zone is about to be served unsigned, with TTLs up to `ttl` seconds, negative answers included."""
+
+    ttl: int
+    propagation: int = 0
+    """The bound on the time until no server answers from an older state, where that may be longer than was known."""
+
 
 class Observed(Event, frozen=True):
     """From now on the zone is served with TTLs up to `ttl`, live windows of `window`, and within `propagation`.
@@ -218,6 +243,8 @@ class Observed(Event, frozen=True):
     propagation: int
     settled: bool
     """Whether nothing higher is published any more."""
+    earlier_ttl: int | None = None
+    """The TTL of another server that counts when the zone is first signed (`Policy.earlier_ttl`)."""
 
 
 class ParentSeen(Event, frozen=True):
@@ -225,6 +252,8 @@ class ParentSeen(Event, frozen=True):
 
     names: tuple[str, ...]
     ttl: int
+    foreign: tuple[bytes, ...] = ()
+    """DS rdata that names none of the zone's KSKs."""
 
 
 class ClockJumped(Event, frozen=True):
@@ -252,7 +281,7 @@ class Entry(msgspec.Struct, frozen=True):
     """The KMS's names for the calls, by which its audit log can be searched."""
 
 
-def entry(event: Event, reason: str) -> Entry:
+def entry(event: Event, reason: str) -> Entry:  # noqa: PLR0912 - a table of events
     """The event as a line of the log; `reason` is its action's."""
     request_ids: tuple[str, ...] = ()
     match event:
@@ -266,12 +295,22 @@ def entry(event: Event, reason: str) -> Entry:
         case KskRecovered():
             reason = f"{reason}: {event.name}"
             request_ids = (event.request_id,) if event.request_id else ()
+        case KskDeactivated(forced=True) | KskDeleting(forced=True):
+            reason = f"{reason}: {event.name}, {_FORCED}"
         case KskIntended() | KskActivated() | KskDeactivated() | KskDeleting() | KskDeleted():
             reason = f"{reason}: {event.name}"
+        case SigningDisabled(forced=True):
+            reason = f"{reason}: {_FORCED}"
+        case SigningConfigured():
+            reason = f"{reason}: signed = {'true' if event.signed else 'false'}"
+        case ServedUnsigned():
+            reason = f"{reason}: TTL {event.ttl}"
         case ZskGenerated() | ZskActivated() | ZskLost():
             reason = f"{reason}: ZSK {event.sequence}"
         case ParentSeen():
             reason = f"{reason}: the DS names {', '.join(event.names) or 'no KSK'}, TTL {event.ttl}"
+            if event.foreign:
+                reason += f"; foreign DS: {', '.join(ds_text(rdata) for rdata in event.foreign)}"
         case Observed():
             reason = f"{reason}: TTL {event.ttl}, live window {event.window}, propagation {event.propagation}"
         case ClockJumped():

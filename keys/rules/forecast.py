@@ -97,7 +97,7 @@ def succeeded(action: Action, keyring: Keyring, policy: Policy, now: int) -> Eve
             highest = max(keyring.window, action.window), max(keyring.propagation, action.propagation)
             settled = highest == (keyring.window, keyring.propagation)
             window, propagation = (action.window, action.propagation) if settled else highest
-            return Observed(now, keyring.data_ttl, window, propagation, settled)
+            return Observed(now, keyring.data_ttl, window, propagation, settled, action.earlier_ttl)
         case SignKeyset():
             request = keyset_request(keyring, policy, now)
             return KeysetSigned(now, request.signed(tuple(slot.signed(bytes(64)) for slot in request.slots)))

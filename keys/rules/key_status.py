@@ -25,7 +25,7 @@ class Condition(enum.Enum):
     TROUBLED = "troubled"
     """Served and valid, or not signed yet, but something fails that has to be mended before `valid_until`."""
     FAILING = "failing"
-    """No valid keyset: answers are SERVFAIL."""
+    """No valid keyset, so answers are SERVFAIL; or a DS that names no key here, so validators find them bogus."""
     UNSIGNED = "unsigned"
     """Signing is disabled."""
     FROZEN = "frozen"
@@ -125,12 +125,28 @@ class ZoneStatus(msgspec.Struct, frozen=True, kw_only=True):
     rollover_at: int | None = None
     """When that will be, as far as is known."""
     parent_checked: int | None = None
+    unsigned_since: int | None = None
+    """When the zone was first served unsigned here; `None`: never."""
+    is_served_unsigned: bool = False
+    """Whether it is now: signing is disabled, or its first keyset is not out yet."""
+    ds_wait: str | None = None
+    """Before when the parent's DS must not name a KSK that is signed with, in words; `None` where nothing waits."""
+    foreign_ds: tuple[str, ...] = ()
+    """The parent's DS records that name no KSK of this zone, as text, when last looked at."""
 
 
 def describe(
-    keyring: Keyring, policy: Policy, now: int, ksk_arn: str | None, problem: str | None, frozen: bool
+    keyring: Keyring,
+    policy: Policy,
+    now: int,
+    ksk_arn: str | None,
+    problem: str | None,
+    frozen: bool,
+    unheeded: str | None = None,
 ) -> ZoneStatus:
-    """The status of a zone. `problem` is what the key manager knows of troubles beside the KMS's."""
+    """The status of a zone. `problem` is what the key manager knows of troubles beside the KMS's; `unheeded` is why it
+    does not have the zone served unsigned, as the configuration says.
+    """
     keyset = keyring.keyset
     troubles = [ksk.trouble for ksk in keyring.ksks if ksk.trouble is not None]
     if problem is None and troubles:
@@ -138,6 +154,7 @@ def describe(
         problem = f"{worst.doing}: {worst.code}: {worst.message}"
         if keyring.needing_action:
             problem += "; ZSK rotation is suspended"
+    problem = problem or _foreign_ds(keyring)
     rollover, rollover_due = _rollover(keyring, policy, now)
     upcoming = None if frozen else plan(keyring, policy, now, ksk_arn).upcoming
     return ZoneStatus(
@@ -145,7 +162,7 @@ def describe(
         hosted_zone_id=keyring.hosted_zone_id,
         condition=_condition(keyring, now, problem, frozen),
         problem=problem,
-        notice=_notice(keyring, ksk_arn),
+        notice=_notice(keyring, ksk_arn, unheeded),
         valid_until=keyset.valid_until(now) if keyset else None,
         refreshed=keyring.refreshed,
         next_action=type(upcoming.action).__name__ if upcoming else None,
@@ -159,6 +176,10 @@ def describe(
         rollover=rollover,
         rollover_at=rollover_due,
         parent_checked=keyring.parent_checked,
+        unsigned_since=keyring.unsigned_since,
+        is_served_unsigned=keyring.served_unsigned,
+        ds_wait=_ds_wait(keyring, now),
+        foreign_ds=tuple(ds_text(rdata) for rdata in keyring.foreign_ds),
     )
 
 
@@ -247,6 +268,8 @@ def _zsk(keyring: Keyring, zsk: Zsk, now: int) -> ZskReport:
 def _condition(keyring: Keyring, now: int, problem: str | None, frozen: bool) -> Condition:
     if frozen:
         return Condition.FROZEN
+    if keyring.foreign_ds and not any(ksk.ds_named for ksk in keyring.ksks):
+        return Condition.FAILING
     if not keyring.signing:
         return Condition.UNSIGNED
     if keyring.served_unsigned:
@@ -256,10 +279,47 @@ def _condition(keyring: Keyring, now: int, problem: str | None, frozen: bool) ->
     return Condition.TROUBLED if problem else Condition.SIGNING
 
 
-def _notice(keyring: Keyring, ksk_arn: str | None) -> str | None:
+def _ds_wait(keyring: Keyring, now: int) -> str | None:
+    told = []
+    for ksk in keyring.signing_ksks if keyring.signing else ():
+        if ksk.ds_named or (ksk.ready is not None and ksk.ready <= now):
+            continue
+        if ksk.ready is not None:
+            told.append(f"not before {_moment(ksk.ready)} for {ksk.name}")
+        elif ksk.published is None:
+            told.append(f"not before {ksk.name} is in the DNSKEY RRset, and every cache knows that")
+        else:
+            told.append(f"not before every server answers with {ksk.name}, and every cache knows that")
+    return f"A DS record may be added to the parent zone {'; '.join(told)}." if told else None
+
+
+def _foreign_ds(keyring: Keyring) -> str | None:
+    if not keyring.foreign_ds:
+        return None
+    named = any(ksk.ds_named for ksk in keyring.ksks)
+    effect = "beside those that do" if named else "so validators find every answer of the zone bogus"
+    told = ", ".join(ds_text(rdata) for rdata in keyring.foreign_ds)
+    return f"foreign DS: the parent has DS records that name no KSK of this zone, {effect}; remove them there: {told}"
+
+
+def _notice(keyring: Keyring, ksk_arn: str | None, unheeded: str | None) -> str | None:
+    if unheeded is not None:
+        zone = to_text(keyring.origin)
+        return (
+            f"the configuration says signed = false, and the zone stays signed: {unheeded} It is tried again when that "
+            f"has changed. A parent served here drops its DS by: signwright ksk withdraw-ds {zone} NAME --force; to go "
+            f"without regard to the parent: signwright dnssec disable {zone} --force"
+        )
+    if keyring.signing and keyring.ksks and all(ksk.status in _RESTING for ksk in keyring.ksks):
+        names = ", ".join(ksk.name for ksk in keyring.ksks)
+        command = f"signwright ksk activate {to_text(keyring.origin)} NAME"
+        return f"signing is enabled, and no KSK is ACTIVE: {command} ({names})"
     if ksk_arn is None or not keyring.ksks or any(ksk.arn == ksk_arn for ksk in keyring.ksks):
         return None
     return f"the configuration names {ksk_arn}, which is none of the zone's KSKs: a KSK in use is not replaced"
+
+
+_RESTING = {KskStatus.INACTIVE, KskStatus.DELETING}
 
 
 def _ksk(keyring: Keyring, ksk: Ksk, now: int, frozen: bool) -> KskReport:

@@ -22,6 +22,10 @@ KEYRING_VERSION = 4
 """Raised with every change to the classes below that an older program would misread."""
 
 
+MOST_KSKS = 2
+"""Key-signing keys that a zone may have: one, and the next one while they are rolled."""
+
+
 class KskStatus(enum.Enum):
     """The status of a KSK, in Route 53's words."""
 
@@ -74,6 +78,10 @@ class Ksk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a DNSKEY RRset with it was first stored signed; `None` again once one without it is."""
     ready: int | None = None
     """When every cache that held a DNSKEY RRset without it has dropped that: from then on a DS may name it."""
+    out: int | None = None
+    """When the first DNSKEY RRset with it was known to be published: every member answers with it from then on."""
+    unseen: int = 0
+    """Seconds after `out` for which a cache may hold or still be given something that knows nothing of it."""
     trouble: Trouble | None = None
     ds_named: bool = False
     """Whether the parent's DS RRset named it when last looked at."""
@@ -83,6 +91,8 @@ class Ksk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The highest TTL of those DS RRsets."""
     withdrawn: int | None = None
     """Since when a parent that is served here is to name it in its DS no more."""
+    forced: int | None = None
+    """When a person last took it away without a look at the parent's DS (`--force`)."""
 
     @property
     def rdata(self) -> bytes:
@@ -109,6 +119,10 @@ class Zsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a DNSKEY RRset with it was first stored signed (Tpub)."""
     ready: int | None = None
     """When every cache that held a DNSKEY RRset without it has dropped that (Trdy): known from its publication on."""
+    out: int | None = None
+    """As of a KSK."""
+    unseen: int = 0
+    """As of a KSK."""
     activated: int | None = None
     """It signs the live windows that begin from here on (Tact)."""
     retired: int | None = None
@@ -179,7 +193,23 @@ class Keyring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signing: bool = True
     """Whether the zone is signed; if not, its keys wait."""
     enabled: bool = False
-    """Whether that was asked for while the zone was served unsigned, as it then is until there is a keyset."""
+    """Only in keyrings before version 4: whether signing was asked for while the zone was served unsigned."""
+    configured: bool | None = None
+    """What the configuration last said of the setting `signed`, once that was carried out; `None` for a hosted zone,
+    which has no such setting.
+    """
+    unsigned_since: int | None = None
+    """When the zone was first served unsigned here; stored before the first unsigned answer, and never forgotten."""
+    unsigned_ttl: int = 0
+    """The highest TTL with which it was served unsigned, negative answers included; `data_cached_until` remembers what
+    was lowered.
+    """
+    unsigned_by_force: int | None = None
+    """When a person last had it served unsigned without a look at the parent's DS (`--force`)."""
+    earlier_ttl: int = 0
+    """The highest TTL with which another server is taken to have served the zone before it was first signed here."""
+    foreign_ds: tuple[bytes, ...] = ()
+    """DS rdata that the parent held when last looked at, and that names no KSK of this zone."""
     rollover_requested: int | None = None
     """When a person asked for a ZSK rollover that has not begun yet."""
     parent_checked: int | None = None
@@ -219,8 +249,15 @@ class Keyring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def served_unsigned(self) -> bool:
-        """Whether no resolver can expect signatures yet, or any more."""
-        return not self.signing or (self.enabled and self.keyset is None)
+        """Whether the zone is answered unsigned: signing is off, or it was served unsigned, and its first keyset is not
+        out yet. A zone that was never served unsigned is SERVFAIL until then.
+        """
+        return not self.signing or (self.unsigned_since is not None and self.keyset is None)
+
+    @property
+    def was_unsigned(self) -> bool:
+        """Whether a cache may ever have held unsigned answers of the zone, of this server or of another one."""
+        return self.unsigned_since is not None or self.earlier_ttl > 0
 
     @property
     def waits(self) -> tuple[object, ...]:
@@ -230,16 +267,24 @@ class Keyring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def delegation(self, now: int) -> tuple[Ksk, ...]:
         """The KSKs that the DS of a parent served here names: those that every cache knows, and that nobody withdrew.
 
-        The zone's very first KSK is named at once: no cache holds anything of the zone from before.
+        The very first KSK of a zone that was never served unsigned is named at once: no cache holds anything of the
+        zone from before.
         """
         return tuple(ksk for ksk in self.ksks if ksk.withdrawn is None and self.is_in_every_cache(ksk, now))
 
     def is_in_every_cache(self, ksk: Ksk, now: int) -> bool:
-        """Whether a cache that holds anything signed of the zone holds or finds a DNSKEY RRset with this KSK."""
+        """Whether a cache that holds anything of the zone holds or finds a signed DNSKEY RRset with this KSK."""
+        at = self.nameable_at(ksk)
+        return at is not None and at <= now
+
+    def nameable_at(self, ksk: Ksk) -> int | None:
+        """From when on a DS at a parent served here may name this KSK: 0 for at once; `None` while it is not known."""
         if ksk.published is None:
-            return False
+            return None
         signing_began = next((z.activated for z in self.zsks if z.sequence == 1), None)
-        return ksk.published == signing_began or (ksk.ready is not None and ksk.ready <= now)
+        if ksk.published == signing_began and not self.was_unsigned:
+            return 0
+        return ksk.ready
 
     def ksk(self, name: str) -> Ksk:
         """The KSK called `name`. Raises `KeyError`."""

@@ -91,8 +91,11 @@ def plan(keyring: Keyring, policy: Policy, now: int, ksk_arn: str | None = None)
 
 
 def _observe_policy(view: View) -> Due | None:
-    wanted = view.policy.window, view.policy.propagation
-    if (view.keyring.window, view.keyring.propagation) == wanted:
+    keyring, policy = view.keyring, view.policy
+    # What another server answered counts once, when the zone is first signed.
+    first = not any(zsk.activated is not None for zsk in keyring.zsks)
+    wanted = policy.window, policy.propagation, policy.earlier_ttl if first else keyring.earlier_ttl
+    if (keyring.window, keyring.propagation, keyring.earlier_ttl) == wanted:
         return None
     return Due(AT_ONCE, ObservePolicy("the policy says so", *wanted))
 

@@ -29,6 +29,8 @@ from keys.rules.events import (
     ParentSeen,
     Published,
     RolloverRequested,
+    ServedUnsigned,
+    SigningConfigured,
     SigningDisabled,
     SigningEnabled,
     TriedAgain,
@@ -71,13 +73,13 @@ def _after(keyring: Keyring, event: Event) -> Keyring:  # noqa: PLR0912 - a tabl
         case KskActivated():
             return _with_status(keyring, event.name, KskStatus.ACTIVE, event.at)
         case KskDeactivated():
-            return _with_status(keyring, event.name, KskStatus.INACTIVE, event.at)
+            return _forced(_with_status(keyring, event.name, KskStatus.INACTIVE, event.at), event)
         case DsWithdrawn():
             return _with_ksk(keyring, replace(keyring.ksk(event.name), withdrawn=event.at))
         case DsOffered():
             return _with_ksk(keyring, replace(keyring.ksk(event.name), withdrawn=None))
         case KskDeleting():
-            return _with_status(keyring, event.name, KskStatus.DELETING, event.at)
+            return _forced(_with_status(keyring, event.name, KskStatus.DELETING, event.at), event)
         case KskDeleted():
             keyring.ksk(event.name)
             return replace(keyring, ksks=tuple(k for k in keyring.ksks if k.name != event.name), refresh_wanted=True)
@@ -98,17 +100,19 @@ def _after(keyring: Keyring, event: Event) -> Keyring:  # noqa: PLR0912 - a tabl
         case RolloverRequested():
             return replace(keyring, rollover_requested=event.at)
         case SigningEnabled():
-            return replace(keyring, signing=True, enabled=True, refresh_wanted=True)
+            return replace(keyring, signing=True, refresh_wanted=True)
         case SigningDisabled():
-            return _signing_disabled(keyring)
+            return _signing_disabled(keyring, event)
+        case SigningConfigured():
+            return replace(keyring, configured=event.signed)
+        case ServedUnsigned():
+            keyring = replace(keyring, propagation=max(keyring.propagation, event.propagation))
+            return _served_unsigned(keyring, event.at, event.ttl)
         case Observed():
             return _observed(keyring, event)
         case ParentSeen():
-            return replace(
-                keyring,
-                parent_checked=event.at,
-                ksks=tuple(_seen(ksk, keyring.propagation, event) for ksk in keyring.ksks),
-            )
+            ksks = tuple(_seen(ksk, keyring, event) for ksk in keyring.ksks)
+            return replace(keyring, parent_checked=event.at, foreign_ds=event.foreign, ksks=ksks)
         case ClockJumped():
             return _clock_jumped(keyring, event)
         case _:
@@ -145,6 +149,11 @@ def _ksk_intended(keyring: Keyring, event: KskIntended) -> Keyring:
 def _with_status(keyring: Keyring, name: str, status: KskStatus, at: int) -> Keyring:
     ksk = replace(keyring.ksk(name), status=status, changed=at, trouble=None)
     return replace(_with_ksk(keyring, ksk), refresh_wanted=True)
+
+
+def _forced(keyring: Keyring, event: KskDeactivated | KskDeleting) -> Keyring:
+    ksk = keyring.ksk(event.name)
+    return _with_ksk(keyring, replace(ksk, forced=event.at)) if event.forced else keyring
 
 
 def _working(
@@ -189,13 +198,14 @@ def _without_delay(ksk: Ksk) -> Ksk:
     return ksk if ksk.trouble is None else replace(ksk, trouble=replace(ksk.trouble, attempts=0))
 
 
-def _seen(ksk: Ksk, propagation: int, event: ParentSeen) -> Ksk:
+def _seen(ksk: Ksk, keyring: Keyring, event: ParentSeen) -> Ksk:
     """What the parent's DS says of the KSK. It may have named it until just now, also where it does not any more."""
     named = ksk.name in event.names
     if not named and not ksk.ds_named:
         return ksk
     ttl = max(ksk.ds_ttl, event.ttl) if named else ksk.ds_ttl
-    until = max(ksk.ds_until or 0, event.at + propagation + ttl)
+    at, propagation = max(event.at, keyring.newest), keyring.propagation
+    until = max(ksk.ds_until or 0, at + propagation + ttl)
     return replace(ksk, ds_named=named, ds_ttl=ttl, ds_until=until)
 
 
@@ -215,7 +225,7 @@ def _keyset_signed(keyring: Keyring, event: KeysetSigned) -> Keyring:
         if ksk.public_key is None:
             return ksk
         if ksk.rdata not in present:
-            return replace(ksk, published=None, ready=None)
+            return replace(ksk, published=None, ready=None, out=None, unseen=0)
         if ksk.status is KskStatus.ACTIVE and ksk.rdata in signed_now:
             ksk = replace(ksk, trouble=None)
         return ksk if ksk.published is not None else replace(ksk, published=published)
@@ -234,9 +244,11 @@ def _keyset_signed(keyring: Keyring, event: KeysetSigned) -> Keyring:
         zsks[first] = replace(zsks[first], activated=event.at)
     unconfirmed, cached_until = keyring.unconfirmed, keyring.cached_until
     if old is None:
-        # A zone that was served unsigned before: its data without RRSIGs, and its denial of a DNSKEY RRset.
-        unconfirmed = max(unconfirmed or 0, keyring.data_ttl)
-        cached_until = max(cached_until, keyring.data_cached_until)  # perhaps with a higher TTL than now
+        # What caches hold of a zone that was served unsigned: data without RRSIGs, and a denial of its DNSKEY RRset. Of
+        # one that was never served, they hold nothing.
+        unconfirmed = max(unconfirmed or 0, keyring.unsigned_ttl, _of_another_server(keyring))
+        if keyring.unsigned_since is not None:
+            cached_until = max(cached_until, keyring.data_cached_until)  # perhaps with a higher TTL than now
     elif (old.rdatas, old.ttl) != (new.rdatas, new.ttl):
         unconfirmed = max(unconfirmed or 0, old.ttl)
     # No earlier one is left in caches once a refresh finds the present one older than any of those can be.
@@ -256,6 +268,11 @@ def _keyset_signed(keyring: Keyring, event: KeysetSigned) -> Keyring:
     )
 
 
+def _of_another_server(keyring: Keyring) -> int:
+    """The TTL of what another server answered that caches may hold: only of a zone that was never signed here."""
+    return 0 if any(zsk.activated is not None for zsk in keyring.zsks) else keyring.earlier_ttl
+
+
 def _published(keyring: Keyring, event: Published) -> Keyring:
     # Not before it was stored, whatever the clock says meanwhile.
     at = max(event.at, keyring.newest)
@@ -263,19 +280,33 @@ def _published(keyring: Keyring, event: Published) -> Keyring:
     if keyring.unconfirmed is not None:
         # Until `gone` a cache may hold an RRset that was served before the present one.
         gone = cached_until = max(cached_until, at + keyring.propagation + keyring.unconfirmed)
-        ksks = tuple(replace(k, ready=gone) if k.published is not None and k.ready is None else k for k in ksks)
-        zsks = tuple(replace(z, ready=gone) if z.published is not None and z.ready is None else z for z in zsks)
+        known = {"ready": gone, "out": at, "unseen": gone - at}
+        ksks = tuple(replace(k, **known) if k.published is not None and k.ready is None else k for k in ksks)
+        zsks = tuple(replace(z, **known) if z.published is not None and z.ready is None else z for z in zsks)
     if keyring.superseding:
         zsks = tuple(replace(z, superseded=at) if z.retired is not None and z.superseded is None else z for z in zsks)
     return replace(keyring, ksks=ksks, zsks=zsks, cached_until=cached_until, unconfirmed=None, superseding=False)
 
 
-def _signing_disabled(keyring: Keyring) -> Keyring:
+def _served_unsigned(keyring: Keyring, at: int, ttl: int) -> Keyring:
+    """The zone is served unsigned, if it was not before: that, and with which TTL, is not forgotten."""
+    highest = max(keyring.data_ttl, ttl)
+    return replace(
+        keyring,
+        unsigned_since=at if keyring.unsigned_since is None else keyring.unsigned_since,
+        unsigned_ttl=max(keyring.unsigned_ttl, highest),
+        data_ttl=highest,
+    )
+
+
+def _signing_disabled(keyring: Keyring, event: SigningDisabled) -> Keyring:
     """The keyset goes; the ZSK stays, so that signing that is enabled again agrees with what caches hold."""
     gone = keyring.keyset.ttl if keyring.keyset is not None else 0
+    keyring = _served_unsigned(keyring, event.at, keyring.data_ttl)
     return replace(
         keyring,
         signing=False,
+        unsigned_by_force=event.at if event.forced else keyring.unsigned_by_force,
         keyset=None,
         refreshed=None,
         refresh_wanted=False,
@@ -283,8 +314,11 @@ def _signing_disabled(keyring: Keyring) -> Keyring:
         behind=0,
         # What was served of the DNSKEY RRset counts when the next one is published, which is later than needed.
         unconfirmed=max(keyring.unconfirmed or 0, gone),
-        ksks=tuple(replace(ksk, published=None, ready=None) for ksk in keyring.ksks),
-        zsks=tuple(replace(z, published=None, ready=None) if z.activated is None else z for z in keyring.zsks),
+        ksks=tuple(replace(ksk, published=None, ready=None, out=None, unseen=0) for ksk in keyring.ksks),
+        zsks=tuple(
+            replace(z, published=None, ready=None, out=None, unseen=0) if z.activated is None else z
+            for z in keyring.zsks
+        ),
     )
 
 
@@ -302,7 +336,11 @@ def _zsk_activated(keyring: Keyring, event: ZskActivated) -> Keyring:
 
 
 def _observed(keyring: Keyring, event: Observed) -> Keyring:
+    if event.earlier_ttl is not None and not any(zsk.activated is not None for zsk in keyring.zsks):
+        keyring = replace(keyring, earlier_ttl=event.earlier_ttl)
     if not event.settled:
+        if keyring.served_unsigned:
+            keyring = _served_unsigned(keyring, event.at, event.ttl)
         return replace(
             keyring,
             data_ttl=max(keyring.data_ttl, event.ttl),
@@ -314,7 +352,12 @@ def _observed(keyring: Keyring, event: Observed) -> Keyring:
         # What was served with the higher values is served nowhere after a propagation, and cached for a TTL more.
         until = max(until, max(event.at, keyring.newest) + keyring.propagation + keyring.data_ttl)
     return replace(
-        keyring, data_ttl=event.ttl, window=event.window, propagation=event.propagation, data_cached_until=until
+        keyring,
+        data_ttl=event.ttl,
+        unsigned_ttl=min(keyring.unsigned_ttl, event.ttl),
+        window=event.window,
+        propagation=event.propagation,
+        data_cached_until=until,
     )
 
 
@@ -332,6 +375,11 @@ def _clock_jumped(keyring: Keyring, event: ClockJumped) -> Keyring:
     def named(until: int | None) -> int | None:
         return until + event.by if until is not None and until + led_to > before else until
 
+    def out(key: Ksk | Zsk) -> int | None:
+        """What `ready` is counted from, moved with it."""
+        moved = key.ready is not None and key.ready > before
+        return key.out + event.by if moved and key.out is not None else key.out
+
     leapt = keyring.keyset is not None and any(before < s.end <= event.at for s in keyring.keyset.signatures)
     return replace(
         keyring,
@@ -339,17 +387,17 @@ def _clock_jumped(keyring: Keyring, event: ClockJumped) -> Keyring:
         landed=event.at if leapt else keyring.landed,
         cached_until=later(keyring.cached_until) or 0,
         data_cached_until=max([later(keyring.data_cached_until) or 0, *removing]),
-        ksks=tuple(replace(k, ready=later(k.ready), ds_until=named(k.ds_until)) for k in keyring.ksks),
-        zsks=tuple(replace(z, ready=later(z.ready)) if z.activated is None else z for z in keyring.zsks),
+        ksks=tuple(replace(k, ready=later(k.ready), out=out(k), ds_until=named(k.ds_until)) for k in keyring.ksks),
+        zsks=tuple(replace(z, ready=later(z.ready), out=out(z)) if z.activated is None else z for z in keyring.zsks),
     )
 
 
 def _clock_trusted(keyring: Keyring, at: int) -> Keyring:
-    """All that is stored happened before `at`, whatever it says, and no cache keeps anything longer than a week.
+    """All that is stored happened before `at`, whatever it says, and no cache keeps anything signed longer than a week.
 
     So a time that lies ahead is `at`, and a wait ends a propagation and the longest TTL from `at` on, or earlier.
     """
-    last = at + keyring.propagation + MAXIMUM_SIGNED_TTL
+    last = at + keyring.propagation + max(MAXIMUM_SIGNED_TTL, keyring.unsigned_ttl)
 
     def past(time: int | None) -> int | None:
         return None if time is None else min(time, at)
@@ -357,14 +405,29 @@ def _clock_trusted(keyring: Keyring, at: int) -> Keyring:
     def wait(time: int | None) -> int | None:
         return None if time is None else min(time, last)
 
+    def unseen(key: Ksk | Zsk) -> int:
+        ready, out = wait(key.ready), past(key.out)
+        return key.unseen if ready is None or out is None else min(key.unseen, ready - out)
+
     ksks = tuple(
-        replace(k, published=past(k.published), ready=wait(k.ready), ds_until=wait(k.ds_until)) for k in keyring.ksks
+        replace(
+            k,
+            published=past(k.published),
+            ready=wait(k.ready),
+            out=past(k.out),
+            unseen=unseen(k),
+            ds_until=wait(k.ds_until),
+            forced=past(k.forced),
+        )
+        for k in keyring.ksks
     )
     zsks = tuple(
         replace(
             z,
             published=past(z.published),
             ready=wait(z.ready),
+            out=past(z.out),
+            unseen=unseen(z),
             activated=past(z.activated),
             retired=past(z.retired),
             superseded=past(z.superseded),
@@ -381,6 +444,8 @@ def _clock_trusted(keyring: Keyring, at: int) -> Keyring:
         cached_until=wait(keyring.cached_until) or 0,
         data_cached_until=wait(keyring.data_cached_until) or 0,
         refreshed=past(keyring.refreshed),
+        unsigned_since=past(keyring.unsigned_since),
+        unsigned_by_force=past(keyring.unsigned_by_force),
         rollover_requested=past(keyring.rollover_requested),
         refresh_wanted=keyring.keyset is not None,
     )

@@ -11,10 +11,10 @@ from typing import NamedTuple
 from keys.dnssec.ds import ds_rdata
 from keys.rules.keyring import Keyring
 
-STANDING_FORM = 1
-"""Raised when what follows from a keyring is other than before: what is stored is then made anew."""
 AT_ONCE = 0
 """The time from which a DS holds that needs no wait."""
+STANDING_FORM = 2
+"""Raised when what follows from a keyring is other than before: what is stored is then made anew."""
 
 
 class DelegatedDs(NamedTuple):
@@ -52,8 +52,7 @@ def delegation_times(keyring: Keyring) -> tuple[DelegatedDs, ...]:
     for ksk in keyring.ksks:
         if ksk.withdrawn is not None or ksk.public_key is None or ksk.rdata not in keyring.keyset.rdatas:
             continue
-        if keyring.is_in_every_cache(ksk, AT_ONCE):
-            times.append(DelegatedDs(ds_rdata(keyring.origin, ksk.rdata), AT_ONCE))
-        elif ksk.ready is not None and keyring.is_in_every_cache(ksk, ksk.ready):
-            times.append(DelegatedDs(ds_rdata(keyring.origin, ksk.rdata), ksk.ready))
+        since = keyring.nameable_at(ksk)
+        if since is not None:
+            times.append(DelegatedDs(ds_rdata(keyring.origin, ksk.rdata), since))
     return tuple(times)

@@ -252,7 +252,11 @@ def dnssec() -> None:
 @_zone
 @of_running_server
 def enable(zone: str, config: Path | None, state: Path | None) -> None:
-    """Sign ZONE with its ACTIVE KSKs."""
+    """Sign ZONE with its ACTIVE KSKs.
+
+    It is served unsigned until its first signed DNSKEY RRset is stored. "signwright ds" gives the earliest safe time to
+    add its DS: caches hold the unsigned answers for their TTL. A zone with signed = false is enabled by that setting.
+    """
     ask(located(config, state), zone, EnableSigning())
 
 

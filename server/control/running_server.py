@@ -185,7 +185,7 @@ class RunningServer:
             origin=hosted.config.origin,
             file=str(hosted.config.file or HOSTED_FILE),
             serial=served.zone.serial if served is not None and loaded else None,
-            signed=hosted.config.signed,
+            signed=hosted.is_signed,
             denial=hosted.config.denial.value,
             example=_example(served.zone) if served is not None else f"{hosted.config.origin} SOA",
             refused=hosted.problem,
@@ -387,7 +387,7 @@ def _asked(hosted: RegisteredZone) -> str:
 def _trust(hosted: RegisteredZone, served: ServedZone | None) -> ZoneTrust:
     keys = served.keys if served is not None else None
     signers = trust_anchors(keys) if keys is not None else ()
-    return ZoneTrust(hosted.config.origin, signers, hosted.config.signed)
+    return ZoneTrust(hosted.config.origin, signers, hosted.is_signed)
 
 
 def _example(zone: Zone) -> str:

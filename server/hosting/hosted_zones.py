@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from typing import TypeVar
 
 import msgspec
@@ -22,14 +23,16 @@ import trio
 from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
 from keys.custody.parent_interface import ParentUnavailable
-from keys.custody.state_database import StateDamaged, StateUnavailable
+from keys.custody.state_database import StateDamaged, StateUnavailable, Transaction
+from keys.custody.unsigned_zones import UnsignedZone, status_of_stored, store_unsigned, store_unsigned_within
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.signing_policy import MAXIMUM_SIGNED_TTL, Policy
 from keys.rules.commands import UNAVAILABLE
-from keys.rules.keyring import hosted_zone_id
+from keys.rules.key_status import ZoneStatus
+from keys.rules.keyring import Keyring, hosted_zone_id
 from server.hosting import listed_file_records
 from server.hosting.answering_backends import ChangesUnderWay
-from server.hosting.durable_keys import DurableKeys
+from server.hosting.durable_keys import DurableKeys, of_keyring
 from server.hosting.listed_file_zones import ZonesOfFiles
 from server.hosting.registered_zone import File, Hosted, RegisteredZone
 from server.hosting.zone_registry import ZoneRegistry
@@ -107,18 +110,21 @@ class HostedZones:
         problems = (await self._blocking(self._records.stored_zones)).problems
         stored = await self._blocking(self._records.zones)
         known = await self._registry.durable_keys([from_text(zone.name) for zone in stored])
+        made: list[tuple[HostedZone, Compiled, Zone]] = []
         for zone in stored:
-            origin = from_text(zone.name)
             try:
-                compiled, snapshot = await self._blocking(partial(self._readable, zone, problems.get(origin)))
+                problem = problems.get(from_text(zone.name))
+                made.append((zone, *await self._blocking(partial(self._readable, zone, problem))))
+            except StateUnavailable:
+                raise  # the disk is every zone's
             except Exception as error:  # whatever it is, it is this zone's alone
-                if isinstance(error, StateUnavailable):
-                    raise  # the disk is every zone's
-                reason = str(error) if isinstance(error, StateError) else f"a bug: {type(error).__name__}: {error}"
-                _log.error("hosted zone not loaded", zone=zone.name, id=zone.id, reason=reason)
-                self._keep(zone, None, None, known[origin]).hosted.problem = reason
+                self._keep_unanswered(zone, known, error)
+        not_noted = await self._note_unsigned(made, known)
+        for zone, compiled, snapshot in made:
+            if not_noted is not None and _is_to_be_noted(snapshot, known[snapshot.origin]):
+                self._keep_unanswered(zone, known, not_noted)
             else:
-                self._keep(zone, compiled, snapshot, known[origin])
+                self._keep(zone, compiled, snapshot, known[snapshot.origin])
         self._registry.host([kept.hosted for kept in self._kept.values()])
         return len(self._kept)
 
@@ -155,9 +161,9 @@ class HostedZones:
                 if served is not None and isinstance(served.source, File):
                     raise ZoneRequestError(NAME_TAKEN, f"The zone {apex} is loaded from {served.source.path}.")
                 # What can fail comes first: a zone that is stored is answered.
-                known = await self._registry.durable_keys([from_text(apex)])
-                zone = await self._blocking(lambda: self._records.create(zone, initial, change))
-                kept = self._keep(zone, compiled, _counted(compiled.zone()), known[from_text(apex)])
+                snapshot, now = _counted(compiled.zone()), ceil(self._services.now())
+                zone, keyring = await self._blocking(lambda: self._create(zone, initial, change, snapshot, now))
+                kept = self._keep(zone, compiled, snapshot, of_keyring(keyring, now))
                 self._registry.host([kept.hosted])
                 self._under_way.made(change.id, self._registry.version)
                 if kept.hosted.config.signed:
@@ -333,14 +339,58 @@ class HostedZones:
                 f"The parent delegates {hosted.config.origin} to {told[0]}, and its own name servers are {told[1]}.",
             )
 
+    async def keys(self, zone_id: str) -> tuple[Keyring, ZoneStatus]:
+        """As `ZoneOperations.keys`."""
+        kept = self._kept.get(zone_id)
+        hosted = kept.hosted if kept is not None else self._hosted(await self._of_files.zone(zone_id))
+        if (key_manager := hosted.key_manager) is not None:
+            return key_manager.keyring, key_manager.status
+        services, policy, now = self._services, hosted.config.policy, int(self._services.now())
+        return await self._blocking(lambda: status_of_stored(services.store, hosted.origin, policy, now))
+
     # --- how
+
+    async def _note_unsigned(
+        self, made: Sequence[tuple[HostedZone, Compiled, Zone]], known: dict[bytes, DurableKeys]
+    ) -> StateError | None:
+        """Store, before the first answer of those that are served unsigned, how they are; why that can't be done."""
+        wanted = [
+            UnsignedZone(snapshot.origin, snapshot.maximum_ttl, self._policy.propagation, None)
+            for _, _, snapshot in made
+            if _is_to_be_noted(snapshot, known[snapshot.origin])
+        ]
+        services, now = self._services, ceil(self._services.now())
+        try:
+            stored = await self._blocking(lambda: store_unsigned(services.store, wanted, services.new_token, now))
+        except StateError as error:
+            return error
+        known |= {origin: of_keyring(keyring, now) for origin, keyring in stored.items()}
+        return None
+
+    def _create(
+        self, zone: HostedZone, initial: tuple[RecordSet, ...], change: ChangeInfo, snapshot: Zone, now: int
+    ) -> tuple[HostedZone, Keyring]:
+        """Store a zone and, in the same transaction, that it is served unsigned from now on."""
+        services, found = self._services, []
+        unsigned = UnsignedZone(snapshot.origin, snapshot.maximum_ttl, self._policy.propagation, None)
+
+        def within(transaction: Transaction) -> None:
+            found.append(store_unsigned_within(services.store, transaction, unsigned, services.new_token, now))
+
+        zone = self._records.create(zone, initial, change, within)
+        return zone, found[0]
+
+    def _keep_unanswered(self, zone: HostedZone, known: Mapping[bytes, DurableKeys], error: Exception) -> None:
+        reason = str(error) if isinstance(error, StateError) else f"a bug: {type(error).__name__}: {error}"
+        _log.error("hosted zone not loaded", zone=zone.name, id=zone.id, reason=reason)
+        self._keep(zone, None, None, known[from_text(zone.name)]).hosted.problem = reason
 
     def _keep(self, zone: HostedZone, compiled: Compiled | None, snapshot: Zone | None, known: DurableKeys) -> _Kept:
         origin = from_text(zone.name)
         config = ZoneConfig(
             origin=names.to_text(origin),
             file=None,
-            signed=known.has_keys,
+            signed=known.wants_key_manager or known.problem is not None,
             parent=self._parent,
             policy=self._policy,
         )
@@ -353,6 +403,7 @@ class HostedZones:
             fingerprint=b"" if snapshot is not None else None,
             zone=snapshot,
             unsigned=known.unsigned,
+            unsigned_ttl=known.unsigned_ttl,
             keys_problem=known.problem,
         )
         kept = self._kept[zone.id] = _Kept(zone.id, hosted, compiled)
@@ -425,6 +476,12 @@ class HostedZones:
 
     async def _blocking(self, function: Callable[[], T]) -> T:
         return await self._services.run_blocking(function)
+
+
+def _is_to_be_noted(snapshot: Zone, known: DurableKeys) -> bool:
+    """Whether it is not stored yet that a zone is served unsigned with as high a TTL as it has."""
+    stored = known.unsigned_ttl
+    return known.problem is None and known.unsigned and (stored is None or stored < snapshot.maximum_ttl)
 
 
 def _counted(zone: Zone) -> Zone:

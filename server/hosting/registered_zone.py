@@ -50,7 +50,9 @@ class RegisteredZone:
     zone: Zone | None = None
     """As it was loaded last."""
     unsigned: bool = False
-    """Whether signing is disabled, as was stored or as its key manager says."""
+    """Whether its keyring says that it is served unsigned."""
+    unsigned_ttl: int | None = None
+    """The highest TTL that is stored of a zone that is served unsigned without a key manager; `None`: not known."""
     ds: ChildDs = NO_DS
     """What a parent served here has for it, as was stored when it was registered."""
     keys_problem: str | None = None
@@ -68,8 +70,16 @@ class RegisteredZone:
     """Tells it from zones of its name that were here before."""
 
     def as_served(self, zone: Zone) -> Zone:
-        """The zone, or while signing is disabled the same without the types that signing adds."""
-        return zone.as_unsigned() if self.unsigned else zone
+        """The zone as its keyring says that it is served, whichever way its file was read."""
+        return zone.answered_as(signed=not self.unsigned, denial=zone.denial.mode)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it is signed, or is to be: then its keys need a key manager. A file's zone whose setting `signed` is
+        false stays signed until the parent's DS lets it be unsigned.
+        """
+        is_loaded_file = isinstance(self.source, File) and self.fingerprint is not None
+        return self.config.signed or (is_loaded_file and not self.unsigned)
 
     @property
     def is_asked(self) -> bool:

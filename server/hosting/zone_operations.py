@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from keys.custody.key_manager import KeyManager
+from keys.rules.key_status import ZoneStatus
+from keys.rules.keyring import Keyring
 from zones.recordsets.record_sets import ChangeInfo, HostedZone, Position, RecordSet, RecordSetChange
 
 
@@ -83,6 +85,10 @@ class ZoneOperations(Protocol):
 
     async def key_manager(self, zone_id: str) -> KeyManager:
         """The key manager of a zone's keys, started if it was not: its `request` takes `keys.rules.commands`."""
+        ...
+
+    async def keys(self, zone_id: str) -> tuple[Keyring, ZoneStatus]:
+        """The keys of a zone as they are stored, and how they are. Nothing is stored or started for that."""
         ...
 
     async def check_delegation(self, zone_id: str) -> None:

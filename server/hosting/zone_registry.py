@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from math import ceil
 
+import msgspec
 import structlog
 import trio
 
 from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
+from keys.custody.unsigned_zones import UnsignedZone, store_unsigned
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.zone_keys import ZoneKeys
 from keys.rules.keyring import hosted_zone_id
@@ -26,7 +29,7 @@ from server.hosting.name_locks import NameLocks
 from server.hosting.parent_lookup import LocalParent, parent_for
 from server.hosting.registered_zone import File, LoadedChange, RegisteredZone, ZoneLoad
 from server.hosting.remote_parent import RemoteParent
-from server.hosting.zone_files import ZoneFiles
+from server.hosting.zone_files import LoadedZone, ZoneFiles
 from server.settings.configuration import ZoneConfig
 from zones import names
 from zones.masterfile.load import ZoneFileError
@@ -137,7 +140,9 @@ class ZoneRegistry:
             partial(self._publish, zone),
             parent=zone.parent if zone.watches else None,
             signing=isinstance(zone.source, File),
+            configured=config.signed if isinstance(zone.source, File) else None,
         )
+        zone.unsigned_ttl = None  # from now on the key manager minds it
         if zone.zone is not None:
             key_manager.expect_ttl(zone.zone.maximum_ttl)
         self.key_managers.start(zone, key_manager)
@@ -236,7 +241,8 @@ class ZoneRegistry:
                 origin,
                 File(config.file),
                 unsigned=known.has_keys and known.unsigned,
-                ds=known.ds if config.signed else NO_DS,
+                unsigned_ttl=known.unsigned_ttl if config.signed or known.configured is False else None,
+                ds=known.ds,
                 keys_problem=known.problem,
             )
         if not isinstance(zone.source, File):
@@ -244,8 +250,8 @@ class ZoneRegistry:
             return ZoneLoad(config.origin, LoadedChange.REFUSED, reason)
         before, zone.config = zone.config, config
         try:
-            loaded, fingerprint, warnings = await self._files.load(config)
-        except ZoneFileError as error:
+            loaded, fingerprint, warnings = await self._read(zone)
+        except (StateError, ZoneFileError) as error:
             return self._refuse(zone, before, str(error))
         except Exception as error:  # whatever it is, it is this zone's alone
             _log.exception("a zone file could not be read for a bug", zone=config.origin)
@@ -262,6 +268,8 @@ class ZoneRegistry:
             return ZoneLoad(config.origin, LoadedChange.UNCHANGED, warnings=new)
         try:
             await self.observe_ttl(zone, loaded.maximum_ttl, lower=False)
+            if zone.unsigned and zone.key_manager is None and zone.unsigned_ttl is None:
+                await self._store_unsigned(zone, loaded.maximum_ttl)
         except StateError as error:
             return self._refuse(zone, before, str(error))
         if zone.zone is not None and fingerprint != zone.fingerprint and _answered_alike(config, before):
@@ -288,13 +296,10 @@ class ZoneRegistry:
         config = zone.config
         if zone.key_manager is None:
             return
-        if config.signed and config.parent == before.parent:
-            zone.key_manager.reconfigure(config.policy, config.ksk_arn)
-        elif config.signed:
-            self.start_key_manager(zone)  # it takes up the keyring of the one that it replaces
+        if config.parent == before.parent:
+            zone.key_manager.reconfigure(config.policy, config.ksk_arn, config.signed)
         else:
-            self.key_managers.give_up(zone)
-            zone.unsigned = False
+            self.start_key_manager(zone)  # it takes up the keyring of the one that it replaces
 
     async def observe_ttl(self, zone: RegisteredZone, maximum_ttl: int, *, lower: bool) -> None:
         """Tell the key manager of the zone's TTLs: of higher ones before they are served, of lower ones afterwards.
@@ -302,10 +307,46 @@ class ZoneRegistry:
         Raises `StateError` where that can't be stored.
         """
         key_manager = zone.key_manager
+        stored = zone.unsigned_ttl if key_manager is None and zone.unsigned else None
+        if stored is not None and maximum_ttl != stored and (maximum_ttl < stored) == lower:
+            if lower:
+                await self.backends.reached()
+            await self._store_unsigned(zone, maximum_ttl, lowered=lower)
         if key_manager is not None and (maximum_ttl < key_manager.keyring.data_ttl) == lower:
             if lower:
                 await self.backends.reached()
             await key_manager.observe_ttl(maximum_ttl)
+
+    async def _read(self, zone: RegisteredZone) -> LoadedZone:
+        """Read a zone's file. One that stays signed against its setting is read as one that is signed.
+
+        Raises `ZoneFileError`, and `StateError` where what has to be known before an unsigned answer is not stored.
+        """
+        config = zone.config
+        as_signed = config.signed or (zone.key_manager is not None and not zone.unsigned)
+        loaded = await self._files.load(msgspec.structs.replace(config, signed=as_signed))
+        if not as_signed and await self._stays_signed(zone, loaded[0].maximum_ttl):
+            loaded = await self._files.load(msgspec.structs.replace(config, signed=True))
+        return loaded
+
+    async def _stays_signed(self, zone: RegisteredZone, maximum_ttl: int) -> bool:
+        """Whether a file's zone that is to be served unsigned by its setting is signed, as its keyring says. If it is
+        not, what has to be known before its first unsigned answer is stored. Raises `StateError`.
+        """
+        if zone.key_manager is None and zone.unsigned_ttl is None:
+            await self._store_unsigned(zone, maximum_ttl)
+        return not zone.unsigned
+
+    async def _store_unsigned(self, zone: RegisteredZone, maximum_ttl: int, *, lowered: bool = False) -> None:
+        configured = zone.config.signed if isinstance(zone.source, File) else None
+        wanted = UnsignedZone(zone.origin, maximum_ttl, zone.config.policy.propagation, configured, lowered)
+        services, now = self._services, ceil(self._services.now())
+        stored = await services.run_blocking(lambda: store_unsigned(services.store, [wanted], services.new_token, now))
+        keyring = stored[zone.origin]
+        zone.unsigned = keyring.served_unsigned
+        zone.unsigned_ttl = keyring.unsigned_ttl if zone.unsigned else None
+        if zone.unsigned:
+            zone.ds = NO_DS
 
     async def _remove(self, origin: bytes) -> ZoneLoad:
         async with self.names.holding(origin):
@@ -316,7 +357,7 @@ class ZoneRegistry:
 
 def _wants_key_manager(zone: RegisteredZone) -> bool:
     """Whether a zone is to have a key manager and has none."""
-    return zone.config.signed and zone.key_manager is None and zone.fingerprint is not None
+    return zone.is_signed and zone.key_manager is None and zone.fingerprint is not None
 
 
 def _log_load(load: ZoneLoad) -> None:

@@ -22,7 +22,7 @@ from keys.rules.commands import (
     RequestRefusedError,
 )
 from keys.rules.key_status import Condition, KskReport, ZoneStatus
-from keys.rules.keyring import Ksk
+from keys.rules.keyring import Keyring, Ksk
 from server.route53.api_call import ApiCall, Handler, Result, bare, change_info
 from zones.recordsets.record_sets import NO_SUCH_ZONE, ZoneRequestError
 
@@ -52,7 +52,7 @@ async def create(call: ApiCall) -> Result:
     reports = [report for report in key_manager.status.ksks if report.name == name]
     return {
         "ChangeInfo": change_info(change),
-        "KeySigningKey": _told(key_manager, reports[0]),
+        "KeySigningKey": _told(key_manager.keyring, reports[0]),
         "Location": f"{call.base}/keysigningkey/{zone_id}/{name}",
     }
 
@@ -86,12 +86,11 @@ async def disable(call: ApiCall) -> Result:
 
 async def get(call: ApiCall) -> Result:
     """GetDNSSEC."""
-    key_manager = await call.zones.key_manager(bare(call.params["HostedZoneId"]))
-    status = key_manager.status
+    keyring, status = await call.zones.keys(bare(call.params["HostedZoneId"]))
     message = status.problem if status.condition not in (Condition.SIGNING, Condition.UNSIGNED) else None
     return {
-        "Status": {"ServeSignature": _serve_signature(status), "StatusMessage": _short(message)},
-        "KeySigningKeys": [_told(key_manager, report) for report in status.ksks],
+        "Status": {"ServeSignature": _serve_signature(status), "StatusMessage": _short(message or status.ds_wait)},
+        "KeySigningKeys": [_told(keyring, report) for report in status.ksks],
     }
 
 
@@ -128,12 +127,12 @@ def _serve_signature(status: ZoneStatus) -> str:
     return "ACTION_NEEDED" if any(ksk.status.value == "ACTION_NEEDED" for ksk in status.ksks) else "SIGNING"
 
 
-def _ksk(key_manager: KeyManager, name: str) -> Ksk | None:
+def _ksk(keyring: Keyring, name: str) -> Ksk | None:
     """The KSK, once its public key is known."""
-    return next((k for k in key_manager.keyring.ksks if k.name == name and k.public_key is not None), None)
+    return next((k for k in keyring.ksks if k.name == name and k.public_key is not None), None)
 
 
-def _told(key_manager: KeyManager, report: KskReport) -> Result:
+def _told(keyring: Keyring, report: KskReport) -> Result:
     """A KSK as responses tell it; what follows from its public key, as soon as that is known."""
     told: Result = {
         "Name": report.name,
@@ -148,9 +147,9 @@ def _told(key_manager: KeyManager, report: KskReport) -> Result:
         "CreatedDate": report.created,
         "LastModifiedDate": report.changed if report.changed is not None else report.created,
     }
-    ksk = _ksk(key_manager, report.name)
+    ksk = _ksk(keyring, report.name)
     if ksk is not None and ksk.public_key is not None:
-        ds = ds_text(ds_rdata(key_manager.keyring.origin, ksk.rdata))
+        ds = ds_text(ds_rdata(keyring.origin, ksk.rdata))
         public_key = b64encode(ksk.public_key).decode()
         told |= {
             "KeyTag": ksk.key_tag,

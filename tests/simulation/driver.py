@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from keys.custody.zsk_encryption import StateError
-from keys.dnssec.signing_policy import DAY
+from keys.dnssec.signing_policy import DAY, HOUR
 from keys.rules import commands
 from keys.timekeeping.clock_rules import HOLD
 from tests.keys.world import EPOCH
@@ -29,7 +29,10 @@ from tests.simulation.schedule import (
     NewPolicy,
     NewTtl,
     ParentAway,
+    ParentForgotten,
+    RestartWithoutKms,
     RollKsk,
+    SignedSetting,
     Unsign,
 )
 from tests.simulation.world import KillAtStep, Killed, World
@@ -109,16 +112,37 @@ class Driver:
             case NewPolicy():
                 world.policy = msgspec.structs.replace(world.plan.policy, **fault.fields)
                 if world.life.key_manager is not None:
-                    world.life.key_manager.reconfigure(world.policy, None)
+                    world.life.key_manager.reconfigure(world.policy, None, world.configured)
             case Ask():
                 await self._operator.ask(_command(fault.command))
             case RollKsk():
                 self._operator.jobs.append(self._operator.roll_ksk)
+            case SignedSetting():
+                job = partial(self._operator.configure_unsigned, fault.seconds, withdrawn=fault.withdrawn)
+                self._operator.jobs.append(job)
+            case ParentForgotten():
+                await self._forget_parent(fault.seconds)
+            case RestartWithoutKms():
+                ordered = world.kms.fail("KMSInternalException")
+                if world.is_mortal and not world.life.dead:
+                    world.down = fault.down
+                    world.life.kill()
+                await self._lasting(fault.down + fault.seconds)
+                world.kms.heal(ordered)
             case Unsign():
                 self._operator.jobs.append(partial(self._operator.unsign, fault.seconds))
 
     async def _lasting(self, seconds: float) -> None:
         await self._world.until(self._world.true() + seconds)
+
+    async def _forget_parent(self, seconds: float) -> None:
+        """Once what its DS names was seen: of a DS that nobody saw here, nobody can know."""
+        world = self._world
+        while world.parent_forgotten or not world.is_ds_seen:  # noqa: ASYNC110 - a person looks every hour
+            await trio.sleep(HOUR)
+        world.parent_forgotten = True
+        await self._lasting(seconds)
+        world.parent_forgotten = False
 
     async def _new_ttl(self, ttl: int) -> None:
         """As a reload does: a higher TTL is recorded before it is served, a lower one afterwards."""
@@ -126,6 +150,8 @@ class Driver:
         lower, key_manager = ttl < world.ttl, life.key_manager
         world.ttl = ttl
         if key_manager is None or life.dead:
+            if not life.dead:
+                world.note_unsigned_ttl(lowered=lower)
             return  # the next process finds it
         if lower:
             world.serve_ttl(ttl)

@@ -57,6 +57,8 @@ class History:
     offsets: list[Step] = field(default_factory=list)
     """By how much the server's clock is wrong."""
     ds: list[DsSet] = field(default_factory=list)
+    unsigned_until: float | None = None
+    """When the last cache drops what another server answered unsigned, before this one had the zone."""
     objections: list[str] = field(default_factory=list)
     """What was seen to be wrong while it ran."""
     end: float = 0

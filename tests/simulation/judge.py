@@ -83,6 +83,8 @@ class Verdict:
         rdatas: list[Span] = []
         signers: list[Span] = []
         unsigned: list[Span] = []
+        if history.unsigned_until is not None:
+            unsigned.append(Span(0, history.unsigned_until, frozenset()))
         for state in states(history):
             if state.keys is None:
                 unsigned.append(Span(state.first, self._held(state.first, state.last), frozenset()))

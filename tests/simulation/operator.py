@@ -65,6 +65,7 @@ class Operator:
             await self._until_accepted(DeactivateKsk(name))
             await self._until_accepted(DeleteKsk(name))
             return
+        await self._until_parent_is_known()
         self._world.set_ds(self._world.named | {new.rdata})
         await trio.sleep(_POLL)
         self._world.set_ds(frozenset({new.rdata}))
@@ -81,18 +82,40 @@ class Operator:
             await trio.sleep(seconds)
         await self._until_accepted(EnableSigning(), 24 * 40)
 
+    async def configure_unsigned(self, seconds: float, *, withdrawn: bool) -> None:
+        """Have the configuration say `signed = false` for a while, with the DS withdrawn or in spite of it."""
+        if withdrawn and self._signing():
+            self._world.set_ds(frozenset())
+        self._world.configure(signed=False)
+        await trio.sleep(seconds)
+        self._world.configure(signed=True)
+
     async def _have_ds(self) -> None:
         """A signed zone with no DS gets one, at the second from which the status says that it may."""
         if self._world.named or not self._signing():
             return
         for ksk in self._ksks():
-            if ksk.ready is None or ksk.status is not KskStatus.ACTIVE:
+            at = self._nameable_at(ksk)
+            if at is None or ksk.status is not KskStatus.ACTIVE:
                 continue
-            await trio.sleep(max(0.0, ksk.ready - self._world.now()))
+            await trio.sleep(max(0.0, at - self._world.now()))
+            await self._until_parent_is_known()
             now = [other for other in self._ksks() if other.name == ksk.name]
-            if now and now[0].ready == ksk.ready and self._signing() and not self._world.life.dead:
+            if now and self._nameable_at(now[0]) == at and self._signing() and not self._world.life.dead:
                 self._world.set_ds(frozenset({ksk.rdata}))
             return
+
+    def _nameable_at(self, ksk: Ksk) -> int | None:
+        """From when on the DS may name it; a parent that is served here too takes it from the keyring."""
+        keyring = self._world.keyring
+        if keyring is None or not self._world.plan.has_parent_here:
+            return ksk.ready
+        return keyring.nameable_at(ksk)
+
+    async def _until_parent_is_known(self) -> None:
+        """A DS that nobody could see is put nowhere: "no parent is known" is a person's word that there is none."""
+        while self._world.parent_forgotten:  # noqa: ASYNC110 - a person looks every hour
+            await trio.sleep(_POLL)
 
     async def _until_ready(self, name: str) -> Ksk | None:
         for _ in range(24 * 20):

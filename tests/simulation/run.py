@@ -17,7 +17,7 @@ from tests.simulation.driver import Driver
 from tests.simulation.history import History
 from tests.simulation.judge import judge
 from tests.simulation.operator import Operator
-from tests.simulation.schedule import Plan
+from tests.simulation.schedule import Plan, Unsign
 from tests.simulation.world import World
 
 _MEMORY = Path("/dev/shm")
@@ -58,6 +58,9 @@ async def _run(world: World) -> None:
         nursery.start_soon(world.run_lives)
         nursery.start_soon(operator.run)
         nursery.start_soon(Driver(world, operator).run, nursery)
+        if world.plan.unsigned_for:
+            await world.until(EPOCH + world.plan.unsigned_for)
+            world.configure(signed=True)
         await world.until(EPOCH + world.plan.days * DAY)
         world.history.end = world.true()
         _check_end(world)
@@ -71,6 +74,8 @@ def _check_end(world: World) -> None:
         world.object("nothing was ever stored")
         return
     if not keyring.signing:
+        if not any(isinstance(fault, Unsign) for fault in world.plan.faults):
+            world.object("the setting says signed, and the zone is not")
         return
     if keyring.keyset is None or keyring.keyset.expiration < now + world.policy.refresh:
         world.object("refreshing has stopped")

@@ -132,6 +132,27 @@ class Unsign(Fault, frozen=True):
     seconds: int
 
 
+class SignedSetting(Fault, frozen=True):
+    """The configuration says `signed = false` for a while."""
+
+    seconds: int
+    withdrawn: bool
+    """Whether the person who changes it has withdrawn the DS; else the zone has to stay signed."""
+
+
+class ParentForgotten(Fault, frozen=True):
+    """The configuration names no parent for a while, as when its zone leaves the server; its DS stays."""
+
+    seconds: int
+
+
+class RestartWithoutKms(Fault, frozen=True):
+    """The process is killed, and the KMS can't be asked until a while after the next one has started."""
+
+    down: int
+    seconds: int
+
+
 AnyFault = (
     KmsFails
     | KeyDisabled
@@ -149,6 +170,9 @@ AnyFault = (
     | RollKsk
     | Unsign
     | AnyClockFault
+    | SignedSetting
+    | ParentForgotten
+    | RestartWithoutKms
 )
 
 
@@ -166,12 +190,19 @@ class Plan(msgspec.Struct, frozen=True):
     latency: float
     """Seconds that each call to the KMS takes."""
     faults: tuple[AnyFault, ...]
+    unsigned_for: int = 0
+    """Seconds for which the zone is served unsigned in the beginning, by its setting."""
 
     @property
     def origin(self) -> bytes:
         """The zone; the jitter of everything follows from its name."""
         label = b"zone%d" % self.seed
         return bytes([len(label)]) + label + b"\x07example\x00"
+
+    @property
+    def has_parent_here(self) -> bool:
+        """Whether the parent is served by the same process, and has a first DS as soon as the keys say so."""
+        return self.seed % 10 == 8
 
     def without(self, faults: tuple[AnyFault, ...]) -> Plan:
         """The same, but for these."""
@@ -198,7 +229,7 @@ def draw(seed: int, days: int = 365) -> Plan:
     drawn = _apart(sorted(faults, key=lambda fault: fault.at), reread)
     taken = [(f.at - DAY, f.at + f.seconds + DAY) for f in drawn if isinstance(f, ClockStep | Asleep)]
     drawn = tuple(sorted((*drawn, *clock_faults(seed, days, taken)), key=lambda fault: fault.at))
-    return Plan(
+    plan = Plan(
         seed=seed,
         days=days,
         policy=policy,
@@ -207,6 +238,45 @@ def draw(seed: int, days: int = 365) -> Plan:
         reread=reread,
         latency=dice.choice((0.0, 0.25, 1.5)),
         faults=drawn,
+    )
+    return _with_settings(plan) if seed % 10 in SETTINGS_CHANGE else plan
+
+
+SETTINGS_CHANGE = {3, 8, 9}
+"""Last digits of the seeds in which settings change, parents leave, and zones come unsigned or from another server."""
+
+
+def _with_settings(plan: Plan) -> Plan:
+    dice = Random(f"settings {plan.seed}")
+    more: list[AnyFault] = []
+    for _ in range(dice.randint(1, 5)):
+        at = dice.randrange(DAY // 2, max(DAY, (plan.days - QUIET_END) * DAY))
+        kind, long = dice.randrange(100), dice.choice((HOUR, DAY, 6 * DAY, 20 * DAY))
+        if kind < 50:
+            more.append(SignedSetting(at, long, dice.random() < 0.75))
+        elif kind < 75:
+            more.append(ParentForgotten(at, long))
+        else:
+            more.append(RestartWithoutKms(at, dice.choice((0, 30, HOUR)), dice.choice((60, HOUR, DAY))))
+        if dice.random() < 0.5:
+            # Something that matters beside it.
+            near = at + dice.choice((-60, 60, HOUR, long))
+            beside = (NewTtl(near, dice.choice((60, HOUR, 7 * DAY))), RestartWithoutKms(near, 30, HOUR))
+            more.append(dice.choice((*beside, NewPolicy(near, _other_policy(dice, plan.policy)), RollKsk(near))))
+    for fault in tuple(more):
+        if isinstance(fault, ParentForgotten) and fault.seconds > HOUR and fault.at % 5 < 2:
+            # Nobody looks at the DS, and it stands.
+            more.append(SignedSetting(fault.at + 2 * HOUR, fault.seconds, False))
+    earlier = dice.choice((0, 0, HOUR, 2 * DAY))
+    unsigned_for = 0 if earlier else dice.choice((0, HOUR, 3 * DAY))
+    if unsigned_for and dice.random() < 0.5:
+        # A TTL that was higher for a while counts, though it is none of those that the zone is signed with.
+        more += [NewTtl(unsigned_for // 3, 7 * DAY), NewTtl(unsigned_for * 2 // 3, 60)]
+    return msgspec.structs.replace(
+        plan,
+        policy=msgspec.structs.replace(plan.policy, earlier_ttl=earlier),
+        unsigned_for=unsigned_for,
+        faults=tuple(sorted((*plan.faults, *more), key=lambda fault: max(0, fault.at))),
     )
 
 

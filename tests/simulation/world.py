@@ -21,6 +21,7 @@ from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
 from keys.custody.parent_interface import ParentUnavailable
 from keys.custody.state_database import StateUnavailable, Store
+from keys.custody.unsigned_zones import UnsignedZone, store_unsigned
 from keys.dnssec.ds import ds_rdata
 from keys.dnssec.p256 import verify
 from keys.dnssec.signing_policy import HOUR
@@ -57,6 +58,8 @@ class Life:
         """The change at whose commit it is killed, and whether after it."""
         self.key_manager: KeyManager | None = None
         self.clock: Clock | None = None
+        self.store: SimulatedStore | None = None
+        """While it serves the zone unsigned, without a key manager."""
 
     def kill(self) -> None:
         """It is dead at once; what still runs of it reaches nothing."""
@@ -128,6 +131,14 @@ class SimulatedStore(Store):
         if doomed:
             self.life.kill()
         self.life.commit()
+        return stored
+
+    def save_within(self, *arguments: Any) -> Keyring:
+        self.life.commit()
+        if self.world.disk_full:
+            raise StateUnavailable("the disk is full")
+        stored = super().save_within(*arguments)
+        self.world.stored(stored)
         return stored
 
     def hosted_zone_id(self, *arguments: Any, **named: Any) -> str:
@@ -204,6 +215,11 @@ class World:
         self.disk_full = False
         self.disk_delay = 0.0
         self.parent_away = False
+        self.parent_forgotten = False
+        """Whether the configuration names no parent."""
+        self.configured = not plan.unsigned_for
+        """The setting `signed`."""
+        self._reconfigured = trio.Event()
         self.down = 0
         self.life = Life(self)
         self.keyring: Keyring | None = None
@@ -213,6 +229,8 @@ class World:
         self.history = History(plan.origin, plan.ds_ttl, plan.policy.propagation)
         self.history.ttls.append(Step(0, plan.ttl))
         self.history.offsets.append(Step(0, 0))
+        if plan.policy.earlier_ttl:
+            self.history.unsigned_until = EPOCH + plan.policy.earlier_ttl
         self._make_key = seeded(b"zsk %d" % plan.seed)
         self._keys = itertools.count()
         self._tokens = itertools.count(1)
@@ -338,6 +356,8 @@ class World:
     async def look_up(self, origin: bytes) -> ParentDs:
         """As `Parent.look_up`."""
         await trio.sleep(self.plan.latency)
+        if self.parent_forgotten:
+            return ParentDs((), 0, ceil(self.now()), known=False)
         if self.parent_away:
             raise ParentUnavailable("the parent is away")
         rdatas = tuple(ds_rdata(origin, rdata) for rdata in sorted(self.named))
@@ -370,6 +390,7 @@ class World:
         self.note_clock()
         with SimulatedStore.open(self.directory, lambda size: next(self._entropy).to_bytes(size)) as store, life.over:
             store.world, store.life = self, life
+            await self._serve_unsigned(life, store)
             key_manager = KeyManager(
                 self.plan.origin,
                 self.policy,
@@ -377,6 +398,7 @@ class World:
                 self._services(store, life),
                 lambda _origin, keys: self.publish(life, keys),
                 parent=self,
+                configured=self.configured,
             )
             # As a loaded zone file does; one with lower TTLs may have been put there while the process was down.
             await key_manager.observe_ttl(self.ttl)
@@ -386,6 +408,62 @@ class World:
             if not life.dead:
                 self.object(f"frozen: {key_manager.status.problem}")
                 await trio.sleep_forever()
+
+    async def _serve_unsigned(self, life: Life, store: SimulatedStore) -> None:
+        """As long as the setting and the keyring say so: without a key manager, as those who host zones do."""
+        life.store = store
+        while not self.configured:
+            self._reconfigured = trio.Event()
+            if self._note_unsigned(life, self.ttl, lowered=False):
+                self.publish(life, None)
+                self.serve_ttl(self.ttl)
+                self._note_unsigned(life, self.ttl, lowered=True)
+            elif self.keyring is not None and not self.keyring.served_unsigned:
+                break  # it is signed: only a key manager can have that ended
+            with trio.move_on_after(HOUR):
+                await self._reconfigured.wait()
+            life.touch()
+        life.store = None
+
+    def _note_unsigned(self, life: Life, ttl: int, *, lowered: bool) -> bool:
+        """Whether it is stored that the zone is served unsigned with this TTL."""
+        store = life.store
+        assert store is not None
+        zone = UnsignedZone(self.plan.origin, ttl, self.policy.propagation, self.configured, lowered)
+        try:
+            stored = store_unsigned(store, [zone], lambda: f"token{next(self._tokens)}", ceil(self.now()))
+        except StateUnavailable:
+            return False
+        return stored[self.plan.origin].served_unsigned
+
+    def note_unsigned_ttl(self, *, lowered: bool) -> None:
+        """Another file of a zone without a key manager: what is higher is stored before, what is lower afterwards."""
+        life = self.life
+        if life.store is None or self.keyring is None or not self.keyring.served_unsigned:
+            return
+        if lowered:
+            self.serve_ttl(self.ttl)
+        try:
+            stored = self._note_unsigned(life, self.ttl, lowered=lowered)
+        except Killed:
+            return
+        if stored:
+            self.serve_ttl(self.ttl)
+        elif not lowered:
+            self.ttl = self.history.ttls[-1].value  # refused; the old zone goes on being served
+
+    def configure(self, *, signed: bool) -> None:
+        """Give the setting `signed` another value."""
+        self.configured = signed
+        self._reconfigured.set()
+        if self.life.key_manager is not None and not self.life.dead:
+            self.life.key_manager.reconfigure(self.policy, None, signed)
+
+    @property
+    def is_ds_seen(self) -> bool:
+        """Whether the keyring knows each KSK that the parent's DS names to be named."""
+        known = {k.rdata for k in self.keyring.ksks if k.ds_named} if self.keyring is not None else set()
+        return self.named <= known
 
     def _services(self, store: Store, life: Life) -> Services:
         kms = ReachableKms(self.kms, life, self.plan.latency)

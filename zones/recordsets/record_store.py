@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select, tuple_,
 
 from keys.custody import database_schema, kept_events
 from keys.custody.change_log import RecordsChanged, TagsChanged, ZoneCreated, ZoneDeleted
-from keys.custody.state_database import StateDamaged, Store
+from keys.custody.state_database import StateDamaged, Store, Transaction
 from keys.custody.zsk_encryption import StateError
 from zones.recordsets.change_batch import Applied, apply_changes, touched_names
 from zones.recordsets.record_sets import (
@@ -60,6 +60,10 @@ class StoredZones(NamedTuple):
     """Why the zone with an origin can't be read."""
 
 
+def nothing_more(_: Transaction) -> None:
+    """Nothing else belongs to a unit of work."""
+
+
 class RecordStore:
     """The hosted zones in the state database `store`; may be called from any thread."""
 
@@ -68,9 +72,16 @@ class RecordStore:
 
     # Zones
 
-    def create(self, zone: HostedZone, record_sets: Sequence[RecordSet], change: ChangeInfo) -> HostedZone:
+    def create(
+        self,
+        zone: HostedZone,
+        record_sets: Sequence[RecordSet],
+        change: ChangeInfo,
+        within: Callable[[Transaction], None] = nothing_more,
+    ) -> HostedZone:
         """Store a new zone. Where a zone of its name was signed here before, from a file, it takes over id and keys.
 
+        `within` stores what else belongs to the same unit of work, once the zone's id is stored.
         Raises `ZoneRequestError`: HostedZoneAlreadyExists, ConflictingDomainExists.
         """
         origin, table, ids = from_text(zone.name), database_schema.kept_zone, database_schema.hosted_zone
@@ -91,6 +102,7 @@ class RecordStore:
             connection.execute(insert(database_schema.record_set), [_record_row(zone.id, one) for one in record_sets])
             _insert_change(connection, change)
             transaction.note(ZoneCreated(origin, zone.id))
+            within(transaction)
         return zone
 
     def zone(self, zone_id: str) -> HostedZone:

@@ -56,7 +56,7 @@ async def test_a_rollover_waits_as_long_as_caches_need(world: World, autojump_cl
         assert len(world.keys.keyset.rdatas) == 3
         await sleep_until(world, removable + 1)
         assert len(world.keys.keyset.rdatas) == 2
-        assert times(key_manager.keyring, 1) == (EPOCH, EPOCH + 300 + TTL, EPOCH, ready, removable)
+        assert times(key_manager.keyring, 1) == (EPOCH, EPOCH + 300, EPOCH, ready, removable)
         assert times(key_manager.keyring, 2) == (start, ready, ready, None, None)
         assert [since for since, _ in world.keys.signers] == [ready]
         check_dnskey(world.keys, int(world.now()))

@@ -51,7 +51,7 @@ async def test_a_zone_that_can_not_be_answered_now_is_not_stored(
 
     async with running(world) as process:
         with monkeypatch.context() as failing:
-            failing.setattr(KillableStore, "standings", fail)
+            failing.setattr(KillableStore, "keyring_within", fail)
             with pytest.raises(StateUnavailable):
                 await process.create()
         assert await process.zones.zones(None, 5) == ()

@@ -1,0 +1,87 @@
+"""A DS at the parent that names no key of the zone: an old backup that was restored, a slip of the hand."""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from keys.custody.key_manager import KeyManager
+from keys.dnssec.ds import ds_rdata
+from keys.dnssec.signing_policy import DAY, HOUR
+from keys.rules.events import Entry
+from keys.rules.key_status import Condition
+from keys.rules.wanted_ds import ParentDs
+from tests.keys.world import LAB, World
+
+FOREIGN = bytes.fromhex("12340d02") + bytes(32)
+
+
+class Parent:
+    """A parent whose DS records are set from outside."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.rdatas: tuple[bytes, ...] = ()
+
+    async def look_up(self, origin: bytes) -> ParentDs:
+        """As `Parent.look_up`."""
+        await trio.lowlevel.checkpoint()
+        return ParentDs(self.rdatas, HOUR, ceil(self._world.now()))
+
+    async def changed(self) -> None:
+        """As `Parent.changed`."""
+        await trio.sleep_forever()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def test_a_ds_that_names_no_key_here_is_told(world: World, autojump_clock: MockClock) -> None:
+    parent = world.parent = Parent(world)
+    async with world.life() as key_manager:
+        await trio.sleep(DAY)
+        assert condition(key_manager) is Condition.SIGNING
+        parent.rdatas = (FOREIGN,)
+        await trio.sleep(2 * HOUR)
+        status = key_manager.status
+        assert condition(key_manager) is Condition.FAILING
+        assert status.problem is not None
+        assert status.problem.startswith("foreign DS: ")
+        assert status.foreign_ds == (f"4660 13 2 {'00' * 32}",)
+        assert [change.after for change in world.told][-1] == "failing"
+        # Beside one that names a key of the zone, it harms nobody now.
+        parent.rdatas = (FOREIGN, ds_rdata(LAB, key_manager.keyring.ksks[0].rdata))
+        await trio.sleep(2 * HOUR)
+        assert key_manager.keyring.ksks[0].ds_named
+        assert condition(key_manager) is Condition.TROUBLED
+        parent.rdatas = parent.rdatas[1:]
+        await trio.sleep(2 * HOUR)
+        assert condition(key_manager) is Condition.SIGNING
+        kinds = [entry.reason for entry in _events(world) if entry.kind == "ParentSeen"]
+        assert "foreign DS: 4660 13 2" in kinds[1]
+
+
+def condition(key_manager: KeyManager) -> Condition:
+    return key_manager.status.condition
+
+
+def _events(world: World) -> tuple[Entry, ...]:
+    with world.open_store() as store:
+        return store.events(LAB)
+
+
+async def test_a_ds_with_another_digest_is_not_foreign(world: World, autojump_clock: MockClock) -> None:
+    parent = world.parent = Parent(world)
+    async with world.life() as key_manager:
+        await trio.sleep(HOUR)
+        ours = ds_rdata(LAB, key_manager.keyring.ksks[0].rdata)
+        parent.rdatas = (ours[:3] + bytes([77]) + bytes(48),)  # by a digest that is not known here
+        await trio.sleep(2 * HOUR)
+        assert key_manager.keyring.ksks[0].ds_named
+        assert condition(key_manager) is Condition.SIGNING
