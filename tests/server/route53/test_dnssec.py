@@ -328,7 +328,8 @@ async def test_a_disk_that_fails_for_now_is_tried_again_by_who_asks(
     monkeypatch.setattr(KillableStore, "save", failing)
     params = ksk_params(zone_id, arn)
     assert (await api.error("create_key_signing_key", **params))[:2] == ("ServiceUnavailable", 503)
-    await api("create_key_signing_key", **params)
+    if error is StateUnavailable:  # whom somebody else has overtaken can't be the one that it succeeds with
+        await api("create_key_signing_key", **params)
 
 
 async def test_a_zone_of_a_file_has_keys_too(api: Api) -> None:
