@@ -38,7 +38,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " WITHOUT ROWID",
         "CREATE INDEX zone_change_by_time ON zone_change (submitted)",
     ),
-    # 3: the change log with its fence; what is known of each zone before its keyring is read; events by time
+    # 3: the change log with its fence; what is known of each zone before its keyring is read
     (
         "CREATE TABLE log (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT, epoch INTEGER NOT NULL,"
         " version INTEGER NOT NULL)",
@@ -50,7 +50,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE ring ADD COLUMN delegation BLOB",
         "CREATE TABLE zone_file (origin BLOB PRIMARY KEY, digest BLOB NOT NULL, image TEXT) WITHOUT ROWID",
         "DELETE FROM event WHERE origin NOT IN (SELECT origin FROM hosted_zone)",
-        "CREATE INDEX event_by_time ON event (at)",
     ),
 )
 

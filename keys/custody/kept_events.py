@@ -62,7 +62,9 @@ def prune(connection: Connection, origin: bytes, now: int) -> None:
     """Remove what is too old or too much: of the zone `origin`, and some of all zones."""
     table = database_schema.event
     of_zone = select(table.c.id).where(table.c.origin == origin).order_by(table.c.id.desc()).offset(OF_ZONE)
-    old = select(table.c.id).where(table.c.at < now - KEPT).order_by(table.c.at).limit(_AT_ONCE)
+    # The oldest have the lowest ids: no index by time is kept, which each event would pay for.
+    first = select(table.c.id).order_by(table.c.id).limit(_AT_ONCE)
+    old = select(table.c.id).where(table.c.id.in_(first), table.c.at < now - KEPT)
     # Ids grow with each row: what lies so far behind the newest is not among the newest so many.
     last = select(func.max(table.c.id)).scalar_subquery()
     surplus = select(table.c.id).where(table.c.id <= last - IN_ALL).order_by(table.c.id).limit(_AT_ONCE)

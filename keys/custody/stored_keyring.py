@@ -32,18 +32,19 @@ class _Version(msgspec.Struct):
 
 def decoded(path: Path, origin: bytes, document: bytes, revision: int) -> Keyring:
     """A stored keyring. Raises `StateDamaged` and `StateTooNew`, which name the zone."""
-    zone = _text(origin)
     try:
         version = msgspec.json.decode(document, type=_Version).version
         if version > KEYRING_VERSION:
-            raise StateTooNew(too_new(path, f"keyring of {zone}: version {version}, known here: {KEYRING_VERSION}"))
+            raise StateTooNew(
+                too_new(path, f"keyring of {_text(origin)}: version {version}, known here: {KEYRING_VERSION}")
+            )
         keyring = msgspec.json.decode(document, type=Keyring)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise StateDamaged(f"{path}: the keyring of {zone} can't be read ({error}): {RESTORE}") from None
+        raise StateDamaged(f"{path}: the keyring of {_text(origin)} can't be read ({error}): {RESTORE}") from None
     if keyring.revision != revision or keyring.origin != origin:
         raise StateDamaged(
             f"{path}: the keyring of {_text(keyring.origin)}, revision {keyring.revision}, "
-            f"is filed as that of {zone}, revision {revision}: {RESTORE}"
+            f"is filed as that of {_text(origin)}, revision {revision}: {RESTORE}"
         )
     keyring = of_earlier_version(keyring)
     return keyring if keyring.keyset is None else msgspec.structs.replace(keyring, keyset=keyring.keyset.sharing())
@@ -76,14 +77,14 @@ def fill_columns(connection: Connection, path: Path) -> None:
 
 def standing_of(path: Path, row: Any) -> Standing:
     """What a row says of its zone without its keyring being read."""
-    zone = _text(row.origin)
     if row.standing != STANDING_FORM:
-        return Standing(None, None, f"{path}: the keyring of {zone} can't be read: {RESTORE}")
+        return Standing(None, None, f"{path}: the keyring of {_text(row.origin)} can't be read: {RESTORE}")
     try:
         signed = {0: False, 1: True}[row.signed]
         return Standing(signed, _delegation.decode(row.delegation))
     except (msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:
-        return Standing(None, None, f"{path}: what is known of {zone} can't be read ({error!r}): {RESTORE}")
+        said = f"{path}: what is known of {_text(row.origin)} can't be read ({error!r}): {RESTORE}"
+        return Standing(None, None, said)
 
 
 def changes_of(stored: Keyring, document: bytes, entries: Sequence[Entry], was_signed: bool | None) -> list[Change]:

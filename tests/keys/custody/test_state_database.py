@@ -237,12 +237,12 @@ def test_only_the_newest_events_are_read(store: Store) -> None:
     assert store.events(LAB, since=3, most=4) == tuple(entries[-4:])
 
 
-@pytest.mark.parametrize("index", ["event_by_time", "event_by_zone"])
-def test_events_are_found_by_index(store: Store, index: str) -> None:
-    where = "at < 5 ORDER BY at LIMIT 5" if index == "event_by_time" else "origin = x'00' AND at >= 5"
+def test_events_are_found_by_index(store: Store) -> None:
     with store.reading() as connection:
-        plan = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT id FROM event WHERE {where}")).all()
-    assert index in str(plan)
+        plan = connection.execute(
+            text("EXPLAIN QUERY PLAN SELECT id FROM event WHERE origin = x'00' AND at >= 5")
+        ).all()
+    assert "event_by_zone" in str(plan)
 
 
 @pytest.mark.parametrize("document", [b"{", b"{}", b'{"origin": 5}', b"\xff"])
