@@ -1,7 +1,7 @@
 """The event log of each zone in the database, and the rule by which it is pruned.
 
 An event is kept for `KEPT` seconds; of one zone at most the newest `OF_ZONE`, of all zones at most the newest `IN_ALL`.
-They go with their zone. A quiet zone makes about 400 a year, of 600 octets each: most of that are the request ids of a
+They go with their zone. A quiet zone makes about 500 a year, of 500 octets each: most of that are the request ids of a
 refresh.
 """
 
@@ -18,7 +18,7 @@ KEPT = 400 * 24 * 3600
 """Seconds: a year, and the month in which somebody compares with the year before."""
 OF_ZONE = 1000
 IN_ALL = 1_000_000
-"""About 0.7 GB with their indexes: a hundred days of 10,000 quiet zones."""
+"""About 0.6 GB with their index: seventy days of 10,000 quiet zones."""
 LONGEST_REASON = 1000
 """Characters of a reason that are kept: what a KMS says may be as long as it likes."""
 MOST_REQUEST_IDS = 100
