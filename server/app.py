@@ -102,13 +102,14 @@ async def run(
                 aside = held.enter_context(setting_aside())
                 state = held.enter_context(open_state(config.state))
                 sockets = _bind(config, held)
-                store = held.enter_context(Store.open(state.path, os.urandom))
+                clock = Clock(SYSTEM)
+                store = held.enter_context(Store.open(state.path, os.urandom, clock.now))
                 outcome = RequestOutcome.STOPPED
                 async with trio.open_nursery() as nursery:
                     try:
                         with signals.serving:
                             outcome = await _serve(
-                                config, reread, on_ready, log, state, sockets, store, aside, signals, nursery
+                                config, reread, on_ready, log, state, sockets, store, clock, aside, signals, nursery
                             )
                     finally:
                         if not signals.is_stopped:
@@ -151,13 +152,14 @@ async def _serve(
     state: StateDir,
     sockets: _Sockets,
     store: Store,
+    clock: Clock,
     aside: Aside,
     signals: Signals,
     nursery: trio.Nursery,
 ) -> RequestOutcome:
-    supervisor = Supervisor(nursery, time.time)
+    supervisor = Supervisor(nursery, clock.now)
     collectors = CollectorRegistry()
-    limits, clock = Limits(config.tcp.connections, config.tcp.idle), Clock(SYSTEM)
+    limits = Limits(config.tcp.connections, config.tcp.idle)
     pool = None
     if config.workers:
         pairs, images = [*zip(*sockets.listened, strict=True)], Images(state.images)
