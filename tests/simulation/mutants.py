@@ -197,8 +197,8 @@ MUTANTS = (
     Mutant(
         "clock jump: activation",
         "keys.rules.transitions",
-        "zsks=tuple(replace(z, ready=later(z.ready))",
-        "zsks=tuple(replace(z, ready=z.ready)",
+        "replace(z, ready=later(z.ready), out=out(z))",
+        "z",
     ),
     Mutant(
         "clock jump: removal", "keys.rules.transitions", "removing = [at + event.by for", "removing = [at for", seed=2
