@@ -171,6 +171,8 @@ async def _serve(
         kms,
     ):
         running = _running(config, reread, state, sockets, store, registry, kms, pool, supervisor, clock)
+        if pool is not None:
+            pool.asked_for = registry.asked_for
         supervisor.start_soon("the clocks", partial(clock.watch, partial(_clock_moved, registry, pool), _log))
         await supervisor.attempt("storing the state", lambda: trio.to_thread.run_sync(store.take_up_again))
         kept = await zones.load()
@@ -335,7 +337,7 @@ def _answer(
 ) -> Callable[[], QueryStats]:
     """Answer in this process; what tells how much was answered."""
     caches = Caches()
-    responder = Responder(lambda: registry.zoneset, caches, log_failure, config.udp_size)
+    responder = Responder(lambda: registry.zoneset, caches, log_failure, config.udp_size, registry.asked_for)
     for pair in chain.from_iterable(sockets.listened):
         nursery.start_soon(serve_udp, pair.udp, responder, clock.now)
         nursery.start_soon(serve_tcp, pair.tcp, responder, clock.now, limits)

@@ -404,6 +404,7 @@ class HostedZones:
             zone=snapshot,
             unsigned=known.unsigned,
             unsigned_ttl=known.unsigned_ttl,
+            was_signed=known.has_keys and not known.unsigned,
             keys_problem=known.problem,
         )
         kept = self._kept[zone.id] = _Kept(zone.id, hosted, compiled)

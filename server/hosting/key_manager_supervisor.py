@@ -13,8 +13,13 @@ import trio
 
 from keys.custody.key_manager import KeyManager
 from server.hosting.registered_zone import RegisteredZone
+from server.hosting.start_turns import StartTurns
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0  # seconds
+_AT_A_TIME = 64
+"""Key managers that start at a time: as many as keep threads and disk busy."""
+_LONGEST_TURN = 2.0
+"""Seconds after which the next one starts, though this one still waits for its KMS."""
 _log = structlog.get_logger("signwright.keys")
 
 
@@ -38,6 +43,7 @@ class KeyManagerSupervisor:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
+        self._turns = StartTurns(_AT_A_TIME)
         self._runs: dict[bytes, _Run] = {}
         """By origin, the newest of each; one that was given up stays until it has ended."""
 
@@ -57,6 +63,10 @@ class KeyManagerSupervisor:
             run.scope.cancel()
             run.settled.set()
 
+    def hurry(self, origin: bytes) -> None:
+        """Have the key manager of a zone that is asked for begin before others, if it waits for that."""
+        self._turns.hurry(origin)
+
     async def settled(self, zone: RegisteredZone) -> None:
         """Wait until the key manager of `zone` has published keys, failed for the first time, or been given up."""
         run = self._runs.get(zone.origin)
@@ -75,12 +85,21 @@ class KeyManagerSupervisor:
                 with trio.CancelScope(shield=True):
                     await before.ended.wait()
             with run.scope:
+                await self._turns.take(origin)
+                self._nursery.start_soon(self._end_turn, run)
                 await self._live(origin, run)
         finally:
             run.settled.set()
             run.ended.set()
             if self._runs.get(origin) is run and run.scope.cancel_called:
                 del self._runs[origin]
+
+    async def _end_turn(self, run: _Run) -> None:
+        try:
+            with trio.move_on_after(_LONGEST_TURN):
+                await run.settled.wait()
+        finally:
+            self._turns.give_back()
 
     async def _live(self, origin: bytes, run: _Run) -> None:
         """Run it. It raises nothing; should it ever, that is this zone's alone, and it is tried again."""

@@ -57,6 +57,8 @@ class RegisteredZone:
     """What a parent served here has for it, as was stored when it was registered."""
     keys_problem: str | None = None
     """Why what is stored of its keys can't be read."""
+    was_signed: bool = False
+    """Whether what was stored of its keys when it was registered is that of a signed zone."""
     key_manager: KeyManager | None = None
     parent: RemoteParent | LocalParent | None = None
     """Whom the key manager asks for the DS."""

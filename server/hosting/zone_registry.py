@@ -114,6 +114,7 @@ class ZoneRegistry:
         """Start the key managers that are missing, and wait until each has published keys, failed or been given up."""
         self._renew_orphans()
         wanted = [zone for zone in self.hosted.values() if _wants_key_manager(zone)]
+        wanted.sort(key=lambda zone: not zone.was_signed)  # first those that need no KMS to be answered
         for zone in wanted:
             if self.names.is_held(zone.origin):
                 async with self.names.holding(zone.origin):
@@ -122,6 +123,10 @@ class ZoneRegistry:
                 self._start_missing(zone)
         for zone in wanted:
             await self.key_managers.settled(zone)
+
+    def asked_for(self, origin: bytes) -> None:
+        """Somebody asks for a zone whose keys are not loaded: it comes before others."""
+        self.key_managers.hurry(origin)
 
     def _start_missing(self, zone: RegisteredZone) -> None:
         if self.hosted.get(zone.origin) is zone and _wants_key_manager(zone):
@@ -243,6 +248,7 @@ class ZoneRegistry:
                 unsigned=known.has_keys and known.unsigned,
                 unsigned_ttl=known.unsigned_ttl if config.signed or known.configured is False else None,
                 ds=known.ds,
+                was_signed=known.has_keys and not known.unsigned,
                 keys_problem=known.problem,
             )
         if not isinstance(zone.source, File):

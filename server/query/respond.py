@@ -45,8 +45,16 @@ class Answered(NamedTuple):
     """Whether all of it follows from that name's node and the zone's keys."""
 
 
+Wanted = Callable[[bytes], None]
+"""Is called with the origin of a zone that is asked for and has no keys yet. Must not raise."""
+
+
 def ignore(_: bytes, __: int) -> None:
     """Where nobody wants to hear of failures."""
+
+
+def wait_for_it(_: bytes) -> None:
+    """Where keys are loaded in their own time."""
 
 
 def respond(
@@ -75,6 +83,7 @@ def answer(
     udp_size: int,
     failed: Failed,
     signatures: SignatureCache | None = None,
+    wanted: Wanted = wait_for_it,
 ) -> Answered:
     """What `query` gets, in at most `limit` octets. Never raises: what fails is SERVFAIL, and `failed` is called."""
     try:
@@ -86,6 +95,8 @@ def answer(
             return Answered(bare_response(query, Rcode.REFUSED, udp_size, ExtendedError.NOT_AUTHORITATIVE))
         failure = failure_of(served, now)
         if failure is not None:
+            if failure is ExtendedError.NOT_READY:
+                wanted(served.zone.origin)
             # Whether this zone can be served is asked again each second.
             return Answered(bare_response(query, Rcode.SERVFAIL, udp_size, failure, until=now + 1))
         decision = decide(query, served, zoneset, now)

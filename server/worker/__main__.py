@@ -29,6 +29,7 @@ from server.worker.channel import Channel
 from server.worker.messages import (
     PROTOCOL,
     Acknowledged,
+    AskedFor,
     ClockMoved,
     Counted,
     Hello,
@@ -97,8 +98,10 @@ async def _follow(
     """Answer from what the control process sends, until there is no control process."""
     opened: dict[bytes, Zone] = {}
     follower, caches = Follower(lambda _, digest: opened.pop(digest)), Caches()
-    responder = Responder(lambda: follower.zoneset, caches, log_failure, hello.udp_size)
+    asked = _KeysAskedFor()
+    responder = Responder(lambda: follower.zoneset, caches, log_failure, hello.udp_size, asked.wanted)
     nursery.start_soon(_report, channel, responder, caches)
+    nursery.start_soon(asked.tell, channel)
     limits, clock = Limits(hello.connections, hello.idle), Clock(SYSTEM)
     clock.adopt(hello.clock)
     nursery.start_soon(clock.watch, lambda: None, _log)
@@ -141,6 +144,32 @@ def _answer(
             nursery.start_soon(serve_udp, sock, responder, clock.now)
         else:
             nursery.start_soon(serve_tcp, sock, responder, clock.now, limits)
+
+
+class _KeysAskedFor:
+    """The zones that are asked for and whose keys are not here yet: the control process is told of each, once a second.
+
+    They are as many as zones are served, however many names are asked for.
+    """
+
+    def __init__(self) -> None:
+        self._origins: set[bytes] = set()
+        self._news = trio.Event()
+
+    def wanted(self, origin: bytes) -> None:
+        """Take note of one."""
+        self._origins.add(origin)
+        self._news.set()
+
+    async def tell(self, channel: Channel) -> None:
+        """Tell of them until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news, told = trio.Event(), self._origins
+            self._origins = set()
+            for origin in told:
+                await _tell(channel, encode(AskedFor(origin)))
+            await trio.sleep(_REPORT)
 
 
 async def _report(channel: Channel, responder: Responder, caches: Caches) -> None:

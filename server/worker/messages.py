@@ -114,7 +114,13 @@ class Counted(msgspec.Struct, frozen=True, array_like=True, tag=1):
     query_stats: QueryStats
 
 
-FromWorker = Acknowledged | Counted
+class AskedFor(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Somebody asks for a zone whose keys the worker does not have yet; at most once a second for a zone."""
+
+    origin: bytes
+
+
+FromWorker = Acknowledged | Counted | AskedFor
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

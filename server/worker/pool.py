@@ -32,6 +32,7 @@ from server.worker.channel import Channel
 from server.worker.messages import (
     PROTOCOL,
     Acknowledged,
+    AskedFor,
     ClockMoved,
     Commit,
     Counted,
@@ -106,6 +107,8 @@ class Pool:
 
         Every `look` seconds it is seen whether each worker still speaks.
         """
+        self.asked_for: Callable[[bytes], None] = lambda _: None
+        """Is told of zones that are asked for and whose keys no worker has yet."""
         self._workers = [_Worker(number, pairs) for number, pairs in enumerate(sockets, 1)]
         self._clock, self._clock_moves = clock, 0
         self._hello = partial(Hello, PROTOCOL, udp_size, max(1, limits.connections // len(sockets)), limits.idle)
@@ -300,6 +303,8 @@ class Pool:
                     self._tell()
                 case Counted(query_stats):
                     worker.query_stats = query_stats
+                case AskedFor(origin):
+                    self.asked_for(origin)
 
     async def _watch(self, worker: _Worker, living: trio.CancelScope) -> None:
         silent = 0

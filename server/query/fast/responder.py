@@ -34,7 +34,7 @@ from server.query.fast.nsec_chain_below_apex import ChainBelowApex
 from server.query.fast.present_rrsets import answer_present
 from server.query.fast.query_shapes import Shape, SignedShape, shape_of
 from server.query.read_query import HEADER_SIZE, ID_SIZE, Query, Rejected, Unanswerable, error_response, read_query
-from server.query.respond import Answered, Failed, Via, answer, is_signed, response_limit
+from server.query.respond import Answered, Failed, Via, Wanted, answer, is_signed, response_limit, wait_for_it
 from zones.denial import DenialMode
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
 from zones.zoneset import ServedZone, ZoneSet
@@ -87,11 +87,15 @@ class Responder:
         caches: Caches,
         failed: Failed,
         udp_size: int = DEFAULT_SIZE,
+        wanted: Wanted = wait_for_it,
     ) -> None:
-        """`zoneset` gives the zones of now; `failed` is called where a query could not be answered."""
+        """`zoneset` gives the zones of now; `failed` is called where a query could not be answered, `wanted` where a
+        zone that is asked for has no keys yet.
+        """
         self._zoneset = zoneset
         self._caches = caches
         self._failed = failed
+        self._wanted = wanted
         self.udp_size = udp_size
         """The largest UDP response in octets."""
         self._udp = _Lane(Via.UDP, caches.packets)
@@ -232,7 +236,9 @@ class Responder:
         response = caches.denials.get(key)
         if response is not None and now < response.until:
             return Answered(response)
-        made = answer(query, self._current, now, shape.limit, self.udp_size, self._failed, caches.signatures)
+        made = answer(
+            query, self._current, now, shape.limit, self.udp_size, self._failed, caches.signatures, self._wanted
+        )
         if made.response.until and made.exists:
             caches.answers.keep(b"", query.qname, shape.variant, made.response, alone=made.alone)
         elif made.response.until:

@@ -480,3 +480,14 @@ async def test_a_worker_refuses_a_control_process_of_another_version(capfd: pyte
         await channel.send(encode(Hello(0, 1232, 1, 1.0, 0.0)))
         assert await process.wait() == 1
     assert "another protocol" in capfd.readouterr().err
+
+
+async def test_a_zone_that_is_asked_for_and_has_no_keys_yet_is_told() -> None:
+    unsigned_yet = ZoneSet().with_zone(parse_zone(TEXT, "lab.example"))
+    told: list[bytes] = []
+    with capture_logs():
+        async with workers(2, unsigned_yet) as running:
+            running.pool.asked_for = told.append
+            assert await running.all_answer("www.lab.example", None)
+            await until(lambda: bool(told))
+            assert set(told) == {LAB}
