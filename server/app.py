@@ -171,21 +171,11 @@ async def _serve(
         kms,
     ):
         running = _running(config, reread, state, sockets, store, registry, kms, pool, supervisor, clock)
-        if pool is not None:
-            pool.asked_for = registry.asked_for
         supervisor.start_soon("the clocks", partial(clock.watch, partial(_clock_moved, registry, pool), _log))
         await supervisor.attempt("storing the state", lambda: trio.to_thread.run_sync(store.take_up_again))
-        kept = await zones.load()
-        if config.samples:
-            await trio.to_thread.run_sync(_refuse_strangers, config, state, store, set(registry.hosted))
-        loads = await registry.load(config.zones)
-        if (
-            not kept
-            and (loads or config.route53 is None)
-            and all(load.change is LoadedChange.REFUSED for load in loads)
-        ):
-            raise NothingToServe(loads)
+        await _load(config, state, store, registry, zones)
         if pool is not None:
+            pool.asked_for = registry.asked_for
             await nursery.start(pool.run)
             query_stats = pool.query_stats
         else:
@@ -206,6 +196,17 @@ async def _serve(
         _settle(aside)
         on_ready(running)
         return await running.ended()
+
+
+async def _load(config: Config, state: StateDir, store: Store, registry: ZoneRegistry, zones: HostedZones) -> None:
+    """Take up hosted zones and those of files. Raises `NothingToServe` and, for the samples, `ConfigError`."""
+    kept = await zones.load()
+    if config.samples:
+        await trio.to_thread.run_sync(_refuse_strangers, config, state, store, set(registry.hosted))
+    loads = await registry.load(config.zones)
+    none_loaded = all(load.change is LoadedChange.REFUSED for load in loads)
+    if not kept and (loads or config.route53 is None) and none_loaded:
+        raise NothingToServe(loads)
 
 
 def _running(
