@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+import structlog
 import trio
 from msgspec.structs import replace
 
@@ -24,6 +25,8 @@ from server.net.listen import bind_stream
 from server.settings.configuration import load_config
 from server.settings.schema import KmsSettings
 from server.state.directory import StateDir, prepare_state
+
+_log = structlog.get_logger("signwright")
 
 
 @click.command()
@@ -75,9 +78,12 @@ def serve(
 
 
 def _print_ready(running: RunningServer) -> None:
-    console = console_for_people()
-    print_banner(console, running.status(), running.state.trust)
-    console.file.flush()
+    try:
+        console = console_for_people()
+        print_banner(console, running.status(), running.state.trust)
+        console.file.flush()
+    except OSError as error:  # a pipe that nobody reads, a file on a full disk: the zones are served all the same
+        _log.warning("the banner could not be printed", reason=str(error))
 
 
 @click.command()

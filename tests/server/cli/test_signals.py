@@ -235,3 +235,22 @@ def test_what_a_disk_refuses_beside_the_zones_ends_no_start(folder: Path) -> Non
         (folder / "state/trust").unlink()
         until((folder / "state/trust/lab.example.ds").exists)
         until(lambda: run("status", cwd=folder).returncode == 0)
+
+
+def test_a_banner_that_cannot_be_printed_ends_no_start(folder: Path) -> None:
+    """A disk that is full takes no banner: /dev/full refuses each write, as such a disk does."""
+    config = folder / "quick.toml"
+    config.write_text('listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n[route53]\nlisten = false\n')
+    command = ["serve", "--config", str(config), str(folder / "lab.example.zone")]
+    log = folder / "log"
+    with (
+        log.open("w") as stderr,
+        Path("/dev/full").open("w") as full,
+        Process(command, folder, QUICK, stderr, full) as process,
+    ):
+        try:
+            until(lambda: "the banner could not be printed" in log.read_text())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
