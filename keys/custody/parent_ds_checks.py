@@ -225,10 +225,7 @@ def _unknown(keyring: Keyring, command: Command, now: int) -> RequestRefusedErro
         return None
     for ksk in leaving(keyring, command):
         others = [other for other in keyring.ksks if other.name != ksk.name and other.status is KskStatus.ACTIVE]
-        known = keyring.nameable_at(ksk) or now
-        # One that caches know no later can stand in, also while neither can be named yet.
-        stands_in = (keyring.nameable_at(other) for other in others)
-        if ksk.published is None or any(at is not None and at <= max(known, now) for at in stands_in):
+        if ksk.published is None or any(_stands_in(keyring, other, ksk, now) for other in others):
             continue
         ready = min((other.ready for other in others if other.ready is not None), default=None)
         when = f"before {_moment(ready, now)}" if ready is not None else "yet"
@@ -239,6 +236,14 @@ def _unknown(keyring: Keyring, command: Command, now: int) -> RequestRefusedErro
             f"names it: signwright ksk deactivate {to_text(keyring.origin)} {ksk.name} --force",
         )
     return None
+
+
+def _stands_in(keyring: Keyring, other: Ksk, ksk: Ksk, now: int) -> bool:
+    """Whether caches know the other KSK no later than this one, also while neither can be named yet."""
+    at, known = keyring.nameable_at(other), keyring.nameable_at(ksk)
+    if at is None:  # in the moment until both are known to be served, what was published first is known first
+        return known is None and other.published is not None and other.published <= (ksk.published or now)
+    return at <= max(known or now, now)
 
 
 def _moment(at: int, now: int) -> str:

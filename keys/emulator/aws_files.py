@@ -12,12 +12,8 @@ from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
-import structlog
-
 from keys.custody import private_files
 from keys.emulator.principals import AccessKey, Principals, RandomBytes, generate_access_key
-
-_log = structlog.get_logger("signwright.kms")
 
 ROOT_PROFILE = "default"
 SERVICE_PROFILE = "signwright-service"
@@ -44,7 +40,10 @@ def load_credentials(state: Path, random_bytes: RandomBytes) -> Principals:
     if path.exists():
         return _read(path)
     credentials = Principals(generate_access_key(random_bytes), generate_access_key(random_bytes))
-    _write(path, _ini({ROOT_PROFILE: _section(credentials.root), SERVICE_PROFILE: _section(credentials.service)}))
+    private_files.private_directory(path.parent)
+    private_files.write_private(
+        path, _ini({ROOT_PROFILE: _section(credentials.root), SERVICE_PROFILE: _section(credentials.service)})
+    )
     return credentials
 
 
@@ -55,13 +54,12 @@ def load_profiles(state: Path, names: Sequence[str], random_bytes: RandomBytes) 
     """
     path = credentials_path(state)
     parser = _parser()
-    with suppress(FileNotFoundError):  # where the disk took no writes
-        parser.read_string(path.read_text(encoding="utf-8"))
+    parser.read_string(path.read_text(encoding="utf-8"))
     missing = [name for name in names if not parser.has_section(name)]
     for name in missing:
         parser[name] = _section(generate_access_key(random_bytes))
     if missing:
-        _write(path, _ini({name: parser[name] for name in parser.sections()}))
+        private_files.write_private(path, _ini({name: parser[name] for name in parser.sections()}))
     try:
         return {name: _access_key(parser, name) for name in names}
     except KeyError as error:
@@ -82,21 +80,13 @@ def write_config(state: Path, region: str, endpoints: Mapping[str, str | None], 
     sections = {ROOT_PROFILE: profile}
     sections |= {name: profile for name in parser.sections() if name.startswith("profile ")}
     sections |= {f"profile {name}": profile for name in (SERVICE_PROFILE, *profiles)}
-    _write(config_path(state), _ini({**sections, _SERVICES: services}))
+    private_files.private_directory(config_path(state).parent)
+    private_files.write_private(config_path(state), _ini({**sections, _SERVICES: services}))
 
 
 def endpoint_of(state: Path, service: str) -> str | None:
     """The URL of a service in STATE/aws/config, if it is there."""
     return _endpoints(_read_config(state)).get(service)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file for clients; a disk that takes none must not keep anybody from serving."""
-    try:
-        private_files.private_directory(path.parent)
-        private_files.write_private(path, data)
-    except OSError as error:
-        _log.error("a file for AWS clients can't be written; they may not find this server", reason=str(error))
 
 
 def _read_config(state: Path) -> configparser.RawConfigParser:

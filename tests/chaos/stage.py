@@ -108,10 +108,11 @@ class Stage:
 
     def _read(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self.log.append(line.rstrip())
-            if line.startswith("Ready"):
-                ready.set()
+        with process.stdout:
+            for line in process.stdout:
+                self.log.append(line.rstrip())
+                if line.startswith("Ready"):
+                    ready.set()
 
     def end(self, number: int) -> None:
         """End it by a signal, and make sure that it ends in time."""
