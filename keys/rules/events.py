@@ -221,7 +221,8 @@ class SigningDisabled(Event, frozen=True):
 class SigningConfigured(Event, frozen=True):
     """What the configuration says of the setting `signed` is carried out, or was in force already."""
 
-    signed: bool
+    signed: bool | None
+    """`None`: the zone is hosted now, and has no such setting any more."""
 
 
 class ServedUnsigned(Event, frozen=True):
@@ -302,7 +303,8 @@ def entry(event: Event, reason: str) -> Entry:  # noqa: PLR0912 - a table of eve
         case SigningDisabled(forced=True):
             reason = f"{reason}: {_FORCED}"
         case SigningConfigured():
-            reason = f"{reason}: signed = {'true' if event.signed else 'false'}"
+            said = {True: "signed = true", False: "signed = false", None: "the zone is hosted now"}
+            reason = f"{reason}: {said[event.signed]}"
         case ServedUnsigned():
             reason = f"{reason}: TTL {event.ttl}"
         case ZskGenerated() | ZskActivated() | ZskLost():

@@ -78,9 +78,11 @@ def as_configured(keyring: Keyring, configured: bool | None, now: int) -> list[E
     A keyring of an earlier version knows no setting. What was in force stays so: a zone with `signed = false` was
     served unsigned whatever its keyring said, and one with `signed = true` as its keyring says.
     """
-    if configured is None or configured == keyring.configured:
+    if configured == keyring.configured:
         return []
     said = SigningConfigured(now, configured)
+    if configured is None:
+        return [said]  # it is hosted now: what a file's setting said binds nobody any more
     if keyring.configured is None and keyring.version < FIRST_VERSION:
         # In force already, whatever the parent's DS says: nobody is asked.
         return [said] if configured or not keyring.signing else [said, SigningDisabled(now, forced=True)]

@@ -40,7 +40,8 @@ def names(events: list[Event]) -> list[str]:
     ("keyring", "configured", "events"),
     [
         (SIGNED, True, []),
-        (SIGNED, None, []),
+        (SIGNED, None, ["SigningConfigured"]),  # it is hosted now
+        (UNSIGNED, None, ["SigningConfigured"]),
         (SIGNED, False, []),  # the parent's DS is asked first
         (UNSIGNED, False, []),
         (UNSIGNED, True, ["SigningConfigured", "SigningEnabled"]),

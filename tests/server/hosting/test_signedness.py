@@ -358,3 +358,19 @@ async def test_a_person_can_not_sign_a_zone_whose_setting_says_unsigned(
         await server.load(signed=False, parent=False)
         with pytest.raises(RequestRefusedError, match="set signed = true there"):
             await server.keys.request(EnableSigning())
+
+
+async def test_what_a_files_setting_said_binds_nobody_once_the_zone_is_hosted(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with running(world) as server:
+        await server.load(signed=False, parent=False)
+        await server.registry.load([])
+        zone, _ = await server.zones.create_zone("child.example", "r1", ["ns.example"])
+        key_manager = await server.zones.key_manager(zone.id)
+        await key_manager.request(CreateKsk("ksk_1", await world.kms.create_key(KeyRequest("x", None, {}))))
+        await key_manager.request(EnableSigning())
+        await trio.sleep(5)
+        keyring = server.stored()
+        assert not keyring.served_unsigned
+        assert keyring.ksks[0].ready is not None and keyring.ksks[0].ready >= world.now() + HOUR  # unsigned before
