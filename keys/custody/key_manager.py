@@ -256,7 +256,8 @@ class KeyManager:
                 self._settled = self._asked
                 await self._wait(None)
                 continue
-            await self._mind_jumps()
+            async with self._changing_lock:
+                await self._mind_jumps()
             await self._follow_configuration()
             step = plan(self._keyring, self._policy, self._now(), self._ksk_arn)
             if step.action is None:
@@ -308,7 +309,7 @@ class KeyManager:
 
     def _is_held(self) -> bool:
         """Whether nothing may be done now, because the clock is wrong or a private key can't be read."""
-        behind = self._keyring.newest - self._now()
+        behind = self._behind()
         wrong = behind > self._policy.clock_tolerance
         if wrong != self._clock_wrong:
             self._clock_wrong = wrong
@@ -322,16 +323,18 @@ class KeyManager:
         return held
 
     async def _mind_jumps(self) -> None:
-        """Move the waits for a jump of the clock."""
-        if not (by := self._jumps.jumped()):
+        """Move the waits for a jump of the clock, before anything follows from the new time.
+
+        Whoever calls this has the keyring to itself: a request that waits for it finds the jump stored, or to come.
+        """
+        if self._behind() > self._policy.clock_tolerance or not (by := self._jumps.jumped()):
             return
         self._teller.jumped(by, self._policy)
         event, why = ClockJumped(self._now(), by), "no wait counts the time in between"
-        async with self._changing_lock:
-            moved = evolve(self._keyring, event)
-            if moved.waits != self._keyring.waits:
-                assert_safe(self._keyring, moved)
-                await self._save(moved, entries((event,), why, self._keyring, moved), ())
+        moved = evolve(self._keyring, event)
+        if moved.waits != self._keyring.waits:
+            assert_safe(self._keyring, moved)
+            await self._save(moved, entries((event,), why, self._keyring, moved), ())
 
     async def _follow_configuration(self) -> None:
         """Carry out what the setting `signed` says, or have it carried out once the parent's DS lets it."""
@@ -526,6 +529,7 @@ class KeyManager:
 
     async def _show(self) -> None:
         """Publish what is stored; nothing else is done until that has succeeded."""
+        await self._mind_jumps()  # or a DS would name a KSK whose wait has only leapt
         attempts, shown = 0, None
         while shown is None:
             try:
@@ -553,6 +557,10 @@ class KeyManager:
         self._teller.frozen(problem, "".join(traceback.format_exception(bug)) if bug is not None else None)
         self._teller.tell_status(self.status)
         self._started()
+
+    def _behind(self) -> int:
+        """Seconds by which the clock lies before what is stored."""
+        return self._keyring.newest - self._now()
 
     def _now(self) -> int:
         return int(self._services.now())

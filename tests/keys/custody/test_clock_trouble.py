@@ -10,7 +10,15 @@ from trio.testing import MockClock
 
 from keys.custody.key_manager import KeyManager
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
-from keys.rules.commands import Command, CreateKsk, EmergencyRollover, StartRollover, TrustClock
+from keys.rules.commands import (
+    Command,
+    CreateKsk,
+    DeactivateKsk,
+    EmergencyRollover,
+    RequestRefusedError,
+    StartRollover,
+    TrustClock,
+)
 from keys.rules.key_status import Condition
 from keys.rules.keyring import Keyring
 from keys.timekeeping.clock_rules import HOLD
@@ -249,3 +257,49 @@ async def test_what_a_policy_changes_changes_the_old_slots_too(world: World, aut
         served = world.keys.keyset.served(int(world.now()))
         assert served is not None
         assert served.ttl == 12 * HOUR
+
+
+@pytest.mark.parametrize("kind", ["it slept", "a person trusts it"])
+async def test_a_leap_of_the_clock_has_no_ds_name_a_ksk_early(
+    world: World, autojump_clock: MockClock, kind: str
+) -> None:
+    async with world.life() as key_manager:
+        await trio.sleep(DAY)
+        await key_manager.request(CreateKsk("ksk_2"))
+        await sleep(world, key_manager, 60)
+        ready = key_manager.keyring.ksk("ksk_2").ready
+        assert ready is not None and ready > world.now() + HOUR
+        named = len(world.published)
+        if kind == "it slept":
+            world.set_back = -2 * HOUR
+        else:
+            world.stepped = 2 * HOUR
+            world.clock.trust()
+        await sleep(world, key_manager, 60)
+        assert world.now() > ready
+        second = key_manager.keyring.ksk("ksk_2")
+        assert second.ready == ready + 2 * HOUR
+        assert not [at for at, keys in world.published[named:] if second.rdata in keys.delegation]
+        await sleep(world, key_manager, 2 * HOUR)
+        assert second.rdata in world.keys.delegation
+
+
+async def test_a_request_that_waits_for_the_keyring_finds_a_leap_of_the_clock_stored(
+    world: World, autojump_clock: MockClock
+) -> None:
+    """The wait for a DS that was withdrawn is not over because the clock has leapt."""
+    async with world.life() as key_manager:
+        await trio.sleep(DAY)
+        await key_manager.request(CreateKsk("ksk_2"))
+        await trio.sleep(60)
+        ready = key_manager.keyring.ksk("ksk_2").ready
+        assert ready is not None
+        world.slow = 5  # the disk is
+        world.set_back = -2 * HOUR
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(key_manager.request, StartRollover())
+            await trio.sleep(1)
+            key_manager.wake()
+            with pytest.raises(RequestRefusedError, match="ksk_1 cannot be deactivated"):
+                await key_manager.request(DeactivateKsk("ksk_1"))
+        assert key_manager.keyring.ksk("ksk_2").ready == ready + 2 * HOUR
