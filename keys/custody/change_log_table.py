@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from keys.custody import database_schema
 from keys.custody.change_log import (
@@ -57,7 +57,8 @@ def begin_epoch(connection: Connection, entropy: Callable[[int], bytes], at: int
     log = database_schema.log
     epoch = connection.execute(update(log).values(epoch=log.c.epoch + 1).returning(log.c.epoch)).scalar_one()
     found = None if connection.scalar(select(log.c.id)) is None else _head(connection)
-    if found is None:  # new, restored, or its end was damaged
+    newest = connection.scalar(select(func.max(database_schema.change.c.version)))
+    if found is None or found.position.version != newest:  # new, restored, or its end was damaged
         connection.execute(delete(database_schema.change))
         found = Head(beginning(entropy(_MARK_BYTES).hex()), 0)
         connection.execute(update(log).values(id=found.position.log_id, version=0))

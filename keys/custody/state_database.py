@@ -349,6 +349,8 @@ class Store:
             row = connection.execute(query).first()
         if row is None:
             raise StateDamaged(f"{self.path}: the private key of ZSK {sequence} is missing: {RESTORE}")
+        if not isinstance(row.sealed, bytes) or not isinstance(row.public_key, bytes):
+            raise StateDamaged(f"{self.path}: the private key of ZSK {sequence} is damaged: {RESTORE}")
         try:
             return self._cipher.decrypt(row.sealed, bound_to(origin, sequence, row.public_key))
         except StateKeyWrong as error:

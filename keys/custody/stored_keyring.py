@@ -39,7 +39,7 @@ def decoded(path: Path, origin: bytes, document: bytes, revision: int) -> Keyrin
                 too_new(path, f"keyring of {_text(origin)}: version {version}, known here: {KEYRING_VERSION}")
             )
         keyring = msgspec.json.decode(document, type=Keyring)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:  # a column may hold what is no document at all
         raise StateDamaged(f"{path}: the keyring of {_text(origin)} can't be read ({error}): {RESTORE}") from None
     if keyring.revision != revision or keyring.origin != origin:
         raise StateDamaged(

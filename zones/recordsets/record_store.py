@@ -341,7 +341,7 @@ class RecordStore:
     def _decoded(self, document: bytes, kind: type[S], zone_id: str) -> S:
         try:
             return msgspec.json.decode(document, type=kind)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, TypeError) as error:  # a column may hold no document at all
             raise StateDamaged(
                 f"{self._store.path}: a {kind.__name__} of hosted zone {zone_id} can't be read ({error})"
             ) from None

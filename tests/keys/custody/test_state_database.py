@@ -161,6 +161,7 @@ def test_a_newer_keyring_is_left_alone(store: Store) -> None:
     "damage",
     [
         "document = x'7b'",
+        "document = 5",
         "document = 'ÿ'",
         "document = json_set(document, '$.version', 99)",
         "document = json_set(document, '$.of_a_newer_version', 1)",
@@ -252,6 +253,15 @@ def test_a_keyring_that_is_no_keyring_is_damage(store: Store, document: bytes) -
         transaction.connection.exec_driver_sql("UPDATE ring SET document = ?", (document,))
     with pytest.raises(StateDamaged, match=r"signwright\.db: .*restore"):
         store.load_keyring(LAB)
+
+
+@pytest.mark.parametrize("damage", ["sealed = 5", "sealed = 'x'", "public_key = 1.5"])
+def test_a_private_key_that_is_none_is_damage(store: Store, damage: str) -> None:
+    store.save(begin(store), [], [Secret(1, b"p" * 64, b"private")])
+    with store.writing() as transaction:
+        transaction.connection.exec_driver_sql(f"UPDATE zsk_secret SET {damage}")
+    with pytest.raises(StateDamaged, match=r"signwright\.db: .*ZSK 1.*restore"):
+        store.load_zsk(LAB, 1)
 
 
 def test_a_database_overwritten_in_its_middle_is_damage(directory: Path) -> None:

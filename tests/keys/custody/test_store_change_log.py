@@ -245,6 +245,20 @@ def test_a_copy_of_the_files_has_no_later_position_in_common(tmp_path: Path, sto
         assert "belongs to another history" in found.reason
 
 
+@pytest.mark.parametrize("damage", ["version = version - 1", "version = version + 1", "version = 'x'"])
+def test_a_log_whose_end_is_damaged_begins_anew_and_ends_no_start(tmp_path: Path, store: Store, damage: str) -> None:
+    for number in range(3):
+        named(store, number)
+    before = store.position
+    with store.writing() as transaction:
+        transaction.connection.execute(text(f"UPDATE log SET {damage}"))
+    with Store.open(tmp_path / "state", os.urandom) as later:
+        assert later.position.log_id != before.log_id
+        assert isinstance(later.changes_after(before), SnapshotNeeded)
+        named(later, 4)
+        assert len(later.zone_ids()) == 4
+
+
 def test_who_is_ahead_of_the_log_needs_a_snapshot(store: Store) -> None:
     ahead = store.position._replace(version=99)
     assert store.changes_after(ahead) == SnapshotNeeded("version 99 is not there: the log ends at 1")

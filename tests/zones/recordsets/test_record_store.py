@@ -163,10 +163,12 @@ def test_the_events_of_a_zone_go_with_it(records: RecordStore, store: Store) -> 
     assert len(store.events(wire_name("other.example."))) == 1
 
 
-def test_a_zone_that_can_not_be_read_concerns_itself_alone(records: RecordStore, store: Store) -> None:
+@pytest.mark.parametrize("damage", ["x'ff'", "5"])
+def test_a_zone_that_can_not_be_read_concerns_itself_alone(records: RecordStore, store: Store, damage: str) -> None:
     records.create(zone(1, "other.example."), initial("other.example."), info("other"))
     with store.writing() as transaction:
-        transaction.connection.execute(text("UPDATE kept_zone SET document = x'ff' WHERE id = :id"), {"id": zone().id})
+        update = text(f"UPDATE kept_zone SET document = {damage} WHERE id = :id")
+        transaction.connection.execute(update, {"id": zone().id})
     stored = records.stored_zones()
     assert stored.good == (zone(1, "other.example."),)
     assert list(stored.problems) == [wire_name(APEX)]
