@@ -489,18 +489,25 @@ class KeyManager:
     async def _take_up(self, keyring: Keyring, *, is_stored: bool) -> None:
         """Bring a keyring that was read up to date before anything is published. Raises `StateError`.
 
-        A new one that is served unsigned is stored with that; any other is stored with whatever comes next.
+        A new one that is served unsigned is stored with that; any other is stored with whatever comes next. What only
+        makes waits shorter, or says what is in force already, waits for a disk that takes no writes, and the zone does
+        not.
         """
         before = keyring = evolve(keyring, TriedAgain(self._now()))
         events = as_configured(keyring, self._configured, self._now())
+        events += self._ttl_news_of(evolve_safely(keyring, events))
         keyring = evolve_safely(keyring, events)
-        keyring = evolve_safely(keyring, self._ttl_news_of(keyring))
         at, propagation = ceil(self._services.now()), self._policy.propagation
-        news = unsigned_news(keyring, self._zone_ttl or 0, at, propagation)
-        keyring, events = evolve_safely(keyring, news), events + news
+        events += unsigned_news(keyring, self._zone_ttl or 0, at, propagation)
+        keyring = evolve_safely(before, events)
         if keyring != before and (is_stored or keyring.served_unsigned):
             told = entries(events, _CONFIGURED, before, keyring)
-            keyring = await self._blocking(partial(self._services.store.save, keyring, told))
+            try:
+                keyring = await self._blocking(partial(self._services.store.save, keyring, told))
+            except StateUnavailable:
+                if not all(_can_wait(event) for event in events):
+                    raise
+                keyring = before
         self._keyring, self._loaded = keyring, True
 
     async def _save(self, keyring: Keyring, told: list[Entry], secrets: tuple[Secret, ...]) -> None:
@@ -564,6 +571,11 @@ class KeyManager:
 
     def _now(self) -> int:
         return int(self._services.now())
+
+
+def _can_wait(event: Event) -> bool:
+    """Whether what follows from an event may be stored after the zone is answered."""
+    return isinstance(event, SigningConfigured) or (isinstance(event, Observed) and event.settled)
 
 
 @contextmanager

@@ -583,3 +583,25 @@ async def test_what_fails_because_it_was_cancelled_is_no_bug(
             nursery.cancel_scope.cancel()
     assert not [event for event in world.log if event["level"] in ("critical", "error")]
     assert key_manager.status.condition is not Condition.FROZEN
+
+
+@pytest.mark.parametrize(("ttl", "answered"), [(60, True), (HOUR, True), (2 * HOUR, False)])
+async def test_a_restart_on_a_full_disk_waits_only_for_what_must_be_stored_first(
+    world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, ttl: int, answered: bool
+) -> None:
+    world.ttl = HOUR
+    async with world.life():
+        await trio.sleep(DAY)
+    published, world.ttl = len(world.published), ttl
+
+    def full(*_: object) -> Keyring:
+        raise StateUnavailable("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(KillableStore, "save", full)
+        async with world.life() as key_manager:
+            assert (len(world.published) > published) is answered
+            assert key_manager.keyring.data_ttl == (HOUR if answered else 0)  # the longer wait stays in force
+    async with world.life() as key_manager:
+        assert len(world.published) > published
+        assert key_manager.keyring.data_ttl == ttl
