@@ -395,7 +395,9 @@ def _clock_jumped(keyring: Keyring, event: ClockJumped) -> Keyring:
 def _clock_trusted(keyring: Keyring, at: int) -> Keyring:
     """All that is stored happened before `at`, whatever it says, and no cache keeps anything signed longer than a week.
 
-    So a time that lies ahead is `at`, and a wait ends a propagation and the longest TTL from `at` on, or earlier.
+    So a time that lies ahead is `at`, and a wait ends a propagation and the longest TTL from `at` on, or earlier. One
+    that was longer still when the newest event was stored, for what was served unsigned, for what another server
+    answered or for a DS, has at most as much left.
     """
     last = at + keyring.propagation + max(MAXIMUM_SIGNED_TTL, keyring.unsigned_ttl)
 
@@ -403,7 +405,7 @@ def _clock_trusted(keyring: Keyring, at: int) -> Keyring:
         return None if time is None else min(time, at)
 
     def wait(time: int | None) -> int | None:
-        return None if time is None else min(time, last)
+        return None if time is None else min(time, max(last, at + time - keyring.newest))
 
     def unseen(key: Ksk | Zsk) -> int:
         ready, out = wait(key.ready), past(key.out)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from keys.dnssec.ds import ds_rdata, names_key
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from keys.rules.events import (
+    ClockTrusted,
     Event,
     Observed,
     ServedUnsigned,
@@ -23,7 +24,7 @@ from keys.rules.events import (
     SigningEnabled,
 )
 from keys.rules.forecast import steps
-from keys.rules.keyring import Keyring
+from keys.rules.keyring import Keyring, Ksk, KskStatus
 from keys.rules.signedness import as_configured, is_to_be_disabled, lowered_ttl, new_unsigned, of_earlier_version
 from keys.rules.transitions import evolve
 from tests.keys.world import EPOCH, LAB
@@ -165,3 +166,21 @@ def test_a_ds_names_a_key_by_whichever_digest_the_parent_has_chosen(digest_type:
     assert not names_key(ds, LAB, dnskey[:-1] + bytes([dnskey[-1] ^ 1]))
     if digest_type != 77:
         assert not names_key(ds[:-1] + bytes([ds[-1] ^ 1]), LAB, dnskey)
+
+
+@pytest.mark.parametrize(("left", "then"), [(30 * DAY, 30 * DAY), (3 * DAY, 7 * DAY + 300)])
+def test_a_clock_that_is_trusted_cuts_no_wait_for_a_ttl_beyond_a_week(left: int, then: int) -> None:
+    """What was served unsigned, or by another server, or is a DS, may have any TTL."""
+    ahead = EPOCH + 365 * DAY
+    ksk = Ksk("ksk_1", "token", KskStatus.ACTIVE, ahead, published=ahead, out=ahead, ready=ahead + left, unseen=left)
+    before = replace(
+        SIGNED,
+        newest=ahead,
+        propagation=300,
+        cached_until=ahead + left,
+        data_cached_until=ahead + left,
+        ksks=(replace(ksk, ds_until=ahead + left),),
+    )
+    after = evolve(before, ClockTrusted(EPOCH))
+    assert (after.cached_until, after.data_cached_until) == (EPOCH + then, EPOCH + then)
+    assert (after.ksks[0].ready, after.ksks[0].ds_until) == (EPOCH + then, EPOCH + then)
