@@ -173,8 +173,10 @@ def write_trust(folder: Path, files: Mapping[str, str]) -> Written:
         return Written((), ((folder, _why(error)),))
     changed: list[Path] = []
     failed: list[tuple[Path, str]] = []
-    for path, data in [*((path, None) for path in former), *((folder / n, t.encode()) for n, t in files.items())]:
+    for path, text in [*((path, None) for path in former), *((folder / name, text) for name, text in files.items())]:
         try:
+            # A path of this machine may hold octets that are no UTF-8, and stands in a file as it is.
+            data = None if text is None else text.encode(errors="surrogateescape")
             if data is None:
                 path.unlink()
             elif _has(path, data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
@@ -162,6 +163,13 @@ def test_a_file_that_cannot_be_written_keeps_no_other_from_being_so(tmp_path: Pa
     assert all(reason == "Is a directory" for _, reason in written.failed)
     assert {path.name for path in written.changed} == {*files} - {"lab.example.ds"}
     assert (tmp_path / "lab.test.ds").read_text() == files["lab.test.ds"]
+
+
+def test_a_folder_whose_path_is_no_utf_8_is_no_hindrance(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"st\xe4te")
+    written = write_trust(folder, trust_files(folder, ZONES, SERVERS))
+    assert not written.failed
+    assert b"st\xe4te/unbound.conf" in (folder / "resolver.conf").read_bytes()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
