@@ -7,6 +7,7 @@ queries, and costs three to four times what time.time does: 0.5 µs where that t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
@@ -50,6 +51,8 @@ class Clock:
         self._clocks = clocks
         self._hold = hold
         self._read_wall, self._read_boot = clocks.wall, clocks.boot
+        self._taking = threading.Lock()
+        """Whoever holds it may change what is known: a look that began earlier must not undo what a person said."""
         self._take(begun(self._read()))
         self._told = self._state
 
@@ -66,9 +69,10 @@ class Clock:
 
     def look(self) -> float:
         """As `now`, after a look at all clocks."""
-        reading = self._read()
-        state = looked(self._state, reading, self._hold)
-        self._take(state)
+        with self._taking:
+            reading = self._read()
+            state = looked(self._state, reading, self._hold)
+            self._take(state)
         return believed(state, reading)
 
     @property
@@ -92,11 +96,13 @@ class Clock:
 
     def trust(self) -> None:
         """Believe the wall clock as it is now: a person says that it is right."""
-        self._take(trusted(self._state, self._read()))
+        with self._taking:
+            self._take(trusted(self._state, self._read()))
 
     def adopt(self, offset: float) -> None:
         """Believe what another process of this machine believes: its `offset`."""
-        self._take(adopted(self._state, offset))
+        with self._taking:
+            self._take(adopted(self._state, offset))
         self.look()
 
     async def watch(self, moved: Callable[[], None], log: FilteringBoundLogger) -> NoReturn:

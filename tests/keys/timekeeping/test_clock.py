@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import MutableMapping
 from typing import Any
 
+import pytest
 import structlog
 import trio
 from trio.testing import MockClock
 
 from keys.timekeeping.clock import Clock
-from keys.timekeeping.clock_rules import HOLD
+from keys.timekeeping.clock_rules import HOLD, ClockState, looked
 from keys.timekeeping.system_clocks import SYSTEM, Clocks, synchronised
 
 START = 1_700_000_000.0
@@ -139,3 +141,29 @@ async def test_a_failure_of_whoever_is_told_does_not_end_the_watch(autojump_cloc
         nursery.cancel_scope.cancel()
     assert len(told) == 2
     assert log.count("a look at the clocks failed") == 2
+
+
+def test_a_look_of_another_thread_undoes_no_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that stores something asks for the time, and is held up while a person says that the clock is right."""
+    ahead, began, go_on = [0.0], threading.Event(), threading.Event()
+
+    def held_up(*seen: Any) -> ClockState:
+        state = looked(*seen)
+        if threading.current_thread().name == "slow":
+            began.set()
+            assert go_on.wait(60)
+        return state
+
+    clock = Clock(Clocks(lambda: START + ahead[0], lambda: 5.0, lambda: 5.0, lambda: True))
+    monkeypatch.setattr("keys.timekeeping.clock.looked", held_up)
+    ahead[0] = 3600.0
+    slow, truster = threading.Thread(target=clock.look, name="slow"), threading.Thread(target=clock.trust)
+    slow.start()
+    assert began.wait(60)
+    truster.start()
+    truster.join(0.1)  # it may have to wait for the look
+    go_on.set()
+    slow.join(60)
+    truster.join(60)
+    assert clock.held is None
+    assert clock.now() == START + 3600
