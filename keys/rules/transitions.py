@@ -400,6 +400,7 @@ def _clock_trusted(keyring: Keyring, at: int) -> Keyring:
     answered or for a DS, has at most as much left.
     """
     last = at + keyring.propagation + max(MAXIMUM_SIGNED_TTL, keyring.unsigned_ttl)
+    began = next((z.activated for z in keyring.zsks if z.sequence == 1), None)
 
     def past(time: int | None) -> int | None:
         return None if time is None else min(time, at)
@@ -414,7 +415,7 @@ def _clock_trusted(keyring: Keyring, at: int) -> Keyring:
     ksks = tuple(
         replace(
             k,
-            published=past(k.published),
+            published=past(k.published) if k.published == began else _later_than_first(k.published, at),
             ready=wait(k.ready),
             out=past(k.out),
             unseen=unseen(k),
@@ -451,3 +452,10 @@ def _clock_trusted(keyring: Keyring, at: int) -> Keyring:
         rollover_requested=past(keyring.rollover_requested),
         refresh_wanted=keyring.keyset is not None,
     )
+
+
+def _later_than_first(published: int | None, at: int) -> int | None:
+    """When a KSK was published with which signing did not begin: never in the second in which it did, which may be
+    `at`, since what came later is not in every cache.
+    """
+    return None if published is None else min(published, at + 1)

@@ -24,7 +24,7 @@ from keys.rules.events import (
     SigningEnabled,
 )
 from keys.rules.forecast import steps
-from keys.rules.keyring import Keyring, Ksk, KskStatus
+from keys.rules.keyring import Keyring, Ksk, KskStatus, Zsk
 from keys.rules.signedness import as_configured, is_to_be_disabled, lowered_ttl, new_unsigned, of_earlier_version
 from keys.rules.transitions import evolve
 from tests.keys.world import EPOCH, LAB
@@ -184,3 +184,18 @@ def test_a_clock_that_is_trusted_cuts_no_wait_for_a_ttl_beyond_a_week(left: int,
     after = evolve(before, ClockTrusted(EPOCH))
     assert (after.cached_until, after.data_cached_until) == (EPOCH + then, EPOCH + then)
     assert (after.ksks[0].ready, after.ksks[0].ds_until) == (EPOCH + then, EPOCH + then)
+
+
+def test_a_clock_that_is_trusted_makes_no_later_ksk_the_first_one() -> None:
+    """The first KSK of a zone that was never served unsigned is named at once, and no other."""
+    ahead = EPOCH + 365 * DAY
+    first, second = (
+        Ksk(f"ksk_{number}", "token", KskStatus.ACTIVE, at, published=at, out=at, ready=at + HOUR, unseen=HOUR)
+        for number, at in ((1, ahead), (2, ahead + DAY))
+    )
+    zsk = Zsk(1, b"p" * 64, ahead, published=ahead, activated=ahead)
+    before = replace(SIGNED, newest=ahead + DAY, ksks=(first, second), zsks=(zsk,))
+    assert [before.nameable_at(ksk) for ksk in before.ksks] == [0, ahead + DAY + HOUR]
+    after = evolve(before, ClockTrusted(EPOCH))
+    assert after.nameable_at(after.ksks[0]) == 0
+    assert (after.nameable_at(after.ksks[1]) or 0) > EPOCH + HOUR
