@@ -7,7 +7,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 TAKES_NO_WRITES = frozenset(
@@ -57,34 +57,39 @@ def write_private(path: Path, data: bytes) -> None:
 def held(lock: Path) -> Iterator[None]:
     """Hold the lock file `lock` with flock(2), which ends with the process; its text is the process id.
 
-    Where the disk takes no writes, the file is held as it is, or without one its directory: whoever comes later on that
-    disk can make no file either. Raises `HeldError` where another process holds it, and `OSError`.
+    Its directory is held as well: where the disk takes no writes there may be no file, and whoever comes once the disk
+    takes them makes one. Raises `HeldError` where another process holds it, and `OSError`.
     """
-    descriptor = _opened_lock(lock)
-    try:
+    with ExitStack() as opened:
+        file = _opened_lock(lock)
+        if file is not None:
+            opened.callback(os.close, file)
+        directory = os.open(lock.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened.callback(os.close, directory)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for descriptor in (file, directory):
+                if descriptor is not None:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = b"" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else os.pread(descriptor, 20, 0).strip()
+            holder = os.pread(file, 20, 0).strip() if file is not None else b""
             raise HeldError(int(holder) if holder.isdigit() else 0) from None
-        with suppress(OSError):  # it is for people, and for who finds it held
-            os.truncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        if file is not None:
+            with suppress(OSError):  # it is for people, and for who finds it held
+                os.truncate(file, 0)
+                os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         yield
-    finally:
-        os.close(descriptor)
 
 
-def _opened_lock(lock: Path) -> int:
+def _opened_lock(lock: Path) -> int | None:
+    """The lock file, made where it is missing; `None` where it can't be made."""
     try:
         return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno not in TAKES_NO_WRITES:
             raise
-    try:
+    with suppress(FileNotFoundError):
         return os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return os.open(lock.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return None
 
 
 def remove(path: Path) -> None:
