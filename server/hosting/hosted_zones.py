@@ -23,7 +23,7 @@ import trio
 from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
 from keys.custody.parent_interface import ParentUnavailable
-from keys.custody.state_database import StateDamaged, StateUnavailable, Transaction
+from keys.custody.state_database import StateDamaged, StateOvertaken, StateUnavailable, Transaction
 from keys.custody.unsigned_zones import UnsignedZone, status_of_stored, store_unsigned, store_unsigned_within
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.signing_policy import MAXIMUM_SIGNED_TTL, Policy
@@ -119,10 +119,10 @@ class HostedZones:
                 raise  # the disk is every zone's
             except Exception as error:  # whatever it is, it is this zone's alone
                 self._keep_unanswered(zone, known, error)
-        not_noted = await self._note_unsigned(made, known)
+        not_noted = await self._note_unsigned([snapshot for *_, snapshot in made], known)
         for zone, compiled, snapshot in made:
-            if not_noted is not None and _is_to_be_noted(snapshot, known[snapshot.origin]):
-                self._keep_unanswered(zone, known, not_noted)
+            if (error := not_noted.get(snapshot.origin)) is not None:
+                self._keep_unanswered(zone, known, error)
             else:
                 self._keep(zone, compiled, snapshot, known[snapshot.origin])
         self._registry.host([kept.hosted for kept in self._kept.values()])
@@ -350,22 +350,31 @@ class HostedZones:
 
     # --- how
 
-    async def _note_unsigned(
-        self, made: Sequence[tuple[HostedZone, Compiled, Zone]], known: dict[bytes, DurableKeys]
-    ) -> StateError | None:
-        """Store, before the first answer of those that are served unsigned, how they are; why that can't be done."""
+    async def _note_unsigned(self, made: Sequence[Zone], known: dict[bytes, DurableKeys]) -> dict[bytes, Exception]:
+        """Store, before the first answer of those that are served unsigned, how they are; why that can't be done.
+
+        They are stored together. Where that fails for what is known of one of them, each is stored by itself.
+        """
         wanted = [
             UnsignedZone(snapshot.origin, snapshot.maximum_ttl, self._policy.propagation, None)
-            for _, _, snapshot in made
+            for snapshot in made
             if _is_to_be_noted(snapshot, known[snapshot.origin])
         ]
         services, now = self._services, ceil(self._services.now())
-        try:
-            stored = await self._blocking(lambda: store_unsigned(services.store, wanted, services.new_token, now))
-        except StateError as error:
-            return error
-        known |= {origin: of_keyring(keyring, now) for origin, keyring in stored.items()}
-        return None
+
+        async def note(zones: Sequence[UnsignedZone]) -> dict[bytes, Exception]:
+            try:
+                stored = await self._blocking(lambda: store_unsigned(services.store, zones, services.new_token, now))
+            except (StateUnavailable, StateOvertaken) as error:
+                return dict.fromkeys((zone.origin for zone in zones), error)
+            except Exception as error:  # whatever it is, it is one zone's alone
+                if len(zones) == 1:
+                    return {zones[0].origin: error}
+                return {origin: why for zone in zones for origin, why in (await note([zone])).items()}
+            known.update((origin, of_keyring(keyring, now)) for origin, keyring in stored.items())
+            return {}
+
+        return await note(wanted)
 
     def _create(
         self, zone: HostedZone, initial: tuple[RecordSet, ...], change: ChangeInfo, snapshot: Zone, now: int

@@ -14,6 +14,7 @@ import dns.rdatatype
 import msgspec
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from keys.custody.key_manager import KeyManager
@@ -22,7 +23,7 @@ from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from keys.kms.interface import KeyRequest
 from keys.rules.commands import CreateKsk, DisableSigning, EnableSigning, RequestRefusedError, WithdrawDs
 from keys.rules.key_status import Condition
-from keys.rules.keyring import Keyring
+from keys.rules.keyring import Keyring, Ksk, KskStatus
 from keys.rules.signedness import new_unsigned
 from server.hosting.hosted_zones import HostedZones
 from server.hosting.registered_zone import LoadedChange
@@ -374,3 +375,20 @@ async def test_what_a_files_setting_said_binds_nobody_once_the_zone_is_hosted(
         keyring = server.stored()
         assert not keyring.served_unsigned
         assert keyring.ksks[0].ready is not None and keyring.ksks[0].ready >= world.now() + HOUR  # unsigned before
+
+
+async def test_a_hosted_zone_whose_keys_can_not_be_right_concerns_itself_alone(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with running(world) as server:
+        for name in ("good.example", "wrong.example"):
+            await server.zones.create_zone(name, name, ["ns.example"])
+            keyring = server.store.load_keyring(wire_name(name))
+            assert keyring is not None
+            wrong = (Ksk("ksk_1", "token", KskStatus.INACTIVE, 0, ready=5),) if name == "wrong.example" else ()
+            server.store.save(replace(keyring, unsigned_ttl=1, ksks=wrong), [])
+    async with running(world) as server:
+        assert await server.zones.load() == 2
+        assert server.rcode("good.example.") == "NOERROR"
+        assert server.rcode("wrong.example.") == "SERVFAIL"
+        assert "ready without having been published" in (server.registry.hosted[wire_name("wrong.example")].problem or "")
