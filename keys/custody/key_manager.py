@@ -23,6 +23,7 @@ from keys.custody.parent_ds_checks import ask, check_parent, watch_parent
 from keys.custody.parent_interface import Parent
 from keys.custody.state_database import Secret, StateOvertaken, StateUnavailable
 from keys.custody.zsk_encryption import StateError
+from keys.dnssec.name_text import to_text
 from keys.dnssec.signing_policy import Policy
 from keys.dnssec.zone_keys import ZoneKeys
 from keys.rules.commands import (
@@ -95,6 +96,9 @@ class KeyManager:
         """The disk's trouble, until it has ended."""
         self._changing_lock = trio.Lock()
         """Whoever holds it may change the keyring."""
+        self._storing_lock = trio.Lock()
+        """Held while what somebody asked for is being stored."""
+        self._given_up = False
         self._performing: trio.CancelScope | None = None
         self._interruptions = 0
         """How often it was cancelled since the KMS last answered."""
@@ -140,6 +144,15 @@ class KeyManager:
         self._policy, self._ksk_arn, self._configured = policy, ksk_arn, configured
         self._ds_seen.set()
         self.wake()
+
+    def give_up(self) -> None:
+        """Store nothing more, whoever asks: another one is about to keep these keys. To be called before `run` ends."""
+        self._given_up = True
+
+    async def let_go(self) -> None:
+        """Wait, after `give_up`, until what is being stored for somebody who asked is stored."""
+        async with self._storing_lock:
+            pass
 
     async def request(self, command: Command, *, configured: bool | None = None) -> None:
         """Carry out what a person or a program asks for; durable when this returns, and acted upon soon after.
@@ -430,7 +443,10 @@ class KeyManager:
             return
         told = entries(events, why, earlier, keyring)
         try:
-            self._keyring = await self._blocking(lambda: self._services.store.save(keyring, told))
+            async with self._storing_lock:
+                if self._given_up:
+                    raise StateUnavailable(f"the keys of {to_text(self.origin)} are being taken up anew: try again")
+                self._keyring = await self._blocking(lambda: self._services.store.save(keyring, told))
         except StateOvertaken as error:
             self._freeze(str(error), None)
             self._woken.set()

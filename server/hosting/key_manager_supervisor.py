@@ -33,6 +33,11 @@ class _Run:
         """It has published, failed or been given up."""
         self.ended = trio.Event()
 
+    async def has_ended(self) -> None:
+        """Wait until it has, once it was given up, and stores nothing for anybody either: a request may outlast it."""
+        await self.ended.wait()
+        await self.key_manager.let_go()
+
     def started(self, _: object = None) -> None:
         """As trio's `TaskStatus`, for those who may have gone meanwhile."""
         self.settled.set()
@@ -60,6 +65,7 @@ class KeyManagerSupervisor:
         key_manager, zone.key_manager = zone.key_manager, None
         run = self._runs.get(zone.origin)
         if run is not None and run.key_manager is key_manager:
+            run.key_manager.give_up()
             run.scope.cancel()
             run.settled.set()
 
@@ -77,13 +83,13 @@ class KeyManagerSupervisor:
         """Wait until no key manager of that name runs: nothing is stored by one any more."""
         run = self._runs.get(origin)
         if run is not None:
-            await run.ended.wait()
+            await run.has_ended()
 
     async def _keep(self, origin: bytes, run: _Run, before: _Run | None) -> None:
         try:
             if before is not None:
                 with trio.CancelScope(shield=True):
-                    await before.ended.wait()
+                    await before.has_ended()
             with run.scope:
                 await self._turns.take(origin)
                 self._nursery.start_soon(self._end_turn, run)
@@ -91,6 +97,9 @@ class KeyManagerSupervisor:
         finally:
             run.settled.set()
             run.ended.set()
+            if run.scope.cancel_called:
+                with trio.CancelScope(shield=True):
+                    await run.has_ended()
             if self._runs.get(origin) is run and run.scope.cancel_called:
                 del self._runs[origin]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from math import ceil
 
 import msgspec
@@ -137,12 +136,17 @@ class ZoneRegistry:
         config = zone.config
         zone.parent = self.parent_of(zone)
         zone.watches = not isinstance(zone.source, File) or zone.is_asked
+
+        def publish(origin: bytes, keys: ZoneKeys | None) -> None:
+            if zone.key_manager is key_manager:  # one that was given up may have something to finish
+                self._publish(zone, origin, keys)
+
         key_manager = KeyManager(
             zone.origin,
             config.policy,
             config.ksk_arn,
             self._services,
-            partial(self._publish, zone),
+            publish,
             parent=zone.parent if zone.watches else None,
             signing=isinstance(zone.source, File),
             configured=config.signed if isinstance(zone.source, File) else None,
@@ -318,10 +322,17 @@ class ZoneRegistry:
             if lower:
                 await self.backends.reached()
             await self._store_unsigned(zone, maximum_ttl, lowered=lower)
-        if key_manager is not None and (maximum_ttl < key_manager.keyring.data_ttl) == lower:
+        while key_manager is not None and (maximum_ttl < key_manager.keyring.data_ttl) == lower:
             if lower:
                 await self.backends.reached()
-            await key_manager.observe_ttl(maximum_ttl)
+            try:
+                await key_manager.observe_ttl(maximum_ttl)
+            except StateError:
+                if zone.key_manager is key_manager:
+                    raise
+            if zone.key_manager is key_manager:
+                return
+            key_manager = zone.key_manager  # which may have been given up and another one started meanwhile
 
     async def _read(self, zone: RegisteredZone) -> LoadedZone:
         """Read a zone's file. One that stays signed against its setting is read as one that is signed.

@@ -13,15 +13,19 @@ import dns.rcode
 import pytest
 import trio
 import trio.lowlevel
+from msgspec.structs import replace as replace_config
 from trio.testing import MockClock
 
-from keys.custody.state_database import DATABASE
+from keys.custody.state_database import DATABASE, StateUnavailable
 from keys.dnssec.ds import ds_rdata
 from keys.dnssec.signing_policy import DAY
 from keys.kms.interface import KeyRequest
-from keys.rules.commands import CreateKsk, DisableSigning, EnableSigning
+from keys.rules.commands import CreateKsk, DisableSigning, EnableSigning, StartRollover, WithdrawDs
+from keys.rules.key_status import Condition
+from keys.rules.wanted_ds import ParentDs
 from server.hosting import zone_files
 from server.hosting.hosted_zones import HostedZones
+from server.hosting.parent_lookup import LocalParent
 from server.hosting.registered_zone import LoadedChange
 from server.hosting.zone_registry import ZoneRegistry
 from server.settings.configuration import ZoneConfig
@@ -369,3 +373,41 @@ async def test_a_file_that_makes_the_reader_fail_is_alone(
         assert here.rcode("good.example.") == "NOERROR"
         assert here.rcode(CHILD) == "SERVFAIL"
         assert "a bug: KeyError" in (here.registry.hosted[wire_name(CHILD)].problem or "")
+
+
+async def test_a_request_that_outlasts_its_key_manager_stores_nothing_behind_the_next_ones_back(
+    world: World, tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up, slow = LocalParent.look_up, 0.0
+
+    async def slowly(self: LocalParent, origin: bytes) -> ParentDs:
+        await trio.sleep(slow)
+        return await look_up(self, origin)
+
+    monkeypatch.setattr(LocalParent, "look_up", slowly)
+    async with serving(world, tmp_path) as here:
+        above = here.file("example.", SOA + "child 300 NS ns.child\nns.child 300 A 192.0.2.54\n")
+        child = here.file(CHILD)
+        await here.load(above, child)
+        await trio.sleep(DAY)
+        first, refused = here.registry.hosted[wire_name(CHILD)].key_manager, []
+        assert first is not None
+        slow = 20
+
+        async def ask() -> None:
+            try:
+                await first.request(WithdrawDs("ksk_1", force=True))
+            except StateUnavailable as error:
+                refused.append(str(error))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await trio.sleep(10)
+            await here.load(above, replace_config(child, parent=None))
+        second = here.registry.hosted[wire_name(CHILD)].key_manager
+        assert second is not None
+        await second.request(StartRollover())
+        await trio.sleep(DAY)
+        assert second is not first
+        assert second.status.condition is Condition.SIGNING
+        assert refused == ["the keys of child.example. are being taken up anew: try again"]
