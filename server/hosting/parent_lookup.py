@@ -12,6 +12,7 @@ from keys.rules.wanted_ds import ParentDs
 from server.hosting.remote_parent import RemoteParent
 from server.settings.configuration import LOCAL, Where
 from zones import names
+from zones.node import UnknownDs
 from zones.parent_child import delegation_point
 from zones.rrtypes import TYPE_DS, TYPE_NS
 from zones.zoneset import ServedZone, ZoneSet
@@ -51,6 +52,8 @@ class LocalParent:
             raise ParentUnavailable(f"the parent zone {names.to_text(served.zone.origin)} could not be loaded")
         node = served.zone.nodes.get(origin)
         rrset = node.rrsets.get(TYPE_DS) if node is not None else None
+        if isinstance(rrset, UnknownDs):
+            raise ParentUnavailable(f"the DS of {names.to_text(origin)} can't be told until its keys are loaded")
         seen_at = ceil(self._now())
         if rrset is None:
             return ParentDs((), served.zone.negative_ttl, seen_at)

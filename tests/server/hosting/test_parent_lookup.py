@@ -11,6 +11,7 @@ from server.hosting.remote_parent import RemoteParent
 from server.net.addresses import Address
 from server.settings.parent_servers import ParentServers
 from zones.masterfile.load import parse_zone
+from zones.parent_child import UNKNOWN_DS
 from zones.zoneset import ZoneSet
 
 CHILD = b"\x05child\x03lab\x07example\x00"
@@ -40,6 +41,10 @@ async def test_a_parent_that_is_served_here() -> None:
     zones = zones.with_unloaded(b"\x02up" + CHILD[6:])
     with pytest.raises(ParentUnavailable, match=r"the parent zone up\.lab\.example\. could not be loaded"):
         await wanted.look_up(b"\x01a\x02up" + CHILD[6:])
+    # A DS that nobody can tell yet is not one that is gone.
+    zones = zones.with_unloaded(CHILD, UNKNOWN_DS)
+    with pytest.raises(ParentUnavailable, match=r"the DS of child\.lab\.example\. can't be told"):
+        await wanted.look_up(CHILD)
 
 
 async def test_whom_a_parent_that_is_served_here_delegates_to() -> None:
