@@ -10,15 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from keys.custody.key_event_log import entries
+from keys.custody.state_connections import RESTORE, StateDamaged, StateTooNew
 from keys.custody.state_database import Store, Transaction
+from keys.custody.zsk_encryption import StateError
+from keys.dnssec.name_text import to_text
 from keys.dnssec.signing_policy import Policy
 from keys.rules.events import ServedUnsigned, entry
 from keys.rules.key_status import ZoneStatus, describe
 from keys.rules.keyring import Keyring, hosted_zone_id
-from keys.rules.safety import evolve_safely
+from keys.rules.safety import UnsafeTransitionError, evolve_safely
 from keys.rules.signedness import as_configured, lowered_ttl, new_unsigned, unsigned_news
 
-_AT_A_TIME = 500
+AT_A_TIME = 500
 """Zones of one transaction: the disk is waited for once, and nobody else waits long for the database."""
 _WHY = "before the first answer"
 
@@ -40,18 +43,25 @@ class UnsignedZone(NamedTuple):
 
 def store_unsigned(
     store: Store, zones: Sequence[UnsignedZone], new_token: Callable[[], str], now: int
-) -> dict[bytes, Keyring]:
+) -> dict[bytes, Keyring | StateError]:
     """Store what has to be known before these zones are answered unsigned; their keyrings, by origin.
 
     One whose keyring is not `served_unsigned` is signed, whatever its setting says, and needs its key manager: only
-    that can have signing disabled, as the parent's DS lets it. To be called again before a higher TTL is answered.
-    `now` is seconds since the epoch, rounded up. Raises `StateError`; what was stored before that stays.
+    that can have signing disabled, as the parent's DS lets it. One whose keyring can't be used has the reason in its
+    place, and is not to be answered. To be called again before a higher TTL is answered. `now` is seconds since the
+    epoch, rounded up. Raises `StateError` where nothing can be stored; what was stored before that stays.
     """
-    stored: dict[bytes, Keyring] = {}
-    for start in range(0, len(zones), _AT_A_TIME):
+    stored: dict[bytes, Keyring | StateError] = {}
+    for start in range(0, len(zones), AT_A_TIME):
         with store.writing() as transaction:
-            for zone in zones[start : start + _AT_A_TIME]:
-                stored[zone.origin] = store_unsigned_within(store, transaction, zone, new_token, now)
+            for zone in zones[start : start + AT_A_TIME]:
+                try:
+                    stored[zone.origin] = store_unsigned_within(store, transaction, zone, new_token, now)
+                except (StateDamaged, StateTooNew) as error:
+                    stored[zone.origin] = error
+                except UnsafeTransitionError as error:  # before anything of it was written
+                    what = f"{store.path}: the keyring of {to_text(zone.origin)} can't be used ({error}): {RESTORE}"
+                    stored[zone.origin] = StateDamaged(what)
     return stored
 
 

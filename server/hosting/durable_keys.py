@@ -45,7 +45,7 @@ def durable_keys(store: Store, origins: Collection[bytes], now: int) -> dict[byt
     standings = store.standings(origins)
     known = {o: _of(one, now) if (one := standings.get(o)) is not None else NOTHING for o in origins}
     unsigned = store.load_unsigned([origin for origin in origins if known[origin].has_keys and known[origin].unsigned])
-    known |= {keyring.origin: of_unsigned(keyring) for keyring in unsigned.good if keyring.origin in known}
+    known |= {keyring.origin: of_keyring(keyring, now) for keyring in unsigned.good if keyring.origin in known}
     for origin, error in unsigned.problems.items():
         if origin in known:
             known[origin] = DurableKeys(False, UNKNOWN_DS, has_keys=True, problem=str(error), wants_key_manager=True)

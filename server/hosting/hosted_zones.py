@@ -371,8 +371,13 @@ class HostedZones:
                 if len(zones) == 1:
                     return {zones[0].origin: error}
                 return {origin: why for zone in zones for origin, why in (await note([zone])).items()}
-            known.update((origin, of_keyring(keyring, now)) for origin, keyring in stored.items())
-            return {}
+            refused: dict[bytes, Exception] = {}
+            for origin, keyring in stored.items():
+                if isinstance(keyring, StateError):
+                    refused[origin] = keyring
+                else:
+                    known[origin] = of_keyring(keyring, now)
+            return refused
 
         return await note(wanted)
 

@@ -8,7 +8,7 @@ them (`server.hosting.hosted_zones`). Whoever changes a zone holds its name (`na
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from math import ceil
 
 import msgspec
@@ -17,12 +17,12 @@ import trio
 
 from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
-from keys.custody.unsigned_zones import UnsignedZone, store_unsigned
+from keys.custody.unsigned_zones import AT_A_TIME, UnsignedZone, store_unsigned
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.zone_keys import ZoneKeys
 from keys.rules.keyring import hosted_zone_id
 from server.hosting.answering_backends import Backends, ThisProcess
-from server.hosting.durable_keys import NOTHING, DurableKeys, durable_keys
+from server.hosting.durable_keys import NOTHING, DurableKeys, durable_keys, of_keyring
 from server.hosting.key_manager_supervisor import KeyManagerSupervisor
 from server.hosting.name_locks import NameLocks
 from server.hosting.parent_lookup import LocalParent, parent_for
@@ -39,6 +39,8 @@ from zones.storage.mapped_nodes import image_digest
 from zones.zone import Zone
 from zones.zoneset import ZoneSet, trust_anchors
 
+_MANY_NEW = 16
+"""Zones from which on they are read before the first of them is answered, to be stored together."""
 _log = structlog.get_logger("signwright.zones")
 
 
@@ -81,9 +83,12 @@ class ZoneRegistry:
             of_files = [origin for origin, zone in self.hosted.items() if isinstance(zone.source, File)]
             results = [await self._remove(origin) for origin in of_files if origin not in wanted]
             known = await self.durable_keys([origin for origin in wanted if origin not in self.hosted])
+            ahead = await self._read_ahead(wanted, known)
             for origin, config in wanted.items():
                 async with self.names.holding(origin):
-                    results.append(await self._load(origin, config, known.get(origin, NOTHING)))
+                    results.append(
+                        await self._load(origin, config, known.get(origin, NOTHING), ahead.pop(origin, None))
+                    )
             await self._give_ids()
             self._tell_children(self.hosted)
             for result in results:
@@ -241,7 +246,52 @@ class ZoneRegistry:
 
     # Zones of files
 
-    async def _load(self, origin: bytes, config: ZoneConfig, known: DurableKeys) -> ZoneLoad:
+    async def _read_ahead(
+        self, wanted: Mapping[bytes, ZoneConfig], known: dict[bytes, DurableKeys]
+    ) -> dict[bytes, LoadedZone | StateError]:
+        """Read the zones that are new and to be served unsigned, where they are many, and store of hundreds at a time
+        what has to be known before they are answered; what came of each. What can't be read is left to be told later.
+        """
+        new = [origin for origin, keys in known.items() if _is_to_be_noted(wanted[origin], keys)]
+        ahead: dict[bytes, LoadedZone | StateError] = {}
+        for origin in new if len(new) >= _MANY_NEW else ():
+            with suppress(Exception):
+                ahead[origin] = await self._files.load(wanted[origin])
+        read = list(ahead)
+        for start in range(0, len(read), AT_A_TIME):
+            async with AsyncExitStack() as held:
+                for origin in read[start : start + AT_A_TIME]:
+                    await held.enter_async_context(self.names.holding(origin))
+                await self._store_ahead(read[start : start + AT_A_TIME], wanted, known, ahead)
+        return ahead
+
+    async def _store_ahead(
+        self,
+        origins: Sequence[bytes],
+        wanted: Mapping[bytes, ZoneConfig],
+        known: dict[bytes, DurableKeys],
+        ahead: dict[bytes, LoadedZone | StateError],
+    ) -> None:
+        zones = [
+            UnsignedZone(origin, one.zone.maximum_ttl, wanted[origin].policy.propagation, False)
+            for origin in origins
+            if origin not in self.hosted and isinstance(one := ahead[origin], LoadedZone)
+        ]
+        services, now = self._services, ceil(self._services.now())
+        try:
+            stored = await services.run_blocking(lambda: store_unsigned(services.store, zones, services.new_token, now))
+        except StateError as error:
+            stored = {zone.origin: error for zone in zones}
+        for origin, keyring in stored.items():
+            if isinstance(keyring, StateError):
+                ahead[origin] = keyring
+            else:
+                known[origin] = of_keyring(keyring, now)
+
+    async def _load(
+        self, origin: bytes, config: ZoneConfig, known: DurableKeys, ahead: LoadedZone | StateError | None = None
+    ) -> ZoneLoad:
+        """Load a zone, or load it anew; `ahead` is what came of reading a new one ahead."""
         zone = self.hosted.get(origin)
         if zone is None:
             assert config.file is not None
@@ -260,7 +310,7 @@ class ZoneRegistry:
             return ZoneLoad(config.origin, LoadedChange.REFUSED, reason)
         before, zone.config = zone.config, config
         try:
-            loaded, fingerprint, warnings = await self._read(zone)
+            loaded, fingerprint, warnings = await self._read(zone, ahead)
         except (StateError, ZoneFileError) as error:
             return self._refuse(zone, before, str(error))
         except Exception as error:  # whatever it is, it is this zone's alone
@@ -334,14 +384,16 @@ class ZoneRegistry:
                 return
             key_manager = zone.key_manager  # which may have been given up and another one started meanwhile
 
-    async def _read(self, zone: RegisteredZone) -> LoadedZone:
+    async def _read(self, zone: RegisteredZone, ahead: LoadedZone | StateError | None) -> LoadedZone:
         """Read a zone's file. One that stays signed against its setting is read as one that is signed.
 
         Raises `ZoneFileError`, and `StateError` where what has to be known before an unsigned answer is not stored.
         """
         config = zone.config
         as_signed = config.signed or (zone.key_manager is not None and not zone.unsigned)
-        loaded = await self._files.load(msgspec.structs.replace(config, signed=as_signed))
+        if isinstance(ahead, StateError):
+            raise ahead
+        loaded = ahead or await self._files.load(msgspec.structs.replace(config, signed=as_signed))
         if not as_signed and await self._stays_signed(zone, loaded[0].maximum_ttl):
             loaded = await self._files.load(msgspec.structs.replace(config, signed=True))
         return loaded
@@ -360,6 +412,8 @@ class ZoneRegistry:
         services, now = self._services, ceil(self._services.now())
         stored = await services.run_blocking(lambda: store_unsigned(services.store, [wanted], services.new_token, now))
         keyring = stored[zone.origin]
+        if isinstance(keyring, StateError):
+            raise keyring
         zone.unsigned = keyring.served_unsigned
         zone.unsigned_ttl = keyring.unsigned_ttl if zone.unsigned else None
         if zone.unsigned:
@@ -370,6 +424,12 @@ class ZoneRegistry:
             zone = self.hosted[origin]
             self.unhost(zone)
         return ZoneLoad(zone.config.origin, LoadedChange.REMOVED)
+
+
+def _is_to_be_noted(config: ZoneConfig, known: DurableKeys) -> bool:
+    """Whether it is not stored yet that a new zone of a file is served unsigned, as its setting says."""
+    noted = known.configured is False and known.unsigned_ttl is not None
+    return not config.signed and known.unsigned and known.problem is None and not noted
 
 
 def _wants_key_manager(zone: RegisteredZone) -> bool:

@@ -22,6 +22,7 @@ from keys.custody.key_manager import KeyManager
 from keys.custody.parent_interface import ParentUnavailable
 from keys.custody.state_database import StateUnavailable, Store
 from keys.custody.unsigned_zones import UnsignedZone, store_unsigned
+from keys.custody.zsk_encryption import StateError
 from keys.dnssec.ds import ds_rdata
 from keys.dnssec.p256 import verify
 from keys.dnssec.signing_policy import HOUR
@@ -434,7 +435,10 @@ class World:
             stored = store_unsigned(store, [zone], lambda: f"token{next(self._tokens)}", ceil(self.now()))
         except StateUnavailable:
             return False
-        return stored[self.plan.origin].served_unsigned
+        keyring = stored[self.plan.origin]
+        if isinstance(keyring, StateError):
+            raise keyring
+        return keyring.served_unsigned
 
     def note_unsigned_ttl(self, *, lowered: bool) -> None:
         """Another file of a zone without a key manager: what is higher is stored before, what is lower afterwards."""

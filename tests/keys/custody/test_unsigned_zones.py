@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from keys.custody.state_database import Transaction
@@ -14,7 +15,7 @@ from keys.custody.unsigned_zones import UnsignedZone, status_of_stored, store_un
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from keys.rules.events import SigningEnabled
 from keys.rules.key_status import Condition
-from keys.rules.keyring import Keyring
+from keys.rules.keyring import Keyring, Ksk, KskStatus
 from keys.rules.transitions import evolve
 from tests.keys.world import EPOCH, LAB, KillableStore, World
 
@@ -34,7 +35,8 @@ def stored(
         UnsignedZone(b"\x04%04d" % number + LAB if number else LAB, ttl, 300, configured, lowered)
         for number, (ttl, configured) in enumerate(zones)
     ]
-    return store_unsigned(store, wanted, lambda: next(tokens), at)
+    found = store_unsigned(store, wanted, lambda: next(tokens), at)
+    return {origin: keyring for origin, keyring in found.items() if isinstance(keyring, Keyring)}
 
 
 def test_many_zones_take_few_transactions(store: KillableStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,3 +94,13 @@ def test_the_status_of_what_is_stored_stores_nothing(store: KillableStore) -> No
     _, status = status_of_stored(store, LAB, Policy(), EPOCH)
     assert (status.condition, status.unsigned_since) == (Condition.UNSIGNED, EPOCH)
     assert store.position == position
+
+
+def test_a_keyring_that_can_not_be_used_is_its_zones_alone(store: KillableStore) -> None:
+    first = stored(store, (HOUR, None), (HOUR, None))[LAB]
+    ksk = Ksk("ksk_1", "token", KskStatus.INACTIVE, EPOCH)
+    store.save(msgspec.structs.replace(first, ksks=(ksk, ksk)), [])
+    wanted = [UnsignedZone(origin, DAY, 300, None) for origin in (LAB, b"\x040001" + LAB, b"\x040002" + LAB)]
+    found = store_unsigned(store, wanted, lambda: "token", EPOCH)
+    assert "the keyring of lab.example. can't be used (two KSKs have one name)" in str(found[LAB])
+    assert all(isinstance(found[zone.origin], Keyring) for zone in wanted[1:])

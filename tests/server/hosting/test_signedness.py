@@ -297,6 +297,76 @@ async def test_a_new_unsigned_zone_that_can_not_be_noted_is_servfail(
         assert not server.is_signed()
 
 
+async def test_thousands_of_new_unsigned_zones_take_few_transactions(world: World, autojump_clock: MockClock) -> None:
+    async with running(world) as server:
+        configs = [
+            ZoneConfig(origin=f"z{number}.example.", file=server.child.file, signed=False) for number in range(600)
+        ]
+        missing = msgspec.structs.replace(configs[7], file=world.directory / "nothing")
+        signed = msgspec.structs.replace(server.child, signed=True)
+        before = server.store.position.version
+        loads = await server.registry.load([*configs[:7], missing, *configs[8:], signed])
+        assert [load.change for load in loads].count(LoadedChange.LOADED) == 600
+        assert loads[7].change is LoadedChange.REFUSED
+        assert server.rcode("z7.example.") == "SERVFAIL"
+        assert server.rcode("ns.z599.example.") == "NOERROR"
+        assert server.store.position.version - before == 3  # two of 500, and the ids of those that are signed
+        found = server.store.load_unsigned([wire_name(config.origin) for config in configs]).good
+        assert {keyring.unsigned_ttl for keyring in found} == {HOUR}
+        assert len(found) == 599
+        before = server.store.position.version
+        assert {load.change for load in await server.registry.load(configs)} == {
+            LoadedChange.LOADED,
+            LoadedChange.REMOVED,
+            LoadedChange.UNCHANGED,
+        }
+        assert server.store.position.version - before == 1  # the one that was missing
+    async with running(world) as server:
+        before = server.store.position.version
+        await server.registry.load(configs)
+        assert server.store.position.version == before
+
+
+async def test_new_unsigned_zones_that_can_not_be_noted_wait_for_the_disk_once(
+    world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    def fail(*_: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise StateUnavailable("the disk is full")
+
+    async with running(world) as server:
+        configs = [
+            ZoneConfig(origin=f"z{number}.example.", file=server.child.file, signed=False) for number in range(100)
+        ]
+        with monkeypatch.context() as failing:
+            failing.setattr(KillableStore, "save_within", fail)
+            loads = await server.registry.load(configs)
+        assert {(load.change, load.reason) for load in loads} == {(LoadedChange.REFUSED, "the disk is full")}
+        assert tries == 1
+        assert server.rcode("ns.z99.example.") == "SERVFAIL"
+        await server.registry.load(configs)
+        assert server.rcode("ns.z99.example.") == "NOERROR"
+
+
+async def test_a_hosted_zone_whose_keyring_can_not_be_used_keeps_no_other_from_starting(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with running(world) as server:
+        for name in ("x.example", "y.example"):
+            await server.zones.create_zone(name, name, ["ns.example"])
+        keyring = server.store.load_keyring(wire_name("x.example"))
+        assert keyring is not None
+        ksk = Ksk("ksk_1", "token", KskStatus.INACTIVE, 0)
+        server.store.save(msgspec.structs.replace(keyring, ksks=(ksk, ksk), unsigned_ttl=1), [])
+    async with running(world) as server:
+        assert await server.zones.load() == 2
+        assert server.rcode("x.example.") == "SERVFAIL"
+        assert server.rcode("y.example.") == "NOERROR"
+
+
 async def test_the_fact_comes_with_the_hosted_zone(world: World, autojump_clock: MockClock) -> None:
     async with running(world) as server:
         zone, _ = await server.zones.create_zone("h.example", "r1", ["ns.example"])
@@ -391,4 +461,6 @@ async def test_a_hosted_zone_whose_keys_can_not_be_right_concerns_itself_alone(
         assert await server.zones.load() == 2
         assert server.rcode("good.example.") == "NOERROR"
         assert server.rcode("wrong.example.") == "SERVFAIL"
-        assert "ready without having been published" in (server.registry.hosted[wire_name("wrong.example")].problem or "")
+        assert "ready without having been published" in (
+            server.registry.hosted[wire_name("wrong.example")].problem or ""
+        )
