@@ -72,6 +72,8 @@ class ZoneRegistry:
         self._services = services
         self._changed = changed
         self._loading = trio.Lock()
+        self._joining: list[RegisteredZone] | None = []
+        """During the first load, which comes before all answers: new zones that are to be answered together."""
         self._began = int(services.now())
 
     # What is wanted
@@ -84,11 +86,13 @@ class ZoneRegistry:
             results = [await self._remove(origin) for origin in of_files if origin not in wanted]
             known = await self.durable_keys([origin for origin in wanted if origin not in self.hosted])
             ahead = await self._read_ahead(wanted, known)
-            for origin, config in wanted.items():
-                async with self.names.holding(origin):
-                    results.append(
-                        await self._load(origin, config, known.get(origin, NOTHING), ahead.pop(origin, None))
-                    )
+            try:
+                for origin, config in wanted.items():
+                    async with self.names.holding(origin):
+                        keys = known.get(origin, NOTHING)
+                        results.append(await self._load(origin, config, keys, ahead.pop(origin, None)))
+            finally:
+                self._join()
             await self._give_ids()
             self._tell_children(self.hosted)
             for result in results:
@@ -338,10 +342,20 @@ class ZoneRegistry:
         zone.source, zone.fingerprint, zone.zone = File(config.file), fingerprint, loaded  # type: ignore[arg-type]
         self._reconcile(zone, before)
         is_new = self.zoneset.get(origin) is None and self.zoneset.withheld(origin) is None
-        self._replace(self.zoneset.with_zone(zone.as_served(loaded), zone.ds if is_new else None))
+        if is_new and self._joining is not None:
+            self._joining.append(zone)
+        else:
+            self._replace(self.zoneset.with_zone(zone.as_served(loaded), zone.ds if is_new else None))
         with suppress(StateError):  # then the longer wait stays in force
             await self.observe_ttl(zone, loaded.maximum_ttl, lower=True)
         return ZoneLoad(config.origin, LoadedChange.LOADED, warnings=warnings)
+
+    def _join(self) -> None:
+        """Answer for the zones of the first load: at the cost of one, where one by one costs the square of them."""
+        joining, self._joining = self._joining, None
+        if joining:
+            data = [zone.as_served(zone.zone) for zone in joining if zone.zone is not None]
+            self._replace(self.zoneset.with_zones(data, {zone.origin: zone.ds for zone in joining}))
 
     def _refuse(self, zone: RegisteredZone, before: ZoneConfig, reason: str) -> ZoneLoad:
         """Go on with what was served before, or answer SERVFAIL where nothing was."""
