@@ -387,7 +387,7 @@ def _asked(hosted: RegisteredZone) -> str:
 def _trust(hosted: RegisteredZone, served: ServedZone | None) -> ZoneTrust:
     keys = served.keys if served is not None else None
     signers = trust_anchors(keys) if keys is not None else ()
-    return ZoneTrust(hosted.config.origin, signers, hosted.is_signed)
+    return ZoneTrust(hosted.config.origin, signers, not hosted.unsigned)
 
 
 def _example(zone: Zone) -> str:

@@ -1,18 +1,31 @@
-"""Reloads of a running server: what was read last is applied last, and nothing that hangs holds them up."""
+"""Reloads of a running server: what was read last is applied last, and nothing that hangs holds them up.
+
+And what others need to trust its zones.
+"""
 
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
+from keys.rules.commands import CreateKsk, EnableSigning
 from server.control.running_server import RunningServer
 from server.hosting.answering_backends import ThisProcess
+from server.hosting.hosted_zones import HostedZones
+from server.hosting.zone_registry import ZoneRegistry
+from server.net.addresses import Address
 from server.settings.configuration import ConfigError
+from server.state.directory import StateDir
+from tests.keys.world import Fuse, World
 from zones.zoneset import ZoneSet
+
+SERVER = Address("192.0.2.1", 53)
 
 
 class Registry:
@@ -105,3 +118,26 @@ async def test_a_configuration_that_cannot_be_read_is_told_of() -> None:
 
     with pytest.raises(ConfigError, match=r"can't be read: .*signwright\.toml"):
         await running(Registry(), gone).reload()
+
+
+async def test_a_zone_is_a_trust_anchor_or_insecure_by_its_keyring(tmp_path: Path, autojump_clock: MockClock) -> None:
+    world = World(tmp_path)
+    with world.open_store() as store:
+        async with trio.open_nursery() as nursery:
+            services = world.services(store, Fuse())
+            registry = ZoneRegistry(services, nursery, lambda: None)
+            zones = HostedZones(registry, services)
+            nothing: Any = None
+            running = RunningServer(nothing, nothing, StateDir(tmp_path), store, registry, (SERVER,), "")
+            zone, _ = await zones.create_zone("x.example", "r", ["ns.example"])
+            key_manager = await zones.key_manager(zone.id)
+            unbound = tmp_path / "trust" / "unbound.conf"
+            await running.write_trust()
+            assert 'domain-insecure: "x.example."' in unbound.read_text()  # though its keys are kept by now
+            await key_manager.request(CreateKsk("ksk_1", None, active=True))
+            await key_manager.request(EnableSigning())
+            await trio.sleep(10)
+            await running.write_trust()
+            assert "domain-insecure" not in unbound.read_text()
+            assert 'trust-anchor: "x.example. DS ' in unbound.read_text()
+            nursery.cancel_scope.cancel()
