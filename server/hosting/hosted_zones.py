@@ -121,8 +121,8 @@ class HostedZones:
                 self._keep_unanswered(zone, known, error)
         not_noted = await self._note_unsigned([snapshot for *_, snapshot in made], known)
         for zone, compiled, snapshot in made:
-            if (error := not_noted.get(snapshot.origin)) is not None:
-                self._keep_unanswered(zone, known, error)
+            if (why := not_noted.get(snapshot.origin)) is not None:
+                self._keep_unanswered(zone, known, why)
             else:
                 self._keep(zone, compiled, snapshot, known[snapshot.origin])
         self._registry.host([kept.hosted for kept in self._kept.values()])

@@ -341,19 +341,24 @@ async def test_a_keyring_that_cannot_be_read_is_its_zones_alone(
         assert "signwright.db" in (key_manager.status.problem or "")
 
 
+@pytest.mark.parametrize("document", [b"{", -1, None], ids=repr)
 async def test_a_stored_zone_that_cannot_be_read_is_alone(
-    world: World, tmp_path: Path, autojump_clock: MockClock
+    world: World, tmp_path: Path, autojump_clock: MockClock, document: object
 ) -> None:
     async with serving(world, tmp_path) as here:
         bad, _ = await here.zones.create_zone("bad.example", "r1", ["ns.example"])
         await here.zones.create_zone("good.example", "r2", ["ns.example"])
     with sqlite3.connect(tmp_path / "state" / DATABASE) as database:
-        database.execute("UPDATE kept_zone SET document = x'7b' WHERE id = ?", (bad.id,))
+        if document is None:  # its keyring instead, which says that it is served unsigned
+            database.execute("UPDATE ring SET document = -1 WHERE origin = ?", (wire_name("bad.example"),))
+        else:
+            database.execute("UPDATE kept_zone SET document = ? WHERE id = ?", (document, bad.id))
     database.close()
     async with serving(world, tmp_path) as here:
         assert here.rcode("good.example") == "NOERROR"
         assert here.rcode("bad.example") == "SERVFAIL"
-        assert "can't be read" in (here.registry.hosted[wire_name("bad.example")].problem or "")
+        hosted = here.registry.hosted[wire_name("bad.example")]
+        assert "can't be read" in (hosted.problem or hosted.keys_problem or "")
         assert len(await here.zones.zones(None, 10)) == 2
 
 
