@@ -137,6 +137,19 @@ class Logged(NamedTuple):
         return decode(self.document)
 
 
+class Committed(NamedTuple):
+    """What one transaction has appended, as those are told who follow the log in the process that wrote it."""
+
+    before: Position
+    """Where the log stood when they were told last."""
+    position: Position
+    """Where it stands with this transaction."""
+    changes: tuple[Change, ...]
+    missed: tuple[Change, ...] = ()
+    """Of a transaction before this one that was reported as failed and is stored all the same: nobody here has
+    answered from it."""
+
+
 class SnapshotNeeded(NamedTuple):
     """The log does not lead on from a position: take all that is kept, and follow from there."""
 

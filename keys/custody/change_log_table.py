@@ -21,6 +21,7 @@ from keys.custody.change_log import (
     WriterBegan,
     advanced,
     beginning,
+    decode,
     encode,
     follow,
 )
@@ -82,6 +83,14 @@ def fenced(connection: Connection, epoch: int, known: Head) -> Head | None:
     if found is None:
         raise StateDamaged(f"the change log has no version {version - 1}: {RESTORE}")
     return found
+
+
+def missed(connection: Connection, known: Head, before: Head) -> tuple[Change, ...]:
+    """What was changed after `known` and up to `before`, by transactions that were reported as failed."""
+    table = database_schema.change
+    after, to = known.position.version, before.position.version
+    query = select(table.c.document).where(table.c.version > after, table.c.version <= to).order_by(table.c.version)
+    return tuple(change for document in connection.scalars(query) for change in decode(_octets(document)))
 
 
 def append(connection: Connection, before: Head, at: int, changes: Sequence[Change]) -> Head:

@@ -27,6 +27,7 @@ from sqlalchemy.exc import IntegrityError
 from keys.custody import change_log_table, database_schema, kept_events, state_in_memory
 from keys.custody.change_log import (
     Change,
+    Committed,
     FileChanged,
     Logged,
     Position,
@@ -124,9 +125,11 @@ class Store:
 
     def __init__(self, path: Path, opened: Opened, entropy: Entropy, clock: Clock) -> None:
         self.path = path
-        self.on_commit: list[Callable[[Position], None]] = []
-        """Called after each commit, by the thread that wrote, with the position reached: a notice that there is
-        something to read. Two may come in either order. It must neither block, write nor raise."""
+        self.on_commit: list[Callable[[Committed], None]] = []
+        """Called after each commit, by the thread that wrote and in the order of versions. It must neither block, write
+        nor raise."""
+        self.on_overtaken: list[Callable[[str], None]] = []
+        """Called with the reason once somebody else has opened the state; likewise."""
         self.passed: Callable[[], int | None] = lambda: None
         """The version of the change log that every member has, if that is known: rows below it go."""
         self._entropy, self._clock = entropy, clock
@@ -361,16 +364,22 @@ class Store:
         with self.reading() as connection:
             return kept_events.read(connection, origin, since, most)
 
+    def noted_files(self, origins: Collection[bytes] | None = None) -> dict[bytes, FileZone]:
+        """What these zones (all, where none are named) are served from, as it was noted last."""
+        table = database_schema.zone_file
+        query = select(table)
+        if origins is not None and len(origins) <= _NAMED_IN_A_QUERY:
+            query = query.where(table.c.origin.in_(origins))
+        with self.reading() as connection:
+            return {row.origin: FileZone(row.origin, row.digest, row.image) for row in connection.execute(query)}
+
     def note_files(self, zones: Sequence[FileZone], gone: Sequence[bytes] = ()) -> None:
         """Note what the zones of files are served from now, and which are served from files no more (`gone`).
 
         What is noted already costs nothing.
         """
         table = database_schema.zone_file
-        with self.reading() as connection:
-            known = {
-                row.origin: FileZone(row.origin, row.digest, row.image) for row in connection.execute(select(table))
-            }
+        known = self.noted_files([*(zone.origin for zone in zones), *gone])
         new = [zone for zone in zones if known.get(zone.origin) != zone]
         left = [origin for origin in gone if origin in known]
         if not new and not left:
@@ -447,9 +456,12 @@ class Store:
 
         def committed() -> None:
             assert transaction.head is not None
+            told = Committed(self._head.position, transaction.head.position, tuple(transaction.changes), missed)
             self._head = transaction.head
             self._signed |= transaction.signed
+            self._tell(told)
 
+        missed: tuple[Change, ...] = ()
         with self._connections.writing(committed) as connection:
             before = change_log_table.fenced(connection, self._epoch, self._head)
             if before is None:
@@ -457,15 +469,21 @@ class Store:
                     f"{self.path}: another program has opened this state since; this one writes nothing more: "
                     "end one of them, and start the other again"
                 )
+                for overtaken in self.on_overtaken:
+                    overtaken(self._overtaken)
                 raise StateOvertaken(self._overtaken)
+            if before is not self._head:
+                missed = change_log_table.missed(connection, self._head, before)
             transaction.connection = connection
             yield transaction
             at = int(self._clock())
             head = transaction.head = change_log_table.append(connection, before, at, transaction.changes)
             if head.position.version % change_log_table.PRUNED_EVERY == 0:
                 change_log_table.prune(connection, head, self.passed(), at)
+
+    def _tell(self, committed: Committed) -> None:
         for told in self.on_commit:
-            told(head.position)
+            told(committed)
 
     def take_up_again(self) -> None:
         """Go on with the real file, where its disk took no writes and takes them now. Raises what `open` raises."""
@@ -484,9 +502,11 @@ class Store:
             except StateUnavailable as error:
                 self._unwritable = str(error)
                 raise StateUnavailable(_said(self._unwritable)) from None
-            before, copy = self._connections, self._copy
+            before, copy, known = self._connections, self._copy, self._head.position
             self._connections, self._cipher, self._epoch, self._head = opened
             self._unwritable = self._copy = None
+            # Nothing could be written meanwhile: whoever answers from the copy has all that the file has.
+            self._tell(Committed(known, self._head.position, ()))
             before.close()
             if copy is not None:
                 state_in_memory.discard(copy)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from keys.custody.change_log import Logged, Position, SnapshotNeeded
+from keys.custody.change_log import Committed, Logged, Position, SnapshotNeeded
 from keys.custody.state_database import FileZone, Keyrings, Secret, Transaction
 from keys.rules.events import Entry
 from keys.rules.keyring import Keyring
@@ -64,8 +64,10 @@ class Events(Protocol):
 class Feed(Protocol):
     """The change log, for whoever follows it."""
 
-    on_commit: list[Callable[[Position], None]]
-    """Called after each commit of this process; a wake-up, and no more: what counts is read."""
+    on_commit: list[Callable[[Committed], None]]
+    """Called after each commit of this process, in the order of versions."""
+    on_overtaken: list[Callable[[str], None]]
+    """Called with the reason once another program is the writer: no commit of this process follows."""
     passed: Callable[[], int | None]
     """The version that every member has: rows below it may go."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import text
 
 from keys.custody import change_log_table, database_schema
 from keys.custody.change_log import (
+    Committed,
     FileChanged,
     KeysChanged,
     Logged,
@@ -176,13 +178,50 @@ def test_a_zone_of_a_file_is_told_when_its_contents_change(store: Store) -> None
 
 
 def test_a_commit_is_told_at_once(store: Store) -> None:
-    told: list[Position] = []
+    told: list[Committed] = []
     store.on_commit.append(told.append)
-    named(store, 1)
+    start = store.position
+    origin = named(store, 1)
     with pytest.raises(RuntimeError), store.writing():
         raise RuntimeError
-    assert told == [store.position]
+    assert told == [Committed(start, store.position, (ZonesNamed({"Z1": origin}),))]
     assert store.zone_ids()
+
+
+def test_commits_are_told_in_order_whoever_writes(store: Store) -> None:
+    told: list[Committed] = []
+    store.on_commit.append(told.append)
+    before = store.position
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: named(store, number), range(64)))
+    assert len(told) == 64
+    for one in told:
+        assert one.before == before
+        assert follow(before, store.changes_after(before, 1)) == one.position  # type: ignore[arg-type]
+        before = one.position
+
+
+def test_a_commit_that_was_reported_as_failed_is_told_with_the_next(store: Store) -> None:
+    told: list[Committed] = []
+    store.on_commit.append(told.append)
+    named(store, 1)
+    known = store._head
+    lost = named(store, 2)
+    store._head = known  # as where the disk says at last that nothing was stored
+    named(store, 3)
+    assert told[-1].before == told[0].position == known.position
+    assert told[-1].missed == (ZonesNamed({"Z2": lost}),)
+    assert told[-1].position == store.position
+
+
+def test_who_is_overtaken_is_told_why(store: Store, tmp_path: Path) -> None:
+    told: list[str] = []
+    store.on_overtaken.append(told.append)
+    with Store.open(tmp_path / "state", os.urandom):
+        for _ in range(2):
+            with pytest.raises(StateOvertaken):
+                named(store, 1)
+    assert [reason.endswith("start the other again") for reason in told] == [True]
 
 
 def test_another_life_goes_on_in_the_same_log(tmp_path: Path, store: Store) -> None:
