@@ -228,8 +228,11 @@ class KeyManager:
         """
         self._zone_ttl = maximum_ttl
         if self._loaded and self._keyring.data_ttl != maximum_ttl:
-            async with self._changing():
-                await self._apply(self._ttl_news(), "the zone was loaded")
+            try:
+                async with self._changing():
+                    await self._apply(self._ttl_news(), "the zone was loaded")
+            except UnsafeTransitionError as error:
+                raise StateError(f"the TTL of {to_text(self.origin)} would not be safe: {error}") from None
             self.wake()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

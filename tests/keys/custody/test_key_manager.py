@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from keys.custody.key_manager import KeyManager
 from keys.custody.key_turns import KeyTurns
 from keys.custody.state_database import DATABASE, StateUnavailable
+from keys.custody.zsk_encryption import StateError
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from keys.kms.fake_kms import FakeKms
 from keys.kms.interface import KeyRequest, KmsSignature
@@ -21,6 +22,7 @@ from keys.rules.commands import RequestRefusedError, StartRollover, TrustClock
 from keys.rules.dnskey_refresh import next_refresh
 from keys.rules.key_status import Condition
 from keys.rules.keyring import Keyring, KskStatus
+from keys.rules.safety import UnsafeTransitionError
 from tests.keys.world import EPOCH, LAB, Fuse, KillableStore, World, check_dnskey
 
 
@@ -605,3 +607,15 @@ async def test_a_restart_on_a_full_disk_waits_only_for_what_must_be_stored_first
     async with world.life() as key_manager:
         assert len(world.published) > published
         assert key_manager.keyring.data_ttl == ttl
+
+
+async def test_a_ttl_that_would_not_be_safe_is_refused_and_ends_no_load(
+    world: World, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def object_to(*_: object) -> None:
+        raise UnsafeTransitionError("something is too early")
+
+    async with world.life() as key_manager:
+        monkeypatch.setattr("keys.custody.key_manager.assert_safe", object_to)
+        with pytest.raises(StateError, match=r"the TTL of lab\.example\. would not be safe: something is too early"):
+            await key_manager.observe_ttl(2 * DAY)
