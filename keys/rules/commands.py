@@ -141,13 +141,15 @@ UNAVAILABLE = "ServiceUnavailable"
 def leaving(keyring: Keyring, command: Command) -> tuple[Ksk, ...]:
     """The KSKs that this command takes away from validators, so that no DS may name them any more.
 
-    None for a command with `force`, and none for keys that no DS can have named, since they were never published.
+    None for a command with `force`, and none for keys that no DS can name, since they are not published, and no DS was
+    seen to.
     """
     match command:
         case DeactivateKsk(name=name, force=False) | DeleteKsk(name=name, force=False):
             named = [ksk for ksk in keyring.ksks if ksk.name == name]
         case DisableSigning(force=False):
-            named = [ksk for ksk in keyring.ksks if ksk.published is not None]
+            # One that was taken away by force may be named by a DS still.
+            named = [ksk for ksk in keyring.ksks if ksk.published is not None or ksk.ds_until is not None]
         case _:
             named = []
     return tuple(ksk for ksk in named if ksk.public_key is not None)

@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from keys.custody.key_manager import KeyManager
 from keys.dnssec.ds import ds_rdata
 from keys.dnssec.signing_policy import DAY, HOUR
+from keys.rules.commands import CreateKsk, DeactivateKsk, DisableSigning, RequestRefusedError
 from keys.rules.events import Entry
 from keys.rules.key_status import Condition
 from keys.rules.wanted_ds import ParentDs
@@ -85,3 +86,25 @@ async def test_a_ds_with_another_digest_is_not_foreign(world: World, autojump_cl
         await trio.sleep(2 * HOUR)
         assert key_manager.keyring.ksks[0].ds_named
         assert condition(key_manager) is Condition.SIGNING
+
+
+async def test_a_ksk_that_was_taken_away_by_force_keeps_signing_on_while_a_ds_names_it(
+    world: World, autojump_clock: MockClock
+) -> None:
+    parent = world.parent = Parent(world)
+    async with world.life() as key_manager:
+        await trio.sleep(DAY)
+        await key_manager.request(CreateKsk("ksk_2"))
+        parent.rdatas = (ds_rdata(LAB, key_manager.keyring.ksk("ksk_1").rdata),)
+        await trio.sleep(3 * HOUR)
+        await key_manager.request(DeactivateKsk("ksk_1", force=True))
+        await trio.sleep(HOUR)
+        assert key_manager.keyring.ksk("ksk_1").published is None
+        with pytest.raises(RequestRefusedError, match=r"DS record names .* ksk_1: remove it there first"):
+            await key_manager.request(DisableSigning())
+        parent.rdatas = ()
+        with pytest.raises(RequestRefusedError, match=r"named .* ksk_1, and caches may hold .* until .* UTC"):
+            await key_manager.request(DisableSigning())
+        await trio.sleep(3 * HOUR)
+        await key_manager.request(DisableSigning())
+        assert not key_manager.keyring.signing
