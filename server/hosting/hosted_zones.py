@@ -208,16 +208,12 @@ class HostedZones:
         async with self._changing(zone_id) as kept:
             hosted = kept.hosted
             had_keys = hosted.key_manager is not None
-            # What is stored counts: a key manager that has yet to read it knows of nothing.
-            keyring = await self._blocking(lambda: self._services.store.load_keyring(hosted.origin))
-            if keyring is not None and (keyring.ksks or keyring.signing):
-                raise ZoneRequestError(
-                    NOT_EMPTY, "The specified hosted zone contains DNSSEC Key Signing Keys and so cannot be deleted."
-                )
+            await self._refuse_with_keys(hosted)
             # Its key manager must not store anything for a zone that is gone.
             self._registry.key_managers.give_up(hosted)
             await self._registry.key_managers.ended(hosted.origin)
             try:
+                await self._refuse_with_keys(hosted)  # it may have got a KSK meanwhile
                 await self._blocking(lambda: self._records.delete(zone_id, change))
             except (ZoneRequestError, StateError):
                 if had_keys:
@@ -229,6 +225,16 @@ class HostedZones:
             self._under_way.made(change.id, self._registry.version)
         _log.info("zone deleted", zone=hosted.config.origin, id=zone_id)
         return change
+
+    async def _refuse_with_keys(self, hosted: RegisteredZone) -> None:
+        """Raises `ZoneRequestError` where a zone has keys. What is stored counts: a key manager that has yet to read it
+        knows of nothing.
+        """
+        keyring = await self._blocking(lambda: self._services.store.load_keyring(hosted.origin))
+        if keyring is not None and (keyring.ksks or keyring.signing):
+            raise ZoneRequestError(
+                NOT_EMPTY, "The specified hosted zone contains DNSSEC Key Signing Keys and so cannot be deleted."
+            )
 
     async def comment_zone(self, zone_id: str, comment: str) -> HostedZone:
         """As `ZoneOperations.comment_zone`."""

@@ -416,3 +416,26 @@ async def test_a_request_that_outlasts_its_key_manager_stores_nothing_behind_the
         assert second is not first
         assert second.status.condition is Condition.SIGNING
         assert refused == ["the keys of child.example. are being taken up anew: try again"]
+
+
+async def test_a_zone_that_gets_a_key_while_it_is_deleted_is_not_deleted(
+    world: World, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with serving(world, tmp_path) as here:
+        zone, _ = await here.zones.create_zone("x.example", "r", ["ns.example"])
+        key_manager = await here.zones.key_manager(zone.id)
+        await trio.sleep(100)
+        world.slow = 1.0
+        async with trio.open_nursery() as nursery:
+
+            async def delete() -> None:
+                with pytest.raises(ZoneRequestError, match="contains DNSSEC Key Signing Keys"):
+                    await here.zones.delete_zone(zone.id)
+
+            nursery.start_soon(delete)
+            await trio.sleep(0.2)
+            await key_manager.request(CreateKsk("ksk_1"))
+        world.slow = 0.0
+        keyring = (await here.zones.key_manager(zone.id)).keyring
+        assert [ksk.name for ksk in keyring.ksks] == ["ksk_1"]
+        assert here.rcode("x.example") == "NOERROR"
