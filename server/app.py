@@ -38,7 +38,7 @@ from server.control.control_api import control_app, watching_app
 from server.control.control_socket import bind_control
 from server.control.running_server import RunningServer
 from server.control.server_operations import RequestOutcome, WorkerReport
-from server.hosting.answering_backends import Backends, ThisProcess
+from server.hosting.answering_backends import Backends, Membership, ThisProcess
 from server.hosting.hosted_zones import HostedZones
 from server.hosting.registered_zone import LoadedChange, ZoneLoad
 from server.hosting.zone_files import ZoneFiles
@@ -192,7 +192,7 @@ async def _serve(
         await supervisor.attempt("writing trust files", running.write_trust)
         supervisor.start_soon("writing trust files", partial(running.keep_trust_written, changes))
         supervisor.start_soon("reloads", partial(_reload_on_hangup, running, signals))
-        await registry.backends.reached()
+        await registry.membership.all_published()
         _settle(aside)
         on_ready(running)
         return await running.ended()
@@ -304,6 +304,7 @@ async def _registry(
         except trio.WouldBlock:
             return
 
+    membership = Membership(store, backends, SYSTEM.boot)
     hooks = Hooks(config.hooks, supervisor.report)
     supervisor.start_soon("hooks", hooks.run)
     async with (
@@ -323,12 +324,13 @@ async def _registry(
             generate_private_key=generate_private_key,
             log=structlog.get_logger("signwright.keys"),
             notify=hooks.notify,
-            published=backends.reached,
+            published=membership.keys_published,
         )
         # A file that hangs must not hold up the end: its thread is left behind, and takes none from others.
         patient = partial(trio.to_thread.run_sync, abandon_on_cancel=True, limiter=trio.CapacityLimiter(FILE_THREADS))
         files = ZoneFiles(Images(state.images), patient)
-        registry = ZoneRegistry(services, key_managers, changed, backends, files)
+        registry = ZoneRegistry(services, key_managers, changed, membership, files, supervisor.report)
+        supervisor.start_soon("noting zones of files", registry.noted_files.keep_noting)
         parent = config.route53.parent if config.route53 is not None else AUTO
         yield registry, HostedZones(registry, services, policy=config.policy, parent=parent), changes, kms
 

@@ -69,6 +69,7 @@ PURE_BESIDES = [
     "keys.timekeeping.clock_rules",
     "server.net.addresses",
     "server.net.tcp_framing",
+    "server.hosting.followed_log",
     "server.monitoring.query_stats",
     "server.monitoring.waiting_changes",
     "server.worker.messages",

@@ -62,7 +62,7 @@ _LONGEST_MESSAGE = 512
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9 _.:/=+@-]")
 
 
-async def at_once() -> None:
+async def at_once(_: bytes) -> None:
     """For those who are told of what is published where they answer."""
 
 
@@ -93,8 +93,10 @@ class Services:
     """Whether a signature, the second argument, is the public key's over the third."""
     notify: Callable[[str, StatusChange], None] = ignore
     """Told of each change of a zone's status (text of the origin, the change); must neither block nor raise."""
-    published: Callable[[], Awaitable[None]] = at_once
-    """Returns once every answer is of what was published before: the waits that begin with it count from then on."""
+    published: Callable[[bytes], Awaitable[None]] = at_once
+    """Returns once every answer has the keys of the zone with that origin as they were published before: the waits that
+    begin with it count from then on. Raises `StateError` where that will never be known.
+    """
     monotonic: Callable[[], float] = trio.current_time
     """A clock that nobody sets, in seconds; with it, jumps of the wall clock are told from time that has passed."""
     key_turns: KeyTurns = field(default_factory=lambda: KeyTurns(_ZONES_A_KEY))
@@ -141,11 +143,11 @@ class Executor:
             case ActivateZsk():
                 return Done((ZskActivated(self._now(), action.sequence),))
             case ConfirmPublished():
-                await self._services.published()
+                await self._services.published(self._origin)
                 return Done((Published(self._now_or_later()),))
             case ObservePolicy():
                 if self._observed(keyring, action).settled:
-                    await self._services.published()
+                    await self._services.published(self._origin)
                 return Done((self._observed(keyring, action),))
             case GenerateZsk():
                 private_key = self._services.generate_private_key()

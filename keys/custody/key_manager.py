@@ -67,8 +67,11 @@ class KeyManager:
         parent: Parent | None = None,
         signing: bool = True,
         configured: bool | None = None,
+        shown: Callable[[bytes], None] = lambda _: None,
     ) -> None:
-        """`parent` looks up the DS; without one nothing is checked. `configured` is the setting `signed`, `None` for a
+        """`shown` is called with the origin whenever all that is stored of the keys is published, or can't be now.
+
+        `parent` looks up the DS; without one nothing is checked. `configured` is the setting `signed`, `None` for a
         zone that has none: `signing` is then whether one that was never seen begins signing by itself.
         """
         self.origin = origin
@@ -81,7 +84,7 @@ class KeyManager:
         self._keyring = Keyring(
             origin, "", signing=signing if configured is None else configured, configured=configured
         )
-        self._publisher = Publisher(origin, services, publish)
+        self._publisher, self._shown = Publisher(origin, services, publish), shown
         self._teller = KeyEventLog(origin, services)
         self._jumps = JumpWatch(services.now, services.monotonic)
         self._zone_ttl: int | None = None
@@ -351,6 +354,7 @@ class KeyManager:
         if moved.waits != self._keyring.waits:
             assert_safe(self._keyring, moved)
             await self._save(moved, entries((event,), why, self._keyring, moved), ())
+            self._shown(self.origin)  # no answer follows from waits
 
     async def _follow_configuration(self) -> None:
         """Carry out what the setting `signed` says, or have it carried out once the parent's DS lets it."""
@@ -546,6 +550,7 @@ class KeyManager:
 
     async def _state_failed(self, error: StateError, attempts: int) -> None:
         self._problem, self._stuck = str(error), error
+        self._shown(self.origin)  # this zone's trouble holds up nobody else
         self._teller.disk(error, attempts)
         self._teller.tell_status(self.status)
         self._started()
@@ -563,6 +568,7 @@ class KeyManager:
             except StateUnavailable as error:
                 attempts += 1
                 await self._state_failed(error, attempts)
+        self._shown(self.origin)
         if attempts:
             self._problem = self._stuck = None
         if shown:

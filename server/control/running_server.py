@@ -267,7 +267,7 @@ class RunningServer:
             loads = await self._registry.load(config.zones)
         loaded()
         await self._registry.sign()
-        await self._registry.backends.reached()
+        await self._registry.membership.all_published()
         hosted = any(not isinstance(zone.source, File) for zone in self._registry.hosted.values())
         waiting = waiting_for_restart(self.config, config, hosted=hosted)
         if waiting:

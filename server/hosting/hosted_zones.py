@@ -9,8 +9,8 @@ A zone begins unsigned and without a key manager, which is started when its keys
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -33,6 +33,7 @@ from keys.rules.keyring import Keyring, hosted_zone_id
 from server.hosting import listed_file_records
 from server.hosting.answering_backends import ChangesUnderWay
 from server.hosting.durable_keys import DurableKeys, of_keyring
+from server.hosting.followed_log import Part
 from server.hosting.listed_file_zones import ZonesOfFiles
 from server.hosting.registered_zone import File, Hosted, RegisteredZone
 from server.hosting.zone_registry import ZoneRegistry
@@ -99,7 +100,7 @@ class HostedZones:
         self._policy = policy or Policy()
         self._parent = parent
         self._kept: dict[str, _Kept] = {}
-        self._under_way = ChangesUnderWay(registry.backends)
+        self._under_way = ChangesUnderWay(registry.membership)
         self._of_files = ZonesOfFiles(registry, services)
 
     async def load(self) -> int:
@@ -162,10 +163,11 @@ class HostedZones:
                     raise ZoneRequestError(NAME_TAKEN, f"The zone {apex} is loaded from {served.source.path}.")
                 # What can fail comes first: a zone that is stored is answered.
                 snapshot, now = _counted(compiled.zone()), ceil(self._services.now())
-                zone, keyring = await self._blocking(lambda: self._create(zone, initial, change, snapshot, now))
-                kept = self._keep(zone, compiled, snapshot, of_keyring(keyring, now))
-                self._registry.host([kept.hosted])
-                self._under_way.made(change.id, self._registry.version)
+                with self._failing_alone(snapshot.origin):
+                    zone, keyring = await self._blocking(lambda: self._create(zone, initial, change, snapshot, now))
+                    kept = self._keep(zone, compiled, snapshot, of_keyring(keyring, now))
+                    self._registry.host([kept.hosted])
+                self._under_way.made(change.id, self._registry.position_of(kept.hosted))
                 if kept.hosted.config.signed:
                     self._registry.start_key_manager(kept.hosted)
             await self._registry.key_managers.settled(kept.hosted)
@@ -222,7 +224,7 @@ class HostedZones:
             del self._kept[zone_id]
             self._of_files.forget(hosted.origin)
             self._registry.unhost(hosted)
-            self._under_way.made(change.id, self._registry.version)
+            self._under_way.made(change.id, self._registry.position_of(hosted))
         _log.info("zone deleted", zone=hosted.config.origin, id=zone_id)
         return change
 
@@ -271,7 +273,7 @@ class HostedZones:
                 with self._under_way.making(change.id):
                     kept.compiled, replaced, snapshot = await self._blocking(lambda: self._apply(kept, changes, change))
                     self._registry.change(hosted, snapshot, replaced)
-                    self._under_way.made(change.id, self._registry.version)
+                    self._under_way.made(change.id, self._registry.position_of(hosted))
             finally:
                 with suppress(StateError):  # then the longer wait stays in force
                     await self._registry.observe_ttl(hosted, hosted.zone.maximum_ttl, lower=True)
@@ -298,11 +300,11 @@ class HostedZones:
 
     async def note_change(self, comment: str = "", settled: Callable[[], bool] | None = None) -> ChangeInfo:
         """As `ZoneOperations.note_change`."""
-        change = self._new_change(comment)
+        change, log = self._new_change(comment), self._registry.membership.log
         if settled is None:
-            self._under_way.made(change.id, self._registry.version)
+            self._under_way.made(change.id, log.newest)
         else:
-            self._under_way.coming(change.id, lambda: self._registry.version if settled() else None)
+            self._under_way.coming(change.id, lambda: log.newest if settled() else None)
         await self._blocking(lambda: self._records.note_change(change))
         return change
 
@@ -478,10 +480,18 @@ class HostedZones:
         if kept is not None:
             async with self._registry.names.holding(kept.hosted.origin):
                 if self._kept.get(zone_id) is kept:
-                    with trio.CancelScope(shield=True):
+                    with trio.CancelScope(shield=True), self._failing_alone(kept.hosted.origin):
                         yield kept
                     return
         raise ZoneRequestError(NO_SUCH_ZONE, f"No hosted zone found with ID: {zone_id}")
+
+    @contextmanager
+    def _failing_alone(self, origin: bytes) -> Iterator[None]:
+        """What can't be answered from of a change to this zone, though it is stored, holds up no other zone."""
+        try:
+            yield
+        finally:
+            self._registry.membership.passed_over(Part.DATA, origin)
 
     async def _refuse_zone_of_file(self, zone_id: str) -> None:
         if zone_id not in self._kept:

@@ -7,6 +7,7 @@ waits on the start of a task. One that is given up ends in its own time; the nex
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 
 import structlog
 import trio
@@ -46,8 +47,12 @@ class _Run:
 class KeyManagerSupervisor:
     """Runs key managers in `nursery`, which none of them ends."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, nursery: trio.Nursery, keeps: Callable[[bytes, bool], None] = lambda _origin, _runs: None
+    ) -> None:
+        """`keeps` is called with the origin when a key manager begins to run (true), and when it has ended or fails."""
         self._nursery = nursery
+        self._keeps = keeps
         self._turns = StartTurns(_AT_A_TIME)
         self._runs: dict[bytes, _Run] = {}
         """By origin, the newest of each; one that was given up stays until it has ended."""
@@ -114,14 +119,17 @@ class KeyManagerSupervisor:
         """Run it. It raises nothing; should it ever, that is this zone's alone, and it is tried again."""
         pause = _FIRST_PAUSE
         while True:
+            self._keeps(origin, True)
             try:
                 await run.key_manager.run(task_status=run)
             except Exception as error:  # whatever it is, it must stay this zone's
                 # The traceback as plain text: a log that adds the local variables would show private keys.
                 trace = "".join(traceback.format_exception(error))
                 _log.critical("a key manager has failed", zone=origin, traceback=trace, again_in=pause)
-                run.settled.set()
-                await trio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 return
+            finally:
+                self._keeps(origin, False)
+            run.settled.set()
+            await trio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)

@@ -107,7 +107,12 @@ class Images:
                     path.unlink(missing_ok=True)
 
     def _path(self, origin: bytes, digest: bytes) -> Path:
-        return self.folder / f"{_stem(origin)}-{digest.hex()[:_DIGEST_SHOWN]}{_SUFFIX}"
+        return self.folder / image_file(origin, digest)
+
+
+def image_file(origin: bytes, digest: bytes) -> str:
+    """The name of the file that has the image of the zone `origin` with that digest."""
+    return f"{_stem(origin)}-{digest.hex()[:_DIGEST_SHOWN]}{_SUFFIX}"
 
 
 def _stem(origin: bytes) -> str:

@@ -7,29 +7,38 @@ them (`server.hosting.hosted_zones`). Whoever changes a zone holds its name (`na
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from math import ceil
+from typing import NamedTuple
 
 import msgspec
 import structlog
 import trio
 
 from keys.custody.action_executor import Services
+from keys.custody.change_log import Position
 from keys.custody.key_manager import KeyManager
+from keys.custody.state_database import FileZone
 from keys.custody.unsigned_zones import AT_A_TIME, UnsignedZone, store_unsigned
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.zone_keys import ZoneKeys
 from keys.rules.keyring import hosted_zone_id
-from server.hosting.answering_backends import Backends, ThisProcess
+from server.hosting.answering_backends import Membership, ThisProcess
 from server.hosting.durable_keys import NOTHING, DurableKeys, durable_keys, of_keyring
+from server.hosting.followed_log import Part, Subject
 from server.hosting.key_manager_supervisor import KeyManagerSupervisor
 from server.hosting.name_locks import NameLocks
+from server.hosting.noted_files import NotedFiles
 from server.hosting.parent_lookup import LocalParent, parent_for
 from server.hosting.registered_zone import File, LoadedChange, RegisteredZone, ZoneLoad
 from server.hosting.remote_parent import RemoteParent
 from server.hosting.zone_files import LoadedZone, ZoneFiles
+from server.hosting.zone_image_files import image_file
 from server.settings.configuration import ZoneConfig
+from server.supervised import Report
 from zones import names
 from zones.masterfile.load import ZoneFileError
 from zones.masterfile.warnings import serial_warning
@@ -41,7 +50,23 @@ from zones.zoneset import ZoneSet, trust_anchors
 
 _MANY_NEW = 16
 """Zones from which on they are read before the first of them is answered, to be stored together."""
+_NOTED_WITHIN, _NOTED_AT_ONCE = 0.1, 500
+"""Seconds for which a zone that was read waits for others to be noted with it, and how many are noted at once."""
 _log = structlog.get_logger("signwright.zones")
+
+
+class _Read(NamedTuple):
+    """The zone of a file that is to be answered from."""
+
+    zone: RegisteredZone
+    before: ZoneConfig
+    """Its settings until now."""
+    loaded: LoadedZone
+
+    @property
+    def as_noted(self) -> FileZone:
+        """As the change log is told."""
+        return _file_zone(self.zone.origin, self.loaded.fingerprint, self.loaded.zone)
 
 
 class ZoneRegistry:
@@ -52,22 +77,23 @@ class ZoneRegistry:
         services: Services,
         nursery: trio.Nursery,
         changed: Callable[[], None],
-        backends: Backends | None = None,
+        membership: Membership | None = None,
         files: ZoneFiles | None = None,
+        report: Report | None = None,
     ) -> None:
         """Key managers run in `nursery`. `changed` is called whenever zones, or the KSKs of one, are others; it must
         not block.
 
-        `backends` are those who answer, if it is not this process; `files` reads zone files.
+        `membership` is whoever answers, if it is not this process alone; `files` reads zone files; `report` is told of
+        what fails beside the zones.
         """
         self.zoneset = ZoneSet()
-        self.backends: Backends = backends or ThisProcess()
-        self.version = 0
-        """Of `zoneset`, as `backends` counts."""
+        self.membership = membership or Membership(services.store, ThisProcess())
+        self.noted_files = NotedFiles(services.store, services.run_blocking, self._noted_late, report)
         self.hosted: dict[bytes, RegisteredZone] = {}
         """By name, whatever each comes from."""
         self.names = NameLocks()
-        self.key_managers = KeyManagerSupervisor(nursery)
+        self.key_managers = KeyManagerSupervisor(nursery, self.membership.keeps)
         self._files = files or ZoneFiles(None, services.run_blocking)
         self._services = services
         self._changed = changed
@@ -83,23 +109,37 @@ class ZoneRegistry:
         async with self._loading:
             wanted = {names.from_text(config.origin): config for config in configs}
             of_files = [origin for origin, zone in self.hosted.items() if isinstance(zone.source, File)]
+            await self.noted_files.read()
+            gone = await self.noted_files.keep_only(wanted)
             results = [await self._remove(origin) for origin in of_files if origin not in wanted]
+            for origin in gone:
+                self.membership.passed_over(Part.DATA, origin)  # of an earlier life
             known = await self.durable_keys([origin for origin in wanted if origin not in self.hosted])
             ahead = await self._read_ahead(wanted, known)
+            loads: dict[bytes, ZoneLoad] = {}
             try:
-                for origin, config in wanted.items():
-                    async with self.names.holding(origin):
-                        keys = known.get(origin, NOTHING)
-                        results.append(await self._load(origin, config, keys, ahead.pop(origin, None)))
+                async with trio.open_nursery() as nursery:
+                    send, receive = trio.open_memory_channel[_Read](math.inf)
+                    nursery.start_soon(self._take_up_all, receive, loads)
+                    async with send:
+                        for origin, config in wanted.items():
+                            async with self.names.holding(origin):
+                                keys = known.get(origin, NOTHING)
+                                read = await self._load(origin, config, keys, ahead.pop(origin, None))
+                            if isinstance(read, ZoneLoad):
+                                loads[origin] = read
+                            else:
+                                send.send_nowait(read)
             finally:
                 self._join()
+            results += [loads[origin] for origin in wanted]
             await self._give_ids()
             self._tell_children(self.hosted)
             for result in results:
                 if result.change is not LoadedChange.UNCHANGED or result.warnings:
                     _log_load(result)
                     await trio.lowlevel.checkpoint()  # of thousands of lines, each takes 30 µs
-            await self.backends.reached()
+            await self.membership.all_published()
             await self._files.forget([zone.zone for zone in self.hosted.values() if zone.zone is not None])
             return results
 
@@ -159,6 +199,7 @@ class ZoneRegistry:
             parent=zone.parent if zone.watches else None,
             signing=isinstance(zone.source, File),
             configured=config.signed if isinstance(zone.source, File) else None,
+            shown=partial(self.membership.passed_over, Part.KEYS),
         )
         zone.unsigned_ttl = None  # from now on the key manager minds it
         if zone.zone is not None:
@@ -187,7 +228,7 @@ class ZoneRegistry:
         for zone in new:
             if zone.zone is None:
                 zoneset = zoneset.with_unloaded(zone.origin, zone.ds)
-        self._replace(zoneset)
+        self._replace(zoneset, *(zone.origin for zone in new))
         self._renew_orphans()
         for zone in new:
             self._tell_children(zoneset.below(zone.origin))
@@ -195,7 +236,7 @@ class ZoneRegistry:
     def change(self, zone: RegisteredZone, data: Zone, replaced: Mapping[bytes, Node | None]) -> None:
         """Answer from now on from `data`, which is the hosted zone as it was with other nodes at some names."""
         zone.zone = data
-        self._follow(self.zoneset.with_nodes(zone.origin, replaced))
+        self._follow(self.zoneset.with_nodes(zone.origin, replaced), (Part.DATA, zone.origin))
         self._tell_children(owner for owner in replaced if owner != zone.origin)
 
     def unhost(self, zone: RegisteredZone) -> None:
@@ -204,8 +245,12 @@ class ZoneRegistry:
             self.key_managers.give_up(zone)
             del self.hosted[zone.origin]
             below = self.zoneset.below(zone.origin)
-            self._replace(self.zoneset.without_zone(zone.origin))
+            self._replace(self.zoneset.without_zone(zone.origin), zone.origin)
             self._tell_children(below)
+
+    def position_of(self, zone: RegisteredZone) -> Position:
+        """With which position of the change log the data of a zone were changed last."""
+        return self.membership.log.position_of(Part.DATA, zone.origin)
 
     def _tell_children(self, owners: Iterable[bytes]) -> None:
         """Have the zones of these look at their DS: one that came and goes again is in caches for as long as it was."""
@@ -234,19 +279,24 @@ class ZoneRegistry:
         if zone.unsigned != (keys is None):
             zone.unsigned = keys is None
             zoneset = zoneset.with_zone(zone.as_served(zone.zone))
-        self._follow(zoneset.with_keys(origin, keys))
+        self._follow(zoneset.with_keys(origin, keys), (Part.KEYS, origin))
         if earlier is not None and keys is not None and earlier.delegation != keys.delegation:
             self._tell_children((origin,))  # a parent served here has another DS by now
         if trusted != (trust_anchors(keys) if keys is not None else ()):
             self._changed()
 
-    def _replace(self, zoneset: ZoneSet) -> None:
-        self._follow(zoneset)
+    def _replace(self, zoneset: ZoneSet, *origins: bytes) -> None:
+        """Answer from now on from these zones; the data of those in `origins` are others."""
+        self._follow(zoneset, *((Part.DATA, origin) for origin in origins))
         self._changed()
 
-    def _follow(self, zoneset: ZoneSet) -> None:
+    def _follow(self, zoneset: ZoneSet, *put: Subject) -> None:
         self.zoneset = zoneset
-        self.version = self.backends.follow(zoneset)
+        self.membership.follow(zoneset, put)
+
+    def _noted_late(self, origin: bytes) -> None:
+        """What a zone of a file is served from was answered before it could be noted."""
+        self.membership.passed_over(Part.DATA, origin)
 
     # Zones of files
 
@@ -294,8 +344,11 @@ class ZoneRegistry:
 
     async def _load(
         self, origin: bytes, config: ZoneConfig, known: DurableKeys, ahead: LoadedZone | StateError | None = None
-    ) -> ZoneLoad:
-        """Load a zone, or load it anew; `ahead` is what came of reading a new one ahead."""
+    ) -> ZoneLoad | _Read:
+        """Read a zone's file; what came of it, or what is to be answered from once that is noted.
+
+        `ahead` is what came of reading a new one ahead.
+        """
         zone = self.hosted.get(origin)
         if zone is None:
             assert config.file is not None
@@ -325,8 +378,9 @@ class ZoneRegistry:
         if fingerprint == zone.fingerprint and config == before:
             if zone.zone is not None and image_digest(loaded) != image_digest(zone.zone):
                 # The same in other octets, as with another comment: only the image of these will be found again.
+                await self.noted_files.note([_file_zone(origin, fingerprint, loaded)])
                 zone.zone = loaded
-                self._replace(self.zoneset.with_zone(zone.as_served(loaded)))
+                self._replace(self.zoneset.with_zone(zone.as_served(loaded)), origin)
             # A record that is left out changes the file, and nothing that is served.
             new = tuple(warning for warning in warnings if warning not in known_warnings)
             return ZoneLoad(config.origin, LoadedChange.UNCHANGED, warnings=new)
@@ -339,15 +393,43 @@ class ZoneRegistry:
         if zone.zone is not None and fingerprint != zone.fingerprint and _answered_alike(config, before):
             grown = serial_warning(zone.zone, loaded)
             warnings = (*warnings, f"{config.file}: {grown}") if grown is not None else warnings
+        return _Read(zone, before, LoadedZone(loaded, fingerprint, warnings))
+
+    async def _take_up_all(self, reads: trio.MemoryReceiveChannel[_Read], loads: dict[bytes, ZoneLoad]) -> None:
+        """Note what was read, many zones in a transaction, and answer from it."""
+        async for first in reads:
+            read = [first]
+            if not self.noted_files.is_noted(first.as_noted):
+                with suppress(trio.EndOfChannel), trio.move_on_after(_NOTED_WITHIN):
+                    while len(read) < _NOTED_AT_ONCE:
+                        read.append(await reads.receive())
+            await self.noted_files.note([one.as_noted for one in read])
+            try:
+                for one in read:
+                    async with self.names.holding(one.zone.origin):
+                        loads[one.zone.origin] = await self._take_up(*one)
+            finally:
+                for one in read:  # one that failed holds up nobody else
+                    self.membership.passed_over(Part.DATA, one.zone.origin)
+            for one in read:
+                with suppress(StateError):  # then the longer wait stays in force
+                    async with self.names.holding(one.zone.origin):
+                        await self.observe_ttl(one.zone, one.loaded.zone.maximum_ttl, lower=True)
+
+    async def _take_up(self, zone: RegisteredZone, before: ZoneConfig, read: LoadedZone) -> ZoneLoad:
+        """Answer from what was read, now that it is noted."""
+        origin, config, (loaded, fingerprint, warnings) = zone.origin, zone.config, read
+        try:
+            await self.observe_ttl(zone, loaded.maximum_ttl, lower=False)  # by a key manager that began meanwhile
+        except StateError as error:
+            return self._refuse(zone, before, str(error))
         zone.source, zone.fingerprint, zone.zone = File(config.file), fingerprint, loaded  # type: ignore[arg-type]
         self._reconcile(zone, before)
         is_new = self.zoneset.get(origin) is None and self.zoneset.withheld(origin) is None
         if is_new and self._joining is not None:
             self._joining.append(zone)
         else:
-            self._replace(self.zoneset.with_zone(zone.as_served(loaded), zone.ds if is_new else None))
-        with suppress(StateError):  # then the longer wait stays in force
-            await self.observe_ttl(zone, loaded.maximum_ttl, lower=True)
+            self._replace(self.zoneset.with_zone(zone.as_served(loaded), zone.ds if is_new else None), origin)
         return ZoneLoad(config.origin, LoadedChange.LOADED, warnings=warnings)
 
     def _join(self) -> None:
@@ -355,14 +437,16 @@ class ZoneRegistry:
         joining, self._joining = self._joining, None
         if joining:
             data = [zone.as_served(zone.zone) for zone in joining if zone.zone is not None]
-            self._replace(self.zoneset.with_zones(data, {zone.origin: zone.ds for zone in joining}))
+            self._replace(
+                self.zoneset.with_zones(data, {zone.origin: zone.ds for zone in joining}), *(z.origin for z in joining)
+            )
 
     def _refuse(self, zone: RegisteredZone, before: ZoneConfig, reason: str) -> ZoneLoad:
         """Go on with what was served before, or answer SERVFAIL where nothing was."""
         zone.problem = reason
         if zone.zone is not None:
             zone.config = before  # or the next load would take its settings for those in force
-        self._replace(self.zoneset.with_unloaded(zone.origin, zone.ds))
+        self._replace(self.zoneset.with_unloaded(zone.origin, zone.ds), zone.origin)
         return ZoneLoad(zone.config.origin, LoadedChange.REFUSED, reason)
 
     def _reconcile(self, zone: RegisteredZone, before: ZoneConfig) -> None:
@@ -384,11 +468,11 @@ class ZoneRegistry:
         stored = zone.unsigned_ttl if key_manager is None and zone.unsigned else None
         if stored is not None and maximum_ttl != stored and (maximum_ttl < stored) == lower:
             if lower:
-                await self.backends.reached()
+                await self.membership.published_of(Part.DATA, zone.origin)
             await self._store_unsigned(zone, maximum_ttl, lowered=lower)
         while key_manager is not None and (maximum_ttl < key_manager.keyring.data_ttl) == lower:
             if lower:
-                await self.backends.reached()
+                await self.membership.published_of(Part.DATA, zone.origin)
             try:
                 await key_manager.observe_ttl(maximum_ttl)
             except StateError:
@@ -449,6 +533,11 @@ def _is_to_be_noted(config: ZoneConfig, known: DurableKeys) -> bool:
 def _wants_key_manager(zone: RegisteredZone) -> bool:
     """Whether a zone is to have a key manager and has none."""
     return zone.is_signed and zone.key_manager is None and zone.fingerprint is not None
+
+
+def _file_zone(origin: bytes, fingerprint: bytes, loaded: Zone) -> FileZone:
+    image = image_digest(loaded)
+    return FileZone(origin, fingerprint, image_file(origin, image) if image is not None else None)
 
 
 def _log_load(load: ZoneLoad) -> None:

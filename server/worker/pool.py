@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
@@ -20,6 +20,8 @@ from math import ceil
 import structlog
 import trio
 
+from keys.custody.change_log import Position
+from keys.custody.members import Member
 from keys.timekeeping.system_clocks import offset_as_read
 from server.child_programs import command, environment
 from server.control.server_operations import WorkerReport
@@ -118,16 +120,33 @@ class Pool:
         starts_within = _STARTS_WITHIN + _STARTS_LATER * len(sockets)
         self._looks_for_first = max(_SILENT, ceil(starts_within / look))
         self._zoneset, self._version = ZoneSet(), 0
+        self._positions: dict[int, Position | None] = {0: None}
+        """Which position each set of zones stands for, from the oldest on that a worker may answer from."""
+        self.on_news: Callable[[], None] = lambda: None
         self._news, self._told = trio.Event(), trio.Event()
         self._is_ready = False
         self._has_answered = False
 
-    def follow(self, zoneset: ZoneSet) -> int:
-        """As `Backends.follow`."""
-        self._zoneset, self._version = zoneset, self._version + 1
-        self._news.set()
-        self._news = trio.Event()
+    def follow(self, zoneset: ZoneSet, position: Position) -> int:
+        """As `Backends.follow`; the number of the set. What only moves the position of a set costs no message."""
+        if zoneset is not self._zoneset or not self._version:
+            self._zoneset, self._version = zoneset, self._version + 1
+            self._forget_positions()
+            self._news.set()
+            self._news = trio.Event()
+        self._positions[self._version] = position
         return self._version
+
+    def _forget_positions(self) -> None:
+        oldest = min((worker.holds for worker in self._workers if worker.holds is not None), default=self._version)
+        while (first := next(iter(self._positions), oldest)) < oldest:
+            del self._positions[first]
+
+    def members(self) -> Iterator[Member]:
+        """As `Backends.members`. One that is being replaced answers nothing that is older than the newest set."""
+        for worker in self._workers:
+            if worker.holds is not None:
+                yield Member(f"worker {worker.number}", self._positions[worker.holds])
 
     def clock_moved(self) -> None:
         """Tell them what time it is believed to be, since that has jumped."""
@@ -136,7 +155,7 @@ class Pool:
         self._news = trio.Event()
 
     def has_reached(self, version: int) -> bool:
-        """As `Backends.has_reached`. A worker that is being replaced answers nothing that is older."""
+        """Whether every answer is of the set with that number by now, or of a later one."""
         return all(worker.holds is None or worker.holds >= version for worker in self._workers)
 
     async def reached(self) -> None:
@@ -318,6 +337,7 @@ class Pool:
     def _tell(self) -> None:
         self._told.set()
         self._told = trio.Event()
+        self.on_news()
 
 
 async def _end(process: trio.Process) -> None:

@@ -199,7 +199,7 @@ class World:
             yield
             nursery.cancel_scope.cancel()
 
-    async def _reached(self) -> None:
+    async def _reached(self, _: bytes) -> None:
         if self.lag:
             await trio.sleep(self.lag)
 

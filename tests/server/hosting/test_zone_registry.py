@@ -8,8 +8,9 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock
 
+from keys.custody.change_log import Position
 from keys.dnssec.signing_policy import DAY
-from server.hosting.answering_backends import ThisProcess
+from server.hosting.answering_backends import Membership, ThisProcess
 from server.hosting.registered_zone import LoadedChange
 from server.hosting.zone_registry import ZoneRegistry
 from server.settings.configuration import ZoneConfig
@@ -63,11 +64,12 @@ class Counting(ThisProcess):
     """This process, which counts the sets of zones that it was given."""
 
     def __init__(self) -> None:
-        self.sets = 0
+        super().__init__()
+        self.sets, self.newest = 0, ZoneSet()
 
-    def follow(self, zoneset: ZoneSet) -> int:
-        self.sets += 1
-        return super().follow(zoneset)
+    def follow(self, zoneset: ZoneSet, position: Position) -> None:
+        self.sets += len(zoneset) > 0 and zoneset is not self.newest
+        self.newest = zoneset
 
 
 async def test_the_zones_of_a_start_join_at_once(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -77,7 +79,8 @@ async def test_the_zones_of_a_start_join_at_once(tmp_path: Path, autojump_clock:
     configs = [ZoneConfig(origin=f"z{number}.example.", file=file, signed=number != 7) for number in range(30)]
     with world.open_store() as store:
         async with trio.open_nursery() as nursery:
-            registry = ZoneRegistry(world.services(store, Fuse()), nursery, lambda: None, backends)
+            here = Membership(store, backends)
+            registry = ZoneRegistry(world.services(store, Fuse()), nursery, lambda: None, here)
             loads = await registry.load([*configs, missing])
             assert [load.change for load in loads] == [LoadedChange.LOADED] * 30 + [LoadedChange.REFUSED]
             assert len(registry.zoneset) == 31

@@ -21,6 +21,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from keys.custody.change_log import Position, advanced, beginning
 from keys.timekeeping.clock import Clock
 from keys.timekeeping.system_clocks import SYSTEM
 from server import child_programs
@@ -42,6 +43,7 @@ from zones.rrtypes import TYPE_A
 from zones.storage.zone_image import image_of
 from zones.zoneset import ZoneSet
 
+START = beginning("log")
 LAB, CHILD = wire_name("lab.example"), wire_name("child.lab.example")
 TEXT = """\
 @ 300 SOA ns host 1 7200 3600 1209600 60
@@ -123,7 +125,7 @@ async def workers(
             clock=clock or (lambda: here.offset),
             look=look,
         )
-        pool.follow(zoneset)
+        pool.follow(zoneset, START)
         async with trio.open_nursery() as nursery:
             await nursery.start(pool.run)
             yield Workers(pool, pairs[0].address)
@@ -197,21 +199,73 @@ async def test_every_change_reaches_all() -> None:
                 b"\x03www" + LAB: Node({TYPE_A: RRset(TYPE_A, 60, (bytes([192, 0, 2, 100 + number]),))}, (46, 47))
             }
             zoneset = zoneset.with_nodes(LAB, changed)
-            version = pool.follow(zoneset)
+            version = pool.follow(zoneset, START)
             assert not pool.has_reached(version)
             await pool.reached()
             assert pool.has_reached(version)
             assert await running.all_answer("www.lab.example", f"192.0.2.{100 + number}")
         zoneset = zoneset.with_zone(parse_zone(TEXT, "other.example"))
         pool.follow(
-            zoneset.with_keys(wire_name("other.example"), zone_keys(wire_name("other.example"), int(time.time())))
+            zoneset.with_keys(wire_name("other.example"), zone_keys(wire_name("other.example"), int(time.time()))),
+            START,
         )
         await pool.reached()
         assert await running.all_answer("www.other.example", "192.0.2.1")
-        pool.follow(zoneset.without_zone(LAB))
+        pool.follow(zoneset.without_zone(LAB), START)
         await pool.reached()
         assert await running.all_answer("www.lab.example", None)
         assert [(report.version, report.is_behind) for report in pool.reports()] == [(8, False)] * 2
+
+
+async def test_each_worker_is_a_member_with_the_position_of_the_set_that_it_answers_from() -> None:
+    zoneset = scenario()
+    async with workers(2, zoneset) as running:
+        pool = running.pool
+
+        def positions() -> list[Position | None]:
+            return [member.position for member in pool.members()]
+
+        assert [member.name for member in pool.members()] == ["worker 1", "worker 2"]
+        assert positions() == [START] * 2
+        # The same set stands for a later position without a message.
+        noted = advanced(START, b"1")
+        assert pool.follow(zoneset, noted) == 1
+        assert positions() == [noted] * 2
+        news = []
+        pool.on_news = lambda: news.append(positions())
+        removed = advanced(noted, b"2")
+        pool.follow(zoneset.without_zone(CHILD), removed)
+        assert positions() == [noted] * 2
+        await pool.reached()
+        assert positions() == [removed] * 2
+        assert news in ([[removed, noted], [removed] * 2], [[noted, removed], [removed] * 2])
+        for number in range(10):
+            pool.follow(zoneset if number % 2 else ZoneSet(), removed)
+            await pool.reached()
+        assert len(pool._positions) <= 2
+
+
+async def test_a_worker_is_a_member_until_it_is_reaped() -> None:
+    async with workers(1, scenario()) as running:
+        pool, (hanging,) = running.pool, running.pids()
+        os.kill(hanging, signal.SIGSTOP)
+        position = advanced(START, b"1")
+        pool.follow(ZoneSet(), position)
+        gone: list[bool] = []
+
+        def told() -> None:
+            if not list(pool.members()):
+                gone.append(runs(hanging))
+
+        pool.on_news = told
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, os.kill, hanging, signal.SIGTERM)  # which it does not heed
+            await trio.sleep(0.1)
+            assert [member.position for member in pool.members()] == [START]
+            os.kill(hanging, signal.SIGKILL)
+        await until(lambda: bool(gone))
+        assert not any(gone)
+        await until(lambda: [member.position for member in pool.members()] == [position])
 
 
 async def test_a_worker_that_dies_under_load_is_replaced_and_no_query_is_lost_that_it_did_not_hold() -> None:
@@ -250,7 +304,7 @@ async def test_a_worker_that_dies_under_load_is_replaced_and_no_query_is_lost_th
         assert await running.all_answer("www.lab.example", "192.0.2.1")
         # What the dead one has told is still in the sum, which never falls.
         await until(lambda: sum(pool.query_stats().udp) >= seen - 500)
-        pool.follow(ZoneSet())
+        pool.follow(ZoneSet(), START)
         await pool.reached()
         assert await running.all_answer("www.lab.example", None)
 
@@ -259,7 +313,7 @@ async def test_a_worker_that_hangs_is_replaced_and_nobody_waits_for_it_for_ever(
     async with workers(1, scenario(), look=1) as running:  # long enough for the next one to start
         (hanging,) = running.pids()
         os.kill(hanging, signal.SIGSTOP)
-        version = running.pool.follow(ZoneSet())
+        version = running.pool.follow(ZoneSet(), START)
         assert not running.pool.has_reached(version)
         with trio.fail_after(60):
             await running.pool.reached()
@@ -288,7 +342,7 @@ async def test_a_worker_that_is_being_replaced_keeps_nobody_waiting() -> None:
     async with workers(1, scenario()) as running:
         os.kill(running.pids()[0], signal.SIGKILL)
         await until(lambda: running.pool.reports()[0].version is None)
-        version = running.pool.follow(ZoneSet())
+        version = running.pool.follow(ZoneSet(), START)
         await running.pool.reached()
         await until(lambda: running.pool.reports()[0].version == version)
 
@@ -301,7 +355,7 @@ async def test_a_worker_that_was_given_older_zones_is_waited_for_before_it_has_a
         (starting,) = running.pids()
         os.kill(starting, signal.SIGSTOP)
         await trio.sleep(0.1)  # its zones wait in the stream
-        version = running.pool.follow(ZoneSet())
+        version = running.pool.follow(ZoneSet(), START)
         assert not running.pool.has_reached(version)
         os.kill(starting, signal.SIGCONT)
         await running.pool.reached()
@@ -369,7 +423,7 @@ async def test_what_fails_between_us_and_a_worker_costs_that_worker(
         async with workers(1, scenario()) as running:
             assert running.pool.reports()[0].restarts == 1
             fails = True
-            running.pool.follow(ZoneSet())
+            running.pool.follow(ZoneSet(), START)
             await until(lambda: running.pool.reports()[0].restarts == 2)
             await until(lambda: running.pool.reports()[0].version is not None)
             assert await running.all_answer("www.lab.example", None)
@@ -428,7 +482,7 @@ async def test_a_zone_that_is_mapped_is_mapped_by_workers_too(tmp_path: Path) ->
             zone = parse_zone(f"{TEXT}\nnew 60 A 192.0.2.{number}\n", "lab.example")
             mapped = images.open(LAB, images.write(LAB, image_of(zone, ())))
             zoneset = zoneset.with_zone(mapped.zone)
-            running.pool.follow(zoneset)
+            running.pool.follow(zoneset, START)
             await running.pool.reached()
             images.keep_only([mapped.digest])
             assert await running.all_answer("new.lab.example", f"192.0.2.{number}")

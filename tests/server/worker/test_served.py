@@ -14,6 +14,8 @@ from pathlib import Path
 import boto3
 import dns.message
 import dns.query
+import dns.rcode
+import dns.rdatatype
 import pytest
 from botocore.configloader import load_config
 
@@ -164,6 +166,26 @@ def test_a_change_by_the_api_is_in_sync_once_all_answer_it(folder: Path) -> None
         os.kill(stopped, signal.SIGCONT)
         until(lambda: is_in_sync(change))
         assert answers() == {"192.0.2.10"}
+
+
+def test_a_control_process_that_does_nothing_stops_no_worker_from_answering(folder: Path) -> None:
+    with serving(folder, "lab.example.zone", "--workers", 2) as server:
+        running = pids(folder)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            # Names that nobody has asked for: each takes a signature. Both workers have their part.
+            for number in range(500):
+                query = dns.message.make_query(f"x{number}.lab.example", "A", want_dnssec=True)
+                answer = dns.query.udp(query, server.address.host, port=server.address.port, timeout=60)
+                assert answer.rcode() == dns.rcode.NOERROR  # compact denial
+                assert any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in answer.authority)
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        (folder / "lab.example.zone").write_text(ZONE.replace("hostmaster 1 ", "hostmaster 2 "))
+        assert run("reload", cwd=folder).stdout == "lab.example. replaced serial 2\n"
+        assert serials(server) == {2}
+        assert pids(folder) == running
+        assert [worker["restarts"] for worker in workers(folder)] == [0, 0]
 
 
 def test_a_setting_of_the_configuration(folder: Path) -> None:

@@ -1,0 +1,167 @@
+"""How far the answers of this process follow the change log: each version that is committed, until it is applied.
+
+A version that changes nothing of what is answered is applied at once; any other when what it changes stands in the set
+of zones. So the set of zones answers for `position`, the end of the run of versions without a gap that are applied, and
+is handed on with it. Three things can change an answer, each by somebody who then says so: a zone's data (records, or a
+file), its keys where a key manager publishes them, and whether there is the zone at all.
+
+What is answered may also change where nothing was written: keys that are shown once more, a file that a full disk keeps
+from being noted. No position stands for that, so it is remembered (`beside`): whoever has to be certain of it asks who
+answers for their newest set of zones.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from keys.custody.change_log import (
+    Change,
+    Committed,
+    FileChanged,
+    KeysChanged,
+    Position,
+    RecordsChanged,
+    SignednessChanged,
+    ZoneCreated,
+    ZoneDeleted,
+)
+
+
+class Part(enum.Enum):
+    """What of a zone is answered from."""
+
+    DATA = "data"
+    KEYS = "keys"
+
+
+Subject = tuple[Part, bytes]
+"""A part of the zone with that origin."""
+
+
+def subject_of(change: Change) -> Subject | None:
+    """What is answered otherwise once this is applied; `None`: nothing."""
+    match change:
+        case RecordsChanged() | ZoneCreated() | ZoneDeleted() | FileChanged():
+            return Part.DATA, change.origin
+        case KeysChanged() | SignednessChanged():
+            return Part.KEYS, change.origin
+        case _:
+            return None
+
+
+@dataclass(eq=False)
+class _Version:
+    """One that is committed and not applied yet."""
+
+    position: Position
+    open: set[Subject]
+    """What is still to be applied of it."""
+
+
+class FollowedLog:
+    """The change log as this process follows it. Each method returns at once and reads nothing."""
+
+    def __init__(self, position: Position) -> None:
+        """All that is answered from will be read after the log stood at `position`."""
+        self.position = position
+        """Of the set of zones: every answer has all that was changed up to here."""
+        self.newest = position
+        """What was committed last."""
+        self.stopped: str | None = None
+        """Why nothing is acknowledged any more: another program writes the state."""
+        self._versions: deque[_Version] = deque()
+        self._open: dict[Subject, list[_Version]] = {}
+        self._changed: dict[Subject, Position] = {}
+        self._kept: set[bytes] = set()
+        self._puts = 0
+        self._beside: dict[Subject, int] = {}
+
+    # What is committed
+
+    def committed(self, told: Committed) -> None:
+        """Take note of a transaction, in the order of versions.
+
+        One that does not follow what is known means that another program has written: nothing is acknowledged then.
+        """
+        if told.before != self.newest:
+            self.stop(f"the change log was at version {self.newest.version} here, and is at {told.before.version}")
+            return
+        self.newest = told.position
+        subjects = {subject for change in told.changes if (subject := subject_of(change)) is not None}
+        version = _Version(told.position, {one for one in subjects if self._is_awaited(one)})
+        for subject in subjects:
+            self._changed[subject] = told.position
+        for subject in version.open:
+            self._open.setdefault(subject, []).append(version)
+        self._versions.append(version)
+        self._advance()
+
+    def _is_awaited(self, subject: Subject) -> bool:
+        part, origin = subject
+        return part is Part.DATA or origin in self._kept
+
+    def stop(self, reason: str) -> None:
+        """Acknowledge nothing any more: another program writes the state."""
+        self.stopped = self.stopped or reason
+
+    # What is applied
+
+    def put(self, part: Part, origin: bytes) -> None:
+        """All that is committed of this part of a zone stands in the set of zones, which has just been replaced."""
+        subject, self._puts = (part, origin), self._puts + 1
+        if subject in self._open:
+            self._beside.pop(subject, None)
+            self.passed_over(part, origin)
+        else:
+            self._beside[subject] = self._puts
+
+    def passed_over(self, part: Part, origin: bytes) -> None:
+        """What is committed of this part of a zone changes no answer, or can't be answered from now: nobody waits for
+        it.
+        """
+        for version in self._open.pop((part, origin), ()):
+            version.open.discard((part, origin))
+        self._advance()
+
+    def keeps(self, origin: bytes) -> None:
+        """A key manager publishes this zone's keys from now on, and says so of each version of them."""
+        self._kept.add(origin)
+
+    def keeps_no_more(self, origin: bytes) -> None:
+        """None does any more: what it has stored last is not answered from."""
+        self._kept.discard(origin)
+        self.passed_over(Part.KEYS, origin)
+
+    def _advance(self) -> None:
+        while self._versions and not self._versions[0].open and self.stopped is None:
+            self.position = self._versions.popleft().position
+
+    # What is waited for
+
+    def position_of(self, part: Part, origin: bytes) -> Position:
+        """With which position this part of a zone was changed last, as far as this process has seen."""
+        return self._changed.get((part, origin), self.position)
+
+    def reaches(self, position: Position) -> bool:
+        """Whether the set of zones has what was committed with `position`."""
+        return self.stopped is None and self.position.includes(self.in_this_log(position))
+
+    def in_this_log(self, position: Position) -> Position:
+        """A position that stands for `position` in the present log: this one, unless the state was put in its place."""
+        return position if position.log_id == self.newest.log_id else self.newest
+
+    def is_beside(self, subjects: Iterable[Subject]) -> bool:
+        """Whether any of these was put without anything having been written."""
+        return any(subject in self._beside for subject in subjects)
+
+    @property
+    def beside(self) -> int | None:
+        """The number of the newest thing that was put without anything having been written; `None`: there is none."""
+        return max(self._beside.values(), default=None)
+
+    def all_have(self, number: int) -> None:
+        """Everybody answers from all that was put up to this number."""
+        self._beside = {subject: put for subject, put in self._beside.items() if put > number}
