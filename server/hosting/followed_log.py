@@ -29,6 +29,9 @@ from keys.custody.change_log import (
     ZoneDeleted,
 )
 
+_MOST_CHANGED = 1 << 16
+"""Parts of zones of which it is known when they were changed, before those are forgotten that are applied."""
+
 
 class Part(enum.Enum):
     """What of a zone is answered from."""
@@ -75,6 +78,7 @@ class FollowedLog:
         self._versions: deque[_Version] = deque()
         self._open: dict[Subject, list[_Version]] = {}
         self._changed: dict[Subject, Position] = {}
+        self._most_changed = _MOST_CHANGED
         self._kept: set[bytes] = set()
         self._puts = 0
         self._beside: dict[Subject, int] = {}
@@ -94,10 +98,18 @@ class FollowedLog:
         version = _Version(told.position, {one for one in subjects if self._is_awaited(one)})
         for subject in subjects:
             self._changed[subject] = told.position
+        if len(self._changed) > self._most_changed:
+            self._forget_applied()
         for subject in version.open:
             self._open.setdefault(subject, []).append(version)
         self._versions.append(version)
         self._advance()
+
+    def _forget_applied(self) -> None:
+        """Forget when zones were changed whose changes are applied: of zones that come and go there is no end."""
+        applied = self.position.version
+        self._changed = {subject: at for subject, at in self._changed.items() if at.version > applied}
+        self._most_changed = max(_MOST_CHANGED, 2 * len(self._changed))
 
     def _is_awaited(self, subject: Subject) -> bool:
         part, origin = subject

@@ -182,3 +182,26 @@ def test_whatever_the_order_the_position_has_all_up_to_it_and_nothing_is_forgott
         assert log.position.version == first - 1
     apply([(part, origin) for part in Part for origin in origins])
     assert log.position == log.newest == writer.position
+
+
+def test_zones_that_come_and_go_without_end_are_not_remembered_for_ever(
+    log: FollowedLog, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.hosting.followed_log._MOST_CHANGED", 8)
+    log._most_changed = 8
+    waiting = writer.commit(records(A))
+    for number in range(100):
+        origin = b"\x04%04d\x00" % number
+        writer.commit(records(origin))
+        log.put(Part.DATA, origin)
+    assert log.position_of(Part.DATA, A) == waiting
+    assert not log.reaches(waiting)
+    log.put(Part.DATA, A)
+    for number in range(100, 120):
+        origin = b"\x04%04d\x00" % number
+        last = writer.commit(records(origin))
+        log.put(Part.DATA, origin)
+    assert len(log._changed) < 2 * 100 + 8
+    assert log.position_of(Part.DATA, origin) == last
+    assert log.reaches(log.position_of(Part.DATA, A))
+    assert log.position_of(Part.DATA, A).includes(waiting)
