@@ -239,11 +239,10 @@ def _unknown(keyring: Keyring, command: Command, now: int) -> RequestRefusedErro
 
 
 def _stands_in(keyring: Keyring, other: Ksk, ksk: Ksk, now: int) -> bool:
-    """Whether caches know the other KSK no later than this one, also while neither can be named yet."""
-    at, known = keyring.nameable_at(other), keyring.nameable_at(ksk)
-    if at is None:  # in the moment until both are known to be served, what was published first is known first
-        return known is None and other.published is not None and other.published <= (ksk.published or now)
-    return at <= max(known or now, now)
+    """Whether each cache that knows this KSK knows the other one: all do, or the other one was published no later."""
+    if keyring.is_in_every_cache(other, now):
+        return True
+    return other.published is not None and ksk.published is not None and other.published <= ksk.published
 
 
 def _moment(at: int, now: int) -> str:
