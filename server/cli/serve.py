@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -84,6 +86,8 @@ def _print_ready(running: RunningServer) -> None:
         console.file.flush()
     except OSError as error:  # a pipe that nobody reads, a file on a full disk: the zones are served all the same
         _log.warning("the banner could not be printed", reason=str(error))
+        # What is left of it would be tried again at the end, and be taken for a failure then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.command()

@@ -64,10 +64,8 @@ class RegisteredZone:
     """Whom the key manager asks for the DS."""
     watches: bool = False
     """Whether it does; where a zone of a file has no parent here, a task that waits for one would take 4 kB."""
-    refreshed: int | None = None
-    """When what is published was signed."""
     refreshes: int = 0
-    """How often that changed in the life of this process."""
+    """How many keysets that were signed in the life of this process it was answered with."""
     generation: int = field(default_factory=lambda: next(_generations))
     """Tells it from zones of its name that were here before."""
 

@@ -265,16 +265,14 @@ class ZoneRegistry:
         """Answer with these keys, if they are of the zone that has its name."""
         if self.hosted.get(origin) is not zone or zone.zone is None or zone.key_manager is None:
             return
-        refreshed = zone.key_manager.keyring.refreshed
-        if refreshed is not None and refreshed != zone.refreshed:
-            zone.refreshed = refreshed
-            zone.refreshes += refreshed >= self._began  # else by an earlier life
         if keys is not None and not isinstance(zone.source, File):
             # The DS of a hosted zone is a record set of its parent's, which people put there and take away.
             keys = keys._replace(delegation=())
         zoneset = self.zoneset
         before = zoneset.get(origin)
         earlier = before.keys if before is not None else None
+        if keys is not None and (earlier is None or earlier.keyset != keys.keyset):
+            zone.refreshes += (zone.key_manager.keyring.refreshed or 0) >= self._began  # else by an earlier life
         trusted = trust_anchors(earlier) if earlier is not None else ()
         if zone.unsigned != (keys is None):
             zone.unsigned = keys is None
