@@ -319,12 +319,14 @@ class HostedZones:
                 raise ZoneRequestError(
                     INVALID_INPUT, f"The zone {hosted.config.origin} is served unsigned by its settings."
                 )
+            self._registry.asked_for(hosted.origin)
             return hosted.key_manager
         async with self._changing(zone_id):
             key_manager = kept.hosted.key_manager
             if key_manager is None:
                 kept.hosted.config = msgspec.structs.replace(kept.hosted.config, signed=True)
                 key_manager = self._registry.start_key_manager(kept.hosted)
+        self._registry.asked_for(kept.hosted.origin)
         await self._registry.key_managers.settled(kept.hosted)
         return key_manager
 

@@ -73,6 +73,8 @@ class KeyManagerSupervisor:
             run.key_manager.give_up()
             run.scope.cancel()
             run.settled.set()
+            if run.ended.is_set():  # it was frozen
+                del self._runs[zone.origin]
 
     def hurry(self, origin: bytes) -> None:
         """Have the key manager of a zone that is asked for begin before others, if it waits for that."""

@@ -114,7 +114,10 @@ class ZoneRegistry:
             results = [await self._remove(origin) for origin in of_files if origin not in wanted]
             for origin in gone:
                 self.membership.passed_over(Part.DATA, origin)  # of an earlier life
-            known = await self.durable_keys([origin for origin in wanted if origin not in self.hosted])
+            new = [origin for origin in wanted if origin not in self.hosted]
+            for origin in new:
+                await self.key_managers.ended(origin)  # what it may be storing still is to be read
+            known = await self.durable_keys(new)
             ahead = await self._read_ahead(wanted, known)
             loads: dict[bytes, ZoneLoad] = {}
             try:
