@@ -32,7 +32,7 @@ class Position(NamedTuple):
 
 
 class RecordsChanged(msgspec.Struct, frozen=True, tag=True):
-    """Record sets of a hosted zone are others."""
+    """Record sets of a hosted zone changed."""
 
     origin: bytes
     """The apex in wire form, lower case; so in all that follows."""
@@ -50,27 +50,27 @@ class ZoneCreated(msgspec.Struct, frozen=True, tag=True):
 
 
 class ZoneDeleted(msgspec.Struct, frozen=True, tag=True):
-    """A hosted zone is no more, nor are its keys."""
+    """A hosted zone was deleted together with its keys."""
 
     origin: bytes
     zone_id: str
 
 
 class ZonesNamed(msgspec.Struct, frozen=True, tag=True):
-    """Zones have their ids now."""
+    """Zones were given ids."""
 
     ids: dict[str, bytes]
     """Origins by id."""
 
 
 class TagsChanged(msgspec.Struct, frozen=True, tag=True):
-    """Tags or the comment of a hosted zone are others."""
+    """The tags or the comment of a hosted zone changed."""
 
     zone_id: str
 
 
 class KeysChanged(msgspec.Struct, frozen=True, tag=True):
-    """A zone's keyring was stored. `keyset` and `policy` say what of it who answers need."""
+    """A zone's keyring was stored. `keyset` and `policy` tell followers which part of it changed."""
 
     origin: bytes
     revision: int
@@ -81,18 +81,18 @@ class KeysChanged(msgspec.Struct, frozen=True, tag=True):
     keyset: bytes | None
     """SHA-256 of the signed DNSKEY RRset, if there is one."""
     policy: bool
-    """Whether what is recorded of TTLs, windows or propagation is other than before."""
+    """Whether the recorded TTLs, live window or propagation changed."""
 
 
 class SignednessChanged(msgspec.Struct, frozen=True, tag=True):
-    """A zone is served signed from now on, or unsigned."""
+    """A zone switched between being served signed and unsigned."""
 
     origin: bytes
     signed: bool
 
 
 class FileChanged(msgspec.Struct, frozen=True, tag=True):
-    """A zone is served from other contents of its file, or (`digest` is `None`) from a file no more."""
+    """The file of a zone has new contents, or (`digest` is `None`) the zone is no longer loaded from a file."""
 
     origin: bytes
     digest: bytes | None
@@ -102,11 +102,11 @@ class FileChanged(msgspec.Struct, frozen=True, tag=True):
 
 
 class WriterBegan(msgspec.Struct, frozen=True, tag=True):
-    """A program has opened the state and is its only writer from now on."""
+    """A process opened the state and became its only writer."""
 
     epoch: int
     mark: bytes
-    """Drawn at random: the histories of a state and of its copy part here at the latest."""
+    """Random, so that the histories of a state and of a copy of it diverge here at the latest."""
 
 
 Change = (
@@ -127,7 +127,7 @@ class Logged(NamedTuple):
 
     version: int
     at: int
-    """When, in seconds since the epoch, by the clock of who wrote."""
+    """When it was written, in seconds since the epoch, by the writer's clock."""
     document: bytes
     digest: bytes
 
@@ -138,20 +138,19 @@ class Logged(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """What one transaction has appended, as those are told who follow the log in the process that wrote it."""
+    """One committed transaction, as reported to followers in the process that wrote it."""
 
     before: Position
-    """Where the log stood when they were told last."""
+    """The position of the previous report."""
     position: Position
-    """Where it stands with this transaction."""
+    """The position after this transaction."""
     changes: tuple[Change, ...]
     missed: tuple[Change, ...] = ()
-    """Of a transaction before this one that was reported as failed and is stored all the same: nobody here has
-    answered from it."""
+    """Changes of earlier transactions that were reported as failed but were stored: no answer includes them yet."""
 
 
 class SnapshotNeeded(NamedTuple):
-    """The log does not lead on from a position: take all that is kept, and follow from there."""
+    """The log cannot be followed from this position: read a snapshot of the state and follow from there."""
 
     reason: str
 

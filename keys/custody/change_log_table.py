@@ -28,7 +28,7 @@ from keys.custody.change_log import (
 from keys.custody.state_connections import RESTORE, StateDamaged, driver
 
 KEPT = 24 * 3600
-"""Seconds for which a row is kept, whoever may need it: who is away for longer takes a snapshot."""
+"""Seconds for which a row is kept. A member that was away for longer reads a snapshot instead."""
 KEPT_OCTETS = 16 << 20
 """Octets of documents that are kept, at most."""
 PRUNED_EVERY = 64
@@ -103,12 +103,12 @@ def append(connection: Connection, before: Head, at: int, changes: Sequence[Chan
 
 
 def position(connection: Connection) -> Position:
-    """Where the log stands in this snapshot: whoever takes all that is kept follows from here."""
+    """The position of this snapshot, from which its reader follows the log."""
     found = _head(connection)
     if found is not None:
         return found.position
     row = connection.execute(select(database_schema.log)).one()
-    return Position(row.id, row.version, b"")  # its end was damaged: nobody follows on from there
+    return Position(row.id, row.version, b"")  # the newest row is damaged, so no one can follow from it
 
 
 def _head(connection: Connection, version: int | None = None) -> Head | None:

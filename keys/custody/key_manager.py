@@ -69,10 +69,11 @@ class KeyManager:
         configured: bool | None = None,
         shown: Callable[[bytes], None] = lambda _: None,
     ) -> None:
-        """`shown` is called with the origin whenever all that is stored of the keys is published, or can't be now.
+        """`parent` looks up the DS; without one nothing is checked.
 
-        `parent` looks up the DS; without one nothing is checked. `configured` is the setting `signed`, `None` for a
-        zone that has none: `signing` is then whether one that was never seen begins signing by itself.
+        `configured` is the setting `signed`, or `None` for a zone without it; `signing` then decides whether a new zone
+        starts signing by itself. `shown` is called with the origin each time the stored keys were published, or cannot
+        be for now.
         """
         self.origin = origin
         self._policy, self._ksk_arn = policy, ksk_arn
@@ -149,7 +150,7 @@ class KeyManager:
         self.wake()
 
     def give_up(self) -> None:
-        """Store nothing more, whoever asks: another one is about to keep these keys. To be called before `run` ends."""
+        """Refuse to store anything from now on, because another key manager takes over. Call it before `run` ends."""
         self._given_up = True
 
     async def let_go(self) -> None:
@@ -233,7 +234,7 @@ class KeyManager:
         if self._loaded and self._keyring.data_ttl != maximum_ttl:
             try:
                 async with self._changing():
-                    await self._apply(self._ttl_news(), "the zone was loaded")
+                    await self._apply(self._ttl_news(self._keyring), "the zone was loaded")
             except UnsafeTransitionError as error:
                 raise StateError(f"the TTL of {to_text(self.origin)} would not be safe: {error}") from None
             self.wake()
@@ -461,10 +462,7 @@ class KeyManager:
         self._teller.tell(events, why, earlier, self._keyring)
         await self._show()
 
-    def _ttl_news(self) -> list[Event]:
-        return self._ttl_news_of(self._keyring)
-
-    def _ttl_news_of(self, keyring: Keyring) -> list[Event]:
+    def _ttl_news(self, keyring: Keyring) -> list[Event]:
         ttl = self._zone_ttl
         if ttl is None or ttl == keyring.data_ttl:
             return []
@@ -518,7 +516,7 @@ class KeyManager:
         """
         before = keyring = evolve(keyring, TriedAgain(self._now()))
         events = as_configured(keyring, self._configured, self._now())
-        events += self._ttl_news_of(evolve_safely(keyring, events))
+        events += self._ttl_news(evolve_safely(keyring, events))
         keyring = evolve_safely(keyring, events)
         at, propagation = ceil(self._services.now()), self._policy.propagation
         events += unsigned_news(keyring, self._zone_ttl or 0, at, propagation)
