@@ -1,14 +1,8 @@
-"""A state that the last version before the change log made: what was served goes on, signed or unsigned as it was.
-
-`state_of_schema_2.sql` is that database after 16 days, most events left out. In it are a signed zone with a signed
-child, a zone with signing disabled by a person, one that the setting `signed` had turned off, and hosted zones, one of
-which was enabled while the KMS was away.
-"""
+"""A server starts on the state of the last version before the change log: what was served goes on as it was."""
 
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from pathlib import Path
 
 import dns.name
@@ -17,20 +11,17 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from keys.custody.state_database import DATABASE, STATE_KEY
 from keys.dnssec.signing_policy import DAY
 from keys.kms.interface import KeyRequest
 from server.settings.configuration import ZoneConfig
 from tests.keys.world import World
 from tests.lab import anchor, ask, wire_name
 from tests.server.hosting.test_one_truth import SOA, Served, serving
+from tests.upgrade.dumped import SIGNED, UNSIGNED, restore_dump
 from tests.validator.judge import judge
 
-DUMP = Path(__file__).parent / "state_of_schema_2.sql"
 AGE = 1_382_480
 """Seconds for which the old version had served."""
-APPLICATION_ID, SCHEMA = 1398228820, 2
-STATE_KEY_TEXT = "signwright state key 1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=\n"
 KMS_KEYS = 6
 FILES = {
     "example.": SOA + "signed 300 NS ns.signed\nns.signed 300 A 192.0.2.54\n",
@@ -40,21 +31,12 @@ FILES = {
     "was-signed.test.": SOA,
 }
 UNSIGNED_BY_SETTING = {"plain.test.", "was-signed.test."}
-SIGNED = ("example.", "signed.example.", "hosted-signed.test.")
-UNSIGNED = ("plain.test.", "off.test.", "was-signed.test.", "hosted.test.", "hosted-enabled.test.")
 
 
 @pytest.fixture
 async def world(tmp_path: Path, autojump_clock: object) -> World:
     world = World(tmp_path)
-    world.directory.mkdir(mode=0o700)
-    with sqlite3.connect(world.directory / DATABASE) as database:
-        database.executescript(DUMP.read_text())
-        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        database.execute(f"PRAGMA user_version = {SCHEMA}")
-    database.close()
-    (world.directory / STATE_KEY).write_text(STATE_KEY_TEXT)
-    (world.directory / STATE_KEY).chmod(0o600)
+    restore_dump(world.directory)
     for _ in range(KMS_KEYS):  # the fake KMS makes the same keys again
         await world.kms.create_key(KeyRequest("as before", None, {}))
     world.kms.calls.clear()

@@ -23,8 +23,10 @@ from keys.rules.keyring import Keyring
 from keys.rules.zone_standing import AT_ONCE, DelegatedDs, Standing
 from tests.keys.rules.test_next_action import SIGNED
 from tests.keys.world import LAB
+from tests.lab import wire_name
+from tests.upgrade import dumped
+from tests.upgrade.dumped import restore_dump
 
-STATES = Path(__file__).parent / "states"
 OTHER = b"\x05other\x00"
 RELEASED = {1: "96ba633d", 2: "110cc426"}
 """The first digits of a digest of what has been released."""
@@ -48,17 +50,6 @@ def made_by_statements(directory: Path, schema: int) -> sqlite3.Connection:
         row = (origin, "KeysetSigned", "why", "")
         connection.execute("INSERT INTO event (at, origin, kind, reason, request_ids) VALUES (5, ?, ?, ?, ?)", row)
     return connection
-
-
-def as_dumped(directory: Path, name: str) -> None:
-    """The state that the program of a commit left."""
-    directory.mkdir()
-    with closing(sqlite3.connect(directory / DATABASE)) as connection:
-        connection.executescript((STATES / f"{name}.sql").read_text())
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute("PRAGMA user_version = 2")
-    (directory / STATE_KEY).write_bytes((STATES / f"{name}.key").read_bytes())
-    (directory / STATE_KEY).chmod(0o600)
 
 
 @pytest.mark.parametrize("schema", RELEASED)
@@ -107,19 +98,19 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
     assert len((tmp_path / "state" / DATABASE).read_bytes()) == len(before)
 
 
-def test_a_state_of_b01ef4a_serves_what_it_served(tmp_path: Path) -> None:
-    as_dumped(tmp_path / "state", "b01ef4a")
-    kept = b"\x04kept\x07example\x00"
+def test_a_state_of_the_last_schema_keeps_keys_and_says_who_is_signed(tmp_path: Path) -> None:
+    restore_dump(tmp_path / "state")
+    origin = wire_name("signed.example")
     with Store.open(tmp_path / "state", os.urandom) as store:
-        keyring = store.load_keyring(LAB)
+        keyring = store.load_keyring(origin)
         assert keyring is not None
         (ksk,), zsk = keyring.ksks, keyring.active_zsk
         assert zsk is not None
-        assert load_signer(store.load_zsk(LAB, zsk.sequence)).public_key == zsk.public_key
-        assert store.standings() == {LAB: Standing(True, (DelegatedDs(ds_rdata(LAB, ksk.rdata), AT_ONCE),))}
-        assert [entry.kind for entry in store.events(LAB)][:3] == ["Observed", "KskIntended", "KskCreated"]
-        assert store.events(b"\x04gone\x07example\x00") == ()
-        assert set(store.zone_ids()) == {LAB, kept}
+        assert load_signer(store.load_zsk(origin, zsk.sequence)).public_key == zsk.public_key
+        standings = store.standings()
+        assert standings[origin] == Standing(True, (DelegatedDs(ds_rdata(origin, ksk.rdata), AT_ONCE),))
+        assert {one for one, standing in standings.items() if standing.signed} >= set(map(wire_name, dumped.SIGNED))
+        assert store.events(origin)
         assert store.save(keyring, []).revision == keyring.revision + 1
 
 
