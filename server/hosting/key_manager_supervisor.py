@@ -73,8 +73,8 @@ class KeyManagerSupervisor:
             run.key_manager.give_up()
             run.scope.cancel()
             run.settled.set()
-            if run.ended.is_set():  # it was frozen
-                del self._runs[zone.origin]
+            if run.ended.is_set():  # it was frozen, so its task is not there to forget it
+                self._nursery.start_soon(self._forget, zone.origin, run)
 
     def hurry(self, origin: bytes) -> None:
         """Have the key manager of a zone that is asked for begin before others, if it waits for that."""
@@ -106,9 +106,13 @@ class KeyManagerSupervisor:
             run.ended.set()
             if run.scope.cancel_called:
                 with trio.CancelScope(shield=True):
-                    await run.has_ended()
-            if self._runs.get(origin) is run and run.scope.cancel_called:
-                del self._runs[origin]
+                    await self._forget(origin, run)
+
+    async def _forget(self, origin: bytes, run: _Run) -> None:
+        """Drop a run that was given up, once nothing is being stored by it."""
+        await run.has_ended()
+        if self._runs.get(origin) is run:
+            del self._runs[origin]
 
     async def _end_turn(self, run: _Run) -> None:
         try:

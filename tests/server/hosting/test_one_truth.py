@@ -439,3 +439,21 @@ async def test_a_zone_that_gets_a_key_while_it_is_deleted_is_not_deleted(
         keyring = (await here.zones.key_manager(zone.id)).keyring
         assert [ksk.name for ksk in keyring.ksks] == ["ksk_1"]
         assert here.rcode("x.example") == "NOERROR"
+
+
+async def test_a_frozen_key_manager_that_is_given_up_is_forgotten(
+    world: World, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with serving(world, tmp_path) as here:
+        config = here.file(CHILD)
+        await here.load(config)
+        key_manager = here.registry.hosted[wire_name(CHILD)].key_manager
+        assert key_manager is not None
+        key_manager._freeze("a bug", None)
+        key_manager.wake()
+        await trio.sleep(5)
+        await here.load()
+        await trio.sleep(5)
+        assert not here.registry.key_managers._runs
+        await here.load(config)
+        assert here.rcode(CHILD) == "NOERROR"
