@@ -32,6 +32,7 @@ ROOMS = [
     "server.supervised",
     "server.early_signals",
     "server.signals",
+    "server.privileges",
     "server.net",
     "server.state",
     "server.settings",

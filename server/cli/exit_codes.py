@@ -12,6 +12,7 @@ from keys.kms.kms_errors import KmsError
 from server.app import NothingToServe
 from server.control.control_client import ControlError
 from server.net.listen import CannotListen, PortInUse
+from server.privileges import CannotBecomeUser
 from server.settings.configuration import ConfigError
 from server.settings.zone_arguments import NoZoneFile
 from server.worker.pool import WorkerFailed
@@ -39,6 +40,7 @@ _EXITS: tuple[tuple[type[Exception], Exit], ...] = (
     (ZoneFileError, Exit.ZONE_FILE),
     (NoZoneFile, Exit.ZONE_FILE),
     (ConfigError, Exit.CONFIGURATION),
+    (CannotBecomeUser, Exit.CONFIGURATION),
     (StateError, Exit.STATE),
     (KeystoreError, Exit.STATE),
     (CredentialsFileError, Exit.STATE),

@@ -24,6 +24,7 @@ from server.display.status_report import console_for_people, print_banner
 from server.monitoring.logs import configure_logs
 from server.net.addresses import Address, parse_address
 from server.net.listen import bind_stream
+from server.privileges import become
 from server.settings.configuration import load_config
 from server.settings.schema import KmsSettings
 from server.state.directory import StateDir, prepare_state
@@ -74,6 +75,8 @@ def serve(
         workers=workers,
     )
     settings = read()
+    if settings.user is not None:
+        become(settings.user, settings.state)
     while trio.run(app.run, settings, read, _print_ready, log) is RequestOutcome.RESTART:
         # A restored state waits: run on it, whatever zones its keys are of.
         settings = replace(read(), samples=False)

@@ -15,6 +15,7 @@ from keys.dnssec.signing_policy import Policy
 from keys.kms.kms_credentials import resolve
 from keys.kms.kms_errors import KmsError
 from server.net.listen import CannotListen, check_host
+from server.privileges import CannotBecomeUser, account_of
 from server.route53.serve_api import tls_context
 from server.settings.configuration import Config, ConfigError, at_setting
 from server.state.directory import check_usable
@@ -32,6 +33,11 @@ def problems(file: Path, config: Config) -> Iterator[Exception]:
             tls_context(config.route53)
         except ConfigError as error:
             yield ConfigError(f"{at_setting(file, *error.key.split('.'))}: {error.reason}")
+    if config.user is not None:
+        try:
+            account_of(config.user)
+        except CannotBecomeUser as error:
+            yield ConfigError(f"{at_setting(file, 'user')}: {error}")
     try:
         check_usable(config.state)
     except StateError as error:

@@ -136,6 +136,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     zones: tuple[ZoneConfig, ...]
     policy: Policy = Policy()
     """Of the keys of hosted zones."""
+    user: str | None = None
+    """Who a server that root starts becomes."""
     workers: int = 0
     """Programs that answer; 0: the control process itself."""
     metrics: Address | None = None
@@ -178,6 +180,7 @@ def load_config(
         tcp=TcpConfig(idle=source.settings.tcp.idle, connections=source.settings.tcp.connections),
         zones=tuple(zone_configs),
         policy=source.settings.policy,
+        user=source.settings.user,
         workers=source.settings.workers if workers is None else workers,
         metrics=source.metrics(),
         hooks=source.hooks(),

@@ -35,6 +35,7 @@ _ANCHORS = msgspec.Meta(max_length=16, description="a list of at most 16 records
 _Parent = Annotated[str, _PARENT] | Annotated[tuple[Annotated[str, _PARENT], ...], _PARENTS]
 _ParentAnchor = Annotated[str, _ANCHOR] | Annotated[tuple[Annotated[str, _ANCHOR], ...], _ANCHORS]
 _PROGRAM = msgspec.Meta(description='the words of a command in quotes, such as "/usr/local/bin/page-somebody"')
+_USER = 'the name of a user of this host, such as "signwright"'
 _URL = 'a URL, such as "https://hooks.example/dnssec"'
 _KMS_URL = 'the URL of a KMS, such as "https://kms.eu-west-1.amazonaws.com"'
 _REGION = 'the name of a region of AWS, such as "eu-west-1"'
@@ -145,6 +146,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     listen: tuple[Annotated[str, _ADDRESS], ...] = ("127.0.0.1:5300", "[::1]:5300")
     """Addresses for UDP and TCP. As long as it is the default, [::1] is left out on hosts without IPv6."""
     state: str = "./state"
+    user: Annotated[str, msgspec.Meta(min_length=1, description=_USER)] | None = None
+    """Who a server that root starts becomes once it may bind ports below 1024; without one, it stays who it is."""
     workers: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
     """Programs that answer; 0: this one."""
     metrics: Annotated[str, _ADDRESS] | None = None
