@@ -84,7 +84,7 @@ def _hand_over(state: Path, account: pwd.struct_passwd) -> None:
 
 
 def _check_readable(user: str) -> None:
-    """Raises `CannotBecomeUser` where the user can't read what this program is made of: modules are read when needed."""
+    """Raises `CannotBecomeUser` where the user can't read this program: modules are read when they are needed."""
     for path in (os.__file__, __file__, sys.executable):
         if not os.access(path, os.R_OK):
             raise CannotBecomeUser(

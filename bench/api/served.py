@@ -113,7 +113,7 @@ def create_key(kms: Any) -> str:
 
 
 def create_signed(route53: Any, kms: Any, name: str) -> str:
-    """A new hosted zone that is signed; its id."""
+    """A new hosted zone that is answered signed (its change is INSYNC); its id."""
     zone = str(route53.create_hosted_zone(Name=name, CallerReference=name)["HostedZone"]["Id"])
     route53.create_key_signing_key(
         CallerReference=name,
@@ -122,7 +122,9 @@ def create_signed(route53: Any, kms: Any, name: str) -> str:
         Name="ksk",
         Status="ACTIVE",
     )
-    route53.enable_hosted_zone_dnssec(HostedZoneId=zone)
+    change = route53.enable_hosted_zone_dnssec(HostedZoneId=zone)["ChangeInfo"]["Id"]
+    until_insync = route53.get_waiter("resource_record_sets_changed")
+    until_insync.wait(Id=change, WaiterConfig={"Delay": 0.5, "MaxAttempts": 240})
     return zone
 
 
