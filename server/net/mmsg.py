@@ -23,7 +23,7 @@ import struct
 import sys
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cffi
 
@@ -57,7 +57,25 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
 """)
 
 
-class Batch(Protocol):
+class Clients(Protocol):
+    """Who sent what: by the place of a query among those that are answered together."""
+
+    def host(self, slot: int) -> bytes:
+        """The address that it came from, 4 or 16 octets."""
+
+
+class Sender(NamedTuple):
+    """A copy of all that is needed to answer a datagram after others have taken its place."""
+
+    identity: bytes
+    """The ID of the query."""
+    host: bytes
+    """The address that it came from, 4 or 16 octets."""
+    destination: Any
+    """Where the response goes, and from which of our addresses: only the kind of batch that made it can tell."""
+
+
+class Batch(Clients, Protocol):
     """Datagrams received together, to be answered together."""
 
     def receive(self) -> list[bytes]:
@@ -72,6 +90,12 @@ class Batch(Protocol):
         Each gets its datagram's ID before it. Returns how many are done; fewer than all when the socket takes no more
         now.
         """
+
+    def sender(self, slot: int) -> Sender:
+        """A copy of who sent the datagram in a place, for `send_to`. Only for what waits: it costs 0.6 µs."""
+
+    def send_to(self, senders: Sequence[Sender], responses: Sequence[bytes | None], start: int = 0) -> int:
+        """As `send`, to senders of earlier datagrams of this batch, at most `BATCH` of them."""
 
 
 def batch_for(sock: socket.socket) -> Batch:
@@ -98,6 +122,11 @@ class KernelBatch:
             self._received_iov[slot] = (self._queries + slot * _STRIDE, QUERY_LIMIT)
         self._sent, self._sent_iov = self._headers(2)
         self._sent_iov_octets = _ffi.buffer(self._sent_iov)
+        self._name_octets = _ffi.buffer(self._names)
+        self._control_octets = _ffi.buffer(self._controls)
+        self._host_at = (8, 24) if sock.family == socket.AF_INET6 else (4, 8)
+        """Where the address stands in a socket address (struct sockaddr_in6, sockaddr_in)."""
+        self._later = _Later(self._name_size, with_control=self._with_control)
         begin = int(_ffi.cast("uintptr_t", self._queries))
         self._numbered = [value for slot in range(BATCH) for value in (begin + slot * _STRIDE, ID_SIZE, 0, 0)]
         """Addresses and sizes of the vectors of a batch: each slot's ID, and the place of what follows it."""
@@ -154,7 +183,7 @@ class KernelBatch:
         if self._with_control:
             for number, slot in enumerate(slots):
                 self._sent[number].msg_hdr.msg_controllen = self._received[slot].msg_hdr.msg_controllen
-        done = self._send_all(len(slots))
+        done = self._send_all(self._sent, len(slots))
         if moved:
             self._readdress(range(BATCH))
         return len(responses) if done == len(slots) else slots[done]
@@ -167,10 +196,39 @@ class KernelBatch:
             if self._with_control:
                 header.msg_control = self._controls + slot * _CONTROL
 
-    def _send_all(self, count: int) -> int:
+    def host(self, slot: int) -> bytes:
+        """As `Clients.host`."""
+        at, (start, end) = slot * self._name_size, self._host_at
+        host: bytes = self._name_octets[at + start : at + end]
+        return host
+
+    def sender(self, slot: int) -> Sender:
+        """As `Batch.sender`."""
+        at, control = slot * self._name_size, b""
+        if self._with_control:
+            size = self._received[slot].msg_hdr.msg_controllen
+            control = self._control_octets[slot * _CONTROL : slot * _CONTROL + size]
+        name = self._name_octets[at : at + self._name_size]
+        start, end = self._host_at
+        identity = self._query_octets[slot * _STRIDE : slot * _STRIDE + ID_SIZE]
+        return Sender(identity, name[start:end], (name, control))
+
+    def send_to(self, senders: Sequence[Sender], responses: Sequence[bytes | None], start: int = 0) -> int:
+        """As `Batch.send_to`."""
+        slots = [slot for slot in range(start, len(responses)) if responses[slot] is not None]
+        if not slots:
+            return len(responses)
+        octets: list[Any] = [responses[slot] for slot in slots]
+        joined = b"".join([senders[slot].identity + response for slot, response in zip(slots, octets, strict=True)])
+        held = _ffi.from_buffer(joined)  # keeps the octets in place while the kernel reads them
+        self._later.address(int(_ffi.cast("uintptr_t", held)), [*map(len, octets)], [senders[slot] for slot in slots])
+        done = self._send_all(self._later.headers, len(slots))
+        return len(responses) if done == len(slots) else slots[done]
+
+    def _send_all(self, headers: Any, count: int) -> int:
         done = 0
         while done < count:
-            sent = self._library.sendmmsg(self._fd, self._sent + done, count - done, socket.MSG_DONTWAIT)
+            sent = self._library.sendmmsg(self._fd, headers + done, count - done, socket.MSG_DONTWAIT)
             if sent > 0:
                 done += sent
             elif _ffi.errno in _AGAIN:
@@ -178,6 +236,40 @@ class KernelBatch:
             elif _ffi.errno != errno.EINTR:
                 done += 1  # this one cannot be sent (an unreachable or forged address): the others can
         return done
+
+
+class _Later:
+    """Headers of messages to senders that were copied, each of one vector."""
+
+    def __init__(self, name_size: int, *, with_control: bool) -> None:
+        self.headers = _ffi.new("struct mmsghdr[]", BATCH)
+        self._with_control = with_control
+        names = _ffi.new("unsigned char[]", BATCH * name_size)
+        controls = _ffi.new("unsigned char[]", BATCH * _CONTROL)
+        vectors = _ffi.new("struct iovec[]", BATCH)
+        self._held = names, controls, vectors  # the headers point to them
+        self._names, self._controls, self._vectors = _ffi.buffer(names), _ffi.buffer(controls), _ffi.buffer(vectors)
+        for slot in range(BATCH):
+            header = self.headers[slot].msg_hdr
+            header.msg_name, header.msg_namelen = names + slot * name_size, name_size
+            header.msg_iov, header.msg_iovlen = vectors + slot, 1
+            if with_control:
+                header.msg_control = controls + slot * _CONTROL
+
+    def address(self, place: int, sizes: Sequence[int], senders: Sequence[Sender]) -> None:
+        """Let the n-th message go to the n-th sender: ID and response, of `sizes` without the ID, from `place` on."""
+        count = len(senders)
+        names = b"".join([sender.destination[0] for sender in senders])
+        self._names[: len(names)] = names
+        whole = [size + ID_SIZE for size in sizes]
+        vectors = [0] * (2 * count)
+        vectors[::2], vectors[1::2] = accumulate(whole[:-1], initial=place), whole
+        struct.pack_into(f"={2 * count}Q", self._vectors, 0, *vectors)
+        if self._with_control:
+            for slot, sender in enumerate(senders):
+                control = sender.destination[1]
+                self._controls[slot * _CONTROL : slot * _CONTROL + len(control)] = control
+                self.headers[slot].msg_hdr.msg_controllen = len(control)
 
 
 class PlainBatch:
@@ -188,6 +280,7 @@ class PlainBatch:
         self._control = _CONTROL if ask_for_local_address(sock, sock.getsockname()[0]) else 0
         self._senders: list[tuple[bytes, list[tuple[int, int, bytes]], Any]] = []
         """The ID of each datagram, control data and address."""
+        self._family = sock.family
 
     def receive(self) -> list[bytes]:
         """As `Batch.receive`."""
@@ -204,13 +297,30 @@ class PlainBatch:
 
     def send(self, responses: Sequence[bytes | None], start: int = 0) -> int:
         """As `Batch.send`."""
+        return self._send(self._senders, responses, start)
+
+    def host(self, slot: int) -> bytes:
+        """As `Clients.host`."""
+        text: str = self._senders[slot][2][0]
+        return socket.inet_pton(self._family, text.partition("%")[0])
+
+    def sender(self, slot: int) -> Sender:
+        """As `Batch.sender`."""
+        identity, control, address = self._senders[slot]
+        return Sender(identity, self.host(slot), (control, address))
+
+    def send_to(self, senders: Sequence[Sender], responses: Sequence[bytes | None], start: int = 0) -> int:
+        """As `Batch.send_to`."""
+        return self._send([(sender.identity, *sender.destination) for sender in senders], responses, start)
+
+    def _send(self, receivers: Sequence[tuple[bytes, Any, Any]], responses: Sequence[bytes | None], start: int) -> int:
         for slot in range(start, len(responses)):
             response = responses[slot]
             if response is None:
                 continue
-            identity, control, sender = self._senders[slot]
+            identity, control, address = receivers[slot]
             try:
-                self._socket.sendmsg((identity, response), control, 0, sender)
+                self._socket.sendmsg((identity, response), control, 0, address)
             except BlockingIOError:
                 return slot
             except OSError:

@@ -8,12 +8,12 @@ bound on one turn lets other tasks run.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
 
 import trio
 
-from server.net.mmsg import batch_for, never_fragment
+from server.net.mmsg import Clients, batch_for, never_fragment
 from server.query.edns import DEFAULT_SIZE
 from server.query.fast.responder import Responder
 
@@ -21,8 +21,24 @@ _TURN = 1024  # datagrams, each batch counted as a few more: 3 ms at most
 _BATCH_ITSELF = 4
 
 
-async def serve_udp(sock: socket.socket, responder: Responder, clock: Callable[[], float]) -> NoReturn:
-    """Answer what comes to `sock`, a bound non-blocking UDP socket, until cancelled."""
+class Outgoing(Protocol):
+    """What sees responses before they leave and may change them: what depends on who asks, or limits how often."""
+
+    def __call__(self, queries: Sequence[bytes], responses: list[bytes | None], clients: Clients) -> None:
+        """Replace responses in place; None becomes silence. Must not raise.
+
+        Queries and responses are without their IDs (`server.net.mmsg`), each in the place of its client. They are all
+        that one look at a socket brought, or that waited for a signature: at most `BATCH`.
+        """
+
+
+async def serve_udp(
+    sock: socket.socket, responder: Responder, clock: Callable[[], float], outgoing: Outgoing | None = None
+) -> NoReturn:
+    """Answer what comes to `sock`, a bound non-blocking UDP socket, until cancelled.
+
+    `outgoing` sees each batch of responses; without it, none is looked at.
+    """
     batch = batch_for(sock)
     if responder.udp_size <= DEFAULT_SIZE:  # whoever wants larger answers wants fragments
         never_fragment(sock)
@@ -32,6 +48,8 @@ async def serve_udp(sock: socket.socket, responder: Responder, clock: Callable[[
         while left > 0 and (queries := batch.receive()):
             left -= len(queries) + _BATCH_ITSELF
             responses = responder.datagrams(queries, int(clock()))
+            if outgoing is not None:
+                outgoing(queries, responses, batch)
             done = batch.send(responses)
             while done < len(responses):
                 await trio.lowlevel.wait_writable(sock)

@@ -169,6 +169,41 @@ def test_different_local_addresses_in_one_batch(make: Make, sockets: ExitStack) 
     ]
 
 
+@pytest.mark.parametrize("host", [*HOSTS, "0.0.0.0", *(["::"] if len(HOSTS) > 1 else [])])
+def test_who_waited_is_answered_after_others_have_taken_the_places(make: Make, sockets: ExitStack, host: str) -> None:
+    server = udp(sockets, host)
+    batch = make(server)
+    asked = {"0.0.0.0": "127.0.0.3", "::": "::1"}.get(host, host)
+    clients = [client(sockets, asked) for _ in range(5)]
+    for number, sock in enumerate(clients):
+        sock.connect((asked, server.getsockname()[1]))  # takes nothing from any other address
+        sock.send(b"%02dearly" % number)
+    received(batch, 5)
+    waiting = [batch.sender(slot) for slot in range(5)]
+    octets = socket.inet_pton(server.family, asked)
+    assert [sender.host for sender in waiting] == [batch.host(slot) for slot in range(5)] == [octets] * 5
+    for sock in reversed(clients):
+        sock.send(b"xxlate")
+    received(batch, 5)
+    assert batch.send_to(waiting[::-1], [b"4", b"3", None, b"1" * 1400, b"0"]) == 5
+    assert batch.send([b" late"] * 5) == 5
+    for number, response in enumerate([b"0", b"1" * 1400, None, b"3", b"4"]):
+        got = [clients[number].recv(2000) for _ in range(1 if response is None else 2)]
+        assert got == [*([] if response is None else [b"%02d" % number + response]), b"xx late"]
+
+
+def test_who_waited_is_answered_from_where_sending_stopped(make: Make, sockets: ExitStack) -> None:
+    server, asking = udp(sockets), client(sockets)
+    batch = make(server)
+    for number in range(4):
+        asking.sendto(b"i%dq" % number, server.getsockname())
+    received(batch, 4)
+    waiting = [batch.sender(slot) for slot in range(4)]
+    assert batch.send_to(waiting, [b"0", b"1", None, b"3"], 1) == 4
+    assert [asking.recv(9) for _ in range(2)] == [b"i11", b"i33"]
+    assert batch.send_to([], []) == 0
+
+
 @pytest.mark.skipif(len(HOSTS) == 1, reason="this host has no ::1")
 def test_on_the_ipv6_wildcard(make: Make, sockets: ExitStack) -> None:
     server = udp(sockets, "::")

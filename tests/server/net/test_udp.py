@@ -5,13 +5,14 @@ from __future__ import annotations
 import select
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import trio
 
 from server.net.addresses import Address
 from server.net.listen import Pair, bind
+from server.net.mmsg import Clients
 from server.net.udp import serve_udp
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
@@ -93,6 +94,27 @@ async def test_the_answer_leaves_from_the_address_that_was_asked_also_before_we_
                     await sock.send(wire)
                     assert await sock.recv(4096) == expected(wire)
         nursery.cancel_scope.cancel()
+
+
+async def test_what_looks_at_responses_before_they_leave_may_change_them(bound: Pair, nursery: trio.Nursery) -> None:
+    seen: list[tuple[bytes, bytes]] = []
+
+    def outgoing(queries: Sequence[bytes], responses: list[bytes | None], clients: Clients) -> None:
+        for slot, asked in enumerate(queries):
+            seen.append((asked, clients.host(slot)))
+            response = responses[slot]
+            assert response is not None
+            responses[slot] = None if b"silent" in asked else response + b"!"
+
+    nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised), clock, outgoing)
+    wires = [query(f"{name}.lab.example", "A") for name in ("silent", "www")]
+    with await client(*bound.address) as sock:
+        for wire in wires:
+            await sock.send(wire)
+        with trio.fail_after(60):
+            assert await sock.recv(4096) == expected(wires[1]) + b"!"
+    assert sorted(seen) == sorted((wire[2:], bytes([127, 0, 0, 1])) for wire in wires)
+    nursery.cancel_scope.cancel()
 
 
 async def test_a_datagram_that_is_too_long_is_no_query(bound: Pair, nursery: trio.Nursery) -> None:
