@@ -20,11 +20,13 @@ from keys.dnssec.signature_validity import slot_window
 from keys.dnssec.signing_policy import Policy
 from keys.dnssec.zone_keys import ActiveSigner, ZoneKeys
 from keys.dnssec.zone_signer import ZoneSigner, load_signer
+from server.query.cookies import CookieKey
 from server.query.edns import CO
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.query.read_query import ID_SIZE
 from server.query.respond import Via, respond
+from server.query.server_facts import ServerFacts
 from zones import names
 from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
@@ -33,6 +35,12 @@ from zones.zoneset import ZoneSet
 
 NOW = 1_900_000_000
 """Seconds since the epoch: in March 2030, at no boundary of a slot."""
+CLIENT = b"\xc0\x00\x02\x63"
+"""An address that queries are from."""
+FACTS = ServerFacts(
+    cookies=CookieKey(bytes(range(32))), nsid=b"fra1", idle=10, version=b"Signwright", id=b"ns1.example"
+)
+"""A server that tells all that it can be asked for."""
 
 
 @lru_cache
@@ -151,9 +159,11 @@ def wire_name(text: str) -> bytes:
     return names.from_text(text)
 
 
-def datagrams(responder: Responder, wires: Sequence[bytes], now: int = NOW) -> list[bytes | None]:
-    """The responses to whole datagrams, with their IDs."""
-    responses = responder.datagrams([wire[ID_SIZE:] for wire in wires], now)
+def datagrams(
+    responder: Responder, wires: Sequence[bytes], now: int = NOW, client: bytes | None = None
+) -> list[bytes | None]:
+    """The responses to whole datagrams, with their IDs. All are from the address `client`."""
+    responses = responder.datagrams([wire[ID_SIZE:] for wire in wires], now, lambda _: client)
     return [
         None if response is None else wire[:ID_SIZE] + response for wire, response in zip(wires, responses, strict=True)
     ]

@@ -6,7 +6,7 @@ import enum
 import struct
 from typing import NamedTuple
 
-from server.query.edns import TYPE_OPT, Edns, OptError, read_opt
+from server.query.edns import TYPE_OPT, Edns, ExtendedError, OptError, edns_without_options, opt_record, read_opt
 
 HEADER_SIZE = 12
 ID_SIZE = 2
@@ -29,6 +29,7 @@ class Rcode(enum.IntEnum):
     REFUSED = 5
     YXDOMAIN = 6
     BADVERS = 16
+    BADCOOKIE = 23
 
 
 class Query(NamedTuple):
@@ -50,15 +51,21 @@ class Unanswerable(Exception):  # noqa: N818 (it is an outcome as much as an err
 
 
 class Rejected(Exception):  # noqa: N818
-    """A message that is answered with an error and nothing else."""
+    """A message that is answered with an error and nothing else, but an OPT record where it has one (RFC 6891 §7)."""
 
-    def __init__(self, rcode: Rcode, question_end: int = HEADER_SIZE) -> None:
+    def __init__(
+        self, rcode: Rcode, question_end: int = HEADER_SIZE, edns: Edns | None = None, *, cookie_wanted: bool = False
+    ) -> None:
         super().__init__(rcode.name)
         self.rcode = rcode
         self.question_end = question_end
+        self.edns = edns
+        """What could be read of its OPT record."""
+        self.cookie_wanted = cookie_wanted
+        """Whether it is a query for a server cookie and for nothing else: an error only to who has none to give."""
 
 
-def read_query(wire: bytes) -> Query:
+def read_query(wire: bytes, *, over_tcp: bool = False) -> Query:
     """Read a query of opcode QUERY. Raises `Unanswerable` and `Rejected`, and nothing else."""
     if len(wire) < HEADER_SIZE:
         raise Unanswerable
@@ -66,9 +73,9 @@ def read_query(wire: bytes) -> Query:
     if flags & QR:
         raise Unanswerable
     if flags & _OPCODE:
-        raise Rejected(Rcode.NOTIMP)
+        raise _not_implemented(wire, questions, answers + authorities, additionals)
     if questions != 1:  # RFC 9619
-        raise Rejected(Rcode.FORMERR)
+        raise _without_question(wire, questions, answers + authorities, additionals)
     qname, position = _read_question_name(wire)
     if position + 4 > len(wire):
         raise Rejected(Rcode.FORMERR)
@@ -77,9 +84,36 @@ def read_query(wire: bytes) -> Query:
     edns = None
     if answers or authorities or additionals:
         edns = _read_records(wire, end, answers + authorities, additionals)
+        if over_tcp and edns is not None and edns.keepalive:  # it has data (RFC 7828 §3.2.1)
+            raise Rejected(Rcode.FORMERR, end, edns)
     elif end != len(wire):
         raise Rejected(Rcode.FORMERR, end)
     return Query(flags, qname, qtype, qclass, end, edns)
+
+
+def _not_implemented(wire: bytes, questions: int, passed_over: int, additionals: int) -> Rejected:
+    """What a message of another opcode gets: with an OPT record where it has one that can be read as a query's."""
+    try:
+        if questions == 1 and additionals:
+            end = _read_question_name(wire)[1] + 4
+            edns = _read_records(wire, end, passed_over, additionals)
+            if edns is not None:
+                return Rejected(Rcode.NOTIMP, end, edns)
+    except Rejected:
+        pass  # other opcodes may have other forms (RFC 8490 §5.4)
+    return Rejected(Rcode.NOTIMP)
+
+
+def _without_question(wire: bytes, questions: int, passed_over: int, additionals: int) -> Rejected:
+    """What a query without one question gets: perhaps it asks for a server cookie (RFC 7873 §5.4)."""
+    if questions or not additionals:
+        return Rejected(Rcode.FORMERR)
+    try:
+        edns = _read_records(wire, HEADER_SIZE, passed_over, additionals)
+    except Rejected as rejected:
+        return rejected
+    wanted = edns is not None and bool(edns.cookie) and not passed_over
+    return Rejected(Rcode.FORMERR, HEADER_SIZE, edns, cookie_wanted=wanted)
 
 
 def _read_question_name(wire: bytes) -> tuple[bytes, int]:
@@ -107,29 +141,30 @@ def _read_records(wire: bytes, question_end: int, passed_over: int, additionals:
     edns = None
     for number in range(passed_over + additionals):
         start = position
-        position = _skip_name(wire, position, question_end)
+        position = _skip_name(wire, position)
         if position + 10 > size:
-            raise Rejected(Rcode.FORMERR, question_end)
+            raise Rejected(Rcode.FORMERR, question_end, edns)
         rrtype, rrclass, ttl, length = _FIXED.unpack_from(wire, position)
         rdata_start = position + 10
         position = rdata_start + length
         if position > size:
-            raise Rejected(Rcode.FORMERR, question_end)
+            raise Rejected(Rcode.FORMERR, question_end, edns)
         if rrtype != TYPE_OPT:
             continue
         # One OPT, owned by the root, in the additional section (RFC 6891 §6.1.1).
         if edns is not None or wire[start] or number < passed_over:
-            raise Rejected(Rcode.FORMERR, question_end)
+            raise Rejected(Rcode.FORMERR, question_end, edns)
         try:
             edns = read_opt(rrclass, ttl, wire[rdata_start:position])
         except OptError:
-            raise Rejected(Rcode.FORMERR, question_end) from None
+            raise Rejected(Rcode.FORMERR, question_end, edns_without_options(rrclass, ttl)) from None
     if position != size:
-        raise Rejected(Rcode.FORMERR, question_end)
+        raise Rejected(Rcode.FORMERR, question_end, edns)
     return edns
 
 
-def _skip_name(wire: bytes, position: int, question_end: int) -> int:
+def _skip_name(wire: bytes, position: int) -> int:
+    """Where a name ends; past the end of the message where it does not."""
     size = len(wire)
     while position < size:
         length = wire[position]
@@ -140,7 +175,7 @@ def _skip_name(wire: bytes, position: int, question_end: int) -> int:
         if length > 63:
             break
         position += length + 1
-    raise Rejected(Rcode.FORMERR, question_end)
+    return size + 1
 
 
 def response_flags(query_flags: int, rcode: int, *, authoritative: bool = False, truncated: bool = False) -> int:
@@ -149,8 +184,13 @@ def response_flags(query_flags: int, rcode: int, *, authoritative: bool = False,
     return flags | (AA if authoritative else 0) | (TC if truncated else 0)
 
 
-def error_response(wire: bytes, rejected: Rejected) -> bytes:
-    """The answer to a message that was rejected: its header, and its question where that could be read."""
-    flags = response_flags(int.from_bytes(wire[2:4]), rejected.rcode)
+def error_response(wire: bytes, rejected: Rejected, udp_size: int, rcode: Rcode | None = None) -> bytes:
+    """The answer to a message that was rejected: its header, its question where that could be read, and an OPT record
+    where it had one. `udp_size` (octets) is what we take. With another `rcode`, it is no error after all.
+    """
+    edns, given = rejected.edns, rejected.rcode if rcode is None else rcode
+    error = ExtendedError.NOT_SUPPORTED if given is Rcode.NOTIMP else None
+    opt = opt_record(edns, udp_size, given, error) if edns is not None else b""
     questions = int(rejected.question_end > HEADER_SIZE)
-    return wire[:2] + struct.pack("!5H", flags, questions, 0, 0, 0) + wire[HEADER_SIZE : rejected.question_end]
+    head = struct.pack("!5H", response_flags(int.from_bytes(wire[2:4]), given), questions, 0, 0, bool(opt))
+    return b"".join((wire[:2], head, wire[HEADER_SIZE : rejected.question_end], opt))

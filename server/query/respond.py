@@ -13,7 +13,18 @@ from typing import NamedTuple
 from server.query.decide_sections import decide
 from server.query.edns import DEFAULT_SIZE, MINIMUM_SIZE, Edns, ExtendedError
 from server.query.emit_to_size import Response, bare_response, emit, plain_opt
-from server.query.read_query import HEADER_SIZE, Query, Rcode, Rejected, Unanswerable, error_response, read_query
+from server.query.finished_response import with_options
+from server.query.read_query import (
+    HEADER_SIZE,
+    ID_SIZE,
+    Query,
+    Rcode,
+    Rejected,
+    Unanswerable,
+    error_response,
+    read_query,
+)
+from server.query.server_facts import CLASS_CHAOS, SILENT, ServerFacts, chaos, cookie_alone, told
 from zones.live_signing import SignatureCache
 from zones.rrtypes import TYPE_ANY, TYPE_DNSKEY, TYPE_NSEC, TYPE_NXNAME, TYPE_RRSIG
 from zones.zoneset import ServedZone, ZoneSet
@@ -58,21 +69,52 @@ def wait_for_it(_: bytes) -> None:
 
 
 def respond(
-    wire: bytes, zoneset: ZoneSet, now: int, via: Via, *, udp_size: int = DEFAULT_SIZE, failed: Failed = ignore
+    wire: bytes,
+    zoneset: ZoneSet,
+    now: int,
+    via: Via,
+    *,
+    udp_size: int = DEFAULT_SIZE,
+    failed: Failed = ignore,
+    client: bytes | None = None,
+    facts: ServerFacts = SILENT,
 ) -> bytes | None:
     """The response to the message `wire` at `now` (seconds since the epoch), or None where silence is due.
 
     Never raises, whatever the bytes. `udp_size` is the largest UDP response in octets, and what we say we take.
+    `client` is the sender's address (4 or 16 octets), None where nobody is to get a cookie. `facts` is what the server
+    says of itself.
     """
     try:
-        query = read_query(wire)
+        query = read_query(wire, over_tcp=via is Via.TCP)
     except Unanswerable:
         return None
     except Rejected as rejected:
-        return error_response(wire, rejected)
-    limit = response_limit(query.edns, via, udp_size)
-    response = answer(query, zoneset, now, limit, udp_size, failed).response
-    return b"".join((wire[:2], response.head, wire[HEADER_SIZE : query.question_end], response.body))
+        return rejection(wire, rejected, udp_size, client, now, facts)
+    options = told(query.edns, client, now, facts, over_tcp=via is Via.TCP).options
+    limit = response_limit(query.edns, via, udp_size) - len(options)
+    response = answer(query, zoneset, now, limit, udp_size, failed, facts=facts).response
+    whole = message(wire, query, response)
+    return wire[:ID_SIZE] + (with_options(whole, options) if options else whole)
+
+
+def message(wire: bytes, query: Query, response: Response) -> bytes:
+    """The response to `wire`, which was read as `query`, behind its ID."""
+    return b"".join((response.head, wire[HEADER_SIZE : query.question_end], response.body))
+
+
+def rejection(
+    wire: bytes, rejected: Rejected, udp_size: int, client: bytes | None, now: int, facts: ServerFacts
+) -> bytes:
+    """The whole response to a message that was rejected. A query for a cookie alone gets one where there are any."""
+    edns = rejected.edns
+    if rejected.cookie_wanted and edns is not None:
+        given = cookie_alone(edns.cookie, client, now, facts)
+        if given is not None:
+            rcode, cookie = given
+            bare = error_response(wire, rejected, udp_size, rcode)
+            return bare[:ID_SIZE] + with_options(bare[ID_SIZE:], cookie.option)
+    return error_response(wire, rejected, udp_size)
 
 
 def answer(
@@ -84,10 +126,11 @@ def answer(
     failed: Failed,
     signatures: SignatureCache | None = None,
     wanted: Wanted = wait_for_it,
+    facts: ServerFacts = SILENT,
 ) -> Answered:
     """What `query` gets, in at most `limit` octets. Never raises: what fails is SERVFAIL, and `failed` is called."""
     try:
-        refused = _refused(query, udp_size)
+        refused = _refused(query, udp_size, facts)
         if refused is not None:
             return Answered(refused)
         served = zoneset.find(query.qname, query.qtype) if query.qclass == CLASS_IN else None
@@ -151,12 +194,16 @@ def failure_of(served: ServedZone, now: int) -> ExtendedError | None:
     return ExtendedError.SIGNATURE_NOT_YET_VALID if now < served.valid_from else ExtendedError.SIGNATURE_EXPIRED
 
 
-def _refused(query: Query, udp_size: int) -> Response | None:
+def _refused(query: Query, udp_size: int, facts: ServerFacts) -> Response | None:
     """What is answered to a query that no zone has to be asked for."""
     if query.edns is not None and query.edns.version != 0:
         return bare_response(query, Rcode.BADVERS, udp_size)
     if query.qtype in _NO_QUESTION:
         return bare_response(query, Rcode.FORMERR, udp_size, ExtendedError.INVALID_QUERY_TYPE)
     if query.qtype in (TYPE_AXFR, TYPE_IXFR):
-        return bare_response(query, Rcode.REFUSED, udp_size, ExtendedError.PROHIBITED)
+        return bare_response(query, Rcode.REFUSED, udp_size, ExtendedError.NOT_SUPPORTED)
+    if query.qclass == CLASS_CHAOS:
+        edns = query.edns
+        opt = plain_opt(edns.do, edns.co, udp_size) if edns is not None else b""
+        return chaos(query, opt, udp_size, facts)
     return None

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Generic, NamedTuple, TypeVar
 
+from server.query.cookies import CookieAnswer
 from server.query.emit_to_size import Response
 from server.query.sections import Placed
 from zones.zoneset import ZoneSet, changed_names
@@ -209,6 +210,8 @@ class Caches:
         """The gap in a chain that holds the wildcard below a name, by that name."""
         self.chain_denials: Generations[Response] = Generations(budget // 16, _octets)
         """Responses by the gaps that they show, and the length of the name asked for (`absent_names`)."""
+        self.cookies: Generations[CookieAnswer] = Generations(budget // 32, lambda answer: len(answer.option))
+        """What becomes of cookies, by the client's address and the cookie: 1.6 µs less than to hash anew."""
         self._zoneset: ZoneSet | None = None
 
     def for_zoneset(self, zoneset: ZoneSet, now: int) -> None:

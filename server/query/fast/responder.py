@@ -6,7 +6,7 @@ Which way a query takes, in order; what the way costs beside a signature, instea
     the query                               way                            µs, not       held equal by
     asked before, as it stands              Caches.packets                 0.14, not 3   test_responder.py
     … with other capitals (0x20)            Caches.packets                 0.6, not 3    test_responder.py
-    … with one EDNS option, as cookies      _Lane.forms                    0.5, not 1.2  test_responder.py
+    … with EDNS options, as cookies         Responder._with_options        1.2, not 4    test_responder.py
     no such name, one label below an apex:
       compact denial                        CompactBelowApex               4.7, not 14   test_absent_names.py
       NSEC chain                            ChainBelowApex                 3.2, not 10   test_absent_names.py
@@ -16,36 +16,49 @@ Which way a query takes, in order; what the way costs beside a signature, instea
     anything else                           decide, emit                   20            test_answers.py
 
 `bytes.lower()` over a whole packet would also change types (65 becomes 97), and so would be wrong: the key lower-cases
-only the name. No response depends on EDNS options, so they are no part of the key; the forms of queries with one option
-are known again by all from the end of the name to the data of the option, and only the length is left to compare. The
-caches of names that exist are not asked for names that do not: they never have such names.
+only the name. A query with EDNS options is answered as one without, and what its options ask for is put behind the OPT
+record of that answer: nothing that is remembered has a cookie in it. The forms of queries with one option are known
+again by all from the end of the name to the data of the option. The caches of names that exist are not asked for names
+that do not: they never have such names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from server.query.edns import DEFAULT_SIZE
+from server.query.cookies import Standing
+from server.query.edns import DEFAULT_SIZE, MINIMUM_SIZE, Edns
 from server.query.emit_to_size import Response
 from server.query.fast.absent_names import deny_absent
 from server.query.fast.answer_caches import Answers, Caches
 from server.query.fast.compact_below_apex import CompactBelowApex
 from server.query.fast.nsec_chain_below_apex import ChainBelowApex
 from server.query.fast.present_rrsets import answer_present
+from server.query.fast.query_forms import FORM, PLAIN_TAIL, QUESTION_TAIL, Form, form_of
 from server.query.fast.query_shapes import Shape, SignedShape, shape_of
-from server.query.read_query import HEADER_SIZE, ID_SIZE, Query, Rejected, Unanswerable, error_response, read_query
-from server.query.respond import Answered, Failed, Via, Wanted, answer, is_signed, response_limit, wait_for_it
+from server.query.finished_response import with_options
+from server.query.read_query import HEADER_SIZE, ID_SIZE, Query, Rejected, Unanswerable, read_query
+from server.query.respond import (
+    Answered,
+    Failed,
+    Via,
+    Wanted,
+    answer,
+    is_signed,
+    message,
+    rejection,
+    response_limit,
+    wait_for_it,
+)
+from server.query.server_facts import SILENT, ServerFacts, Told, told
 from zones.denial import DenialMode
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
 from zones.zoneset import ServedZone, ZoneSet
 
 _NAME_AT = HEADER_SIZE - ID_SIZE
 _ANY_ID = bytes(ID_SIZE)
-_QUESTION_TAIL = 5  # octets of a question behind its last label: root, type, class
-_OPT_SIZE = 11  # octets of an OPT record without options
-_PLAIN_TAIL = _QUESTION_TAIL + _OPT_SIZE
-_OPTION_HEADER = 4  # octets of an option before its data
-_OPT_OWNER_AND_TYPE = b"\x00\x00\x29"
+_QR_AND_OPCODE = 0xF8  # in the first octet of the flags
+_ONE_QUESTION_AND_OPT = b"\x00\x01\x00\x00\x00\x00\x00\x01"
 _CLOCK_STEP = 600  # seconds back that the margin of every RRSIG covers with ease
 _SHAPES = 4096  # remembered at once
 _FORMS = 4096
@@ -62,6 +75,14 @@ _BELOW_APEX: Mapping[DenialMode, type[CompactBelowApex] | type[ChainBelowApex]] 
 """What denies names below an apex, by the zone's denial; another kind of denial takes the general way."""
 
 
+Sender = Callable[[int], bytes | None]
+"""Gives the address (4 or 16 octets) that the n-th of some queries is from; None where nobody knows it."""
+
+
+def _nobody(_: int) -> None:
+    """Where nobody knows who asks."""
+
+
 class _Lane:
     """What is known of the queries of one transport: responses differ in what fits."""
 
@@ -72,9 +93,8 @@ class _Lane:
         self.packets = packets
         """Whole responses behind the ID, and until when, by the query's octets behind the ID."""
         self.shapes: dict[bytes, Shape] = {}
-        self.forms: dict[bytes, tuple[int, bytes]] = {}
-        """Of queries with one EDNS option, by what follows their names up to the option's data: how long that is with
-        the data, and what it is without the option."""
+        self.forms: dict[bytes, Form] = {}
+        """Of queries with one EDNS option, by what follows their names up to the option's data."""
         self.rcodes = [0] * RCODES
 
 
@@ -88,14 +108,17 @@ class Responder:
         failed: Failed,
         udp_size: int = DEFAULT_SIZE,
         wanted: Wanted = wait_for_it,
+        facts: ServerFacts = SILENT,
     ) -> None:
         """`zoneset` gives the zones of now; `failed` is called where a query could not be answered, `wanted` where a
-        zone that is asked for has no keys yet.
+        zone that is asked for has no keys yet. `facts` is what the server says of itself.
         """
         self._zoneset = zoneset
         self._caches = caches
         self._failed = failed
         self._wanted = wanted
+        self._facts = facts
+        self._sender: Sender = _nobody
         self.udp_size = udp_size
         """The largest UDP response in octets."""
         self._udp = _Lane(Via.UDP, caches.packets)
@@ -112,18 +135,29 @@ class Responder:
         """How many messages came by TCP, likewise."""
         self.tcp_rcodes = self._tcp.rcodes
         """Messages over TCP that were not hot."""
+        self.standings = [0] * len(Standing)
+        """Queries with a COOKIE option, by what it says of their senders (`Standing`)."""
+        self.vouched: list[int] = []
+        """Which of the last datagrams had a valid server cookie."""
 
-    def datagrams(self, queries: Sequence[bytes], now: int) -> list[bytes | None]:
+    def datagrams(self, queries: Sequence[bytes], now: int, sender: Sender = _nobody) -> list[bytes | None]:
         """The response to each datagram, or None where silence is due. `now` is read once for all of them.
 
-        Queries and responses are without their IDs (`server.net.mmsg`); what is shorter than an ID is empty.
+        Queries and responses are without their IDs (`server.net.mmsg`); what is shorter than an ID is empty. `sender`
+        gives the address that one of them is from.
         """
         self.datagrams_seen += len(queries)
+        self._sender = sender
+        self.vouched = []
         return self._responses(queries, now, self._udp)
 
-    def messages(self, wires: Sequence[bytes], now: int) -> list[bytes | None]:
-        """The response to each message that came by TCP, or None where silence is due. These are whole."""
+    def messages(self, wires: Sequence[bytes], now: int, client: bytes | None = None) -> list[bytes | None]:
+        """The response to each message that came by TCP, or None where silence is due. These are whole.
+
+        All are from the address `client`.
+        """
         self.messages_seen += len(wires)
+        self._sender = lambda _: client
         responses = self._responses([wire[ID_SIZE:] for wire in wires], now, self._tcp)
         return [
             None if response is None else wire[:ID_SIZE] + response
@@ -132,7 +166,7 @@ class Responder:
 
     def _responses(self, queries: Sequence[bytes], now: int, lane: _Lane) -> list[bytes | None]:
         self._begin(now)
-        remembered, form_of = lane.packets.young.get, lane.forms.get
+        remembered = lane.packets.young.get
         responses: list[bytes | None] = []
         answered = responses.append
         for query in queries:
@@ -142,28 +176,88 @@ class Responder:
                 continue
             name_end = query.find(0, _NAME_AT)
             tail = query[name_end:]
-            if len(tail) > _PLAIN_TAIL:
-                form = form_of(tail[: _PLAIN_TAIL + _OPTION_HEADER])
-                if form is not None and len(tail) == form[0]:
-                    tail = form[1]
-                    known = remembered(query[:name_end] + tail)
-                    if known is not None and now < known[1]:
-                        answered(known[0])
-                        continue
-            name = query[_NAME_AT:name_end]
-            lowered = name.lower()
-            if lowered != name:
-                # A zero octet within a label ends this "name" early; the key then differs from any stored one, or is
-                # right.
-                known = remembered(b"".join((query[:_NAME_AT], lowered, tail)))
-                if known is not None and now < known[1]:
-                    response = known[0]
-                    answered(b"".join((response[:_NAME_AT], name, response[name_end:])))
-                    continue
-            answered(
-                self._respond(query, name, lowered, tail, now, lane) if name_end > 0 else self._read(query, now, lane)
-            )
+            if len(tail) > PLAIN_TAIL:
+                answered(self._with_options(query, name_end, tail, len(responses), now, lane))
+            else:
+                answered(self._plain(query, name_end, tail, len(responses), now, lane))
         return responses
+
+    def _with_options(
+        self, query: bytes, name_end: int, tail: bytes, number: int, now: int, lane: _Lane
+    ) -> bytes | None:
+        """The response to a query with more behind its name than a question and an OPT record without options: most
+        often with EDNS options. It is the one numbered `number` of those that are answered together.
+        """
+        form = lane.forms.get(tail[:FORM])
+        if form is None or len(tail) != form.size:
+            form = _learned(tail, lane)
+            if form is None:
+                return self._read(query, number, now, lane)
+        plain = query[:name_end] + form.bare
+        known = lane.packets.young.get(plain)
+        # Of a query without an OPT record, the same octets could be the name.
+        is_hot = known is not None and now < known[1] and query[_NAME_AT - 1] == 1
+        if known is not None and is_hot:
+            response = known[0]
+        elif _has_counts(query) and _is_name(query[_NAME_AT:name_end]):
+            made = self._plain(plain, name_end, form.bare, number, now, lane)
+            assert made is not None  # as it is a query
+            response = made
+        else:
+            return self._read(query, number, now, lane)
+        if form.is_cookie:
+            options = self._cookie(tail[FORM:], number, now)
+        else:
+            options = self._told(form.edns, number, now, lane).options
+        if not options:
+            return response
+        size = ID_SIZE + len(response) + len(options)
+        if size > MINIMUM_SIZE and size > response_limit(form.edns, lane.via, self.udp_size):
+            if not is_hot:
+                lane.rcodes[response[1] & 15] -= 1  # it is counted again
+            return self._read(query, number, now, lane)
+        return with_options(response, options)
+
+    def _cookie(self, cookie: bytes, number: int, now: int) -> bytes:
+        """The COOKIE option for a query with `cookie` for its only one; empty where there is none."""
+        client = self._sender(number)
+        if client is None or self._facts.cookies is None:
+            return b""
+        kept, key = self._caches.cookies, client + cookie
+        known = kept.get(key)
+        if known is None or now >= known.until:
+            known = self._facts.cookies.answer(cookie, client, now)
+            kept.put(key, known)
+        self._note(known.standing, number)
+        return known.option
+
+    def _told(self, edns: Edns, number: int, now: int, lane: _Lane) -> Told:
+        """What a query gets beside its answer."""
+        client = self._sender(number) if edns.cookie else None
+        said = told(edns, client, now, self._facts, over_tcp=lane.via is Via.TCP)
+        if said.standing:
+            self._note(said.standing, number)
+        return said
+
+    def _note(self, standing: Standing, number: int) -> None:
+        self.standings[standing] += 1
+        if standing is Standing.VALID:
+            self.vouched.append(number)
+
+    def _plain(self, query: bytes, name_end: int, tail: bytes, number: int, now: int, lane: _Lane) -> bytes | None:
+        """The response to a query without EDNS options; its name ends where `tail` begins."""
+        name = query[_NAME_AT:name_end]
+        lowered = name.lower()
+        if lowered != name:
+            # A zero octet within a label ends this "name" early; the key then differs from any stored one, or is
+            # right.
+            known = lane.packets.young.get(b"".join((query[:_NAME_AT], lowered, tail)))
+            if known is not None and now < known[1]:
+                response = known[0]
+                return b"".join((response[:_NAME_AT], name, response[name_end:]))
+        if name_end > 0:
+            return self._respond(query, name, lowered, tail, number, now, lane)
+        return self._read(query, number, now, lane)
 
     def _begin(self, now: int) -> None:
         """Forget what is not so at `now`, with the zones of now."""
@@ -180,13 +274,13 @@ class Responder:
         elif now > self._latest:
             self._latest = now
 
-    def _respond(self, query: bytes, name: bytes, lowered: bytes, tail: bytes, now: int, lane: _Lane) -> bytes | None:
+    def _respond(
+        self, query: bytes, name: bytes, lowered: bytes, tail: bytes, number: int, now: int, lane: _Lane
+    ) -> bytes | None:
         """What is not in the young generation. The name goes up to the first zero octet."""
-        if len(tail) > _PLAIN_TAIL and not (tail := self._without_option(tail, lane)):
-            return self._read(query, now, lane)
         shape = lane.shapes.get(query[:_NAME_AT] + tail)
         if shape is None:
-            return self._read(query, now, lane)
+            return self._read(query, number, now, lane)
         owner = lowered + b"\x00"
         served, response = None, None
         if (signed := shape.signed) is not None:
@@ -200,14 +294,14 @@ class Responder:
                     response = self._denied(owner, name, served, below, shape, signed, now)
         if response is None:
             known = lane.packets.get(b"".join((query[:_NAME_AT], lowered, tail)))
-            if known is not None and now < known[1]:  # it was of the old generation, or had more than one option
+            if known is not None and now < known[1]:  # it was of the old generation
                 packet = known[0]
                 return b"".join((packet[:_NAME_AT], name, packet[_NAME_AT + len(name) :]))
             if not _is_name(name):
-                return self._read(query, now, lane)
+                return self._read(query, number, now, lane)
             response = self._made(query, owner, tail, shape, served, now, lane)
         lane.rcodes[response.head[1] & 15] += 1
-        return b"".join((response.head, name, tail[:_QUESTION_TAIL], response.body))
+        return b"".join((response.head, name, tail[:QUESTION_TAIL], response.body))
 
     def _made(
         self, asked: bytes, owner: bytes, tail: bytes, shape: Shape, served: ServedZone | None, now: int, lane: _Lane
@@ -217,12 +311,12 @@ class Responder:
         if served is not None and shape.signed is not None:
             made = self._present(owner, served, shape.signed, now)
         if made is None:
-            end = HEADER_SIZE + len(owner) + _QUESTION_TAIL - 1
+            end = HEADER_SIZE + len(owner) + QUESTION_TAIL - 1
             query = Query(shape.flags, owner, shape.qtype, shape.qclass, end, shape.edns)
             made = self._remembered(query, shape, now)
         response, exists, alone = made
         if exists:  # and so it is NOERROR: what is hot needs no counting by RCODE
-            whole = response.head + owner[:-1] + tail[:_QUESTION_TAIL] + response.body, response.until
+            whole = response.head + owner[:-1] + tail[:QUESTION_TAIL] + response.body, response.until
             lane.packets.keep(asked[:_NAME_AT], owner, tail[1:], whole, alone=alone)
         return response
 
@@ -237,7 +331,15 @@ class Responder:
         if response is not None and now < response.until:
             return Answered(response)
         made = answer(
-            query, self._current, now, shape.limit, self.udp_size, self._failed, caches.signatures, self._wanted
+            query,
+            self._current,
+            now,
+            shape.limit,
+            self.udp_size,
+            self._failed,
+            caches.signatures,
+            self._wanted,
+            self._facts,
         )
         if made.response.until and made.exists:
             caches.answers.keep(b"", query.qname, shape.variant, made.response, alone=made.alone)
@@ -312,54 +414,48 @@ class Responder:
         self._below[key] = below
         return below
 
-    def _read(self, asked: bytes, now: int, lane: _Lane) -> bytes | None:
+    def _read(self, asked: bytes, number: int, now: int, lane: _Lane) -> bytes | None:
         """Read a query octet by octet; where nothing but a question and perhaps an OPT is in it, learn its shape."""
         packet = _ANY_ID + asked
         try:
-            query = read_query(packet)
+            query = read_query(packet, over_tcp=lane.via is Via.TCP)
         except Unanswerable:
             lane.rcodes[_SILENCE] += 1
             return None
         except Rejected as rejected:
-            wire = error_response(packet, rejected)
+            client = self._sender(number) if rejected.cookie_wanted else None
+            wire = rejection(packet, rejected, self.udp_size, client, now, self._facts)
             lane.rcodes[wire[3] & 15] += 1
             return wire[ID_SIZE:]
-        shape = shape_of(query, response_limit(query.edns, lane.via, self.udp_size), self.udp_size)
-        tail = packet[query.question_end - _QUESTION_TAIL :]
-        if len(tail) > _PLAIN_TAIL:
-            tail = _without_options(tail)
-        if len(tail) in (_QUESTION_TAIL, _PLAIN_TAIL):
+        options = self._told(query.edns, number, now, lane).options if query.edns is not None else b""
+        limit = response_limit(query.edns, lane.via, self.udp_size) - len(options)
+        shape = shape_of(query, limit, self.udp_size)
+        tail = packet[query.question_end - QUESTION_TAIL :]
+        if len(tail) == QUESTION_TAIL or (len(tail) == PLAIN_TAIL and query.edns is not None):
             if len(lane.shapes) >= _SHAPES:
                 lane.shapes.clear()
             lane.shapes[asked[:_NAME_AT] + tail] = shape
         response = self._remembered(query, shape, now).response
         lane.rcodes[response.head[1] & 15] += 1
-        return b"".join((response.head, packet[HEADER_SIZE : query.question_end], response.body))
-
-    def _without_option(self, tail: bytes, lane: _Lane) -> bytes:
-        """As `_without_options`; where it was one option, the next of that length is known by its beginning."""
-        bare = _without_options(tail)
-        if bare and int.from_bytes(tail[_PLAIN_TAIL + 2 : _PLAIN_TAIL + 4]) == len(tail) - _PLAIN_TAIL - _OPTION_HEADER:
-            if len(lane.forms) >= _FORMS:
-                lane.forms.clear()
-            lane.forms[tail[: _PLAIN_TAIL + _OPTION_HEADER]] = len(tail), bare
-        return bare
+        whole = message(packet, query, response)
+        return with_options(whole, options) if options else whole
 
 
-def _without_options(tail: bytes) -> bytes:
-    """What follows a name, with its OPT record's options taken out, since no response depends on them.
+def _learned(tail: bytes, lane: _Lane) -> Form | None:
+    """The form of a query with EDNS options, kept where its beginning is enough to know it by."""
+    form = form_of(tail)
+    if form is None or (lane.via is Via.TCP and form.edns.keepalive):
+        return None
+    if form.is_single:
+        if len(lane.forms) >= _FORMS:
+            lane.forms.clear()
+        lane.forms[tail[:FORM]] = form
+    return form
 
-    Empty where it is anything but a question's end and one OPT record of well-formed options.
-    """
-    if tail[_QUESTION_TAIL : _QUESTION_TAIL + 3] != _OPT_OWNER_AND_TYPE:
-        return b""
-    bare = _PLAIN_TAIL
-    position, size = bare, len(tail)
-    if int.from_bytes(tail[bare - 2 : bare]) != size - bare:
-        return b""
-    while position + 4 <= size:
-        position += 4 + (tail[position + 2] << 8 | tail[position + 3])
-    return tail[: bare - 2] + b"\x00\x00" if position == size else b""
+
+def _has_counts(query: bytes) -> bool:
+    """Whether it is a query of opcode QUERY with one question, and one record behind it."""
+    return not query[0] & _QR_AND_OPCODE and query[2:_NAME_AT] == _ONE_QUESTION_AND_OPT
 
 
 def _is_name(name: bytes) -> bool:
