@@ -38,9 +38,11 @@ from server.control.control_api import control_app, watching_app
 from server.control.control_socket import bind_control
 from server.control.running_server import RunningServer
 from server.control.server_operations import RequestOutcome, WorkerReport
+from server.hosting import state_snapshots
 from server.hosting.answering_backends import Backends, Membership, ThisProcess
 from server.hosting.hosted_zones import HostedZones
 from server.hosting.registered_zone import LoadedChange, ZoneLoad
+from server.hosting.state_snapshots import StateSnapshots
 from server.hosting.zone_files import ZoneFiles
 from server.hosting.zone_image_files import Images
 from server.hosting.zone_registry import ZoneRegistry
@@ -332,7 +334,9 @@ async def _registry(
         registry = ZoneRegistry(services, key_managers, changed, membership, files, supervisor.report)
         supervisor.start_soon("noting zones of files", registry.noted_files.keep_noting)
         parent = config.route53.parent if config.route53 is not None else AUTO
-        yield registry, HostedZones(registry, services, policy=config.policy, parent=parent), changes, kms
+        zones = HostedZones(registry, services, policy=config.policy, parent=parent)
+        supervisor.start_soon(state_snapshots.WHAT, StateSnapshots(registry, zones, services).run)
+        yield registry, zones, changes, kms
 
 
 def _answer(

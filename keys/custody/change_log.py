@@ -145,8 +145,8 @@ class Committed(NamedTuple):
     position: Position
     """The position after this transaction."""
     changes: tuple[Change, ...]
-    missed: tuple[Change, ...] = ()
-    """Changes of earlier transactions that were reported as failed but were stored: no answer includes them yet."""
+    is_late: bool = False
+    """Whether whoever wrote this took it for failed: no answer includes it, so it must be read from the state."""
 
 
 class SnapshotNeeded(NamedTuple):

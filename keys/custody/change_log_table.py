@@ -8,8 +8,9 @@ written. Versions come from that row, without gaps: a rowid would begin again on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from msgspec import MsgspecError
 from sqlalchemy import Connection, delete, func, select, update
 
 from keys.custody import database_schema
@@ -21,11 +22,10 @@ from keys.custody.change_log import (
     WriterBegan,
     advanced,
     beginning,
-    decode,
     encode,
     follow,
 )
-from keys.custody.state_connections import RESTORE, StateDamaged, driver
+from keys.custody.state_connections import StateDamaged, driver
 
 KEPT = 24 * 3600
 """Seconds for which a row is kept. A member that was away for longer reads a snapshot instead."""
@@ -38,7 +38,10 @@ _MARK_BYTES = 16
 
 
 # For the driver itself: every write pays for these, and SQLAlchemy costs more than they do.
-_FENCE = "UPDATE log SET version = version + 1 WHERE epoch = ? RETURNING version"
+_FENCE = (
+    "UPDATE log SET version = version + 1 WHERE epoch = ? "
+    "RETURNING id, version - 1, (SELECT digest FROM change WHERE change.version = log.version - 1)"
+)
 _APPEND = "INSERT INTO change (version, at, octets, document, digest) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -50,7 +53,26 @@ class Head(NamedTuple):
     """Of all documents that were ever appended to this log."""
 
 
-def begin_epoch(connection: Connection, entropy: Callable[[int], bytes], at: int) -> tuple[int, Head]:
+class Begun(NamedTuple):
+    """What a writer begins with."""
+
+    before: Position
+    """The end of the log until now."""
+    head: Head
+
+
+class LogBroken(StateDamaged):
+    """The end of the log is not what its only writer wrote: rows were removed or changed, or the state restored."""
+
+
+class Late(NamedTuple):
+    """Transactions that were reported as failed, and are stored."""
+
+    head: Head
+    changes: tuple[Change, ...]
+
+
+def begin_epoch(connection: Connection, entropy: Callable[[int], bytes], at: int) -> tuple[int, Begun]:
     """Become the only writer: the epoch to write in, and the end of the log. `at` is seconds since the epoch.
 
     A new state begins a log, and so does a restored one, whose id was taken out when the backup was made.
@@ -60,37 +82,52 @@ def begin_epoch(connection: Connection, entropy: Callable[[int], bytes], at: int
     found = None if connection.scalar(select(log.c.id)) is None else _head(connection)
     newest = connection.scalar(select(func.max(database_schema.change.c.version)))
     if found is None or found.position.version != newest:  # new, restored, or its end was damaged
-        connection.execute(delete(database_schema.change))
-        found = Head(beginning(entropy(_MARK_BYTES).hex()), 0)
-        connection.execute(update(log).values(id=found.position.log_id, version=0))
+        return epoch, begin_log(connection, epoch, entropy, at)
     connection.execute(update(log).values(version=log.c.version + 1))
-    return epoch, append(connection, found, at, [WriterBegan(epoch, entropy(_MARK_BYTES))])
+    mark = WriterBegan(epoch, entropy(_MARK_BYTES))
+    return epoch, Begun(found.position, append(connection, found, at, [mark]))
 
 
-def fenced(connection: Connection, epoch: int, known: Head) -> Head | None:
+def begin_log(connection: Connection, epoch: int, entropy: Callable[[int], bytes], at: int) -> Begun:
+    """Begin another log, since the present one can't be followed to its end: every follower takes a snapshot."""
+    connection.execute(delete(database_schema.change))
+    found = Head(beginning(entropy(_MARK_BYTES).hex()), 0)
+    connection.execute(update(database_schema.log).values(id=found.position.log_id, version=1))
+    return Begun(found.position, append(connection, found, at, [WriterBegan(epoch, entropy(_MARK_BYTES))]))
+
+
+def fenced(connection: Connection, epoch: int, known: Head) -> Head | Late | None:
     """Take the next version, as the first statement of each write: the end of the log before it, `known` as a rule.
 
-    `None` where another epoch has begun. Raises `StateDamaged` where the end of the log is not what was written.
+    `None` where another epoch has begun. Raises `LogBroken` where the end of the log is not what was written.
     """
     rows = driver(connection).execute(_FENCE, (epoch,)).fetchall()
     if not rows:
         return None
-    ((version,),) = rows
-    if version == known.position.version + 1:
-        return known
-    # A commit that was reported as failed is there all the same.
-    found = _head(connection, version - 1)
-    if found is None:
-        raise StateDamaged(f"the change log has no version {version - 1}: {RESTORE}")
-    return found
+    end = Position(*rows[0])
+    return known if end == known.position else _late(connection, known, end)
 
 
-def missed(connection: Connection, known: Head, before: Head) -> tuple[Change, ...]:
-    """What was changed after `known` and up to `before`, by transactions that were reported as failed."""
+def _late(connection: Connection, known: Head, end: Position) -> Late:
+    """The rows up to `end` that follow `known`: of commits that were reported as failed. Raises `LogBroken`."""
+    if end.log_id != known.position.log_id:
+        raise LogBroken("the change log is another one: the state was restored")
     table = database_schema.change
-    after, to = known.position.version, before.position.version
-    query = select(table.c.document).where(table.c.version > after, table.c.version <= to).order_by(table.c.version)
-    return tuple(change for document in connection.scalars(query) for change in decode(_octets(document)))
+    query = select(table).where(table.c.version > known.position.version, table.c.version <= end.version)
+    rows = [_logged(row) for row in connection.execute(query.order_by(table.c.version))]
+    found = follow(known.position, rows)
+    if isinstance(found, SnapshotNeeded):
+        raise LogBroken(f"the change log can't be followed: {found.reason}")
+    if found != end:
+        what = "is missing" if end.digest is None else "belongs to another history"
+        raise LogBroken(f"the change log can't be followed: version {end.version} {what}")
+    head = _head(connection, end.version)
+    if head is None:
+        raise LogBroken(f"the change log can't be followed: version {end.version} is damaged")
+    try:
+        return Late(head, tuple(change for row in rows for change in row.changes))
+    except MsgspecError as error:
+        raise LogBroken(f"the change log can't be followed: {error}") from None
 
 
 def append(connection: Connection, before: Head, at: int, changes: Sequence[Change]) -> Head:
@@ -138,9 +175,7 @@ def changes_after(connection: Connection, since: Position, most: int = _AT_ONCE)
     if known != since.digest:
         return SnapshotNeeded(f"version {since.version} belongs to another history")
     query = select(table).where(table.c.version > since.version).order_by(table.c.version).limit(most)
-    rows = tuple(
-        Logged(row.version, row.at, _octets(row.document), _octets(row.digest)) for row in connection.execute(query)
-    )
+    rows = tuple(_logged(row) for row in connection.execute(query))
     end = follow(since, rows)
     if isinstance(end, SnapshotNeeded):
         return end
@@ -161,6 +196,10 @@ def prune(connection: Connection, head: Head, passed: int | None, now: int) -> N
         if row.at < now - KEPT or head.octets - row.octets >= KEPT_OCTETS:
             first = max(first, row.version + 1)
     connection.execute(delete(table).where(table.c.version < min(first, head.position.version)))
+
+
+def _logged(row: Any) -> Logged:
+    return Logged(row.version, row.at, _octets(row.document), _octets(row.digest))
 
 
 def _octets(value: object) -> bytes:

@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -34,7 +34,7 @@ from keys.custody.change_log import (
     SnapshotNeeded,
     ZonesNamed,
 )
-from keys.custody.change_log_table import Head
+from keys.custody.change_log_table import Head, LogBroken
 from keys.custody.state_connections import RESTORE, StateBusy, StateDamaged, StateTooNew, StateUnavailable
 from keys.custody.state_opening import DATABASE, STATE_KEY, Opened, make_private_file, take_up
 from keys.custody.stored_keyring import changes_of, columns, decoded, standing_of
@@ -133,7 +133,7 @@ class Store:
         self.passed: Callable[[], int | None] = lambda: None
         """The version of the change log that every member has, if that is known: rows below it go."""
         self._entropy, self._clock = entropy, clock
-        self._connections, self._cipher, self._epoch, self._head = opened
+        self._connections, self._cipher, self._epoch, (self._before, self._head) = opened
         self._signed: dict[bytes, bool] = {}
         """Whether a zone's stored keyring says that it is signed, where that is known here."""
         self._overtaken: str | None = None
@@ -456,15 +456,29 @@ class Store:
 
         def committed() -> None:
             assert transaction.head is not None
-            told = Committed(self._head.position, transaction.head.position, tuple(transaction.changes), missed)
+            told = Committed(self._head.position, transaction.head.position, tuple(transaction.changes))
             self._head = transaction.head
             self._signed |= transaction.signed
             self._tell(told)
 
-        missed: tuple[Change, ...] = ()
-        with self._connections.writing(committed) as connection:
-            before = change_log_table.fenced(connection, self._epoch, self._head)
-            if before is None:
+        with ExitStack() as stack:
+            try:
+                connection = transaction.connection = self._fenced(stack, committed)
+            except LogBroken:
+                self._begin_log()
+                connection = transaction.connection = self._fenced(stack, committed)
+            yield transaction
+            at = int(self._clock())
+            head = transaction.head = change_log_table.append(connection, self._head, at, transaction.changes)
+            if head.position.version % change_log_table.PRUNED_EVERY == 0:
+                change_log_table.prune(connection, head, self.passed(), at)
+
+    def _fenced(self, stack: ExitStack, committed: Callable[[], None]) -> Connection:
+        """Begin a transaction behind the fence, which `stack` ends. Raises what `writing` raises, and `LogBroken`."""
+        with ExitStack() as begun:
+            connection = begun.enter_context(self._connections.writing(committed))
+            found = change_log_table.fenced(connection, self._epoch, self._head)
+            if found is None:
                 self._overtaken = (
                     f"{self.path}: another program has opened this state since; this one writes nothing more: "
                     "end one of them, and start the other again"
@@ -472,14 +486,28 @@ class Store:
                 for overtaken in self.on_overtaken:
                     overtaken(self._overtaken)
                 raise StateOvertaken(self._overtaken)
-            if before is not self._head:
-                missed = change_log_table.missed(connection, self._head, before)
-            transaction.connection = connection
-            yield transaction
-            at = int(self._clock())
-            head = transaction.head = change_log_table.append(connection, before, at, transaction.changes)
-            if head.position.version % change_log_table.PRUNED_EVERY == 0:
-                change_log_table.prune(connection, head, self.passed(), at)
+            if isinstance(found, change_log_table.Late):
+                # Told whatever becomes of this transaction: a key manager that wrote it can't write again before.
+                known, self._head = self._head, found.head
+                self._tell(Committed(known.position, found.head.position, found.changes, is_late=True))
+            stack.enter_context(begun.pop_all())
+        return connection
+
+    def _begin_log(self) -> None:
+        """Begin another log in a transaction of its own, as at a start: what the present one lost is not known.
+
+        Whoever follows it finds that its first row is not the next one, and reads the state anew.
+        """
+        begun: list[change_log_table.Begun] = []
+
+        def committed() -> None:
+            ((before, head),) = begun
+            self._head = head
+            self._signed.clear()
+            self._tell(Committed(before, head.position, ()))
+
+        with self._connections.writing(committed) as connection:
+            begun.append(change_log_table.begin_log(connection, self._epoch, self._entropy, int(self._clock())))
 
     def _tell(self, committed: Committed) -> None:
         for told in self.on_commit:
@@ -502,12 +530,12 @@ class Store:
             except StateUnavailable as error:
                 self._unwritable = str(error)
                 raise StateUnavailable(_said(self._unwritable)) from None
-            before, copy, known = self._connections, self._copy, self._head.position
-            self._connections, self._cipher, self._epoch, self._head = opened
+            copied, copy, known, base = self._connections, self._copy, self._head.position, self._before
+            self._connections, self._cipher, self._epoch, (self._before, self._head) = opened
             self._unwritable = self._copy = None
-            # Nothing could be written meanwhile: whoever answers from the copy has all that the file has.
-            self._tell(Committed(known, self._head.position, ()))
-            before.close()
+            # If nothing was written meanwhile, whoever answers from the copy has all that the file has.
+            self._tell(Committed(known if base == self._before else self._before, self._head.position, ()))
+            copied.close()
             if copy is not None:
                 state_in_memory.discard(copy)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, insert, select
 
 from keys.custody import change_log_table, database_schema
-from keys.custody.change_log_table import Head
+from keys.custody.change_log_table import Begun
 from keys.custody.state_connections import RESTORE, Connections, StateDamaged, StateTooNew, too_new
 from keys.custody.stored_keyring import fill_columns
 from keys.custody.zsk_encryption import (
@@ -33,8 +33,8 @@ class Opened(NamedTuple):
     connections: Connections
     cipher: ZskCipher
     epoch: int
-    head: Head
-    """The end of the change log."""
+    begun: Begun
+    """The end of the change log, and where it stood before."""
 
 
 def take_up(path: Path, shown: Path, entropy: Entropy, clock: Callable[[], float]) -> Opened:
@@ -51,12 +51,12 @@ def take_up(path: Path, shown: Path, entropy: Entropy, clock: Callable[[], float
             database_schema.migrate(connection)
         with connections.writing() as connection:
             cipher = open_cipher(connection, key_path, entropy)
-            epoch, head = change_log_table.begin_epoch(connection, entropy, int(clock()))
+            epoch, begun = change_log_table.begin_epoch(connection, entropy, int(clock()))
             fill_columns(connection, shown)
     except BaseException:
         connections.close()
         raise
-    return Opened(connections, cipher, epoch, head)
+    return Opened(connections, cipher, epoch, begun)
 
 
 def make_private_file(path: Path) -> None:

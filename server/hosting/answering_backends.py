@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
@@ -20,10 +20,9 @@ import trio
 from keys.custody import members
 from keys.custody.change_log import Committed, Position
 from keys.custody.members import Member, Members
-from keys.custody.state_database import StateOvertaken
+from keys.custody.state_database import StateOvertaken, StateUnavailable
 from keys.custody.state_protocols import Feed
-from server.hosting.followed_log import FollowedLog, Part, Subject
-from zones import names
+from server.hosting.followed_log import FollowedLog, Lost, Part, Subject
 from zones.zoneset import ZoneSet
 
 _HERE = "this process"
@@ -110,14 +109,7 @@ class Membership:
 
     def _take(self) -> None:
         while self._incoming:
-            committed = self._incoming.popleft()
-            self.log.committed(committed)
-            for change in committed.missed:
-                _log.error(
-                    "stored, although the disk said that it was not: not answered before the next start",
-                    change=type(change).__name__,
-                    zone=names.to_text(change.origin) if hasattr(change, "origin") else None,
-                )
+            self.log.committed(self._incoming.popleft())
         self._moved()
 
     def follow(self, zoneset: ZoneSet, put: Iterable[Subject]) -> None:
@@ -141,6 +133,19 @@ class Membership:
             self.log.keeps(origin)
         else:
             self.log.keeps_no_more(origin)
+        self._moved(before)
+
+    async def losing(self) -> Sequence[Lost]:
+        """Wait until something is lost that was committed (`FollowedLog.lost`), and has to be read from the state."""
+        while not self.log.lost or self.log.stopped is not None:
+            await self._news.wait()
+        return tuple(self.log.lost)
+
+    def found(self, lost: Iterable[Lost]) -> None:
+        """As `FollowedLog.found`."""
+        before = self.log.position
+        for one in lost:
+            self.log.found(one)
         self._moved(before)
 
     def _moved(self, before: Position | None = None) -> None:
@@ -168,9 +173,14 @@ class Membership:
         here = self.log.in_this_log(position)
         return self.log.reaches(here) and members.is_published(self._members, here, self._boottime())
 
-    async def published(self, position: Position) -> None:
-        """Wait until every answer has what was committed with `position`. Raises `StateOvertaken`: it never will."""
+    async def published(self, position: Position, *, yielding: bool = False) -> None:
+        """Wait until every answer has what was committed with `position`. Raises `StateOvertaken`: it never will.
+
+        Who holds a zone's name is `yielding`: a snapshot, which needs the name, makes it raise `StateUnavailable`.
+        """
         while not self.is_published(position):
+            if yielding and self.log.lost:
+                raise StateUnavailable(f"the state is being read anew: {self.log.lost[0].reason}")
             if self.log.stopped is not None:
                 raise StateOvertaken(self.log.stopped)
             here = self.log.in_this_log(position)
@@ -178,10 +188,10 @@ class Membership:
             with trio.move_on_after(math.inf if end is None else max(0.0, end - self._boottime())):
                 await self._news.wait()
 
-    async def published_of(self, part: Part, origin: bytes) -> None:
+    async def published_of(self, part: Part, origin: bytes, *, yielding: bool = False) -> None:
         """Wait until every answer has all of this part of a zone that is answered here by now. Raises likewise."""
         is_beside = self.log.is_beside([(part, origin)])
-        await self.published(self.log.position_of(part, origin))
+        await self.published(self.log.position_of(part, origin), yielding=yielding)
         if is_beside:
             await self._backends.reached()
 

@@ -8,6 +8,9 @@ file), its keys where a key manager publishes them, and whether there is the zon
 What is answered may also change where nothing was written: keys that are shown once more, a file that a full disk keeps
 from being noted. No position stands for that, so it is remembered (`beside`): whoever has to be certain of it asks who
 answers for their newest set of zones.
+
+Anything but the next version with the right digest is a loss: what it may have told is read from the state
+(`server.hosting.state_snapshots`), and the position stays below it until that is answered from.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import enum
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from keys.custody.change_log import (
     Change,
@@ -55,12 +59,21 @@ def subject_of(change: Change) -> Subject | None:
             return None
 
 
+class Lost(NamedTuple):
+    """Something that was committed and can't be followed: a snapshot of the state is to be taken."""
+
+    number: int
+    reason: str
+    origins: frozenset[bytes] | None
+    """Of the zones that it concerns; `None`: of all, it is not known of which."""
+
+
 @dataclass(eq=False)
 class _Version:
     """One that is committed and not applied yet."""
 
     position: Position
-    open: set[Subject]
+    open: set[Subject | Lost]
     """What is still to be applied of it."""
 
 
@@ -76,34 +89,59 @@ class FollowedLog:
         self.stopped: str | None = None
         """Why nothing is acknowledged any more: another program writes the state."""
         self._versions: deque[_Version] = deque()
-        self._open: dict[Subject, list[_Version]] = {}
+        self._open: dict[Subject | Lost, list[_Version]] = {}
         self._changed: dict[Subject, Position] = {}
         self._most_changed = _MOST_CHANGED
         self._kept: set[bytes] = set()
         self._puts = 0
         self._beside: dict[Subject, int] = {}
+        self._losses = 0
+        self.lost: list[Lost] = []
+        """What is still to be read from the state; the position stays below it."""
 
     # What is committed
 
     def committed(self, told: Committed) -> None:
         """Take note of a transaction, in the order of versions.
 
-        One that does not follow what is known means that another program has written: nothing is acknowledged then.
+        One that does not follow what is known, or that nobody has applied, needs a snapshot of the state (`lost`).
         """
-        if told.before != self.newest:
-            self.stop(f"the change log was at version {self.newest.version} here, and is at {told.before.version}")
-            return
-        self.newest = told.position
         subjects = {subject for change in told.changes if (subject := subject_of(change)) is not None}
         version = _Version(told.position, {one for one in subjects if self._is_awaited(one)})
+        if told.before != self.newest:
+            reason = f"the change log was at version {self.newest.version} here, and is at {told.before.version}"
+            version.open.add(self._lose(reason, None))
+        elif told.is_late:
+            # Nobody else puts these, since whoever wrote them gave up.
+            reason = f"version {told.position.version} is stored, although the disk said that it was not"
+            concerned = frozenset(origin for _, origin in subjects)
+            version.open = {self._lose(reason, concerned)} if subjects else set()
+        self.newest = told.position
         for subject in subjects:
             self._changed[subject] = told.position
         if len(self._changed) > self._most_changed:
             self._forget_applied()
-        for subject in version.open:
-            self._open.setdefault(subject, []).append(version)
+        for awaited in version.open:
+            self._open.setdefault(awaited, []).append(version)
         self._versions.append(version)
         self._advance()
+
+    def _lose(self, reason: str, origins: frozenset[bytes] | None) -> Lost:
+        self._losses += 1
+        self.lost.append(Lost(self._losses, reason, origins))
+        return self.lost[-1]
+
+    def awaits_keys(self, lost: Lost, origin: bytes) -> None:
+        """The keys of this zone are read anew for a loss: to be called before their key manager is started."""
+        subject = (Part.KEYS, origin)
+        for version in self._open.get(lost, ()):
+            version.open.add(subject)
+            self._open.setdefault(subject, []).append(version)
+
+    def found(self, lost: Lost) -> None:
+        """All that was committed before this loss, and what was lost, is answered from: a snapshot was taken."""
+        self.lost.remove(lost)
+        self._applied(lost)
 
     def _forget_applied(self) -> None:
         """Forget when zones were changed whose changes are applied: of zones that come and go there is no end."""
@@ -134,8 +172,11 @@ class FollowedLog:
         """What is committed of this part of a zone changes no answer, or can't be answered from now: nobody waits for
         it.
         """
-        for version in self._open.pop((part, origin), ()):
-            version.open.discard((part, origin))
+        self._applied((part, origin))
+
+    def _applied(self, subject: Subject | Lost) -> None:
+        for version in self._open.pop(subject, ()):
+            version.open.discard(subject)
         self._advance()
 
     def keeps(self, origin: bytes) -> None:

@@ -9,8 +9,8 @@ A zone begins unsigned and without a key manager, which is started when its keys
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -128,6 +128,84 @@ class HostedZones:
                 self._keep(zone, compiled, snapshot, known[snapshot.origin])
         self._registry.host([kept.hosted for kept in self._kept.values()])
         return len(self._kept)
+
+    async def reread(self, origins: Collection[bytes] | None) -> None:
+        """Answer from what is stored of these zones (`None`: of all), as at a start, by one assignment.
+
+        Keys that are kept go on as they are. Raises `StateError` where the state can't be read.
+        """
+        wanted: set[bytes] = set()
+        while True:
+            async with AsyncExitStack() as held:
+                for origin in sorted(wanted):  # whoever holds many names takes them in this order
+                    await held.enter_async_context(self._registry.names.holding(origin))
+                found = (await self._blocking(self._records.stored_zones)).problems
+                stored = [zone for zone in await self._blocking(self._records.zones) if _is_among(zone, origins)]
+                here = [kept for kept in self._kept.values() if origins is None or kept.hosted.origin in origins]
+                missing = {from_text(zone.name) for zone in stored} | {kept.hosted.origin for kept in here}
+                if missing <= wanted:
+                    with trio.CancelScope(shield=True):
+                        await self._replace(stored, found, here)
+                    self._of_files.forget_all()
+                    return
+            wanted |= missing
+
+    async def _read_anew(
+        self, stored: Sequence[HostedZone], problems: Mapping[bytes, StateError]
+    ) -> tuple[dict[str, tuple[HostedZone, Compiled, Zone]], list[tuple[HostedZone, Exception]]]:
+        """Those of these zones that can be answered, by id; the others with the reason. Raises `StateUnavailable`."""
+        made: dict[str, tuple[HostedZone, Compiled, Zone]] = {}
+        failed: list[tuple[HostedZone, Exception]] = []
+        for zone in stored:
+            origin = from_text(zone.name)
+            served = self._registry.hosted.get(origin)
+            if served is not None and isinstance(served.source, File):
+                _log.error("hosted zone not loaded", zone=zone.name, id=zone.id, reason="a file has its name")
+                continue
+            try:
+                compiled, snapshot = await self._blocking(partial(self._readable, zone, problems.get(origin)))
+                if (kept := self._answered(zone.id)) is not None:
+                    with suppress(StateOvertaken):  # then its key manager is replaced, and the next one notes it
+                        await self._registry.observe_ttl(kept.hosted, snapshot.maximum_ttl, lower=False)
+                made[zone.id] = zone, compiled, snapshot
+            except StateUnavailable:
+                raise  # the disk is every zone's
+            except Exception as error:  # whatever it is, it is this zone's alone
+                failed.append((zone, error))
+        return made, failed
+
+    async def _replace(
+        self, stored: Sequence[HostedZone], problems: Mapping[bytes, StateError], here: Sequence[_Kept]
+    ) -> None:
+        """Answer from these zones instead of those of `here`, whose names are held as theirs are."""
+        known = await self._registry.durable_keys([from_text(zone.name) for zone in stored])
+        made, failed = await self._read_anew(stored, problems)
+        new = [snapshot for zone, _, snapshot in made.values() if self._answered(zone.id) is None]
+        not_noted = await self._note_unsigned(new, known)
+        gone = [kept for kept in here if kept.id not in made or self._answered(kept.id) is None]
+        for kept in gone:
+            self._registry.key_managers.give_up(kept.hosted)
+            await self._registry.key_managers.ended(kept.hosted.origin)
+        for kept in gone:  # from here on nothing is waited for: all of it is seen at once
+            del self._kept[kept.id]
+            self._registry.unhost(kept.hosted)
+        hosting = [self._keep_unanswered(zone, known, error) for zone, error in failed]
+        for zone, compiled, snapshot in made.values():
+            if (why := not_noted.get(snapshot.origin)) is not None:
+                hosting.append(self._keep_unanswered(zone, known, why))
+            elif (here_still := self._answered(zone.id)) is not None:
+                here_still.compiled, here_still.hosted.zone = compiled, snapshot
+                hosting.append(here_still.hosted)
+            else:
+                hosting.append(self._keep(zone, compiled, snapshot, known[snapshot.origin]).hosted)
+        self._registry.host(hosting)
+        for hosted in hosting:
+            if hosted.key_manager is None and hosted.config.signed and hosted.zone is not None:
+                self._registry.start_key_manager(hosted)
+
+    def _answered(self, zone_id: str) -> _Kept | None:
+        kept = self._kept.get(zone_id)
+        return kept if kept is not None and kept.hosted.zone is not None else None
 
     # --- zones
 
@@ -404,10 +482,14 @@ class HostedZones:
         zone = self._records.create(zone, initial, change, within)
         return zone, found[0]
 
-    def _keep_unanswered(self, zone: HostedZone, known: Mapping[bytes, DurableKeys], error: Exception) -> None:
+    def _keep_unanswered(
+        self, zone: HostedZone, known: Mapping[bytes, DurableKeys], error: Exception
+    ) -> RegisteredZone:
         reason = str(error) if isinstance(error, StateError) else f"a bug: {type(error).__name__}: {error}"
         _log.error("hosted zone not loaded", zone=zone.name, id=zone.id, reason=reason)
-        self._keep(zone, None, None, known[from_text(zone.name)]).hosted.problem = reason
+        hosted = self._keep(zone, None, None, known[from_text(zone.name)]).hosted
+        hosted.problem = reason
+        return hosted
 
     def _keep(self, zone: HostedZone, compiled: Compiled | None, snapshot: Zone | None, known: DurableKeys) -> _Kept:
         origin = from_text(zone.name)
@@ -509,6 +591,10 @@ class HostedZones:
 
     async def _blocking(self, function: Callable[[], T]) -> T:
         return await self._services.run_blocking(function)
+
+
+def _is_among(zone: HostedZone, origins: Collection[bytes] | None) -> bool:
+    return origins is None or from_text(zone.name) in origins
 
 
 def _is_to_be_noted(snapshot: Zone, known: DurableKeys) -> bool:

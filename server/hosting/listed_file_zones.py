@@ -47,6 +47,10 @@ class ZonesOfFiles:
         """A hosted zone is deleted, and its id with it: a file's zone of that name gets another one."""
         self._ids.pop(origin, None)
 
+    def forget_all(self) -> None:
+        """The state may be another: read the ids once more."""
+        self._ids.clear()
+
     def _told(self, file: Path, zone: Zone, zone_id: str) -> HostedZone:
         return HostedZone(
             id=zone_id,

@@ -58,6 +58,12 @@ class NotedFiles:
             except StateError as error:
                 self._report(_WHAT, str(error))
 
+    async def read_anew(self) -> None:
+        """Read once more what is noted, since the state may be another. Raises nothing."""
+        async with self._writing:
+            self._known = None
+        await self.read()
+
     async def _note(self, wanted: dict[bytes, FileZone | None]) -> None:
         if all(self._is_known(origin, zone) for origin, zone in wanted.items()):
             return

@@ -136,7 +136,7 @@ class ZoneRegistry:
             finally:
                 self._join()
             results += [loads[origin] for origin in wanted]
-            await self._give_ids()
+            await self.give_ids()
             self._tell_children(self.hosted)
             for result in results:
                 if result.change is not LoadedChange.UNCHANGED or result.warnings:
@@ -153,13 +153,29 @@ class ZoneRegistry:
         store, now = self._services.store, int(self._services.now())
         return await self._services.run_blocking(lambda: durable_keys(store, origins, now))
 
-    async def _give_ids(self) -> None:
+    async def give_ids(self) -> None:
         """Give ids to the zones of files that have none; those that can't be stored now are given at the next load."""
         services = self._services
         origins = [o for o, zone in self.hosted.items() if isinstance(zone.source, File) and zone.zone is not None]
         make, now = (lambda: hosted_zone_id(services.new_token())), int(services.now())
         with suppress(StateError):
             await services.run_blocking(lambda: services.store.ensure_zone_ids(origins, make, now))
+
+    async def note_anew(self) -> None:
+        """Note what the zones of files are served from in a state that may be another, and give those ids that have
+        none there. Raises nothing: what can't be noted now is noted later.
+        """
+        loaded = [
+            _file_zone(zone.origin, zone.fingerprint, zone.zone)
+            for zone in self.hosted.values()
+            if isinstance(zone.source, File) and zone.fingerprint is not None and zone.zone is not None
+        ]
+        await self.noted_files.read_anew()
+        gone = await self.noted_files.keep_only([zone.origin for zone in loaded])
+        await self.noted_files.note(loaded)
+        for origin in (*gone, *(zone.origin for zone in loaded)):
+            self.membership.passed_over(Part.DATA, origin)
+        await self.give_ids()
 
     async def sign(self) -> None:
         """Start the key managers that are missing, and wait until each has published keys, failed or been given up."""
@@ -312,7 +328,7 @@ class ZoneRegistry:
         for origin in new if len(new) >= _MANY_NEW else ():
             with suppress(Exception):
                 ahead[origin] = await self._files.load(wanted[origin])
-        read = list(ahead)
+        read = sorted(ahead)  # whoever holds many names takes them in this order
         for start in range(0, len(read), AT_A_TIME):
             async with AsyncExitStack() as held:
                 for origin in read[start : start + AT_A_TIME]:
@@ -388,7 +404,7 @@ class ZoneRegistry:
         try:
             await self.observe_ttl(zone, loaded.maximum_ttl, lower=False)
             if zone.unsigned and zone.key_manager is None and zone.unsigned_ttl is None:
-                await self._store_unsigned(zone, loaded.maximum_ttl)
+                await self.store_unsigned(zone, loaded.maximum_ttl)
         except StateError as error:
             return self._refuse(zone, before, str(error))
         if zone.zone is not None and fingerprint != zone.fingerprint and _answered_alike(config, before):
@@ -469,11 +485,11 @@ class ZoneRegistry:
         stored = zone.unsigned_ttl if key_manager is None and zone.unsigned else None
         if stored is not None and maximum_ttl != stored and (maximum_ttl < stored) == lower:
             if lower:
-                await self.membership.published_of(Part.DATA, zone.origin)
-            await self._store_unsigned(zone, maximum_ttl, lowered=lower)
+                await self.membership.published_of(Part.DATA, zone.origin, yielding=True)
+            await self.store_unsigned(zone, maximum_ttl, lowered=lower)
         while key_manager is not None and (maximum_ttl < key_manager.keyring.data_ttl) == lower:
             if lower:
-                await self.membership.published_of(Part.DATA, zone.origin)
+                await self.membership.published_of(Part.DATA, zone.origin, yielding=True)
             try:
                 await key_manager.observe_ttl(maximum_ttl)
             except StateError:
@@ -502,10 +518,14 @@ class ZoneRegistry:
         not, what has to be known before its first unsigned answer is stored. Raises `StateError`.
         """
         if zone.key_manager is None and zone.unsigned_ttl is None:
-            await self._store_unsigned(zone, maximum_ttl)
+            await self.store_unsigned(zone, maximum_ttl)
         return not zone.unsigned
 
-    async def _store_unsigned(self, zone: RegisteredZone, maximum_ttl: int, *, lowered: bool = False) -> None:
+    async def store_unsigned(self, zone: RegisteredZone, maximum_ttl: int, *, lowered: bool = False) -> None:
+        """Store that a zone without a key manager is answered unsigned, with such TTLs (seconds). Raises `StateError`.
+
+        A zone whose keyring says that it is signed is not `unsigned` afterwards, and is to have a key manager.
+        """
         configured = zone.config.signed if isinstance(zone.source, File) else None
         wanted = UnsignedZone(zone.origin, maximum_ttl, zone.config.policy.propagation, configured, lowered)
         services, now = self._services, ceil(self._services.now())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -201,17 +203,69 @@ def test_commits_are_told_in_order_whoever_writes(store: Store) -> None:
         before = one.position
 
 
-def test_a_commit_that_was_reported_as_failed_is_told_with_the_next(store: Store) -> None:
+def test_a_commit_that_was_reported_as_failed_is_told_before_the_next(store: Store) -> None:
     told: list[Committed] = []
     store.on_commit.append(told.append)
     named(store, 1)
     known = store._head
     lost = named(store, 2)
     store._head = known  # as where the disk says at last that nothing was stored
+    (late,) = rows_after(store, known.position)
+    with pytest.raises(ZeroDivisionError), store.writing():  # whatever becomes of the next
+        raise ZeroDivisionError
+    assert told[-1] == Committed(known.position, store.position, (ZonesNamed({"Z2": lost}),), is_late=True)
+    assert (store.position.version, store.position.digest) == (late.version, late.digest)
     named(store, 3)
-    assert told[-1].before == told[0].position == known.position
-    assert told[-1].missed == (ZonesNamed({"Z2": lost}),)
-    assert told[-1].position == store.position
+    assert (told[-1].before, told[-1].is_late) == (told[-2].position, False)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM change WHERE version = (SELECT max(version) FROM change)",
+        "UPDATE change SET digest = zeroblob(32) WHERE version = (SELECT max(version) FROM change)",
+        "UPDATE change SET digest = 'text' WHERE version = (SELECT max(version) FROM change)",
+        "UPDATE log SET version = version + 1",
+        "UPDATE log SET id = NULL",
+        "UPDATE log SET id = 'another'",
+    ],
+)
+def test_a_log_whose_end_is_not_what_was_written_ends_and_another_begins(store: Store, damage: str) -> None:
+    told: list[Committed] = []
+    store.on_commit.append(told.append)
+    named(store, 1)
+    before = store.position
+    with store.writing() as transaction:
+        pass
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute(damage)
+        connection.commit()
+    with pytest.raises(ZeroDivisionError), store.writing() as transaction:  # whatever becomes of the next
+        assert transaction.connection is not None
+        raise ZeroDivisionError
+    assert told[-1].before == beginning(store.position.log_id)
+    assert store.position.log_id != before.log_id
+    assert isinstance(store.changes_after(before), SnapshotNeeded)
+    (began,) = rows_after(store, told[-1].before)
+    assert isinstance(began.changes[0], WriterBegan)
+    named(store, 2)
+    assert follow(told[-2].position, rows_after(store, told[-2].position)) == store.position
+
+
+def test_a_late_row_that_does_not_follow_begins_another_log(store: Store) -> None:
+    told: list[Committed] = []
+    named(store, 1)
+    known = store._head
+    named(store, 2)
+    named(store, 3)
+    store._head = known
+    store.on_commit.append(told.append)
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("DELETE FROM change WHERE version = ?", (known.position.version + 1,))
+        connection.commit()
+    named(store, 4)
+    assert told[0].before.version == 0
+    assert not any(one.is_late for one in told)
 
 
 def test_who_is_overtaken_is_told_why(store: Store, tmp_path: Path) -> None:

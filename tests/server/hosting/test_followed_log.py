@@ -136,15 +136,51 @@ def test_what_is_put_without_a_write_is_remembered_until_it_is_written_or_everyw
     assert log.is_beside([(Part.DATA, B)])
 
 
-def test_anything_but_the_next_version_ends_it(log: FollowedLog, writer: Writer) -> None:
+def test_anything_but_the_next_version_is_a_loss_and_the_position_waits_for_a_snapshot(
+    log: FollowedLog, writer: Writer
+) -> None:
     known = writer.commit()
     other = advanced(START, encode([TagsChanged("Z1")]))
     assert other.version == known.version
     assert other.digest != known.digest
-    log.committed(Committed(other, advanced(other, b"x"), ()))
-    assert log.stopped is not None
+    following = advanced(other, b"x")
+    log.committed(Committed(other, following, ()))
+    (lost,) = log.lost
+    assert lost.origins is None  # it may have told of any zone
     assert log.position == known
-    assert not log.reaches(known)  # nothing is acknowledged any more
+    writer.position = following
+    newest = writer.commit()
+    assert log.position == known
+    log.found(lost)
+    assert (log.position, log.lost) == (newest, [])
+    assert log.reaches(newest)
+
+
+def test_a_row_that_nobody_has_applied_is_a_loss_of_its_zones_alone(log: FollowedLog, writer: Writer) -> None:
+    start = log.position
+    late = advanced(start, b"late")
+    log.committed(Committed(start, late, (records(A), keys(B)), is_late=True))
+    (lost,) = log.lost
+    assert lost.origins == frozenset({A, B})
+    log.put(Part.DATA, A)  # of an earlier change
+    assert log.position == start
+    log.awaits_keys(lost, B)
+    log.found(lost)
+    assert log.position == start
+    log.put(Part.KEYS, B)
+    assert log.position == late
+
+
+def test_a_late_row_that_changes_no_answer_is_no_loss(log: FollowedLog) -> None:
+    late = advanced(log.position, b"late")
+    log.committed(Committed(log.position, late, (TagsChanged("Z1"),), is_late=True))
+    assert (log.position, log.lost) == (late, [])
+
+
+def test_who_is_overtaken_acknowledges_nothing_any_more(log: FollowedLog, writer: Writer) -> None:
+    known = writer.commit()
+    log.stop("another program writes")
+    assert not log.reaches(known)
     writer.commit()
     assert log.position == known
 
