@@ -1,0 +1,1 @@
+"""Rules around the keys, each broken on purpose: its tests have to notice (`python -m tests.mutants`)."""
