@@ -7,7 +7,6 @@ parent is known, the last KSK that every cache knows may be the one.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 import trio
@@ -35,6 +34,7 @@ from keys.rules.commands import (
 )
 from keys.rules.events import Event, ParentSeen
 from keys.rules.keyring import Keyring, Ksk, KskStatus
+from keys.rules.moments import told
 from keys.rules.transitions import evolve
 from keys.rules.wanted_ds import ParentDs
 
@@ -246,7 +246,7 @@ def _stands_in(keyring: Keyring, other: Ksk, ksk: Ksk, now: int) -> bool:
 
 
 def _moment(at: int, now: int) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC (in {at - now} s)"
+    return f"{told(at, '%Y-%m-%d %H:%M:%S UTC')} (in {at - now} s)"
 
 
 async def watch_parent(keeper: WatchedKeys, parent: Parent | None, services: Services) -> AsyncIterator[ParentSeen]:

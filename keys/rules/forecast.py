@@ -109,7 +109,7 @@ def _probed(keyring: Keyring, name: str, now: int) -> Keyring:
     ksk = keyring.ksk(name)
     if ksk.trouble is None:
         return keyring
-    failed = replace(ksk, trouble=replace(ksk.trouble, at=now, attempts=ksk.trouble.attempts + 1))
+    failed = replace(ksk, trouble=replace(ksk.trouble, at=now, attempts=max(0, ksk.trouble.attempts) + 1))
     return replace(keyring, ksks=tuple(failed if k.name == name else k for k in keyring.ksks))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from datetime import UTC, datetime
 from typing import NamedTuple, Self
 
 import msgspec
@@ -12,6 +11,7 @@ from keys.dnssec.ds import ds_rdata, ds_text
 from keys.dnssec.name_text import to_text
 from keys.dnssec.signing_policy import Policy
 from keys.rules.keyring import Keyring, Ksk, KskStatus, Trouble, Zsk, ZskPhase, zsk_phase
+from keys.rules.moments import told
 from keys.rules.next_action import plan
 from keys.rules.zsk_rollover_times import activation_at, removable_at, rollover_at, suspended
 
@@ -144,9 +144,46 @@ def describe(
     frozen: bool,
     unheeded: str | None = None,
 ) -> ZoneStatus:
-    """The status of a zone. `problem` is what the key manager knows of troubles beside the KMS's; `unheeded` is why it
-    does not have the zone served unsigned, as the configuration says.
+    """The status of a zone, whatever its keyring holds: it raises nothing, so that one zone hides no other.
+
+    `problem` is what the key manager knows of troubles beside the KMS's; `unheeded` is why it does not have the zone
+    served unsigned, as the configuration says.
     """
+    try:
+        return _described(keyring, policy, now, ksk_arn, problem, frozen, unheeded)
+    except Exception as error:  # a stored value that nobody expects
+        why = f"what is stored of its keys can't be shown ({type(error).__name__}: {error})"
+        return _unreadable(keyring, f"{problem}; {why}" if problem is not None else why)
+
+
+def _unreadable(keyring: Keyring, problem: str) -> ZoneStatus:
+    return ZoneStatus(
+        zone=to_text(keyring.origin),
+        hosted_zone_id=keyring.hosted_zone_id,
+        condition=Condition.FROZEN,
+        problem=problem,
+        notice=None,
+        valid_until=None,
+        refreshed=None,
+        next_action=None,
+        next_why=None,
+        next_at=None,
+        ksks=(),
+        zsks=(),
+        signing=keyring.signing,
+        is_served_unsigned=keyring.served_unsigned,
+    )
+
+
+def _described(
+    keyring: Keyring,
+    policy: Policy,
+    now: int,
+    ksk_arn: str | None,
+    problem: str | None,
+    frozen: bool,
+    unheeded: str | None,
+) -> ZoneStatus:
     keyset = keyring.keyset
     troubles = [ksk.trouble for ksk in keyring.ksks if ksk.trouble is not None]
     if problem is None and troubles:
@@ -356,4 +393,4 @@ def _message(ksk: Ksk, frozen: bool) -> str | None:
 
 
 def _moment(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return told(at, "%Y-%m-%d %H:%M:%S UTC")

@@ -224,7 +224,7 @@ def retry_delay(origin: bytes, attempts: int, policy: Policy) -> int:
     """Seconds from the last of `attempts` failures to the next try: doubled each time, capped, and spread by a hash
     over the upper half, so that zones that failed together don't come back together.
     """
-    if attempts == 0:
+    if attempts <= 0:
         return 0
     longest = min(policy.retry_most, policy.retry << min(attempts - 1, 32))
     return longest - jitter(origin, f"retry/{attempts}", longest // 2 + 1)
@@ -233,7 +233,7 @@ def retry_delay(origin: bytes, attempts: int, policy: Policy) -> int:
 def _retry_at(view: View, ksk: Ksk) -> int:
     trouble = ksk.trouble
     # A failure that lies in the future tells of a clock that was set back; it delays nothing.
-    if trouble is None or trouble.at > view.now or trouble.attempts == 0:
+    if trouble is None or trouble.at > view.now or trouble.attempts <= 0:
         return AT_ONCE
     if ksk.status is KskStatus.ACTION_NEEDED and view.keyring.keyset is not None:
         return trouble.at + view.policy.probe

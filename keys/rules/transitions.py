@@ -190,7 +190,7 @@ def _trouble(before: Trouble | None, event: KmsFailed) -> Trouble:
         event.refused,
         since=since,
         at=event.at,
-        attempts=attempts + 1,
+        attempts=max(0, attempts) + 1,
     )
 
 

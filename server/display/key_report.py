@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.text import Text
 from keys.rules.events import Entry
 from keys.rules.key_status import KskReport, ZskReport
 from keys.rules.keyring import KskStatus, ZskPhase
+from keys.rules.moments import told
 from server.control.server_operations import Above, DsRecord, Level, Planned, ZoneReport
 from server.display.columns import Cell, Columns, print_columns, print_prose
 
@@ -220,7 +220,7 @@ def span(seconds: int) -> str:
 
 def utc(at: int, *, seconds: bool = False) -> str:
     """A time in UTC: `2026-01-06 00:00Z`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ" if seconds else "%Y-%m-%d %H:%MZ")
+    return told(at, "%Y-%m-%d %H:%M:%SZ" if seconds else "%Y-%m-%d %H:%MZ")
 
 
 def moment(at: int, now: int) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import drawsvg
 
+from keys.rules.moments import calendar, told
 from keys.rules.timeline import PLANNED, SERVED, STORED, Row, Slot, Span, Timeline
 
 _WIDTH = 1200
@@ -98,7 +98,7 @@ def _axis(drawing: drawsvg.Drawing, timeline: Timeline, scale: _Scale, bottom: i
     for at in range(first, scale.until, step):
         x = scale.x(at)
         drawing.append(drawsvg.Line(x, _TOP - 10, x, bottom, stroke=_GRID, stroke_width=1))
-        label = f"{datetime.fromtimestamp(at, UTC):%H:%M}" if step < 86400 and at % 86400 else _day(at, year=False)
+        label = told(at, "%H:%M") if step < 86400 and at % 86400 else _day(at, year=False)
         drawing.append(_text(label, x, bottom + 16, 11, _FAINT, anchor="middle"))
 
 
@@ -180,9 +180,11 @@ def _text(
 
 
 def _day(at: int, *, year: bool = True) -> str:
-    moment = datetime.fromtimestamp(at, UTC)
+    moment = calendar(at)
+    if moment is None:
+        return told(at, "")
     return f"{moment.day} {moment:%b}" + (f" {moment.year}" if year else "")
 
 
 def _moment(at: int) -> str:
-    return f"{_day(at, year=False)} {datetime.fromtimestamp(at, UTC):%H:%M}"
+    return f"{_day(at, year=False)} {told(at, '%H:%M')}" if calendar(at) is not None else _day(at)

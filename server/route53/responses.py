@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from botocore.model import ListShape, Shape, StructureShape
 
+from keys.rules.moments import FIRST, LAST
 from server.route53.service_model import NAMESPACE, Operation
 
 CONTENT_TYPE = "text/xml"
@@ -57,7 +58,8 @@ def render_error(status: int, code: str, message: str, request_id: str) -> Rende
 
 def timestamp(seconds: float) -> str:
     """A time as the API tells it, in milliseconds: `2013-04-01T00:00:00.000Z`."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    within = min(max(seconds, FIRST), LAST)  # what a damaged state holds is told as the nearest time that there is
+    return datetime.fromtimestamp(within, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _add(parent: Element, name: str, shape: Shape, value: Any) -> None:

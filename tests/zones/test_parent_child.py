@@ -15,7 +15,7 @@ from zones import names
 from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
 from zones.node import UnknownDs
-from zones.parent_child import UNKNOWN_DS, ChildDs
+from zones.parent_child import UNKNOWN_DS, ChildDs, delegation_point, linked_node, same_ds
 from zones.rrtypes import TYPE_DS
 from zones.zone import Zone
 from zones.zoneset import ZoneSet
@@ -241,3 +241,28 @@ def test_each_set_is_as_if_made_at_once(walk: list[tuple[str, object]]) -> None:
         ]
         at_once = ZoneSet().with_zones([one.loaded for one in known], {one.loaded.origin: one.ds for one in known})
         assert told(zoneset) == told(at_once)
+
+
+# The parts of the rule
+
+
+def test_a_name_is_delegated_at_the_cut_that_is_above_it() -> None:
+    above = zone(GRANDPARENT, "b")
+    cut = wire_name(MIDDLE)
+    assert [delegation_point(above, wire_name(name)) for name in (MIDDLE, CHILD, "x.a.b.example.")] == [cut] * 3
+    assert delegation_point(above, wire_name("c.example.")) is None
+    assert delegation_point(above, wire_name(GRANDPARENT)) is None
+
+
+def test_a_ds_with_another_ttl_is_another_ds() -> None:
+    cut = wire_name(MIDDLE)
+    rdatas = ChildDs(ksks_of(MIDDLE, 1))
+    short, long = (
+        parse_zone(SOA + f"b {ttl} NS ns.elsewhere.test.\n", GRANDPARENT, signed=True).nodes[cut] for ttl in (60, 600)
+    )
+    linked = [linked_node(node, rdatas, signed=True) for node in (short, long, short)]
+    assert all(node is not None for node in linked)
+    assert not same_ds(linked[0], linked[1])  # type: ignore[arg-type]
+    assert same_ds(linked[0], linked[2])  # type: ignore[arg-type]
+    assert not same_ds(linked[0], short)  # type: ignore[arg-type]
+    assert same_ds(short, long)

@@ -99,3 +99,9 @@ def test_a_position_includes_earlier_ones_of_its_own_log() -> None:
     assert later.includes(later)
     assert not start.includes(later)
     assert not later.includes(beginning("b"))
+
+
+def test_a_digest_covers_the_version() -> None:
+    one = beginning("log")
+    other = one._replace(version=one.version + 1)
+    assert advanced(one, b"document").digest != advanced(other, b"document").digest
