@@ -294,7 +294,9 @@ class HostedZones:
             await self._registry.key_managers.ended(hosted.origin)
             try:
                 await self._refuse_with_keys(hosted)  # it may have got a KSK meanwhile
-                await self._blocking(lambda: self._records.delete(zone_id, change))
+                # Nobody can empty one whose records can't be read; it answers SERVFAIL, so nothing is lost by it.
+                is_damaged = hosted.zone is None
+                await self._blocking(lambda: self._records.delete(zone_id, change, whole=is_damaged))
             except (ZoneRequestError, StateError):
                 if had_keys:
                     self._registry.start_key_manager(hosted)
@@ -308,9 +310,13 @@ class HostedZones:
 
     async def _refuse_with_keys(self, hosted: RegisteredZone) -> None:
         """Raises `ZoneRequestError` where a zone has keys. What is stored counts: a key manager that has yet to read it
-        knows of nothing.
+        knows of nothing. Keys that are damaged sign nothing any more, and can't be deleted but with their zone.
         """
-        keyring = await self._blocking(lambda: self._services.store.load_keyring(hosted.origin))
+        try:
+            keyring = await self._blocking(lambda: self._services.store.load_keyring(hosted.origin))
+        except StateDamaged as error:
+            _log.warning("deleted with keys that can't be read", zone=hosted.config.origin, reason=str(error))
+            return
         if keyring is not None and (keyring.ksks or keyring.signing):
             raise ZoneRequestError(
                 NOT_EMPTY, "The specified hosted zone contains DNSSEC Key Signing Keys and so cannot be deleted."

@@ -37,8 +37,8 @@ class Records(Protocol):
     def comment(self, zone_id: str, comment: str) -> HostedZone:
         """Give a zone another comment."""
 
-    def delete(self, zone_id: str, change: ChangeInfo) -> None:
-        """Remove a zone with all that is kept of it."""
+    def delete(self, zone_id: str, change: ChangeInfo, *, whole: bool = False) -> None:
+        """Remove a zone with all that is kept of it; `whole`: also one that has records, or can't be read."""
 
     def change_tags(self, zone_id: str, put: Mapping[str, str], remove: Sequence[str]) -> None:
         """Put tags and remove others."""

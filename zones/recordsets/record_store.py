@@ -172,20 +172,23 @@ class RecordStore:
             transaction.note(TagsChanged(zone_id))
         return zone
 
-    def delete(self, zone_id: str, change: ChangeInfo) -> None:
+    def delete(self, zone_id: str, change: ChangeInfo, *, whole: bool = False) -> None:
         """Remove a zone with all that is kept of it, tags, keys and their events too.
 
-        Raises `ZoneRequestError`: NoSuchHostedZone, HostedZoneNotEmpty while it has more than its SOA and NS.
+        `whole`: with all its record sets, of which it needs to be able to read none. Raises `ZoneRequestError`:
+        NoSuchHostedZone, and without `whole` HostedZoneNotEmpty while it has more than its SOA and NS.
         """
         with self._store.writing() as transaction:
             connection = transaction.connection
-            zone = self._zone(connection, zone_id)
-            if zone.record_set_count > 2:
+            if not whole and self._zone(connection, zone_id).record_set_count > 2:
                 raise ZoneRequestError(
                     NOT_EMPTY,
                     "The specified hosted zone contains non-required resource record sets and so cannot be deleted.",
                 )
-            origin = from_text(zone.name)
+            ids = database_schema.hosted_zone
+            origin = connection.scalar(select(ids.c.origin).where(ids.c.id == zone_id))
+            if origin is None:
+                raise _unknown(zone_id)
             for table in (database_schema.record_set, database_schema.zone_tag):
                 connection.execute(delete(table).where(table.c.zone == zone_id))
             connection.execute(delete(database_schema.kept_zone).where(database_schema.kept_zone.c.id == zone_id))

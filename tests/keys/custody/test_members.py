@@ -149,3 +149,11 @@ def test_a_lease_that_counts_from_when_it_was_heard_of_is_too_long() -> None:
 
 def test_a_grantor_that_counts_shorter_than_the_member_is_too_fast() -> None:
     assert sum(violations(seed, lambda lease, asked, _heard: lease.end_for_member(asked), -4) for seed in range(20))
+
+
+def test_rows_stay_while_a_member_that_may_answer_follows_another_log() -> None:
+    here, elsewhere = Member("here", OLD), Member("elsewhere", OLD._replace(log_id="another"), may_answer_until=5.0)
+    both = of([here, elsewhere])
+    assert passed_by_all(both, OLD.log_id, 4.0) is None
+    assert passed_by_all(both, OLD.log_id, 5.0) == OLD.version
+    assert passed_by_all(of([here, Member("new")]), OLD.log_id, 4.0) is None

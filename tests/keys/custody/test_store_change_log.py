@@ -440,3 +440,15 @@ def test_the_log_is_read_by_its_versions(store: Store) -> None:
         plan = connection.execute(text("EXPLAIN QUERY PLAN SELECT * FROM change WHERE version > 5 ORDER BY version"))
         assert "SEARCH change USING INTEGER PRIMARY KEY (rowid>?)" in str(plan.all())
     assert database_schema.change.c.version.primary_key
+
+
+def test_rows_that_end_before_the_log_does_are_no_answer(store: Store) -> None:
+    start = store.position
+    named(store, 1)
+    named(store, 2)
+    assert len(rows_after(store, start)) == 2
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("DELETE FROM change WHERE version = ?", (store.position.version,))
+        connection.commit()
+    assert isinstance(store.changes_after(start), SnapshotNeeded)
+    assert len(store.changes_after(start, 1)) == 1  # there may be more

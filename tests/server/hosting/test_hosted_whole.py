@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import dns.rcode
@@ -9,12 +11,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from keys.custody.state_database import StateUnavailable
-from keys.rules.commands import CreateKsk
+from keys.custody.state_database import DATABASE, StateUnavailable
+from keys.rules.commands import CreateKsk, DeactivateKsk, DeleteKsk
 from tests.keys.world import KillableStore, World
 from tests.lab import wire_name
-from tests.server.hosting.test_hosted_zones import running
-from zones.recordsets.record_sets import ZoneRequestError
+from tests.server.hosting.test_hosted_zones import put, running
+from zones.recordsets.record_sets import ChangeStatus, ZoneRequestError
 
 
 @pytest.fixture
@@ -95,3 +97,59 @@ async def test_a_reload_while_a_zone_is_deleted_gives_it_no_key_manager(
                 await process.registry.sign()
         assert not process.registry.hosted
         assert hosted.key_manager is None
+
+
+DAMAGE = {
+    "its row": "UPDATE kept_zone SET document = X'00' WHERE id = '{id}'",
+    "its SOA": "UPDATE record_set SET document = X'00' WHERE zone = '{id}' AND type = 'SOA'",
+    "its keys": "UPDATE ring SET document = X'00', standing = NULL WHERE origin = X'036c6162076578616d706c6500'",
+}
+
+
+def damage(world: World, statement: str) -> None:
+    with closing(sqlite3.connect(world.directory / DATABASE)) as connection:
+        assert connection.execute(statement).rowcount == 1
+        connection.commit()
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+async def test_a_damaged_zone_is_deleted_and_replaced(world: World, autojump_clock: MockClock, what: str) -> None:
+    async with running(world) as process:
+        zone, other = await process.create(), await process.create("other.example")
+        if what != "its keys":  # records that can't be read can't be taken away one by one
+            await process.zones.change_record_sets(zone.id, [put("www.lab.example", "192.0.2.1")])
+    damage(world, DAMAGE[what].format(id=zone.id))
+    async with running(world) as process:
+        assert process.answer("lab.example", "SOA")[0] == dns.rcode.SERVFAIL
+        hosted = process.registry.hosted[wire_name("lab.example")]
+        assert "can't be read" in (hosted.problem or hosted.keys_problem or "")
+        gone = await process.zones.delete_zone(zone.id)
+        assert (await process.zones.change(gone.id)).status is ChangeStatus.INSYNC
+        assert process.answer("lab.example", "SOA")[0] == dns.rcode.REFUSED
+        again = await process.create()
+        assert again.id != zone.id
+        await process.zones.change_record_sets(again.id, [put("www.lab.example", "192.0.2.2")])
+        assert process.answer("www.lab.example") == (0, ["192.0.2.2"])
+    async with running(world) as process:
+        assert process.answer("www.lab.example") == (0, ["192.0.2.2"])
+        assert {one.id for one in await process.zones.zones(None, 5)} == {again.id, other.id}
+
+
+async def test_a_damaged_zone_with_keys_that_can_be_read_is_not_deleted(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with running(world) as process:
+        zone = await process.create()
+        key_manager = await process.zones.key_manager(zone.id)
+        await key_manager.request(CreateKsk("main", await process.key(zone)))
+    damage(world, DAMAGE["its row"].format(id=zone.id))
+    async with running(world) as process:
+        with pytest.raises(ZoneRequestError, match=r"HostedZoneNotEmpty: .* Key Signing Keys"):
+            await process.zones.delete_zone(zone.id)
+        key_manager = await process.zones.key_manager(zone.id)
+        await trio.sleep(10)
+        await key_manager.request(DeactivateKsk("main", force=True))
+        await key_manager.request(DeleteKsk("main", force=True))
+        await trio.sleep(10)
+        await process.zones.delete_zone(zone.id)
+        await process.create()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
-from tests.server.route53.served import NAME_SERVERS, Api
+from keys.custody.state_database import DATABASE
+from tests.server.route53.served import NAME_SERVERS, Api, served
 
 
 async def test_a_zone_is_made_told_and_taken_away(api: Api) -> None:
@@ -232,3 +237,17 @@ async def test_tags_of_what_is_not_there(api: Api) -> None:
         assert (await api.error("list_tags_for_resources", **several))[:2] == (code, 404)
     wrong = {"ResourceType": "nonsense", "ResourceId": "Z1"}
     assert (await api.error("list_tags_for_resource", **wrong))[:2] == ("InvalidInput", 400)
+
+
+async def test_a_damaged_zone_is_deleted_and_made_again(tmp_path: Path) -> None:
+    async with served(tmp_path) as api:
+        zone = await api.create()
+    with closing(sqlite3.connect(tmp_path / "world" / "state" / DATABASE)) as connection:
+        connection.execute("UPDATE kept_zone SET document = X'00'")
+        connection.commit()
+    async with served(tmp_path) as api:
+        (listed,) = [one for one in (await api("list_hosted_zones"))["HostedZones"] if one["Id"] == zone]
+        assert "can't be read" in listed["Config"]["Comment"]
+        gone = await api("delete_hosted_zone", Id=zone)
+        assert (await api("get_change", Id=gone["ChangeInfo"]["Id"]))["ChangeInfo"]["Status"] == "INSYNC"
+        assert await api.create() != zone
