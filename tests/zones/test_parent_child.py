@@ -266,3 +266,12 @@ def test_a_ds_with_another_ttl_is_another_ds() -> None:
     assert same_ds(linked[0], linked[2])  # type: ignore[arg-type]
     assert not same_ds(linked[0], short)  # type: ignore[arg-type]
     assert same_ds(short, long)
+
+
+def test_an_unsigned_parent_has_no_ds_of_a_child() -> None:
+    above = zone(GRANDPARENT, "b", is_signed=False)
+    node = above.nodes[wire_name(MIDDLE)]
+    assert linked_node(node, ChildDs(ksks_of(MIDDLE, 1)), signed=False) is node
+    zoneset = family(above, zone(MIDDLE))
+    assert zoneset.get(wire_name(MIDDLE)).ds.rdatas  # type: ignore[union-attr]
+    assert ds_of(zoneset, MIDDLE) == ()
