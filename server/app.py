@@ -204,7 +204,7 @@ async def _load(config: Config, state: StateDir, store: Store, registry: ZoneReg
     """Take up hosted zones and those of files. Raises `NothingToServe` and, for the samples, `ConfigError`."""
     kept = await zones.load()
     if config.samples:
-        await trio.to_thread.run_sync(_refuse_strangers, config, state, store, set(registry.hosted))
+        await trio.to_thread.run_sync(_refuse_strangers, config, state, store, set(registry.registered))
     loads = await registry.load(config.zones)
     none_loaded = all(load.change is LoadedChange.REFUSED for load in loads)
     if not kept and (loads or config.route53 is None) and none_loaded:
@@ -360,7 +360,7 @@ def _clock_moved(registry: ZoneRegistry, pool: Pool | None) -> None:
     """The time jumped: waits of key managers count by a clock that does not know of it, and workers are to agree."""
     if pool is not None:
         pool.clock_moved()
-    for hosted in registry.hosted.values():
+    for hosted in registry.registered.values():
         if hosted.key_manager is not None:
             hosted.key_manager.wake()
 

@@ -127,7 +127,7 @@ class _Control:
 
     async def ds(self, request: Request) -> Response:
         zone = self._zone(request.path_params["zone"])
-        if not zone.signed:
+        if not zone.signed and zone.keys is None:
             raise RefusedError(409, "NotSigned", f"{zone.origin} is served unsigned, so it has no DS record")
         if zone.keys is not None and not zone.keys.signing:
             raise RefusedError(409, "NotSigned", f"signing of {zone.origin} is disabled, so it has no DS record")

@@ -147,7 +147,7 @@ class RunningServer:
     def zone(self, origin: str) -> ZoneReport | None:
         """As `Operations.zone`."""
         try:
-            hosted = self._registry.hosted.get(names.from_text(origin))
+            hosted = self._registry.registered.get(names.from_text(origin))
         except dns.exception.DNSException:
             return None
         return self._report(hosted) if hosted is not None else None
@@ -173,7 +173,7 @@ class RunningServer:
 
     def _sorted(self) -> list[RegisteredZone]:
         """In canonical order: a zone stands above those below it."""
-        return sorted(self._registry.hosted.values(), key=lambda hosted: _canonical_key(hosted.origin))
+        return sorted(self._registry.registered.values(), key=lambda hosted: _canonical_key(hosted.origin))
 
     def _report(self, hosted: RegisteredZone) -> ZoneReport:
         withheld = self._registry.zoneset.withheld(hosted.origin)
@@ -185,7 +185,7 @@ class RunningServer:
             origin=hosted.config.origin,
             file=str(hosted.config.file or HOSTED_FILE),
             serial=served.zone.serial if served is not None and loaded else None,
-            signed=hosted.is_signed,
+            signed=not hosted.unsigned,
             denial=hosted.config.denial.value,
             example=_example(served.zone) if served is not None else f"{hosted.config.origin} SOA",
             refused=hosted.problem,
@@ -205,7 +205,7 @@ class RunningServer:
         found = self._registry.zoneset.find(hosted.origin, TYPE_DS)
         if found is None or found.zone.origin == hosted.origin or not found.zone.signed:
             return None
-        parent = self._registry.hosted.get(found.zone.origin)
+        parent = self._registry.registered.get(found.zone.origin)
         if parent is None or parent.fingerprint is None:
             return None  # it could not be loaded: nobody knows what it delegates
         cut = delegation_point(found.zone, hosted.origin)
@@ -248,7 +248,7 @@ class RunningServer:
         return await trio.to_thread.run_sync(drawn)
 
     def _kept(self, origin: str) -> tuple[RegisteredZone, KeyManager]:
-        hosted = self._registry.hosted.get(names.from_text(origin))
+        hosted = self._registry.registered.get(names.from_text(origin))
         if hosted is None or hosted.key_manager is None:
             raise RequestRefusedError(WRONG_SIGNING, f"{origin} has no keys: it is not served, or served unsigned.")
         return hosted, hosted.key_manager
@@ -263,12 +263,12 @@ class RunningServer:
         """
         async with self._reloading:
             config = await self._read_again()
-            before = {origin for origin, hosted in self._registry.hosted.items() if hosted.fingerprint is not None}
+            before = {origin for origin, hosted in self._registry.registered.items() if hosted.fingerprint is not None}
             loads = await self._registry.load(config.zones)
         loaded()
         await self._registry.sign()
         await self._registry.membership.all_published()
-        hosted = any(not isinstance(zone.source, File) for zone in self._registry.hosted.values())
+        hosted = any(not isinstance(zone.source, File) for zone in self._registry.registered.values())
         waiting = waiting_for_restart(self.config, config, hosted=hosted)
         if waiting:
             _log.warning("settings have changed that take a restart", settings=list(waiting))

@@ -56,6 +56,7 @@ class ZoneReport(msgspec.Struct, frozen=True, kw_only=True):
     serial: int | None
     """`None` where its file was never a zone, so that every query is answered SERVFAIL."""
     signed: bool
+    """Whether it is answered signed, as its keyring says; one that answers SERVFAIL until its keys are there is."""
     denial: str
     example: str
     """A query that it answers: "www.lab.example A"."""

@@ -193,9 +193,9 @@ def _print_workers(console: Console, status: ServerStatus) -> None:
 def _condition(zone: ZoneReport) -> str:
     if zone.serial is None:
         return "not loaded"
-    if not zone.signed:
-        return "unsigned"
-    return zone.keys.condition.value if zone.keys else Condition.STARTING.value
+    if zone.keys is not None:
+        return zone.keys.condition.value
+    return Condition.STARTING.value if zone.signed else Condition.UNSIGNED.value
 
 
 def _print_ds(console: Console, report: DsReport, now: int) -> None:

@@ -158,7 +158,7 @@ class HostedZones:
         failed: list[tuple[HostedZone, Exception]] = []
         for zone in stored:
             origin = from_text(zone.name)
-            served = self._registry.hosted.get(origin)
+            served = self._registry.registered.get(origin)
             if served is not None and isinstance(served.source, File):
                 _log.error("hosted zone not loaded", zone=zone.name, id=zone.id, reason="a file has its name")
                 continue
@@ -200,7 +200,7 @@ class HostedZones:
                 hosting.append(self._keep(zone, compiled, snapshot, known[snapshot.origin]).hosted)
         self._registry.host(hosting)
         for hosted in hosting:
-            if hosted.key_manager is None and hosted.config.signed and hosted.zone is not None:
+            if hosted.key_manager is None and hosted.is_kept and hosted.zone is not None:
                 self._registry.start_key_manager(hosted)
 
     def _answered(self, zone_id: str) -> _Kept | None:
@@ -236,7 +236,7 @@ class HostedZones:
             raise ZoneRequestError(INVALID_NAME, f"No SOA record can be made for {apex}: {error}") from None
         with trio.CancelScope(shield=True):
             async with self._registry.names.holding(from_text(apex)):
-                served = self._registry.hosted.get(from_text(apex))
+                served = self._registry.registered.get(from_text(apex))
                 if served is not None and isinstance(served.source, File):
                     raise ZoneRequestError(NAME_TAKEN, f"The zone {apex} is loaded from {served.source.path}.")
                 # What can fail comes first: a zone that is stored is answered.
@@ -246,7 +246,7 @@ class HostedZones:
                     kept = self._keep(zone, compiled, snapshot, of_keyring(keyring, now))
                     self._registry.host([kept.hosted])
                 self._under_way.made(change.id, self._registry.position_of(kept.hosted))
-                if kept.hosted.config.signed:
+                if kept.hosted.is_kept:
                     self._registry.start_key_manager(kept.hosted)
             await self._registry.key_managers.settled(kept.hosted)
         _log.info("zone created", zone=apex, id=zone.id)
@@ -408,7 +408,7 @@ class HostedZones:
         async with self._changing(zone_id):
             key_manager = kept.hosted.key_manager
             if key_manager is None:
-                kept.hosted.config = msgspec.structs.replace(kept.hosted.config, signed=True)
+                kept.hosted.is_kept = True
                 key_manager = self._registry.start_key_manager(kept.hosted)
         self._registry.asked_for(kept.hosted.origin)
         await self._registry.key_managers.settled(kept.hosted)
@@ -502,7 +502,6 @@ class HostedZones:
         config = ZoneConfig(
             origin=names.to_text(origin),
             file=None,
-            signed=known.wants_key_manager or known.problem is not None,
             parent=self._parent,
             policy=self._policy,
         )
@@ -512,6 +511,7 @@ class HostedZones:
             config,
             origin,
             Hosted(zone.id),
+            is_kept=known.wants_key_manager or known.problem is not None,
             fingerprint=b"" if snapshot is not None else None,
             zone=snapshot,
             unsigned=known.unsigned,
@@ -589,7 +589,7 @@ class HostedZones:
             raise ZoneRequestError(INVALID_INPUT, f"The zone {zone.name} is {zone.comment}, and is changed there.")
 
     def _hosted(self, zone: HostedZone) -> RegisteredZone:
-        return self._registry.hosted[from_text(zone.name)]
+        return self._registry.registered[from_text(zone.name)]
 
     def _new_change(self, comment: str) -> ChangeInfo:
         token = hosted_zone_id(self._services.new_token())

@@ -26,7 +26,7 @@ class ZonesOfFiles:
         """The zones by id. Raises `StateError`."""
         of_files = [
             (hosted.source.path, hosted.zone)
-            for hosted in self._registry.hosted.values()
+            for hosted in self._registry.registered.values()
             if isinstance(hosted.source, File) and hosted.zone is not None
         ]
         if not of_files:

@@ -50,7 +50,9 @@ class RegisteredZone:
     zone: Zone | None = None
     """As it was loaded last."""
     unsigned: bool = False
-    """Whether its keyring says that it is served unsigned."""
+    """Whether its keyring says that it is served unsigned: the one answer to whether it is signed."""
+    is_kept: bool = False
+    """Of a hosted zone: whether a key manager keeps its keys. One without keys needs none."""
     unsigned_ttl: int | None = None
     """The highest TTL that is stored of a zone that is served unsigned without a key manager; `None`: not known."""
     ds: ChildDs = NO_DS
@@ -74,12 +76,13 @@ class RegisteredZone:
         return zone.answered_as(signed=not self.unsigned, denial=zone.denial.mode)
 
     @property
-    def is_signed(self) -> bool:
-        """Whether it is signed, or is to be: then its keys need a key manager. A file's zone whose setting `signed` is
-        false stays signed until the parent's DS lets it be unsigned.
+    def wants_key_manager(self) -> bool:
+        """Whether its keys need a key manager. A file's zone whose setting `signed` is false stays signed, and needs
+        one, until the parent's DS lets it be unsigned.
         """
-        is_loaded_file = isinstance(self.source, File) and self.fingerprint is not None
-        return self.config.signed or (is_loaded_file and not self.unsigned)
+        if isinstance(self.source, Hosted):
+            return self.is_kept
+        return self.config.signed or (self.fingerprint is not None and not self.unsigned)
 
     @property
     def is_asked(self) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
-import msgspec
 import structlog
 
 from keys.custody.action_executor import Services
@@ -23,7 +22,7 @@ from keys.rules.keyring import Keyring
 from keys.rules.transitions import evolve
 from server.hosting.followed_log import Lost
 from server.hosting.hosted_zones import HostedZones
-from server.hosting.registered_zone import Hosted, RegisteredZone
+from server.hosting.registered_zone import RegisteredZone
 from server.hosting.zone_registry import ZoneRegistry
 
 WHAT = "following the change log"
@@ -57,7 +56,7 @@ class StateSnapshots:
                 membership.log.awaits_keys(one, origin)
 
         await self._zones.reread(origins)
-        zones = [z for z in self._registry.hosted.values() if origins is None or z.origin in origins]
+        zones = [z for z in self._registry.registered.values() if origins is None or z.origin in origins]
         await self._reread_keys(zones, awaiting)
         if origins is None:
             await self._registry.note_anew()
@@ -89,7 +88,7 @@ class StateSnapshots:
         return not any(_is_alike(stored, one) for one in (before, key_manager.keyring))
 
     def _is_here(self, zone: RegisteredZone) -> bool:
-        return self._registry.hosted.get(zone.origin) is zone
+        return self._registry.registered.get(zone.origin) is zone
 
     async def _keep_anew(self, zone: RegisteredZone, awaiting: Callable[[bytes], None]) -> None:
         if not self._is_here(zone) or zone.key_manager is None:
@@ -117,8 +116,7 @@ class StateSnapshots:
             await self._registry.store_unsigned(zone, zone.zone.maximum_ttl)
         if not zone.unsigned:  # as the keyring says that is stored now
             awaiting(zone.origin)
-            if isinstance(zone.source, Hosted):
-                zone.config = msgspec.structs.replace(zone.config, signed=True)
+            zone.is_kept = True
             self._registry.host([zone])
             self._registry.start_key_manager(zone)
 

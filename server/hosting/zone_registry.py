@@ -90,8 +90,8 @@ class ZoneRegistry:
         self.zoneset = ZoneSet()
         self.membership = membership or Membership(services.store, ThisProcess())
         self.noted_files = NotedFiles(services.store, services.run_blocking, self._noted_late, report)
-        self.hosted: dict[bytes, RegisteredZone] = {}
-        """By name, whatever each comes from."""
+        self.registered: dict[bytes, RegisteredZone] = {}
+        """All zones by name, wherever each comes from, whether they could be loaded or not."""
         self.names = NameLocks()
         self.key_managers = KeyManagerSupervisor(nursery, self.membership.keeps)
         self._files = files or ZoneFiles(None, services.run_blocking)
@@ -108,13 +108,13 @@ class ZoneRegistry:
         """Bring the zones into line with `configs`, reading each file anew; one that makes no zone changes nothing."""
         async with self._loading:
             wanted = {names.from_text(config.origin): config for config in configs}
-            of_files = [origin for origin, zone in self.hosted.items() if isinstance(zone.source, File)]
+            of_files = [origin for origin, zone in self.registered.items() if isinstance(zone.source, File)]
             await self.noted_files.read()
             gone = await self.noted_files.keep_only(wanted)
             results = [await self._remove(origin) for origin in of_files if origin not in wanted]
             for origin in gone:
                 self.membership.passed_over(Part.DATA, origin)  # of an earlier life
-            new = [origin for origin in wanted if origin not in self.hosted]
+            new = [origin for origin in wanted if origin not in self.registered]
             for origin in new:
                 await self.key_managers.ended(origin)  # what it may be storing still is to be read
             known = await self.durable_keys(new)
@@ -137,13 +137,13 @@ class ZoneRegistry:
                 self._join()
             results += [loads[origin] for origin in wanted]
             await self.give_ids()
-            self._tell_children(self.hosted)
+            self._tell_children(self.registered)
             for result in results:
                 if result.change is not LoadedChange.UNCHANGED or result.warnings:
                     _log_load(result)
                     await trio.lowlevel.checkpoint()  # of thousands of lines, each takes 30 µs
             await self.membership.all_published()
-            await self._files.forget([zone.zone for zone in self.hosted.values() if zone.zone is not None])
+            await self._files.forget([zone.zone for zone in self.registered.values() if zone.zone is not None])
             return results
 
     async def durable_keys(self, origins: Sequence[bytes]) -> dict[bytes, DurableKeys]:
@@ -156,7 +156,7 @@ class ZoneRegistry:
     async def give_ids(self) -> None:
         """Give ids to the zones of files that have none; those that can't be stored now are given at the next load."""
         services = self._services
-        origins = [o for o, zone in self.hosted.items() if isinstance(zone.source, File) and zone.zone is not None]
+        origins = [o for o, zone in self.registered.items() if isinstance(zone.source, File) and zone.zone is not None]
         make, now = (lambda: hosted_zone_id(services.new_token())), int(services.now())
         with suppress(StateError):
             await services.run_blocking(lambda: services.store.ensure_zone_ids(origins, make, now))
@@ -167,7 +167,7 @@ class ZoneRegistry:
         """
         loaded = [
             _file_zone(zone.origin, zone.fingerprint, zone.zone)
-            for zone in self.hosted.values()
+            for zone in self.registered.values()
             if isinstance(zone.source, File) and zone.fingerprint is not None and zone.zone is not None
         ]
         await self.noted_files.read_anew()
@@ -180,7 +180,7 @@ class ZoneRegistry:
     async def sign(self) -> None:
         """Start the key managers that are missing, and wait until each has published keys, failed or been given up."""
         self._renew_orphans()
-        wanted = [zone for zone in self.hosted.values() if _wants_key_manager(zone)]
+        wanted = [zone for zone in self.registered.values() if _wants_key_manager(zone)]
         wanted.sort(key=lambda zone: not zone.was_signed)  # first those that need no KMS to be answered
         for zone in wanted:
             if self.names.is_held(zone.origin):
@@ -196,7 +196,7 @@ class ZoneRegistry:
         self.key_managers.hurry(origin)
 
     def _start_missing(self, zone: RegisteredZone) -> None:
-        if self.hosted.get(zone.origin) is zone and _wants_key_manager(zone):
+        if self.registered.get(zone.origin) is zone and _wants_key_manager(zone):
             self.start_key_manager(zone)
 
     def start_key_manager(self, zone: RegisteredZone) -> KeyManager:
@@ -232,7 +232,7 @@ class ZoneRegistry:
 
     def _renew_orphans(self) -> None:
         """Replace the key managers that have no parent to look at where there is one by now."""
-        for zone in self.hosted.values():
+        for zone in self.registered.values():
             if zone.key_manager is not None and not zone.watches and zone.is_asked:
                 self.start_key_manager(zone)
 
@@ -240,7 +240,7 @@ class ZoneRegistry:
 
     def host(self, new: Sequence[RegisteredZone]) -> None:
         """Answer for these hosted zones from now on."""
-        self.hosted |= {zone.origin: zone for zone in new}
+        self.registered |= {zone.origin: zone for zone in new}
         zoneset = self.zoneset.with_zones(
             [zone.as_served(zone.zone) for zone in new if zone.zone is not None], {zone.origin: zone.ds for zone in new}
         )
@@ -260,9 +260,9 @@ class ZoneRegistry:
 
     def unhost(self, zone: RegisteredZone) -> None:
         """Answer for a zone no more."""
-        if self.hosted.get(zone.origin) is zone:
+        if self.registered.get(zone.origin) is zone:
             self.key_managers.give_up(zone)
-            del self.hosted[zone.origin]
+            del self.registered[zone.origin]
             below = self.zoneset.below(zone.origin)
             self._replace(self.zoneset.without_zone(zone.origin), zone.origin)
             self._tell_children(below)
@@ -274,7 +274,7 @@ class ZoneRegistry:
     def _tell_children(self, owners: Iterable[bytes]) -> None:
         """Have the zones of these look at their DS: one that came and goes again is in caches for as long as it was."""
         for owner in owners:
-            child = self.hosted.get(owner)
+            child = self.registered.get(owner)
             if child is not None and isinstance(child.parent, LocalParent):
                 child.parent.tell_changed()
 
@@ -282,7 +282,7 @@ class ZoneRegistry:
 
     def _publish(self, zone: RegisteredZone, origin: bytes, keys: ZoneKeys | None) -> None:
         """Answer with these keys, if they are of the zone that has its name."""
-        if self.hosted.get(origin) is not zone or zone.zone is None or zone.key_manager is None:
+        if self.registered.get(origin) is not zone or zone.zone is None or zone.key_manager is None:
             return
         if keys is not None and not isinstance(zone.source, File):
             # The DS of a hosted zone is a record set of its parent's, which people put there and take away.
@@ -346,7 +346,7 @@ class ZoneRegistry:
         zones = [
             UnsignedZone(origin, one.zone.maximum_ttl, wanted[origin].policy.propagation, False)
             for origin in origins
-            if origin not in self.hosted and isinstance(one := ahead[origin], LoadedZone)
+            if origin not in self.registered and isinstance(one := ahead[origin], LoadedZone)
         ]
         services, now = self._services, ceil(self._services.now())
         try:
@@ -366,10 +366,10 @@ class ZoneRegistry:
 
         `ahead` is what came of reading a new one ahead.
         """
-        zone = self.hosted.get(origin)
+        zone = self.registered.get(origin)
         if zone is None:
             assert config.file is not None
-            zone = self.hosted[origin] = RegisteredZone(
+            zone = self.registered[origin] = RegisteredZone(
                 config,
                 origin,
                 File(config.file),
@@ -540,7 +540,7 @@ class ZoneRegistry:
 
     async def _remove(self, origin: bytes) -> ZoneLoad:
         async with self.names.holding(origin):
-            zone = self.hosted[origin]
+            zone = self.registered[origin]
             self.unhost(zone)
         return ZoneLoad(zone.config.origin, LoadedChange.REMOVED)
 
@@ -553,7 +553,7 @@ def _is_to_be_noted(config: ZoneConfig, known: DurableKeys) -> bool:
 
 def _wants_key_manager(zone: RegisteredZone) -> bool:
     """Whether a zone is to have a key manager and has none."""
-    return zone.is_signed and zone.key_manager is None and zone.fingerprint is not None
+    return zone.wants_key_manager and zone.key_manager is None and zone.fingerprint is not None
 
 
 def _file_zone(origin: bytes, fingerprint: bytes, loaded: Zone) -> FileZone:

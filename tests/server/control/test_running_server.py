@@ -39,7 +39,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.zoneset = ZoneSet()
-        self.hosted: dict[bytes, Any] = {}
+        self.registered: dict[bytes, Any] = {}
         self.membership = Everywhere()
         self.loaded: list[object] = []
         self.may_sign = trio.Event()

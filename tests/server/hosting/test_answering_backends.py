@@ -199,7 +199,7 @@ async def test_a_zone_whose_keys_can_not_be_published_holds_up_no_other(
             assert store.position != before
             if trouble == "it is given up":
                 assert registry.membership.log.position != store.position
-                registry.key_managers.give_up(registry.hosted[LAB])
+                registry.key_managers.give_up(registry.registered[LAB])
                 await trio.sleep(1)
             change = await zones.change_record_sets(other.id, [put("www.other.example", "192.0.2.1")])
             assert (await zones.change(change.id)).status is ChangeStatus.INSYNC

@@ -88,14 +88,14 @@ async def test_a_reload_while_a_zone_is_deleted_gives_it_no_key_manager(
     async with running(world) as process:
         zone = await process.create()
         await process.zones.key_manager(zone.id)
-        hosted = process.registry.hosted[wire_name("lab.example")]
+        hosted = process.registry.registered[wire_name("lab.example")]
         world.slow = 1.0  # whatever blocks takes a second
         async with trio.open_nursery() as nursery:
             nursery.start_soon(process.zones.delete_zone, zone.id)
             for _ in range(30):
                 await trio.sleep(0.1)
                 await process.registry.sign()
-        assert not process.registry.hosted
+        assert not process.registry.registered
         assert hosted.key_manager is None
 
 
@@ -121,7 +121,7 @@ async def test_a_damaged_zone_is_deleted_and_replaced(world: World, autojump_clo
     damage(world, DAMAGE[what].format(id=zone.id))
     async with running(world) as process:
         assert process.answer("lab.example", "SOA")[0] == dns.rcode.SERVFAIL
-        hosted = process.registry.hosted[wire_name("lab.example")]
+        hosted = process.registry.registered[wire_name("lab.example")]
         assert "can't be read" in (hosted.problem or hosted.keys_problem or "")
         gone = await process.zones.delete_zone(zone.id)
         assert (await process.zones.change(gone.id)).status is ChangeStatus.INSYNC

@@ -296,7 +296,7 @@ async def test_only_an_empty_zone_is_deleted(world: World, autojump_clock: objec
         with pytest.raises(ZoneRequestError, match="HostedZoneNotEmpty"):
             await process.zones.delete_zone(zone.id)
         assert process.answer("x.lab.example") == (0, ["192.0.2.1"])
-        assert process.registry.hosted[wire_name("lab.example")].key_manager is not None
+        assert process.registry.registered[wire_name("lab.example")].key_manager is not None
         await process.zones.change_record_sets(zone.id, [drop("x.lab.example", "192.0.2.1")])
         change = await process.zones.delete_zone(zone.id)
         assert (await process.zones.change(change.id)).status is ChangeStatus.INSYNC
@@ -495,7 +495,7 @@ async def test_a_zone_whose_soa_can_not_be_read_is_told_and_the_rest_is_answered
     async with running(world) as process:
         assert process.answer("old.example", "NS")[0] == dns.rcode.SERVFAIL
         assert process.answer("whole.example", "NS")[0] == dns.rcode.NOERROR
-        problem = process.registry.hosted[wire_name("old.example")].problem
+        problem = process.registry.registered[wire_name("old.example")].problem
         assert problem is not None
         assert "the SOA or NS of hosted zone old.example. can't be read" in problem
         with pytest.raises(StateDamaged, match=r"can't be changed: .*the SOA or NS"):

@@ -97,8 +97,8 @@ async def test_it_is_noted_before_it_is_answered(
             zones = {origin: served_zone.zone for origin in zoneset if (served_zone := zoneset.get(origin)) is not None}
             noted = served.store.noted_files()
             for origin, zone in zones.items():
-                assert zone is registry.hosted[origin].zone
-                assert noted[origin].digest == registry.hosted[origin].fingerprint
+                assert zone is registry.registered[origin].zone
+                assert noted[origin].digest == registry.registered[origin].fingerprint
                 seen.append(origin)
             follow(zoneset, put)
 
@@ -137,7 +137,7 @@ async def test_lower_ttls_of_zones_that_are_noted_together_wait_for_none_of_them
             await served.load(*origins, text=text.replace("@ ", "@ 7"))
             await served.load(*origins, text=text)
             assert served.is_followed
-            assert all(zone.unsigned_ttl == int(text.split()[1]) for zone in served.registry.hosted.values())
+            assert all(zone.unsigned_ttl == int(text.split()[1]) for zone in served.registry.registered.values())
 
 
 async def test_a_zone_that_fails_after_it_was_noted_holds_up_no_other(
@@ -204,5 +204,5 @@ async def test_a_disk_that_takes_no_writes_keeps_no_zone_from_being_served(
         await served.load("lab.example", text=SOA + "www 60 A 192.0.2.2\n")
         full(False)
         await trio.sleep(2 * noted_files.AGAIN)
-        assert served.store.noted_files()[LAB].digest == served.registry.hosted[LAB].fingerprint
+        assert served.store.noted_files()[LAB].digest == served.registry.registered[LAB].fingerprint
         assert served.is_followed

@@ -160,8 +160,8 @@ async def test_a_name_that_is_deleted_and_made_at_a_time_is_stored_and_answered_
             (stored,) = [one.id for one in await here.zones.zones(None, 10)]
             assert made == [stored]
             assert here.rcode("x.example") == "NOERROR"
-            assert here.registry.hosted[wire_name("x.example")].generation == max(
-                one.generation for one in here.registry.hosted.values()
+            assert here.registry.registered[wire_name("x.example")].generation == max(
+                one.generation for one in here.registry.registered.values()
             )
             await here.zones.delete_zone(stored)
 
@@ -171,7 +171,7 @@ async def test_what_a_key_manager_publishes_late_is_not_the_next_zones(
 ) -> None:
     async with serving(world, tmp_path) as here:
         zone, _ = await here.zones.create_zone("x.example", "first", ["ns.example"])
-        first = here.registry.hosted[wire_name("x.example")]
+        first = here.registry.registered[wire_name("x.example")]
         key_manager = await here.zones.key_manager(zone.id)
         await here.zones.delete_zone(zone.id)
         await here.zones.create_zone("x.example", "second", ["ns.example"])
@@ -278,7 +278,7 @@ async def test_a_zone_with_signing_disabled_is_served_unsigned_from_the_first_an
     async with serving(world, tmp_path) as here:
         config = here.file(CHILD)
         await here.load(config)
-        key_manager = here.registry.hosted[wire_name(CHILD)].key_manager
+        key_manager = here.registry.registered[wire_name(CHILD)].key_manager
         assert key_manager is not None
         await key_manager.request(DisableSigning(force=True))
         await trio.sleep(5)
@@ -336,7 +336,7 @@ async def test_a_keyring_that_cannot_be_read_is_its_zones_alone(
         assert here.rcode("example.") == "NOERROR"
         assert here.rcode(CHILD) == "SERVFAIL"
         assert here.ds(CHILD) == wanted != set()
-        key_manager = here.registry.hosted[wire_name(CHILD)].key_manager
+        key_manager = here.registry.registered[wire_name(CHILD)].key_manager
         assert key_manager is not None
         assert "signwright.db" in (key_manager.status.problem or "")
 
@@ -357,7 +357,7 @@ async def test_a_stored_zone_that_cannot_be_read_is_alone(
     async with serving(world, tmp_path) as here:
         assert here.rcode("good.example") == "NOERROR"
         assert here.rcode("bad.example") == "SERVFAIL"
-        hosted = here.registry.hosted[wire_name("bad.example")]
+        hosted = here.registry.registered[wire_name("bad.example")]
         assert "can't be read" in (hosted.problem or hosted.keys_problem or "")
         assert len(await here.zones.zones(None, 10)) == 2
 
@@ -377,7 +377,7 @@ async def test_a_file_that_makes_the_reader_fail_is_alone(
         await here.load(here.file(CHILD), here.file("good.example."))
         assert here.rcode("good.example.") == "NOERROR"
         assert here.rcode(CHILD) == "SERVFAIL"
-        assert "a bug: KeyError" in (here.registry.hosted[wire_name(CHILD)].problem or "")
+        assert "a bug: KeyError" in (here.registry.registered[wire_name(CHILD)].problem or "")
 
 
 async def test_a_request_that_outlasts_its_key_manager_stores_nothing_behind_the_next_ones_back(
@@ -395,7 +395,7 @@ async def test_a_request_that_outlasts_its_key_manager_stores_nothing_behind_the
         child = here.file(CHILD)
         await here.load(above, child)
         await trio.sleep(DAY)
-        first, refused = here.registry.hosted[wire_name(CHILD)].key_manager, []
+        first, refused = here.registry.registered[wire_name(CHILD)].key_manager, []
         assert first is not None
         slow = 20
 
@@ -409,7 +409,7 @@ async def test_a_request_that_outlasts_its_key_manager_stores_nothing_behind_the
             nursery.start_soon(ask)
             await trio.sleep(10)
             await here.load(above, replace_config(child, parent=None))
-        second = here.registry.hosted[wire_name(CHILD)].key_manager
+        second = here.registry.registered[wire_name(CHILD)].key_manager
         assert second is not None
         await second.request(StartRollover())
         await trio.sleep(DAY)
@@ -447,7 +447,7 @@ async def test_a_frozen_key_manager_that_is_given_up_is_forgotten(
     async with serving(world, tmp_path) as here:
         config = here.file(CHILD)
         await here.load(config)
-        key_manager = here.registry.hosted[wire_name(CHILD)].key_manager
+        key_manager = here.registry.registered[wire_name(CHILD)].key_manager
         assert key_manager is not None
         key_manager._freeze("a bug", None)
         key_manager.wake()

@@ -92,7 +92,7 @@ class Server:
 
     @property
     def keys(self) -> KeyManager:
-        key_manager = self.registry.hosted[ORIGIN].key_manager
+        key_manager = self.registry.registered[ORIGIN].key_manager
         assert key_manager is not None
         return key_manager
 
@@ -126,7 +126,7 @@ async def test_a_zone_that_was_served_unsigned_has_no_ds_before_caches_have_drop
         assert server.stored() == msgspec.structs.replace(
             new_unsigned(ORIGIN, server.stored().hosted_zone_id, False, DAY, began, 300), revision=1
         )
-        assert server.registry.hosted[ORIGIN].key_manager is None
+        assert server.registry.registered[ORIGIN].key_manager is None
         await trio.sleep(10 * DAY)
         world.kms.fail("AccessDeniedException")
         await server.load(signed=True)
@@ -156,7 +156,7 @@ async def test_a_zone_that_was_never_served_unsigned_has_its_ds_at_once(
         await server.load(signed=True)
         assert server.rcode() == "SERVFAIL"
         world.kms.heal(fault)
-        for hosted in server.registry.hosted.values():
+        for hosted in server.registry.registered.values():
             assert hosted.key_manager is not None
             hosted.key_manager.wake()
         await trio.sleep(1)
@@ -193,7 +193,7 @@ async def test_signed_false_waits_for_the_parents_ds_and_says_so(world: World, a
     async with running(world) as server:  # a restart changes nothing about it
         await server.load(signed=False)
         assert server.is_signed()
-        assert server.registry.hosted[ORIGIN].is_signed
+        assert server.registry.registered[ORIGIN].wants_key_manager
         # What is wished for is done once caches have dropped the DS and what it led to, and is not forgotten.
         await server.keys.request(WithdrawDs("ksk_1", force=True))
         await trio.sleep(HOUR)
@@ -389,7 +389,7 @@ async def test_to_look_at_the_keys_of_a_zone_stores_and_starts_nothing(world: Wo
         for name, zone_id in ids.items():
             keyring, status = await server.zones.keys(zone_id)
             assert (keyring.served_unsigned, status.condition) == (True, Condition.UNSIGNED)
-            assert server.registry.hosted[wire_name(name)].key_manager is None
+            assert server.registry.registered[wire_name(name)].key_manager is None
         assert [server.store.load_keyring(wire_name(name)) for name in ids] == before
 
 
@@ -463,5 +463,5 @@ async def test_a_hosted_zone_whose_keys_can_not_be_right_concerns_itself_alone(
         assert server.rcode("good.example.") == "NOERROR"
         assert server.rcode("wrong.example.") == "SERVFAIL"
         assert "ready without having been published" in (
-            server.registry.hosted[wire_name("wrong.example")].problem or ""
+            server.registry.registered[wire_name("wrong.example")].problem or ""
         )

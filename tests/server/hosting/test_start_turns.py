@@ -89,7 +89,7 @@ async def test_a_zone_that_is_asked_for_is_loaded_before_others(
             nursery.start_soon(here.registry.sign)
             await trio.sleep(0.5)
             responder.messages([query("www.z11.example", "A")], int(world.now()))
-            await here.registry.key_managers.settled(here.registry.hosted[wire_name("z11.example")])
+            await here.registry.key_managers.settled(here.registry.registered[wire_name("z11.example")])
             assert here.rcode("z11.example.") == "NOERROR"
             assert sum(here.rcode(origin) == "SERVFAIL" for origin in origins) >= 9
         assert all(here.rcode(origin) == "NOERROR" for origin in origins)

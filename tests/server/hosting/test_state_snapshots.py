@@ -94,7 +94,7 @@ async def signed_zone(process: Followed) -> str:
 
 
 def keyring_of(process: Followed, origin: str) -> Keyring:
-    key_manager = process.registry.hosted[wire_name(origin)].key_manager
+    key_manager = process.registry.registered[wire_name(origin)].key_manager
     assert key_manager is not None
     return key_manager.keyring
 
@@ -105,7 +105,7 @@ async def test_what_a_lost_row_may_have_told_is_read(world: World, autojump_cloc
         zone = await process.create()
         await process.zones.change_record_sets(zone.id, [put("www.lab.example", "192.0.2.1")])
         signed = await signed_zone(process)
-        key_manager = process.registry.hosted[wire_name("signed.example")].key_manager
+        key_manager = process.registry.registered[wire_name("signed.example")].key_manager
         before, zoneset = process.store.position, process.registry.zoneset
         process.edit(OTHER_DATA, statement)
         change = await process.write()
@@ -113,7 +113,9 @@ async def test_what_a_lost_row_may_have_told_is_read(world: World, autojump_cloc
         await process.followed(change)
         assert process.registry.zoneset is not zoneset
         assert process.answer("www.lab.example") == (0, ["192.0.2.9"])
-        assert process.registry.hosted[wire_name("signed.example")].key_manager is key_manager  # its keys are the same
+        assert (
+            process.registry.registered[wire_name("signed.example")].key_manager is key_manager
+        )  # its keys are the same
         await process.zones.change_record_sets(signed, [put("www.signed.example", "192.0.2.1")])
         process.valid("www.signed.example", "A", "signed.example")
 
@@ -145,14 +147,14 @@ async def test_a_state_that_is_restored_under_a_running_server_is_answered(
         await process.create("new.example")
         lost = await process.zones.change_record_sets(kept.id, [put("www.kept.example", "192.0.2.2")])
         await trio.sleep(3 * 86400)  # refreshes, which the backup has not
-        frozen = process.registry.hosted[wire_name("signed.example")].key_manager
+        frozen = process.registry.registered[wire_name("signed.example")].key_manager
         assert keyring_of(process, "signed.example").revision > backed_up.revision
         process.restore(backup)
         await process.followed(await process.write())
         assert process.answer("www.kept.example") == (0, ["192.0.2.1"])
         assert process.answer("gone.example", "SOA")[0] == dns.rcode.NOERROR
         assert process.answer("new.example", "SOA")[0] == dns.rcode.REFUSED
-        assert process.registry.hosted[wire_name("signed.example")].key_manager is not frozen
+        assert process.registry.registered[wire_name("signed.example")].key_manager is not frozen
         process.valid("signed.example", "SOA", "signed.example")
         with pytest.raises(Exception, match="NoSuchChange"):
             await process.zones.change(lost.id)
@@ -172,10 +174,10 @@ async def test_a_key_manager_finds_that_the_state_was_restored(
         await signed_zone(process)
         process.store.backup(backup)
         await trio.sleep(3 * 86400)
-        overtaken = process.registry.hosted[wire_name("signed.example")].key_manager
+        overtaken = process.registry.registered[wire_name("signed.example")].key_manager
         process.restore(backup)
         await trio.sleep(20 * 86400)
-        assert process.registry.hosted[wire_name("signed.example")].key_manager is not overtaken
+        assert process.registry.registered[wire_name("signed.example")].key_manager is not overtaken
         process.valid("signed.example", "SOA", "signed.example")
         assert process.registry.membership.log.position == process.store.position
 
@@ -183,7 +185,7 @@ async def test_a_key_manager_finds_that_the_state_was_restored(
 async def test_a_commit_that_failed_and_is_stored_is_answered(world: World, autojump_clock: object) -> None:
     async with following(world) as process:
         zone, other = await process.create(), await process.create("other.example")
-        log, untouched = process.store.position.log_id, process.registry.hosted[wire_name("other.example")].zone
+        log, untouched = process.store.position.log_id, process.registry.registered[wire_name("other.example")].zone
         known, told = process.store._head, process.store.on_commit[:]
         process.store.on_commit.clear()  # as where the disk says at last that nothing was stored
         change = ChangeInfo("C1", ChangeStatus.PENDING, 0)
@@ -193,7 +195,7 @@ async def test_a_commit_that_failed_and_is_stored_is_answered(world: World, auto
         await process.followed(await process.write())
         assert process.answer("www.lab.example") == (0, ["192.0.2.1"])
         assert process.store.position.log_id == log
-        assert process.registry.hosted[wire_name("other.example")].zone is untouched
+        assert process.registry.registered[wire_name("other.example")].zone is untouched
         assert await process.zones.zone(other.id) == other
 
 
@@ -218,7 +220,7 @@ async def test_a_zone_that_can_not_be_read_any_more_is_servfail_alone(world: Wor
         await process.followed(await process.write())
         assert process.answer("lab.example", "SOA")[0] == dns.rcode.SERVFAIL
         assert process.answer("other.example", "SOA")[0] == dns.rcode.NOERROR
-        assert "can't be read" in str(process.registry.hosted[wire_name("lab.example")].problem)
+        assert "can't be read" in str(process.registry.registered[wire_name("lab.example")].problem)
 
 
 async def test_what_zones_of_files_are_served_from_is_noted_again(

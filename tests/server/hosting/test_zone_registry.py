@@ -41,7 +41,7 @@ async def test_a_parent_is_looked_at_from_when_it_is_served_here(tmp_path: Path,
             registry = ZoneRegistry(world.services(store, Fuse()), nursery, lambda: None)
             await registry.load(configs[:1])
             await registry.sign()
-            child = registry.hosted[wire_name("child.example")]
+            child = registry.registered[wire_name("child.example")]
             alone = child.key_manager
             assert alone is not None
             assert not child.watches

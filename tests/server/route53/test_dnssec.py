@@ -223,7 +223,7 @@ async def test_a_ds_that_came_and_went_in_a_file_is_in_caches_still(api: Api) ->
     made = await create_ksk(api, zone_id)
     await api("enable_hosted_zone_dnssec", HostedZoneId=zone_id)
     await signed(api, "lab.file.example")
-    config = api.registry.hosted[wire_name("file.example")].config
+    config = api.registry.registered[wire_name("file.example")].config
     assert config.file is not None
     without = config.file.read_text()
     for text in (f"{without}lab 300 NS ns1.test.\nlab 300 DS {made['KeySigningKey']['DSRecord']}\n", without):
@@ -285,7 +285,7 @@ async def test_a_change_that_fails_is_not_pending_for_ever(api: Api) -> None:
     pending = await api("activate_key_signing_key", HostedZoneId=zone_id, Name="one")
     await api("create_key_signing_key", **ksk_params(zone_id, await api.key(), "two"))
     # What is given up, as with the end of a zone, is not waited for.
-    api.registry.key_managers.give_up(api.registry.hosted[wire_name("lab.example")])
+    api.registry.key_managers.give_up(api.registry.registered[wire_name("lab.example")])
     await in_sync(api, pending)
 
 
@@ -306,7 +306,7 @@ async def test_a_parent_that_can_not_be_asked_is_tried_again_by_who_asks(api: Ap
     await create_ksk(api, zone_id)
     with listening() as nobody:
         nowhere = ParentServers((Address(*nobody.getsockname()),))
-    hosted = api.registry.hosted[wire_name("lab.example")]
+    hosted = api.registry.registered[wire_name("lab.example")]
     hosted.config = msgspec.structs.replace(hosted.config, parent=nowhere)
     code, status, message = await api.error("enable_hosted_zone_dnssec", HostedZoneId=zone_id)
     assert (code, status, "can't be looked up at the parent" in message) == ("ServiceUnavailable", 503, True)
