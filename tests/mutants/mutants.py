@@ -44,7 +44,7 @@ IN_EVENTS = ("tests/keys/custody/test_state_database.py",)
 IN_FOLLOWED = ("tests/server/hosting/test_followed_log.py",)
 IN_BACKENDS = ("tests/server/hosting/test_answering_backends.py",)
 IN_SNAPSHOTS = ("tests/server/hosting/test_state_snapshots.py",)
-IN_SIGNEDNESS = ("tests/keys/rules/test_signedness.py", "tests/server/hosting/test_signedness.py")
+IN_SIGNEDNESS = ("tests/keys/rules/test_signedness.py",)
 
 MUTANTS = (
     # Parent and child

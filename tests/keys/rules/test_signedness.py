@@ -25,8 +25,17 @@ from keys.rules.events import (
 )
 from keys.rules.forecast import steps
 from keys.rules.keyring import Keyring, Ksk, KskStatus, Zsk
-from keys.rules.signedness import as_configured, is_to_be_disabled, lowered_ttl, new_unsigned, of_earlier_version
+from keys.rules.signedness import (
+    as_configured,
+    disablable_at,
+    is_to_be_disabled,
+    lowered_ttl,
+    new_unsigned,
+    of_earlier_version,
+    unsigned_news,
+)
 from keys.rules.transitions import evolve
+from tests.keys.rules.test_next_action import SIGNED as WITH_KEYS
 from tests.keys.world import EPOCH, LAB
 
 SIGNED = Keyring(LAB, "Z1", configured=True)
@@ -199,3 +208,30 @@ def test_a_clock_that_is_trusted_makes_no_later_ksk_the_first_one() -> None:
     after = evolve(before, ClockTrusted(EPOCH))
     assert after.nameable_at(after.ksks[0]) == 0
     assert (after.nameable_at(after.ksks[1]) or 0) > EPOCH + HOUR
+
+
+# The parts of the rules
+
+
+def test_a_longer_propagation_of_an_unsigned_zone_is_news() -> None:
+    keyring = new_unsigned(LAB, "Z1", False, 300, EPOCH, 60)
+    assert unsigned_news(keyring, 300, EPOCH + 9, 60) == []
+    assert unsigned_news(keyring, 300, EPOCH + 9, 61) == [ServedUnsigned(EPOCH + 9, 300, 61)]
+    assert unsigned_news(keyring, 301, EPOCH + 9, 60) == [ServedUnsigned(EPOCH + 9, 301, 60)]
+
+
+def test_a_wish_that_was_carried_out_ends_no_signing_that_a_person_ordered_since() -> None:
+    assert is_to_be_disabled(replace(SIGNED, configured=True), False)
+    assert not is_to_be_disabled(replace(SIGNED, configured=False), False)
+    assert not is_to_be_disabled(replace(SIGNED, configured=True), None)
+    assert not is_to_be_disabled(replace(SIGNED, configured=True, signing=False), False)
+
+
+def test_signing_can_be_disabled_once_caches_have_dropped_what_the_ds_led_to() -> None:
+    (ksk,) = WITH_KEYS.ksks
+    assert WITH_KEYS.keyset is not None
+    led_to = max(WITH_KEYS.keyset_ttl, WITH_KEYS.keyset.ttl)
+    assert led_to > 0
+    assert disablable_at(replace(WITH_KEYS, ksks=(replace(ksk, ds_named=True, ds_until=EPOCH),))) is None
+    assert disablable_at(replace(WITH_KEYS, ksks=(replace(ksk, ds_until=EPOCH),))) == EPOCH + led_to
+    assert disablable_at(WITH_KEYS) == 0
