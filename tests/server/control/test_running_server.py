@@ -140,10 +140,16 @@ async def test_a_zone_is_a_trust_anchor_or_insecure_by_its_keyring(tmp_path: Pat
             unbound = tmp_path / "trust" / "unbound.conf"
             await running.write_trust()
             assert 'domain-insecure: "x.example."' in unbound.read_text()  # though its keys are kept by now
+            report = running.zone("x.example.")
+            assert report is not None
+            assert (report.signed, report.keys is not None) == (False, True)
             await key_manager.request(CreateKsk("ksk_1", None, active=True))
             await key_manager.request(EnableSigning())
             await trio.sleep(10)
             await running.write_trust()
             assert "domain-insecure" not in unbound.read_text()
             assert 'trust-anchor: "x.example. DS ' in unbound.read_text()
+            report = running.zone("x.example.")
+            assert report is not None
+            assert report.signed
             nursery.cancel_scope.cancel()
