@@ -12,6 +12,7 @@ from keys.dnssec.signing_policy import DAY, HOUR
 from keys.rules import commands
 from keys.timekeeping.clock_rules import HOLD
 from tests.keys.world import EPOCH
+from tests.simulation import surroundings
 from tests.simulation.clock_faults import ClockFault, befall
 from tests.simulation.operator import Operator
 from tests.simulation.schedule import (
@@ -35,6 +36,7 @@ from tests.simulation.schedule import (
     SignedSetting,
     Unsign,
 )
+from tests.simulation.surroundings import Surrounding
 from tests.simulation.world import KillAtStep, Killed, World
 
 
@@ -95,6 +97,8 @@ class Driver:
                 world.slept += fault.seconds
             case ClockFault():
                 await befall(world, fault)
+            case Surrounding():
+                await surroundings.befall(world, fault)
             case DiskSlow():
                 world.disk_delay = fault.delay
                 await self._lasting(fault.seconds)

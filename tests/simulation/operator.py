@@ -15,7 +15,9 @@ from keys.rules.commands import (
     DeleteKsk,
     DisableSigning,
     EnableSigning,
+    OfferDs,
     RequestRefusedError,
+    WithdrawDs,
 )
 from keys.rules.keyring import Ksk, KskStatus
 from tests.simulation.world import Killed, World
@@ -55,7 +57,8 @@ class Operator:
     async def roll_ksk(self) -> None:
         """Double-Signature (RFC 6781 §4.1.2): both sign, the DS is changed, the old one goes."""
         old = [ksk for ksk in self._ksks() if ksk.status in {KskStatus.ACTIVE, KskStatus.ACTION_NEEDED}]
-        if len(old) != 1 or not self._world.named or not self._signing():
+        is_delegated = bool(self._world.named) or self._world.above is not None
+        if len(old) != 1 or not is_delegated or not self._signing():
             return
         name = f"ksk_{next(self._names)}"
         if not await self._until_accepted(CreateKsk(name)):
@@ -65,10 +68,14 @@ class Operator:
             await self._until_accepted(DeactivateKsk(name))
             await self._until_accepted(DeleteKsk(name))
             return
-        await self._until_parent_is_known()
-        self._world.set_ds(self._world.named | {new.rdata})
-        await trio.sleep(_POLL)
-        self._world.set_ds(frozenset({new.rdata}))
+        if self._world.above is not None:
+            # The zones above have both by themselves, as soon as they may.
+            await self._until_accepted(WithdrawDs(old[0].name))
+        else:
+            await self._until_parent_is_known()
+            self._world.set_ds(self._world.named | {new.rdata})
+            await trio.sleep(_POLL)
+            self._world.set_ds(frozenset({new.rdata}))
         # As early as it is let go.
         await self._until_accepted(DeactivateKsk(old[0].name), 24 * 40)
         await self._until_accepted(DeleteKsk(old[0].name), 24 * 40)
@@ -77,10 +84,22 @@ class Operator:
         """Withdraw the DS, have the zone served unsigned as soon as that is let, and sign it again."""
         if not self._signing():
             return
-        self._world.set_ds(frozenset())
+        withdrawn = await self._withdraw_ds()
         if await self._until_accepted(DisableSigning(), 24 * 20):
             await trio.sleep(seconds)
         await self._until_accepted(EnableSigning(), 24 * 40)
+        for name in withdrawn:
+            await self._until_accepted(OfferDs(name))
+
+    async def _withdraw_ds(self) -> list[str]:
+        """Have no DS any more; the KSKs that are to be offered again, where the zones above follow the keys."""
+        if self._world.above is None:
+            self._world.set_ds(frozenset())
+            return []
+        names = [ksk.name for ksk in self._ksks() if ksk.withdrawn is None]
+        for name in names:
+            await self._until_accepted(WithdrawDs(name, force=True))
+        return names
 
     async def configure_unsigned(self, seconds: float, *, withdrawn: bool) -> None:
         """Have the configuration say `signed = false` for a while, with the DS withdrawn or in spite of it."""
@@ -92,7 +111,7 @@ class Operator:
 
     async def _have_ds(self) -> None:
         """A signed zone with no DS gets one, at the second from which the status says that it may."""
-        if self._world.named or not self._signing():
+        if self._world.named or not self._signing() or self._world.above is not None:
             return
         for ksk in self._ksks():
             at = self._nameable_at(ksk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,7 +28,8 @@ def simulate(plan: Plan, *, real: bool = False) -> History:
     """The history of a plan."""
     with TemporaryDirectory(dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None) as directory:
         world = World(plan, Path(directory), real=real)
-        trio.run(_run, world, clock=trio.testing.MockClock(autojump_threshold=0))
+        with closing(world):
+            trio.run(_run, world, clock=trio.testing.MockClock(autojump_threshold=0))
     return world.history
 
 
@@ -54,7 +56,7 @@ def shrink(plan: Plan) -> Plan:
 
 async def _run(world: World) -> None:
     async with trio.open_nursery() as nursery:
-        operator = Operator(world)
+        operator, world.nursery = Operator(world), nursery
         nursery.start_soon(world.run_lives)
         nursery.start_soon(operator.run)
         nursery.start_soon(Driver(world, operator).run, nursery)
@@ -83,5 +85,7 @@ def _check_end(world: World) -> None:
         world.object("a KSK still needs action")
     policy, active = world.policy, keyring.active_zsk
     longest = policy.zsk_lifetime + policy.zsk_jitter + 20 * DAY
+    if world.above is not None and (objection := world.above.objection()) is not None:
+        world.object(objection)
     if active is None or active.published is None or active.published < now - longest:
         world.object("ZSK rotation has stopped")

@@ -11,6 +11,7 @@ import msgspec
 
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from tests.simulation.clock_faults import AnyClockFault, clock_faults
+from tests.simulation.surroundings import FULL_DISKS, ZONES_ABOVE, AnySurrounding, DiskFills, surroundings
 
 QUIET_END = 45
 """Days at the end of a run in which nothing happens, so that all must be well at the end."""
@@ -173,6 +174,7 @@ AnyFault = (
     | SignedSetting
     | ParentForgotten
     | RestartWithoutKms
+    | AnySurrounding
 )
 
 
@@ -197,12 +199,23 @@ class Plan(msgspec.Struct, frozen=True):
     def origin(self) -> bytes:
         """The zone; the jitter of everything follows from its name."""
         label = b"zone%d" % self.seed
-        return bytes([len(label)]) + label + b"\x07example\x00"
+        above = b"\x06middle" if self.has_zones_above else b""
+        return bytes([len(label)]) + label + above + b"\x07example\x00"
 
     @property
     def has_parent_here(self) -> bool:
         """Whether the parent is served by the same process, and has a first DS as soon as the keys say so."""
         return self.seed % 10 == 8
+
+    @property
+    def has_zones_above(self) -> bool:
+        """Whether the zones above are served by the same process, and have the DS as the keys say."""
+        return self.seed % 10 in ZONES_ABOVE
+
+    @property
+    def has_full_disks(self) -> bool:
+        """Whether a process that is started on a full disk goes on with a copy in memory."""
+        return self.seed % 10 in FULL_DISKS
 
     def without(self, faults: tuple[AnyFault, ...]) -> Plan:
         """The same, but for these."""
@@ -239,11 +252,30 @@ def draw(seed: int, days: int = 365) -> Plan:
         latency=dice.choice((0.0, 0.25, 1.5)),
         faults=drawn,
     )
+    if around := surroundings(seed, (days - QUIET_END) * DAY):
+        drawn = (*plan.faults, *around, *_beside(seed, around))
+        plan = msgspec.structs.replace(plan, faults=tuple(sorted(drawn, key=lambda fault: fault.at)))
     return _with_settings(plan) if seed % 10 in SETTINGS_CHANGE else plan
 
 
 SETTINGS_CHANGE = {3, 8, 9}
 """Last digits of the seeds in which settings change, parents leave, and zones come unsigned or from another server."""
+
+
+def _beside(seed: int, around: tuple[AnySurrounding, ...]) -> tuple[AnyFault, ...]:
+    """What makes these hard: that keys roll, TTLs change, and the process is killed, meanwhile."""
+    dice = Random(f"beside {seed}")
+    found: list[AnyFault] = []
+    for fault in around:
+        at = max(HOUR, fault.at + dice.choice((-DAY, -HOUR, -60, 60, HOUR)))
+        if isinstance(fault, DiskFills):
+            # As the process is down, and the next one can't store it: a lower TTL keeps nobody from answering.
+            lower = NewTtl(max(HOUR, fault.at + max(1, fault.down // 2)), dice.choice((0, 60)))
+            found.append(dice.choice((lower, Ask(at, "StartRollover"), Ask(at, "EmergencyRollover"))))
+        elif dice.random() < 0.4:
+            kinds = (RollKsk(at), RollKsk(at), Unsign(at, HOUR), Kill(at, dice.choice((1, 5, 21)), False, 30))
+            found.append(dice.choice((*kinds, KillAtChange(at, "set", dice.random() < 0.5, 30))))
+    return tuple(found)
 
 
 def _with_settings(plan: Plan) -> Plan:

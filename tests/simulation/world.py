@@ -6,12 +6,15 @@ a process is killed it can reach nothing any more: neither the disk nor the KMS,
 
 from __future__ import annotations
 
+import errno
 import itertools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from hashlib import sha512
 from math import ceil
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import structlog
 import trio
@@ -20,9 +23,9 @@ from cryptography.hazmat.primitives import serialization
 from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
 from keys.custody.parent_interface import ParentUnavailable
-from keys.custody.state_database import StateUnavailable, Store
+from keys.custody.state_database import StateUnavailable, Store, Transaction
 from keys.custody.unsigned_zones import UnsignedZone, store_unsigned
-from keys.custody.zsk_encryption import StateError
+from keys.custody.zsk_encryption import Entropy, StateError
 from keys.dnssec.ds import ds_rdata
 from keys.dnssec.p256 import verify
 from keys.dnssec.signing_policy import HOUR
@@ -33,13 +36,21 @@ from keys.kms.interface import KeyRequest, KmsSignature, PublicKey
 from keys.rules.key_status import describe
 from keys.rules.keyring import Keyring
 from keys.rules.wanted_ds import ParentDs
+from keys.rules.zone_standing import Standing
 from keys.timekeeping.clock import Clock
 from keys.timekeeping.system_clocks import Clocks
 from tests.keys.world import EPOCH
 from tests.simulation.history import DsSet, Foretold, History, Publication, Step
 from tests.simulation.schedule import Plan
+from tests.simulation.zones_above import ZonesAbove
 
 T = TypeVar("T")
+
+
+LONGEST_LOOK = 61.0
+"""Seconds that a look at the parent may take."""
+_START = 1200.0
+"""Seconds in which a process publishes what is stored, however slow its disk is."""
 
 
 class Killed(BaseException):
@@ -57,6 +68,9 @@ class Life:
         """Until it is killed: each counts twice, before and after."""
         self.doomed: tuple[str, bool] | None = None
         """The change at whose commit it is killed, and whether after it."""
+        self.filled: trio.Event | None = None
+        """Set when the disk was filled with that change."""
+        self.published = False
         self.key_manager: KeyManager | None = None
         self.clock: Clock | None = None
         self.store: SimulatedStore | None = None
@@ -117,6 +131,28 @@ class SimulatedStore(Store):
     world: World
     life: Life
 
+    @classmethod
+    def _reading_only(cls, path: Path, why: StateUnavailable, entropy: Entropy, clock: Any) -> Self:
+        # The copy is in memory, where the disk fills nothing.
+        return super()._reading_only(path, why, entropy, clock.now)
+
+    def take_up_again(self) -> None:
+        if self._unwritable is not None and self.world.disk_full:
+            raise StateUnavailable(self._unwritable)
+        super().take_up_again()
+
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        if self.world.disk_full:
+            raise StateUnavailable("the disk is full")
+        with super().writing() as transaction:
+            yield transaction
+
+    def standings(self, origins: Collection[bytes] | None = None) -> dict[bytes, Standing]:
+        if self.world.unreadable:
+            return dict.fromkeys(origins or (), Standing(None, None, "the keyring is damaged"))
+        return super().standings(origins)
+
     def save(self, keyring: Keyring, *arguments: Any, **named: Any) -> Keyring:
         self.life.commit()
         if self.world.disk_full:
@@ -125,14 +161,20 @@ class SimulatedStore(Store):
         if doomed and not (self.world.is_mortal and _changes(self.world.keyring, keyring, doomed[0])):
             doomed = None
         if doomed and not doomed[1]:
-            self.life.kill()
+            self._die()
         self.life.touch()
         stored = super().save(keyring, *arguments, **named)
         self.world.stored(stored)
         if doomed:
-            self.life.kill()
+            self._die()
         self.life.commit()
         return stored
+
+    def _die(self) -> None:
+        if self.life.filled is not None:
+            self.world.disk_full = True
+            self.life.filled.set()
+        self.life.kill()
 
     def save_within(self, *arguments: Any) -> Keyring:
         self.life.commit()
@@ -159,9 +201,24 @@ class SimulatedStore(Store):
 def _changes(before: Keyring | None, after: Keyring, what: str) -> bool:
     if before is None or before.keyset is None or after.keyset is None:
         return False
+    if what == "any":
+        return True
     if what == "set":
         return before.keyset.rdatas != after.keyset.rdatas
     return before.active_zsk != after.active_zsk and len(before.zsks) > 1
+
+
+class DiskClock:
+    """The clock of the change log, which is asked within the transaction by which a state is taken up."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.now = world.now
+
+    def __call__(self) -> float:
+        if self._world.disk_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._world.now()
 
 
 class ReachableKms:
@@ -216,6 +273,14 @@ class World:
         self.disk_full = False
         self.disk_delay = 0.0
         self.parent_away = False
+        self.parent_troubles: list[str] = []
+        """How look-ups of the DS fail now; of several, as the last one says."""
+        self.unreadable = False
+        """Whether what is stored of the keys can't be read."""
+        self.above = ZonesAbove(self) if plan.has_zones_above else None
+        self.nursery: trio.Nursery
+        self._left_open: list[SimulatedStore] = []
+        """Of processes that were killed: they have not tidied up their files."""
         self.parent_forgotten = False
         """Whether the configuration names no parent."""
         self.configured = not plan.unsigned_for
@@ -293,6 +358,8 @@ class World:
     def stored(self, keyring: Keyring) -> None:
         """A keyring was stored: what it foretells holds from now on, and what is suspended stays."""
         before, self.keyring = self.keyring, keyring
+        if self.above is not None:
+            self.above.stored(keyring)
         status = describe(keyring, self.policy, int(self.now()), None, None, False)
         until = keyring.keyset.expiration if keyring.keyset is not None and status.valid_until is None else None
         self._foretold = status.valid_until or until, status.safe_until
@@ -325,6 +392,7 @@ class World:
 
     def publish(self, life: Life, keys: ZoneKeys | None) -> None:
         life.touch()
+        life.published = True
         keyring = self.keyring
         if (
             keyring is None
@@ -334,6 +402,8 @@ class World:
             self.object("what is published is not stored")
         self.history.publications.append(Publication(self.true(), keys))
         self._foretell()
+        if self.above is not None:
+            self.above.publish(keys)
 
     def _foretell(self) -> None:
         """What is said of what is published counts from its publication on."""
@@ -356,16 +426,33 @@ class World:
 
     async def look_up(self, origin: bytes) -> ParentDs:
         """As `Parent.look_up`."""
-        await trio.sleep(self.plan.latency)
+        began = trio.current_time()
+        try:
+            await trio.sleep(self.plan.latency)
+            return await self._looked_up(origin)
+        finally:
+            if trio.current_time() - began > LONGEST_LOOK:
+                self.object("a look at the parent was waited for, for longer than it may take")
+
+    async def _looked_up(self, origin: bytes) -> ParentDs:
+        if self.above is not None:
+            return await self.above.parent.look_up(origin)
+        while self.parent_troubles and self.parent_troubles[-1] == "stall":  # noqa: ASYNC110 - it is not told
+            await trio.sleep(HOUR)
         if self.parent_forgotten:
             return ParentDs((), 0, ceil(self.now()), known=False)
         if self.parent_away:
             raise ParentUnavailable("the parent is away")
         rdatas = tuple(ds_rdata(origin, rdata) for rdata in sorted(self.named))
-        return ParentDs(rdatas, self.plan.ds_ttl, ceil(self.now()))
+        seen = ParentDs(rdatas, self.plan.ds_ttl, ceil(self.now()))
+        if self.parent_troubles:
+            raise _trouble(self.parent_troubles[-1], seen)
+        return seen
 
     async def changed(self) -> None:
         """As `Parent.changed`."""
+        if self.above is not None:
+            await self.above.parent.changed()
         await trio.sleep_forever()
 
     # --- the process
@@ -389,9 +476,15 @@ class World:
     async def _live(self, life: Life) -> None:
         life.clock = Clock(Clocks(self.wall, self._boot, trio.current_time, lambda: self.synchronised))
         self.note_clock()
-        with SimulatedStore.open(self.directory, lambda size: next(self._entropy).to_bytes(size)) as store, life.over:
-            store.world, store.life = self, life
+        with self._opened(life) as store, life.over:
+            if self.above is not None:
+                self.above.begin(store)
+            if self.unreadable:
+                await self._wait_for_repair(life)
+                return
             await self._serve_unsigned(life, store)
+            if store.unwritable is not None:
+                self.nursery.start_soon(self._expect_answers, life)
             key_manager = KeyManager(
                 self.plan.origin,
                 self.policy,
@@ -409,6 +502,50 @@ class World:
             if not life.dead:
                 self.object(f"frozen: {key_manager.status.problem}")
                 await trio.sleep_forever()
+
+    @contextmanager
+    def _opened(self, life: Life) -> Iterator[SimulatedStore]:
+        """The state, as a process opens it; what a killed process leaves is tidied up by a later one, if at all."""
+        entropy = lambda size: next(self._entropy).to_bytes(size)  # noqa: E731 - as the store wants it
+        if not self.plan.has_full_disks:
+            with SimulatedStore.open(self.directory, entropy) as store:
+                store.world, store.life = self, life
+                yield store
+            return
+        try:
+            store = SimulatedStore.open(self.directory, entropy, DiskClock(self))
+        except StateUnavailable as error:
+            self.object(f"a process can't start: {error}")
+            self.down = int(HOUR)
+            raise Killed from None
+        store.world, store.life = self, life
+        if store.unwritable is None:
+            self.close()
+        try:
+            yield store
+        finally:
+            self._left_open.append(store)
+
+    def close(self) -> None:
+        """Close what killed processes left open."""
+        while self._left_open:
+            self._left_open.pop().close()
+
+    async def _wait_for_repair(self, life: Life) -> None:
+        """Until what is stored of the keys can be read again: then the process is started anew."""
+        while self.unreadable or not self.is_mortal:  # noqa: ASYNC110 - time itself is what is waited for
+            await trio.sleep(60)
+        life.dead = True
+
+    async def _expect_answers(self, life: Life) -> None:
+        """See that a process that was started on a full disk answers from what is stored, if that needs no write."""
+        await trio.sleep(_START)
+        keyring, policy = self.keyring, self.policy
+        if life.dead or life.published or not self.disk_full or keyring is None or keyring.keyset is None:
+            return
+        is_higher = policy.window > keyring.window or policy.propagation > keyring.propagation
+        if not is_higher and self.ttl <= keyring.data_ttl and keyring.keyset.served(int(self.now())) is not None:
+            self.object("a process that was started on a full disk answers nothing")
 
     async def _serve_unsigned(self, life: Life, store: SimulatedStore) -> None:
         """As long as the setting and the keyring say so: without a key manager, as those who host zones do."""
@@ -501,6 +638,22 @@ class World:
         arns = list(self.kms.keys)
         number = -1 if newest else -2
         return arns[number] if len(arns) >= -number else None
+
+
+def _trouble(how: str, seen: ParentDs) -> Exception:
+    """What a look-up raises: what `RemoteParent` makes of a reset, and what nobody foresaw."""
+    match how:
+        case "one of two":
+            message = "192.0.2.1 was asked for the DS: Connection reset by peer"
+            return ParentUnavailable(message, seen if seen.rdatas else None)
+        case "an OSError":
+            return ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        case "a group":
+            return ExceptionGroup("look-ups", [trio.BrokenResourceError("reset"), OSError(errno.EPIPE, "Broken pipe")])
+        case "a ValueError":
+            return ValueError("a response of another kind")
+        case _:
+            return ParentUnavailable("192.0.2.1 was asked for the DS: Connection reset by peer")
 
 
 _SILENT: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
