@@ -163,11 +163,13 @@ async def _fill(world: World, fault: DiskFills) -> None:
         world.disk_full = True
         life.kill()
     else:
-        life.doomed, life.filled = (fault.what, fault.stored), trio.Event()
+        filled = trio.Event()
+        life.doomed, life.filled = (fault.what, fault.stored), filled
         with trio.move_on_after(_LONGEST_DOOM):
-            await life.filled.wait()
-        if not life.filled.is_set():
-            life.doomed = life.filled = None
+            await filled.wait()
+        if not filled.is_set():
+            if life.filled is filled:
+                life.doomed = life.filled = None
             return
     away = world.kms.fail("KMSInternalException")
     await world.until(world.true() + fault.kms_away)
