@@ -514,7 +514,7 @@ class World:
             return
         try:
             store = SimulatedStore.open(self.directory, entropy, DiskClock(self))
-        except StateUnavailable as error:
+        except StateError as error:
             self.object(f"a process can't start: {error}")
             self.down = int(HOUR)
             raise Killed from None
