@@ -61,7 +61,7 @@ from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
 from server.route53.serve_api import endpoint as route53_endpoint
 from server.route53.serve_api import point_clients, serve_route53, tls_context
-from server.settings.configuration import AUTO, Config, ConfigError
+from server.settings.configuration import AUTO, Config, ConfigError, ZoneConfig
 from server.signals import FAILS_WITHIN, Signals, hearing
 from server.state.directory import StateDir, open_state
 from server.supervised import Supervisor, failure_of, said, trace_of
@@ -175,7 +175,7 @@ async def _serve(
         running = _running(config, reread, state, sockets, store, registry, kms, pool, supervisor, clock)
         supervisor.start_soon("the clocks", partial(clock.watch, partial(_clock_moved, registry, pool), _log))
         await supervisor.attempt("storing the state", lambda: trio.to_thread.run_sync(store.take_up_again))
-        await _load(config, state, store, registry, zones)
+        load = await _begin_load(config, state, store, registry, zones, nursery)
         if pool is not None:
             pool.asked_for = registry.asked_for
             await nursery.start(pool.run)
@@ -194,21 +194,76 @@ async def _serve(
         await supervisor.attempt("writing trust files", running.write_trust)
         supervisor.start_soon("writing trust files", partial(running.keep_trust_written, changes))
         supervisor.start_soon("reloads", partial(_reload_on_hangup, running, signals))
+        if await load.ended():
+            await registry.sign()
+            await supervisor.attempt("writing trust files", running.write_trust)
         await registry.membership.all_published()
         _settle(aside)
         on_ready(running)
         return await running.ended()
 
 
-async def _load(config: Config, state: StateDir, store: Store, registry: ZoneRegistry, zones: HostedZones) -> None:
-    """Take up hosted zones and those of files. Raises `NothingToServe` and, for the samples, `ConfigError`."""
+class _Load:
+    """The first load of the zones of files. Quick ones are answered while others are still being read."""
+
+    def __init__(self, registry: ZoneRegistry, configs: Sequence[ZoneConfig], *, may_be_none: bool) -> None:
+        """`may_be_none` tells whether it is all right that no zone of a file is one."""
+        self._registry = registry
+        self._configs = configs
+        self._may_be_none = may_be_none
+        self._failure: Exception | None = None
+        self._loads: list[ZoneLoad] = []
+        self._all = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Load them. It has started once all quick ones are loaded; what fails is raised by `ended`."""
+        went_on = False
+
+        def go_on() -> None:
+            nonlocal went_on
+            went_on = True
+            task_status.started()
+
+        try:
+            self._loads = await self._registry.load(self._configs, go_on)
+        except Exception as error:
+            self._failure = error
+        finally:
+            self._all.set()
+        if not went_on:
+            task_status.started()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all are read."""
+        return self._all.is_set()
+
+    async def ended(self) -> bool:
+        """Wait for all; whether some had to be waited for. Raises what loading raised, and `NothingToServe`."""
+        is_late = not self.has_ended
+        await self._all.wait()
+        if self._failure is not None:
+            raise self._failure
+        if not self._may_be_none and all(load.change is LoadedChange.REFUSED for load in self._loads):
+            raise NothingToServe(self._loads)
+        return is_late
+
+
+async def _begin_load(
+    config: Config, state: StateDir, store: Store, registry: ZoneRegistry, zones: HostedZones, nursery: trio.Nursery
+) -> _Load:
+    """Take up hosted zones and those of files, as far as these are quickly read.
+
+    Raises `NothingToServe` and, for the samples, `ConfigError`.
+    """
     kept = await zones.load()
     if config.samples:
         await trio.to_thread.run_sync(_refuse_strangers, config, state, store, set(registry.registered))
-    loads = await registry.load(config.zones)
-    none_loaded = all(load.change is LoadedChange.REFUSED for load in loads)
-    if not kept and (loads or config.route53 is None) and none_loaded:
-        raise NothingToServe(loads)
+    load = _Load(registry, config.zones, may_be_none=bool(kept) or not (config.zones or config.route53 is None))
+    await nursery.start(load.run)
+    if load.has_ended:
+        await load.ended()
+    return load
 
 
 def _running(

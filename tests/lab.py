@@ -30,6 +30,7 @@ from server.query.server_facts import ServerFacts
 from zones import names
 from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
+from zones.storage.name_hash import KEY_OCTETS
 from zones.zone import Zone
 from zones.zoneset import ZoneSet
 
@@ -167,3 +168,8 @@ def datagrams(
     return [
         None if response is None else wire[:ID_SIZE] + response for wire, response in zip(wires, responses, strict=True)
     ]
+
+
+def new_key() -> bytes:
+    """Octets for the index of an image."""
+    return bytes(range(1, KEY_OCTETS + 1))

@@ -24,7 +24,8 @@ def check(ctx: click.Context, files: tuple[str, ...]) -> None:
     Warnings go to stderr, and change no exit code: a zone that has some is served.
 
     A FILE is a configuration (*.toml), which is checked with the zones that it names and for whether a server would
-    start on this host, or a zone as for "serve".
+    start on this host, or a zone as for "serve". The bounds of [zone_files] hold here too: those of the configuration,
+    or else the defaults.
     """
     worst = Exit.DONE
     for file in files:
@@ -61,6 +62,7 @@ def _problems(file: str) -> Iterator[Exception]:
                     denial=zone.denial,
                     progress=progress,
                     warned=warnings.extend,
+                    limits=zone.files.reading,
                 )
         except ZoneFileError as error:
             yield error

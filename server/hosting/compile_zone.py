@@ -3,6 +3,9 @@
 A zone of a million RRsets takes ten seconds and a gigabyte to compile, which a server that does it itself has twice:
 every answer waits for the interpreter, and little of the memory comes back. What this program needs ends with it.
 
+What it may read, how long and with how much memory is bounded (`[zone_files]`), since whoever writes a zone file may
+be nobody whom the machine's owner trusts.
+
 It reads an `Order` from its standard input, and writes `Report`s to its standard output, one a line, as JSON.
 """
 
@@ -10,9 +13,11 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,8 +26,13 @@ import msgspec
 from server.hosting.zone_image_files import Images
 from zones.denial import DenialMode
 from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone
+from zones.masterfile.reading_limits import DEFAULT_LIMITS, ReadingLimits
 from zones.masterfile.warnings import first, left_out
-from zones.storage.zone_image import SourceFile, image_of
+from zones.storage.name_hash import KEY_OCTETS
+from zones.storage.zone_image import ImageError, SourceFile, image_of
+
+_LARGEST_IMAGE = 4
+"""Octets of an image for each of the zone's files that is allowed."""
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -34,6 +44,9 @@ class Order(msgspec.Struct, frozen=True):
     denial: str
     images: str
     """The folder in which the image is to be."""
+    limits: ReadingLimits = DEFAULT_LIMITS
+    memory: int = 0
+    """Octets that it may take; 0: three quarters of the machine's."""
 
 
 class CompileProgress(msgspec.Struct, frozen=True, tag=True):
@@ -83,16 +96,33 @@ def compiled(order: Order, report: Callable[[CompileProgress], None]) -> Compile
             read=lambda path, octets: sources.append(SourceFile(path, sha256(octets).digest())),
             warned=warnings.extend,
             lenient=True,
+            limits=order.limits,
         )
     except ZoneFileError as error:
         return Refused(error.file, error.line, error.reason)
     pieces = image_of(
-        zone, sources, lambda done, of: report(CompileProgress("compiling", done / of)), left_out(warnings)
+        zone,
+        sources,
+        partial(os.urandom, KEY_OCTETS),
+        lambda done, of: report(CompileProgress("compiling", done / of)),
+        left_out(warnings),
+        _LARGEST_IMAGE * order.limits.octets,
     )
     try:
         return Made(Images(Path(order.images)).write(zone.origin, pieces).hex(), first(warnings))
+    except ImageError as error:
+        return Refused(order.file, 0, f"its image can't be made: {error}")
     except OSError as error:
         return Unwritten(str(error))
+
+
+def _bound_memory(wanted: int) -> int:
+    """Let this process have so many octets, or no more than it may have already; how many that are."""
+    octets = wanted or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 * 3
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    octets = octets if hard == resource.RLIM_INFINITY else min(octets, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (octets, hard))
+    return octets
 
 
 def main() -> None:
@@ -107,7 +137,13 @@ def main() -> None:
         sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
         sys.stdout.buffer.flush()
 
-    write(compiled(order, write))
+    memory = _bound_memory(order.memory)
+    try:
+        outcome = compiled(order, write)
+    except MemoryError:
+        reason = f"compiling it takes more than {memory} octets of memory; allow more by zone_files.memory"
+        outcome = Refused(order.file, 0, reason)
+    write(outcome)
     os._exit(0)  # what is left needs no taking apart, which takes a second
 
 

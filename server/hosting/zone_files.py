@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 import signal
-import stat
 import subprocess
 from collections.abc import Callable, Collection
 from functools import partial
@@ -23,8 +20,7 @@ from server.hosting.compile_zone import CompileOutcome, CompileProgress, Made, O
 from server.hosting.zone_image_files import Images
 from server.settings.configuration import ZoneConfig
 from zones import names
-from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone
-from zones.masterfile.master_file_reader import INCLUDE_DEPTH
+from zones.masterfile.load import LimitError, ReadingLimits, ZoneFileError, ZoneWarning, load_zone
 from zones.masterfile.warnings import first
 from zones.storage.mapped_nodes import image_digest
 from zones.storage.zone_image import Image, ImageError
@@ -35,7 +31,12 @@ LARGE = 4 << 20
 
 That is 100,000 records, which are read in less than a second.
 """
-_INCLUDE = re.compile(rb'^\$INCLUDE[ \t]+"?([^\s";]+)', re.MULTILINE | re.IGNORECASE)
+_INCLUDES, _GENERATED, _UNPLAIN, _GLUE = 1000, 10_000, 512 << 10, 64 << 20
+"""What else is read here in about a second: included files, records of $GENERATE, octets of lines that aren't plain,
+octets of glue, which each delegation has for itself. A file that has more is mapped.
+"""
+_COMPILED_AT_ONCE = 2
+"""Programs: each may need gigabytes, and one that is slow is to leave room for another one."""
 _TELL_EVERY = 2.0  # seconds
 _READ_WITHIN, _FOUND_WITHIN, _NEWS_WITHIN = 60.0, 600.0, 300.0
 """Seconds for a small file to be read, for the image of a large one to be found and compared with it, and between two
@@ -74,6 +75,9 @@ class ZoneFiles:
         self._run_blocking = run_blocking
         self._large = large
         self._hanging: set[Path] = set()
+        self._known_large: set[Path] = set()
+        """Files that were mapped when they were loaded last: reading them here again would be for nothing."""
+        self._turns = trio.CapacityLimiter(_COMPILED_AT_ONCE)
 
     async def load(self, config: ZoneConfig) -> LoadedZone:
         """The zone of a file. Raises `ZoneFileError`."""
@@ -81,16 +85,19 @@ class ZoneFiles:
         assert file is not None
         images = self._images
         if images is None:
-            return await self._within(_READ_WITHIN, file, lambda: _read(config))
-        # Of thousands of small ones, a thread for each costs as much as reading it.
-        small = await self._within(_READ_WITHIN, file, lambda: None if self._is_large(file) else _read(config))
-        if small is not None:
-            return small
+            return await self._within(_READ_WITHIN, file, lambda: _read(config, config.files.reading))
+        if file not in self._known_large:
+            # Of thousands of small ones, a thread for each costs as much as reading it.
+            small = await self._within(_READ_WITHIN, file, lambda: self._small(config))
+            if small is not None:
+                return small
+        self._known_large.discard(file)
         image, warnings = await self._image(config, file, images)
         if image is not None:
+            self._known_large.add(file)
             what = f"{config.signed} {config.denial}".encode() + image.content
             return LoadedZone(image.zone, sha256(what).digest(), warnings)
-        return await self._within(_FOUND_WITHIN, file, lambda: _read(config))
+        return await self._within(_FOUND_WITHIN, file, lambda: _read(config, config.files.reading))
 
     async def _within(self, seconds: float, file: Path, function: Callable[[], T]) -> T:
         """What `function` finds in `file`. Raises `ZoneFileError` where that takes longer than so many seconds."""
@@ -126,8 +133,26 @@ class ZoneFiles:
             except OSError as error:  # they only take room
                 _log.warning("images of former zones are not removed", reason=str(error))
 
-    def _is_large(self, file: Path) -> bool:
-        return _size_with_included(file, file.parent, self._large, INCLUDE_DEPTH) >= self._large
+    def _small(self, config: ZoneConfig) -> LoadedZone | None:
+        """The zone of a file that is read within a second or so; None for any other. Raises `ZoneFileError`."""
+        file, reading = config.file, config.files.reading
+        assert file is not None
+        try:
+            if file.stat().st_size >= self._large:
+                return None
+        except (OSError, ValueError):
+            pass  # as reading it will tell
+        here = msgspec.structs.replace(
+            reading,
+            octets=min(reading.octets, self._large),
+            includes=min(reading.includes, _INCLUDES),
+            generated=min(reading.generated, _GENERATED),
+            unplain=_UNPLAIN,
+        )
+        try:
+            return _read(config, here, _GLUE)
+        except LimitError:
+            return None  # whoever compiles it has the bounds of the configuration
 
     async def _image(self, config: ZoneConfig, file: Path, images: Images) -> tuple[Image | None, tuple[str, ...]]:
         """An image of the file as it is now, or None if it cannot be made; and its warnings.
@@ -157,8 +182,18 @@ class ZoneFiles:
         the next.
         """
         _log.info("zone is compiled", zone=config.origin, file=str(file))
-        order = Order(str(file), config.origin, config.signed, config.denial.value, str(images.folder))
-        match await _ordered(order, _Teller(config.origin).tell):
+        order = Order(
+            str(file),
+            config.origin,
+            config.signed,
+            config.denial.value,
+            str(images.folder),
+            config.files.reading,
+            config.files.memory,
+        )
+        async with self._turns:
+            outcome = await _ordered_within(config.files.time, order, _Teller(config.origin).tell)
+        match outcome:
             case Made() as made:
                 return made
             case Refused(where, line, reason):
@@ -167,6 +202,8 @@ class ZoneFiles:
                 raise ImageError(reason)
             case status if status == -signal.SIGKILL:
                 raise ZoneFileError(str(file), 0, _KILLED)
+            case status if status < 0:
+                raise ZoneFileError(str(file), 0, f"the program that compiles it was ended by signal {-status}")
             case status:
                 raise ImageError(f"the program that makes it has died (status {status})")
 
@@ -182,6 +219,18 @@ class _Teller:
         if trio.current_time() >= self._next:
             self._next = trio.current_time() + _TELL_EVERY
             _log.info(f"zone is compiled: {progress.step} {progress.done:.0%}", zone=self._zone)
+
+
+async def _ordered_within(
+    seconds: float, order: Order, tell: Callable[[CompileProgress], None]
+) -> CompileOutcome | int:
+    """As `_ordered`. Raises `ZoneFileError` where it takes longer than so many seconds."""
+    try:
+        with trio.fail_after(seconds):
+            return await _ordered(order, tell)
+    except trio.TooSlowError:
+        reason = f"compiling it takes longer than {seconds:.0f} s; allow more by zone_files.time"
+        raise ZoneFileError(order.file, 0, reason) from None
 
 
 async def _ordered(order: Order, tell: Callable[[CompileProgress], None]) -> CompileOutcome | int:
@@ -226,22 +275,8 @@ async def _news(stdout: trio.abc.ReceiveStream, order: Order) -> bytes:
         raise ZoneFileError(order.file, 0, reason) from None
 
 
-def _size_with_included(file: Path, folder: Path, enough: int, depth: int) -> int:
-    """The octets of a file and of what it includes from `folder`, as far as that shows at the beginnings of lines."""
-    try:
-        status = file.stat()
-        size = status.st_size
-        if size < enough and depth > 0 and stat.S_ISREG(status.st_mode):
-            for name in _INCLUDE.findall(file.read_bytes()):
-                size += _size_with_included(folder / os.fsdecode(name), folder, enough - size, depth - 1)
-                if size >= enough:
-                    break
-    except (OSError, ValueError):
-        return 0  # as reading it will tell
-    return size
-
-
-def _read(config: ZoneConfig) -> LoadedZone:
+def _read(config: ZoneConfig, limits: ReadingLimits, most_glue: int | None = None) -> LoadedZone:
+    """The zone of a file. Raises `ZoneFileError`, as `LimitError` beyond the limits or for more octets of glue."""
     assert config.file is not None
     warnings: list[ZoneWarning] = []
     zone = load_zone(
@@ -251,12 +286,17 @@ def _read(config: ZoneConfig) -> LoadedZone:
         denial=config.denial,
         warned=warnings.extend,
         lenient=True,
+        limits=limits,
     )
-    digest = sha256(f"{config.signed} {config.denial}".encode())
+    digest, glue = sha256(f"{config.signed} {config.denial}".encode()), 0
     for owner in sorted(zone.nodes):
         node = zone.nodes[owner]
         for rrtype, rrset in sorted(node.rrsets.items()):
             digest.update(owner + rrtype.to_bytes(2) + b"".join(sorted(rrset.records)))
         for target, rrset in node.glue + node.sibling_glue:
-            digest.update(target + b"".join(rrset.records))
+            octets = b"".join(rrset.records)
+            digest.update(target + octets)
+            glue += len(octets)
+        if most_glue is not None and glue > most_glue:
+            raise LimitError(str(config.file), 0, f"more than {most_glue} octets of glue")
     return LoadedZone(zone, digest.digest(), first(warnings))

@@ -8,7 +8,7 @@ them (`server.hosting.hosted_zones`). Whoever changes a zone holds its name (`na
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from math import ceil
@@ -28,6 +28,7 @@ from keys.dnssec.zone_keys import ZoneKeys
 from keys.rules.keyring import hosted_zone_id
 from server.hosting.answering_backends import Membership, ThisProcess
 from server.hosting.durable_keys import NOTHING, DurableKeys, durable_keys, of_keyring
+from server.hosting.file_reading import FileReading, Patience
 from server.hosting.followed_log import Part, Subject
 from server.hosting.key_manager_supervisor import KeyManagerSupervisor
 from server.hosting.name_locks import NameLocks
@@ -100,12 +101,20 @@ class ZoneRegistry:
         self._loading = trio.Lock()
         self._joining: list[RegisteredZone] | None = []
         """During the first load, which comes before all answers: new zones that are to be answered together."""
+        self._taken_up = trio.Event()
+        """Set, and replaced, whenever files that were read are answered from."""
         self._began = int(services.now())
 
     # What is wanted
 
-    async def load(self, configs: Sequence[ZoneConfig]) -> list[ZoneLoad]:
-        """Bring the zones into line with `configs`, reading each file anew; one that makes no zone changes nothing."""
+    async def load(
+        self, configs: Sequence[ZoneConfig], quick_ones_loaded: Callable[[], None] | None = None
+    ) -> list[ZoneLoad]:
+        """Bring the zones into line with `configs`, reading each file anew; one that makes no zone changes nothing.
+
+        Where some files take long, `quick_ones_loaded` is called once all others are answered; those answer SERVFAIL
+        until they are read, or what they were.
+        """
         async with self._loading:
             wanted = {names.from_text(config.origin): config for config in configs}
             of_files = [origin for origin, zone in self.registered.items() if isinstance(zone.source, File)]
@@ -118,21 +127,13 @@ class ZoneRegistry:
             for origin in new:
                 await self.key_managers.ended(origin)  # what it may be storing still is to be read
             known = await self.durable_keys(new)
-            ahead = await self._read_ahead(wanted, known)
             loads: dict[bytes, ZoneLoad] = {}
             try:
                 async with trio.open_nursery() as nursery:
                     send, receive = trio.open_memory_channel[_Read](math.inf)
                     nursery.start_soon(self._take_up_all, receive, loads)
                     async with send:
-                        for origin, config in wanted.items():
-                            async with self.names.holding(origin):
-                                keys = known.get(origin, NOTHING)
-                                read = await self._load(origin, config, keys, ahead.pop(origin, None))
-                            if isinstance(read, ZoneLoad):
-                                loads[origin] = read
-                            else:
-                                send.send_nowait(read)
+                        await self._load_all(wanted, known, send, loads, quick_ones_loaded)
             finally:
                 self._join()
             results += [loads[origin] for origin in wanted]
@@ -317,24 +318,81 @@ class ZoneRegistry:
 
     # Zones of files
 
+    async def _load_all(
+        self,
+        wanted: Mapping[bytes, ZoneConfig],
+        known: dict[bytes, DurableKeys],
+        send: trio.MemorySendChannel[_Read],
+        loads: dict[bytes, ZoneLoad],
+        quick_ones_loaded: Callable[[], None] | None,
+    ) -> None:
+        """Read all files, each of which goes to `send` or, where nothing is to be noted, to `loads`."""
+        patience, slow = Patience(), set[bytes]()
+
+        async def load_one(origin: bytes, done: trio.Event) -> None:
+            if (reading := begun.get(origin)) is not None:
+                await reading.done.wait()
+                if reading.result is not None:
+                    ahead[origin] = reading.result
+            async with self.names.holding(origin):
+                keys = known.get(origin, NOTHING)
+                read = await self._load(origin, wanted[origin], keys, ahead.pop(origin, None))
+            if isinstance(read, ZoneLoad):
+                loads[origin] = read
+            else:
+                send.send_nowait(read)
+            done.set()
+
+        async with trio.open_nursery() as nursery:
+            ahead, begun = await self._read_ahead(wanted, known, patience, nursery)
+            for origin in wanted:
+                done = trio.Event()
+                nursery.start_soon(load_one, origin, done)
+                if not await patience.wait_for(done):
+                    slow.add(origin)
+            if quick_ones_loaded is not None and slow:
+                while not loads.keys() >= wanted.keys() - slow:
+                    await self._taken_up.wait()
+                self._go_on_without(slow - loads.keys())
+                quick_ones_loaded()
+
+    def _go_on_without(self, slow: Collection[bytes]) -> None:
+        """Answer for all that is loaded by now, and SERVFAIL for new zones among these, which take long to read."""
+        self._join()
+        for origin in slow:
+            zone = self.registered.get(origin)
+            if zone is not None and zone.zone is None:
+                zone.problem = f"{zone.config.file}: is being read"
+                self._replace(self.zoneset.with_unloaded(origin, zone.ds), origin)
+
     async def _read_ahead(
-        self, wanted: Mapping[bytes, ZoneConfig], known: dict[bytes, DurableKeys]
-    ) -> dict[bytes, LoadedZone | StateError]:
+        self,
+        wanted: Mapping[bytes, ZoneConfig],
+        known: dict[bytes, DurableKeys],
+        patience: Patience,
+        nursery: trio.Nursery,
+    ) -> tuple[dict[bytes, LoadedZone | StateError], dict[bytes, FileReading]]:
         """Read the zones that are new and to be served unsigned, where they are many, and store of hundreds at a time
-        what has to be known before they are answered; what came of each. What can't be read is left to be told later.
+        what has to be known before they are answered; what came of each, and those that are still being read, in
+        `nursery`. What can't be read is left to be told later.
         """
         new = [origin for origin, keys in known.items() if _is_to_be_noted(wanted[origin], keys)]
         ahead: dict[bytes, LoadedZone | StateError] = {}
+        begun: dict[bytes, FileReading] = {}
         for origin in new if len(new) >= _MANY_NEW else ():
-            with suppress(Exception):
-                ahead[origin] = await self._files.load(wanted[origin])
+            reading = FileReading(self._files, wanted[origin])
+            nursery.start_soon(reading.read)
+            if not await patience.wait_for(reading.done):
+                begun[origin] = reading
+            elif reading.result is not None:
+                ahead[origin] = reading.result
         read = sorted(ahead)  # whoever holds many names takes them in this order
         for start in range(0, len(read), AT_A_TIME):
             async with AsyncExitStack() as held:
                 for origin in read[start : start + AT_A_TIME]:
                     await held.enter_async_context(self.names.holding(origin))
                 await self._store_ahead(read[start : start + AT_A_TIME], wanted, known, ahead)
-        return ahead
+        return ahead, begun
 
     async def _store_ahead(
         self,
@@ -428,6 +486,8 @@ class ZoneRegistry:
             finally:
                 for one in read:  # one that failed holds up nobody else
                     self.membership.passed_over(Part.DATA, one.zone.origin)
+            taken_up, self._taken_up = self._taken_up, trio.Event()
+            taken_up.set()
             for one in read:
                 with suppress(StateError):  # then the longer wait stays in force
                     async with self.names.holding(one.zone.origin):

@@ -24,6 +24,7 @@ from server.settings.schema import (
     ConfigError,
     Route53Settings,
     Settings,
+    ZoneFilesSettings,
     ZoneSettings,
     key_text,
     line_of,
@@ -32,6 +33,7 @@ from server.settings.schema import (
 from server.settings.setting_errors import KeyPath, explain
 from server.settings.zone_arguments import named_files, origin_of, origin_of_file, without_detours
 from zones.denial import DenialMode
+from zones.masterfile.reading_limits import DEFAULT_LIMITS, ReadingLimits
 
 __all__ = [
     "AUTO",
@@ -44,6 +46,7 @@ __all__ = [
     "TcpConfig",
     "Where",
     "ZoneConfig",
+    "ZoneFilesConfig",
     "load_config",
     "samples",
 ]
@@ -63,6 +66,19 @@ _PRINCIPALS = (ROOT_PROFILE, SERVICE_PROFILE)
 """Whose access keys are there in any case."""
 
 
+class ZoneFilesConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What reading a zone file may take."""
+
+    reading: ReadingLimits = DEFAULT_LIMITS
+    time: int = ZoneFilesSettings().time
+    """Seconds in which a large one is compiled."""
+    memory: int = 0
+    """Octets of memory that compiling it may take; 0: three quarters of the machine's."""
+
+
+_DEFAULT_FILES = ZoneFilesConfig()
+
+
 class ZoneConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One zone to serve."""
 
@@ -76,6 +92,8 @@ class ZoneConfig(msgspec.Struct, frozen=True, kw_only=True):
     parent: Where = AUTO
     """Where its DS is looked up."""
     policy: Policy = Policy()
+    files: ZoneFilesConfig = _DEFAULT_FILES
+    """What reading its file may take."""
 
 
 class KmsConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +183,7 @@ def load_config(
     source = _ConfigurationSource.read(file) if file else _ConfigurationSource(Settings(), "", "", Path.cwd())
     zone_configs = [*source.zones()]
     for argument in zone_arguments:
-        zone_configs += zones_from_argument(argument, source.settings.policy)
+        zone_configs += zones_from_argument(argument, source.settings.policy, source.zone_files())
     as_samples = not file and not zone_arguments
     if as_samples:
         zone_configs += samples()
@@ -318,7 +336,20 @@ class _ConfigurationSource:
             raise self.wrong("tls_certificate and tls_key stand together", "route53", given)
         return self.path(route53.tls_certificate), self.path(route53.tls_key)
 
+    def zone_files(self) -> ZoneFilesConfig:
+        """What reading each of the zone files may take."""
+        given = self.settings.zone_files
+        reading = ReadingLimits(
+            folders=tuple(str(self.path(folder)) for folder in given.include_folders),
+            includes=given.includes,
+            depth=given.include_depth,
+            octets=given.octets,
+            generated=given.generated,
+        )
+        return ZoneFilesConfig(reading=reading, time=given.time, memory=given.memory)
+
     def zones(self) -> Iterator[ZoneConfig]:
+        files = self.zone_files()
         for index, zone in enumerate(self.settings.zones):
             if zone.ksk_arn and not zone.signed:
                 raise self.wrong("an unsigned zone has no KSK", "zones", index, "ksk_arn")
@@ -334,6 +365,7 @@ class _ConfigurationSource:
                 ksk_arn=zone.ksk_arn,
                 parent=self._parent(zone.parent, zone.parent_anchor, "zones", index),
                 policy=self._policy(index, zone),
+                files=files,
             )
 
     def _parent(self, named: str | tuple[str, ...], anchors: str | tuple[str, ...], *path: str | int) -> Where:
@@ -372,9 +404,10 @@ class _ConfigurationSource:
             raise self.wrong(wrong.reason, "zones", index, "policy", *wrong.path) from None
 
 
-def zones_from_argument(argument: str, policy: Policy) -> list[ZoneConfig]:
+def zones_from_argument(argument: str, policy: Policy, files: ZoneFilesConfig = _DEFAULT_FILES) -> list[ZoneConfig]:
     """The zones that an argument of the command line names, as `named_files`. Raises `ConfigError`."""
-    return [ZoneConfig(origin=origin, file=file, policy=policy) for origin, file in named_files(argument)]
+    found = named_files(argument)
+    return [ZoneConfig(origin=origin, file=file, policy=policy, files=files) for origin, file in found]
 
 
 def _arguments_address(text: str) -> Address:

@@ -19,6 +19,7 @@ import msgspec
 from keys.dnssec.signing_policy import Policy
 from server.settings.setting_errors import KeyPath, explain
 from zones.denial import DenialMode
+from zones.masterfile.reading_limits import ReadingLimits
 
 DURATIONS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -34,6 +35,7 @@ _ANCHOR = msgspec.Meta(description='a DS or DNSKEY record in quotes, such as "ex
 _ANCHORS = msgspec.Meta(max_length=16, description="a list of at most 16 records")
 _Parent = Annotated[str, _PARENT] | Annotated[tuple[Annotated[str, _PARENT], ...], _PARENTS]
 _ParentAnchor = Annotated[str, _ANCHOR] | Annotated[tuple[Annotated[str, _ANCHOR], ...], _ANCHORS]
+_FOLDER = msgspec.Meta(description='the path of a folder, such as "/etc/zones/shared"')
 _PROGRAM = msgspec.Meta(description='the words of a command in quotes, such as "/usr/local/bin/page-somebody"')
 _USER = 'the name of a user of this host, such as "signwright"'
 _URL = 'a URL, such as "https://hooks.example/dnssec"'
@@ -116,6 +118,25 @@ class HooksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Seconds that one try may take."""
 
 
+class ZoneFilesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What reading one zone file may take, with all that it includes."""
+
+    include_folders: tuple[Annotated[str, _FOLDER], ...] = ()
+    """Folders whose files may be included, beside those below the folder of the zone file."""
+    includes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = ReadingLimits().includes
+    """Files that are included."""
+    include_depth: Annotated[int, msgspec.Meta(ge=0, le=100)] = ReadingLimits().depth
+    """How deep one includes another."""
+    octets: Annotated[int, msgspec.Meta(ge=1, le=1 << 40)] = ReadingLimits().octets
+    """Of all files together, each as often as it is read."""
+    generated: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = ReadingLimits().generated
+    """Records that all $GENERATE of it make."""
+    time: Annotated[int, msgspec.Meta(ge=1, le=7 * 86400)] = 1800
+    """Seconds in which a large one is compiled."""
+    memory: Annotated[int, msgspec.Meta(ge=0, le=1 << 50)] = 0
+    """Octets of memory that compiling it may take; 0: three quarters of the machine's."""
+
+
 class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One zone to serve."""
 
@@ -157,6 +178,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tcp: TcpSettings = TcpSettings()
     hooks: HooksSettings = HooksSettings()
     route53: Route53Settings = Route53Settings()
+    zone_files: ZoneFilesSettings = ZoneFilesSettings()
     policy: Policy = Policy()
     """For every zone that says nothing else."""
     zones: tuple[ZoneSettings, ...] = ()
@@ -169,11 +191,12 @@ _KNOWN: Mapping[tuple[str, ...], type[msgspec.Struct]] = {
     ("tcp",): TcpSettings,
     ("hooks",): HooksSettings,
     ("route53",): Route53Settings,
+    ("zone_files",): ZoneFilesSettings,
     ("policy",): Policy,
     ("zones",): ZoneSettings,
     ("zones", "policy"): Policy,
 }
-_DURATIONS = {("tcp", "idle"), ("hooks", "timeout")}
+_DURATIONS = {("tcp", "idle"), ("hooks", "timeout"), ("zone_files", "time")}
 """Beside every field of a policy but `slots`."""
 _NO_DURATION = {("policy", "slots"), ("zones", "policy", "slots")}
 
@@ -247,7 +270,7 @@ def _syntax_error(message: str, text: str, file: str) -> ConfigError:
 def _tables(raw: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
     """The document and each of its known tables, with their paths."""
     yield (), raw
-    for name in ("kms", "udp", "tcp", "hooks", "route53", "policy"):
+    for name in ("kms", "udp", "tcp", "hooks", "route53", "zone_files", "policy"):
         if isinstance(raw.get(name), dict):
             yield (name,), raw[name]
     zones = raw.get("zones")

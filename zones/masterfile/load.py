@@ -14,12 +14,27 @@ from zones import names
 from zones.build_zone import build_zone
 from zones.denial import DenialMode
 from zones.masterfile.master_file_reader import Progress, Reader, Reading, with_newlines
-from zones.masterfile.regular_files import read_regular
+from zones.masterfile.reading_limits import DEFAULT_LIMITS, LimitError, ReadingLimits
+from zones.masterfile.regular_files import is_below, open_regular, real_path
 from zones.masterfile.warnings import ZoneWarning
 from zones.masterfile.zone_rules import Gathering, ZoneFileError
 from zones.zone import Zone
 
-__all__ = ["Progress", "Warned", "ZoneFileError", "ZoneWarning", "load_zone", "parse_zone"]
+__all__ = [
+    "LimitError",
+    "Progress",
+    "ReadingLimits",
+    "Warned",
+    "ZoneFileError",
+    "ZoneWarning",
+    "load_zone",
+    "parse_zone",
+]
+
+_UNSHOWN = (
+    "is invalid; nothing of the text is shown, as the file is a link out of its folder: "
+    "run signwright check on the file itself, or add its folder to zone_files.include_folders"
+)
 
 Warned = Callable[[Sequence[ZoneWarning]], None]
 """Told once, of a zone that can be served, what is hardly meant in it."""
@@ -36,25 +51,31 @@ def load_zone(
     warned: Warned | None = None,
     plain: bool = True,
     lenient: bool = False,
+    limits: ReadingLimits = DEFAULT_LIMITS,
 ) -> Zone:
-    """Read the zone `origin` from the master file at `path`. Raises `ZoneFileError`.
+    """Read the zone `origin` from the master file at `path`. Raises `ZoneFileError`, as `LimitError` beyond `limits`.
 
     `progress` is called about each 64 KiB. `read` is called with the path and the octets of each file that is read.
     Warnings are looked for where `warned` wants to know (`zones.masterfile.warnings`). Without `plain`, dnspython reads
     every line, which gives the same. With `lenient`, as a server loads zones, records that are no longer valid are left
     out with a warning (`zones.masterfile.formerly_valid`).
     """
+    reading = Reading(str(path), path.parent, progress, read, plain=plain, limits=limits)
     try:
-        source = read_regular(path)
+        with open_regular(path) as file:
+            source = reading.take(file, str(path), (str(path), 0))
+        is_shown = is_below(real_path(path), reading.folders)
     except OSError as error:
         raise ZoneFileError(str(path), 0, f"cannot be read: {error.strerror}") from None
     except ValueError as error:  # a path that no file can have
         raise ZoneFileError(str(path), 0, f"cannot be read: {error}") from None
-    if read is not None:
-        read(str(path), source)
     source = source.removeprefix(b"\xef\xbb\xbf")
-    reading = Reading(str(path), path.parent, progress, read, plain=plain)
-    return _compile(with_newlines(source), origin, reading, warned, signed=signed, denial=denial, lenient=lenient)
+    try:
+        return _compile(with_newlines(source), origin, reading, warned, signed=signed, denial=denial, lenient=lenient)
+    except ZoneFileError as error:
+        if is_shown or isinstance(error, LimitError) or error.file != str(path):
+            raise
+        raise ZoneFileError(error.file, error.line, _UNSHOWN) from None
 
 
 def parse_zone(
@@ -67,11 +88,12 @@ def parse_zone(
     warned: Warned | None = None,
     plain: bool = True,
     lenient: bool = False,
+    limits: ReadingLimits = DEFAULT_LIMITS,
 ) -> Zone:
     """As `load_zone`, from the text of a master file; `file` is what errors call it. Raises `ZoneFileError`."""
     # Surrogates are no characters: they are refused with the line, as in a file.
     source = text.encode("utf-8", "surrogatepass")
-    reading = Reading(file, None, plain=plain)
+    reading = Reading(file, None, plain=plain, limits=limits)
     return _compile(source, origin, reading, warned, signed=signed, denial=denial, lenient=lenient)
 
 

@@ -7,11 +7,15 @@ dnspython's again, as if it had read all others too. So whatever is wrong, dnspy
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Protocol
 
+import dns.exception
+import dns.grange
 import dns.name
 import dns.rdata
 import dns.rdataclass
@@ -25,15 +29,25 @@ from zones.dnspython_errors import interruption
 from zones.masterfile.formerly_valid import NoLongerValidError
 from zones.masterfile.loc_rdata import LocationError, exact_octets
 from zones.masterfile.obsolete_types import OLD_TYPES, in_lower_case
+from zones.masterfile.rdata_fields import short
+from zones.masterfile.reading_limits import (
+    DEFAULT_LIMITS,
+    LONGEST_NAME,
+    LONGEST_RECORD,
+    LONGEST_TEMPLATE,
+    LONGEST_WORD,
+    Consumption,
+    ReadingLimits,
+)
 from zones.masterfile.record_faults import fault_of, rdata_words
-from zones.masterfile.regular_files import refuse_irregular
+from zones.masterfile.regular_files import open_below, real_path
 from zones.masterfile.simple_lines import Record, State, read_plain
 from zones.masterfile.zone_rules import ZoneFileError
 
-INCLUDE_DEPTH = 8
 _NEWLINE = b"\n"[0]
 _ASCII = [chr(octet) for octet in range(0x80)]
-_LONGEST_RECORD = 0x80000  # octets of text: each octet of rdata may be written as an escape of four
+_GROWS = 0x100000  # octets that a file may have more than when it was opened
+_GENERATED_A_STEP = 4096  # records after which it is told that reading goes on
 _FIRST_BLOCK, _LARGEST_BLOCK = 2048, 0x10000  # octets that are read at once, where plain lines begin and further on
 
 Progress = Callable[[int, int], None]
@@ -66,25 +80,54 @@ class Reading:
         read: Callable[[str, bytes], None] | None = None,
         *,
         plain: bool,
+        limits: ReadingLimits = DEFAULT_LIMITS,
     ) -> None:
+        """`read` is called with the path and the octets of each file."""
         self.file = file
         self.folder = folder
+        self.folders = [] if folder is None else [real_path(folder), *map(real_path, limits.folders)]
+        """What is below these may be included: real paths."""
         self.plain = plain
-        self.read = read
-        """Called with the path and the octets of each file that is included."""
+        self.taken = Consumption(limits)
+        self.refusal: ZoneFileError | None = None
+        """What was raised while dnspython was reading, which makes an error of its own of it."""
+        self._read_file = read
         self._progress = progress
         self._read = self._total = self._told = 0
+
+    def take(self, file: BufferedReader, path: str, place: tuple[str, int]) -> bytes:
+        """The octets of a file that was opened. `place` is where it is named. Raises `LimitError` and `OSError`."""
+        size = os.fstat(file.fileno()).st_size
+        self.taken.take_file(place, size)
+        octets = file.read(size + _GROWS)
+        self.taken.take_file(place, len(octets) - size)
+        if len(octets) == size + _GROWS:
+            raise OSError(0, "it grows while it is read", path)
+        if self._read_file is not None:
+            self._read_file(path, octets)
+        return octets
 
     def begin(self, octets: int) -> None:
         """A file of so many octets is to be read."""
         self._total += octets
 
-    def advance(self, octets: int) -> None:
-        """So many more of them were read."""
+    def advance(self, octets: int, unplain: int, file: str) -> None:
+        """So many more of them were read, of which so many by dnspython. Raises `LimitError`."""
+        self.taken.take_unplain(file, unplain)
         self._read += octets
-        if self._progress is not None and (self._read >= self._told + _LARGEST_BLOCK or self._read == self._total):
-            self._told = self._read
+        if self._read >= self._told + _LARGEST_BLOCK or self._read == self._total:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell that reading goes on."""
+        self._told = self._read
+        if self._progress is not None and self._total:
             self._progress(self._read, self._total)
+
+    def refuse(self, file: str, line: int, reason: str) -> ZoneFileError:
+        """What is to be raised while dnspython is reading."""
+        self.refusal = ZoneFileError(file, line, reason)
+        return self.refusal
 
 
 class _Source:
@@ -98,8 +141,9 @@ class _Source:
                 line = octets.count(b"\n", 0, error.start) + 1
                 raise ZoneFileError(file, line, f"not UTF-8: invalid byte {octets[error.start]:#04x}") from None
         self._octets = octets
+        self._file = file
         self._reading = reading
-        self._position = self._told = 0
+        self._position = self._told = self._skipped = 0
         reading.begin(len(octets))
 
     def read(self, _: int) -> str:
@@ -121,7 +165,7 @@ class _Source:
 
     def text_from(self, start: int) -> str:
         """The text from a position on, as far as a record may reach."""
-        return self._octets[start : start + _LONGEST_RECORD].decode(errors="ignore")
+        return self._octets[start : start + LONGEST_RECORD].decode(errors="ignore")
 
     def text_since(self, start: int) -> str:
         """The text from a position on that has been read."""
@@ -140,27 +184,42 @@ class _Source:
 
     def skip(self, lines: Sequence[bytes]) -> None:
         """Go on after these, which are the next."""
-        self._position += sum(map(len, lines)) + len(lines)
+        octets = sum(map(len, lines)) + len(lines)
+        self._position += octets
+        self._skipped += octets
 
     def tell(self) -> None:
         """Tell how far it was read."""
-        self._reading.advance(self._position - self._told)
-        self._told = self._position
+        octets = self._position - self._told
+        self._reading.advance(octets, octets - self._skipped, self._file)
+        self._told, self._skipped = self._position, 0
 
 
 class _Tokenizer(dns.tokenizer.Tokenizer):
-    """Tells where a line begins, and takes the file that $INCLUDE names as relative to the folder of the zone file."""
+    """Tells where a line begins, has included files opened elsewhere, and bounds what takes the square of its length.
 
-    def __init__(self, source: _Source, file: str, folder: Path | None, begin_line: Callable[[], None]) -> None:
+    dnspython computes TTLs digit by digit, and names in other scripts than Latin by comparing all characters.
+    """
+
+    def __init__(
+        self,
+        source: _Source,
+        file: str,
+        reading: Reading,
+        begin_line: Callable[[], None],
+        include: Callable[[str], str],
+    ) -> None:
+        """`include` takes the word behind $INCLUDE, and gives the path that dnspython is to open in its place."""
         super().__init__(source, file)
         self.source = source
         self.began = 1
         """The line on which the record or directive begins that is being read."""
         self.began_at = 0
         """Its position in the source."""
-        self._folder = folder
+        self._reading = reading
         self._begin_line = begin_line
-        self._after_include = False
+        self._include = include
+        self._in_directive = self._after_include = False
 
     def get(self, want_leading: bool = False, want_comment: bool = False) -> dns.tokenizer.Token:
         # Only where a line may begin does the reader want comments, and only there is a word a directive.
@@ -168,19 +227,56 @@ class _Tokenizer(dns.tokenizer.Tokenizer):
             self._begin_line()
             self.began, self.began_at = self.line_number, self.source.position
         token = super().get(want_leading, want_comment)
-        if self._after_include and self._folder is not None:
-            token.value = str(self._folder / token.value)
-            refuse_irregular(token.value)  # dnspython opens it next, and would wait for a FIFO
+        if token.is_comment() or token.is_eol_or_eof():
+            self._in_directive = self._after_include = False
+            return token
+        if self.source.position - self.began_at > LONGEST_RECORD:
+            raise self.refuse(f"a record of more than {LONGEST_RECORD} octets of text")
+        if self._in_directive:
+            self.check_length(token, LONGEST_TEMPLATE, "a word of a directive")
+        if self._after_include:
+            token.value = self._include(token.value)
+        if want_comment:
+            self._in_directive = token.is_identifier() and token.value.startswith("$")
         self._after_include = want_comment and token.is_identifier() and token.value.upper() == "$INCLUDE"
         return token
+
+    def check_length(self, token: dns.tokenizer.Token, most: int, what: str) -> None:
+        """Raises `ZoneFileError` for a word of more than `most` characters."""
+        if len(token.value) > most:
+            found = f'"{short(token.value)}" of {len(token.value)}'
+            raise self.refuse(f"expected {what} of at most {most} characters, found {found}")
+
+    def refuse(self, reason: str) -> ZoneFileError:
+        """What is to be raised of the record or directive that is being read."""
+        return self._reading.refuse(self.filename, self.began, reason)
+
+    def as_name(
+        self,
+        token: dns.tokenizer.Token,
+        origin: dns.name.Name | None = None,
+        relativize: bool = False,
+        relativize_to: dns.name.Name | None = None,
+    ) -> dns.name.Name:
+        self.check_length(token, LONGEST_NAME, "a domain name")
+        return super().as_name(token, origin, relativize, relativize_to)
+
+    def get_ttl(self) -> int:
+        token = self.get()
+        self.check_length(token, LONGEST_WORD, "a time")
+        self.unget(token)
+        return super().get_ttl()
 
 
 class _Collector:
     """Stands where dnspython's reader expects a transaction, and passes each record on with its line."""
 
-    def __init__(self, origin: dns.name.Name, taker: Taker, words: Callable[[], list[str]]) -> None:
-        """`words` gives those of the rdata of the record that was read last."""
+    def __init__(
+        self, origin: dns.name.Name, taker: Taker, words: Callable[[], list[str]], tell: Callable[[], None]
+    ) -> None:
+        """`words` gives those of the rdata of the record that was read last; `tell` is called while many are made."""
         self._words = words
+        self._tell = tell
         self.manager = self
         self.origin = origin
         self.place = ("", 0)
@@ -217,6 +313,8 @@ class _Collector:
         else:
             self._taker.add([(owner, ttl, rrtype, wire, canonical, *self.place)])
         self.made += 1
+        if self.made % _GENERATED_A_STEP == 0:
+            self._tell()
 
     def _location(self, rdata: LOC) -> bytes:
         """The rdata of a LOC record, from its text, since dnspython's metres are not exact.
@@ -243,7 +341,9 @@ class Reader(dns.zonefile.Reader):
     def __init__(self, source: bytes, origin: dns.name.Name, reading: Reading, taker: Taker) -> None:
         self._reading = reading
         self._taker = taker
-        self._collector = _Collector(origin, taker, self._rdata_words)
+        self._collector = _Collector(origin, taker, self._rdata_words, reading.tell)
+        self._included: tuple[str, bytes] | None = None
+        """The file that is to be read next, and its octets."""
         self._state = State(names.spelled(origin))
         self._known_octets = self._state.origin, self._state.owner
         self._known_origin = self._known_owner = origin
@@ -258,7 +358,7 @@ class Reader(dns.zonefile.Reader):
 
     def _tokenizer_of(self, octets: bytes, file: str) -> _Tokenizer:
         source = _Source(octets, file, self._reading)
-        return _Tokenizer(source, file, self._reading.folder, self._read_plain_lines)
+        return _Tokenizer(source, file, self._reading, self._read_plain_lines, self._include)
 
     @property
     def tok(self) -> dns.tokenizer.Tokenizer:
@@ -269,13 +369,31 @@ class Reader(dns.zonefile.Reader):
     def tok(self, tokenizer: dns.tokenizer.Tokenizer) -> None:
         # The reader makes a plain one for each file that it includes.
         if not isinstance(tokenizer, _Tokenizer):
-            if len(self.saved_state) > INCLUDE_DEPTH:
-                raise ZoneFileError(*self._began(), f"$INCLUDE within $INCLUDE, more than {INCLUDE_DEPTH} deep")
-            octets = tokenizer.file.buffer.read()
-            if self._reading.read is not None:
-                self._reading.read(tokenizer.filename, octets)
-            tokenizer = self._tokenizer_of(with_newlines(octets), tokenizer.filename)
+            assert self._included is not None
+            (file, octets), self._included = self._included, None
+            tokenizer = self._tokenizer_of(with_newlines(octets), file)
         self._tokenizer = tokenizer
+
+    def _include(self, word: str) -> str:
+        """Read the file that is to be included; the path of an empty one, which the reader is to open in its place.
+
+        It could open another one than was looked at. Raises `ZoneFileError`, and `OSError` as `open_regular`.
+        """
+        reading, place = self._reading, self._began()
+        if reading.folder is None:
+            return word  # the reader allows no $INCLUDE
+        reading.taken.take_include(place, len(self.saved_state) + 1)
+        path = str(reading.folder / word)
+        file = open_below(path, reading.folders)
+        if file is None:
+            raise ZoneFileError(
+                *place,
+                f"cannot include {short(word)}: it is not below {reading.folder}; put it there, "
+                "or name its folder in zone_files.include_folders",
+            )
+        with file:
+            self._included = path, reading.take(file, path, place)
+        return os.devnull
 
     def read_all(self) -> None:
         """Read the file and all that it includes. Raises `ZoneFileError`.
@@ -290,6 +408,8 @@ class Reader(dns.zonefile.Reader):
         except Exception as error:
             if (interrupted := interruption(error, outer)) is not None:
                 raise interrupted from None
+            if self._reading.refusal is not None:
+                raise self._reading.refusal from None
             if isinstance(error, OSError):
                 raise ZoneFileError(*self._began(), f"cannot include {error.filename}: {error.strerror}") from None
             raise ZoneFileError(*self._began(), self._reason(error)) from None
@@ -316,9 +436,24 @@ class Reader(dns.zonefile.Reader):
         """The file and line on which began what is being read; its end may leave the tokenizer on the next line."""
         return self.tok.filename, self._tokenizer.began
 
+    def _get_identifier(self) -> dns.tokenizer.Token:
+        """The next word of a record before its rdata: TTL, class or type."""
+        token = super()._get_identifier()  # type: ignore[no-untyped-call]
+        assert isinstance(token, dns.tokenizer.Token)
+        self._tokenizer.check_length(token, LONGEST_WORD, "a TTL, class or type")
+        return token
+
     def _generate_line(self) -> None:
+        tokenizer = self._tokenizer
         self._collector.place, self._collector.made = self._began(), 0
+        token = tokenizer.get()
+        tokenizer.check_length(token, LONGEST_WORD, "a range")
+        self._reading.taken.take_generated(self._began(), _length_of_range(token.value))
+        tokenizer.unget(token)
+        owner = self.last_name
         super()._generate_line()  # type: ignore[no-untyped-call]
+        # A record without an owner has that of the last record that stands in the file, as in BIND.
+        self.last_name = owner
 
     def _rr_line(self) -> None:
         self._collector.place = self._began()
@@ -373,3 +508,12 @@ class Reader(dns.zonefile.Reader):
         if state.default_ttl is not None:
             self.default_ttl, self.default_ttl_known = state.default_ttl, True
             self.default_ttl_from_soa = state.prefers_last_ttl
+
+
+def _length_of_range(text: str) -> int:
+    """How many numbers a range of $GENERATE has; 0 for one that dnspython refuses."""
+    try:
+        start, stop, step = dns.grange.from_text(text)
+    except (dns.exception.DNSException, ValueError, AssertionError):
+        return 0
+    return (stop - start) // step + 1

@@ -1,11 +1,15 @@
-"""Regular files, opened without waiting: reading a FIFO, a device or a socket may take for ever."""
+"""Regular files, opened without waiting: reading a FIFO, a device or a socket may take for ever.
+
+And files below certain folders alone, whatever links lead to them: what a zone file includes is the choice of who
+writes it.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BufferedReader
 from pathlib import Path
 
@@ -30,10 +34,34 @@ def open_regular(path: Path | str) -> BufferedReader:
         raise
 
 
-def read_regular(path: Path | str) -> bytes:
-    """The octets of `path`. Raises as `open_regular`."""
-    with open_regular(path) as file:
-        return file.read()
+def real_path(path: Path | str) -> str:
+    """The absolute path without links, of what may not be there. Raises `ValueError` for one that no file can have."""
+    return os.path.realpath(path)
+
+
+def is_below(real: str, folders: Sequence[str]) -> bool:
+    """Whether a path leads into one of these folders, all given by real paths."""
+    return any(os.path.commonpath((real, folder)) == folder for folder in folders)
+
+
+def open_below(path: str, folders: Sequence[str]) -> BufferedReader | None:
+    """Open `path` for reading; None where it is not below one of the `folders` (real paths) once links are resolved.
+
+    Raises as `open_regular`, and `ValueError` for a path that no file can have.
+    """
+    real = real_path(path)
+    if not is_below(real, folders):
+        return None
+    try:
+        file = open_regular(real)
+    except OSError as error:
+        error.filename = path
+        raise
+    # Links may have been put there since: then the file that was opened is not the one that stands there.
+    if real_path(real) == real and os.path.samestat(os.fstat(file.fileno()), os.lstat(real)):
+        return file
+    file.close()
+    return None
 
 
 def refuse_irregular(path: Path | str) -> None:

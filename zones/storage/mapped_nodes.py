@@ -11,13 +11,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar, overload
-from zlib import crc32
 
 import msgspec
 
 from zones import names
 from zones.node import Node
 from zones.persistent_map import Persistent, SortedMap, changed
+from zones.storage.name_hash import HashKey
 from zones.storage.node_values import NodeValue, node_of
 from zones.zone import Zone
 
@@ -42,17 +42,18 @@ class Sections(NamedTuple):
     filled: memoryview
     """An octet for each name: 1 where it has RRsets, 0 at an empty non-terminal."""
     table: Sequence[int]
-    """A hash table by the name's CRC-32, linearly probed: its place among the entries and 1; 0 is an empty slot.
+    """A hash table by `name_hash`, linearly probed: its place among the entries and 1; 0 is an empty slot.
 
-    As many slots as the power of two above twice the number of names, so that most searches look at one or two.
+    As many slots as the power of two above twice the number of names, so that most searches look at one or two, and
+    none at more than `name_hash.MOST_PROBES`.
     """
 
 
 class Entries:
     """What an image says of names. Shared by all mappings that were made from it."""
 
-    def __init__(self, sections: Sections, count: int, digest: bytes, octets: memoryview) -> None:
-        """`count` is how many names there are, `digest` that of the image, which is `octets`."""
+    def __init__(self, sections: Sections, count: int, key: HashKey, digest: bytes, octets: memoryview) -> None:
+        """`count` is how many names there are, `key` the table's, `digest` that of the image, which is `octets`."""
         self.count = count
         self.digest = digest
         self.octets = octets
@@ -61,6 +62,7 @@ class Entries:
         self._filled = sections.filled
         self._table = sections.table
         self._mask = len(sections.table) - 1
+        self._multiplier, self._modulus = key.multiplier, key.modulus
         self._decode = msgspec.msgpack.Decoder(NodeValue).decode
         self._kept: dict[int, Node] = {}
 
@@ -68,7 +70,7 @@ class Entries:
         """The place of a name in canonical order; None where it is not there."""
         table, offsets, entries, mask = self._table, self._offsets, self._entries, self._mask
         length = len(owner)
-        slot = crc32(owner) & mask
+        slot = int.from_bytes(owner) * self._multiplier % self._modulus & mask
         while number := table[slot]:
             start = offsets[number - 1] + 1
             # A name ends where it says, so one is never the beginning of another.

@@ -7,7 +7,7 @@ cache and no format for keeping: of another version or byte order, cut short or 
     magic    8 octets
     digest   SHA-256 of the length and the header with its zeros
     length   of the header, 4 octets, big-endian
-    header   msgpack (`Header`), and zeros up to a multiple of 8; it has the SHA-256 of all that follows
+    header   msgpack (`Header`), and zeros up to a multiple of 8; it has the SHA-256 of what follows
     entries, offsets, filled, table   (`mapped_nodes.Sections`), each with zeros up to a multiple of 8
 """
 
@@ -16,10 +16,9 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import NamedTuple
-from zlib import crc32
 
 import dns.version
 import msgspec
@@ -28,10 +27,11 @@ from zones import names
 from zones.denial import DenialMode
 from zones.persistent_map import SortedMap
 from zones.storage.mapped_nodes import Entries, MappedChain, MappedNodes, Sections
+from zones.storage.name_hash import MOST_PROBES, HashKey, key_of
 from zones.storage.node_values import node_value
 from zones.zone import Zone
 
-FORMAT = f"5, dnspython {dns.version.version}"
+FORMAT = f"6, dnspython {dns.version.version}"
 """The number is raised with every change to what an image holds: to `Header` and `NodeValue`, and to what
 `zones.build_zone`, `zones.masterfile.zone_rules` or anything in `zones.masterfile` that decides octets makes of a file.
 Beside it stands the version of the library that reads rdata.
@@ -43,6 +43,9 @@ _LENGTH_AT = len(MAGIC) + _DIGEST
 _HEADER_AT = _LENGTH_AT + 4
 _ALIGNMENT = 8
 _NAMES_A_STEP = 4096
+_MOST_KEYS = 8
+MOST_OCTETS = 8 << 30
+"""Of the entries of an image, unless whoever makes it says otherwise."""
 
 
 class ImageError(Exception):
@@ -74,7 +77,11 @@ class Header(msgspec.Struct, frozen=True):
     sizes: tuple[int, int, int, int]
     """Octets of each section."""
     content: bytes
-    """SHA-256 of the sections."""
+    """SHA-256 of the sections before the table."""
+    key: HashKey
+    """Of the table: another one in each image."""
+    table: bytes
+    """SHA-256 of the table."""
     left_out: tuple[str, ...]
     """Warnings of records in the files that the zone does not have (`zones.masterfile.warnings.left_out`)."""
 
@@ -95,17 +102,23 @@ class Image(NamedTuple):
 def image_of(
     zone: Zone,
     sources: Iterable[SourceFile],
+    new_key: Callable[[], bytes],
     progress: Callable[[int, int], None] | None = None,
     left_out: tuple[str, ...] = (),
+    most: int = MOST_OCTETS,
 ) -> Iterator[bytes]:
     """The octets of an image, in pieces. `progress` is called with the number of names done and of all names.
 
-    `left_out` are warnings that `read_image` gives back.
+    `new_key` gives `name_hash.KEY_OCTETS` random octets; `left_out` are warnings that `read_image` gives back. Raises
+    `ImageError` for a zone that makes an image of more than `most` octets.
     """
-    sections = [section + bytes(-len(section) % _ALIGNMENT) for section in _sections(zone, progress)]
+    owners = [owner for _, owner in sorted(names.canonical_keys(zone.nodes))]
+    parts = _sections(zone, owners, most, progress)
+    key, table = _index(owners, new_key)
+    sections = [section + bytes(-len(section) % _ALIGNMENT) for section in (*parts, table)]
     ttls = Counter(rrset.ttl for node in zone.nodes.values() for rrset in node.rrsets.values())
     content = sha256()
-    for section in sections:
+    for section in sections[:-1]:
         content.update(section)
     header = msgspec.msgpack.encode(
         Header(
@@ -121,6 +134,8 @@ def image_of(
             tuple(sorted(ttls.items())),
             (len(sections[0]), len(sections[1]), len(sections[2]), len(sections[3])),
             content.digest(),
+            key,
+            sha256(sections[-1]).digest(),
             left_out,
         )
     )
@@ -134,13 +149,12 @@ def digest_of(octets: bytes | memoryview) -> bytes:
     return bytes(octets[len(MAGIC) : _LENGTH_AT])
 
 
-def _sections(zone: Zone, progress: Callable[[int, int], None] | None) -> list[bytes]:
-    nodes = zone.nodes
-    owners = [owner for _, owner in sorted(names.canonical_keys(nodes))]
-    encode = msgspec.msgpack.Encoder().encode
+def _sections(
+    zone: Zone, owners: Sequence[bytes], most: int, progress: Callable[[int, int], None] | None
+) -> tuple[bytes, bytes, bytes]:
+    """Entries, offsets, filled."""
+    nodes, encode = zone.nodes, msgspec.msgpack.Encoder().encode
     entries, offsets, filled = bytearray(), array("Q"), bytearray()
-    table = array("I", bytes(4 << (2 * len(owners)).bit_length()))
-    mask = len(table) - 1
     for place, owner in enumerate(owners):
         node = nodes[owner]
         offsets.append(len(entries))
@@ -148,14 +162,40 @@ def _sections(zone: Zone, progress: Callable[[int, int], None] | None) -> list[b
         entries += owner
         entries += encode(node_value(b"", node))
         filled.append(bool(node.rrsets))
-        slot = crc32(owner) & mask
+        if place % _NAMES_A_STEP == 0 and progress is not None:
+            progress(place, len(owners))
+        if len(entries) > most:
+            raise ImageError(f"it would have more than {most} octets: each delegation has its glue with it")
+    offsets.append(len(entries))
+    return bytes(entries), offsets.tobytes(), bytes(filled)
+
+
+def _index(owners: Sequence[bytes], new_key: Callable[[], bytes]) -> tuple[HashKey, bytes]:
+    """The hash table of these names in which no search is longer than `MOST_PROBES`, and its key."""
+    slots = 1 << (2 * len(owners)).bit_length()
+    for attempt in range(_MOST_KEYS):
+        key = key_of(new_key())
+        # More room is only needed where many names are few integers apart, which is nearly never.
+        table = _table(owners, key, slots << attempt // 2)
+        if table is not None:
+            return key, table.tobytes()
+    raise ImageError(f"no key of {_MOST_KEYS} gives an index of short searches: is the random source one?")
+
+
+def _table(owners: Sequence[bytes], key: HashKey, slots: int) -> array[int] | None:
+    """The hash table by this key; None where a search in it would be too long."""
+    multiplier, modulus, mask = key.multiplier, key.modulus, slots - 1
+    table = array("I", bytes(4 * slots))
+    for number, owner in enumerate(owners, 1):
+        slot = first = int.from_bytes(owner) * multiplier % modulus & mask
         while table[slot]:
             slot = (slot + 1) & mask
-        table[slot] = place + 1
-        if progress is not None and place % _NAMES_A_STEP == 0:
-            progress(place, len(owners))
-    offsets.append(len(entries))
-    return [bytes(entries), offsets.tobytes(), bytes(filled), table.tobytes()]
+            if (slot - first) & mask >= MOST_PROBES:
+                return None
+        table[slot] = number
+    filled = bytes(map(bool, table))
+    # Who looks for a name that is not there passes all slots up to an empty one.
+    return None if bytes([1]) * MOST_PROBES in filled + filled[:MOST_PROBES] else table
 
 
 def read_image(octets: memoryview) -> Image:
@@ -168,15 +208,15 @@ def read_image(octets: memoryview) -> Image:
     if sha256(octets[_LENGTH_AT:at]).digest() != digest:
         raise ImageError("it is damaged: the checksum of its header is wrong")
     header = _header(octets[_HEADER_AT:end])
-    if sha256(octets[at:]).digest() != header.content:
+    table_at = at + sum(header.sizes[:-1])
+    if (sha256(octets[at:table_at]).digest(), sha256(octets[table_at:]).digest()) != (header.content, header.table):
         raise ImageError("it is damaged: its checksum is wrong")
     found: list[memoryview] = []
     for size in header.sizes:
         found.append(octets[at : at + size])
         at += size
-    entries = Entries(
-        Sections(found[0], found[1].cast("Q"), found[2], found[3].cast("I")), header.names, digest, octets
-    )
+    sections = Sections(found[0], found[1].cast("Q"), found[2], found[3].cast("I"))
+    entries = Entries(sections, header.names, header.key, digest, octets)
     zone = Zone(header.origin, MappedNodes(entries), signed=header.signed, denial=DenialMode(header.denial))
     zone.ttls = SortedMap.of(dict(header.ttls))
     zone.rrset_count, zone.glue_count = header.rrsets, header.glue

@@ -31,6 +31,7 @@ from server.hosting.zone_registry import ZoneRegistry
 from server.settings.configuration import ZoneConfig
 from tests.keys.world import Fuse, World
 from tests.lab import ask, wire_name
+from zones.masterfile.load import ReadingLimits
 from zones.recordsets.record_sets import ZoneRequestError
 
 SOA = "@ 300 SOA ns host 1 7200 3600 1209600 300\n@ 300 NS ns\nns 300 A 192.0.2.53\n"
@@ -367,10 +368,10 @@ async def test_a_file_that_makes_the_reader_fail_is_alone(
 ) -> None:
     load = zone_files._read
 
-    def read(config: ZoneConfig) -> zone_files.LoadedZone:
+    def read(config: ZoneConfig, limits: ReadingLimits, glue: int | None = None) -> zone_files.LoadedZone:
         if config.origin == CHILD:
             raise KeyError("a library's mistake")
-        return load(config)
+        return load(config, limits, glue)
 
     monkeypatch.setattr(zone_files, "_read", read)
     async with serving(world, tmp_path) as here:

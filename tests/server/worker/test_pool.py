@@ -34,7 +34,7 @@ from server.worker import pool
 from server.worker.channel import Channel
 from server.worker.messages import Hello, encode
 from server.worker.pool import Pool, WorkerFailed
-from tests.lab import query, wire_name, zone_keys
+from tests.lab import new_key, query, wire_name, zone_keys
 from tests.processes import runs
 from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
@@ -480,7 +480,7 @@ async def test_a_zone_that_is_mapped_is_mapped_by_workers_too(tmp_path: Path) ->
         assert await running.all_answer("new.lab.example", None)
         for number in (1, 2):
             zone = parse_zone(f"{TEXT}\nnew 60 A 192.0.2.{number}\n", "lab.example")
-            mapped = images.open(LAB, images.write(LAB, image_of(zone, ())))
+            mapped = images.open(LAB, images.write(LAB, image_of(zone, (), new_key)))
             zoneset = zoneset.with_zone(mapped.zone)
             running.pool.follow(zoneset, START)
             await running.pool.reached()
@@ -490,7 +490,7 @@ async def test_a_zone_that_is_mapped_is_mapped_by_workers_too(tmp_path: Path) ->
 
 async def test_an_image_that_somebody_removed_is_written_again_for_the_next_worker(tmp_path: Path) -> None:
     images, zone = Images(tmp_path), parse_zone(f"{TEXT}\nnew 60 A 192.0.2.1\n", "lab.example")
-    mapped = images.open(LAB, images.write(LAB, image_of(zone, ())))
+    mapped = images.open(LAB, images.write(LAB, image_of(zone, (), new_key)))
     zoneset = ZoneSet().with_zone(mapped.zone).with_keys(LAB, zone_keys(LAB, int(time.time())))
     with capture_logs() as told:
         async with workers(1, zoneset, images=tmp_path) as running:
@@ -510,7 +510,7 @@ async def test_an_image_that_can_t_be_written_again_is_missed_until_it_can(
     folder = tmp_path / "images"
     folder.mkdir()
     images, zone = Images(folder), parse_zone(f"{TEXT}\nnew 60 A 192.0.2.1\n", "lab.example")
-    mapped = images.open(LAB, images.write(LAB, image_of(zone, ())))
+    mapped = images.open(LAB, images.write(LAB, image_of(zone, (), new_key)))
     zoneset = ZoneSet().with_zone(mapped.zone).with_keys(LAB, zone_keys(LAB, int(time.time())))
     with capture_logs() as told:
         async with workers(1, zoneset, images=folder) as running:

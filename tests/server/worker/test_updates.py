@@ -22,7 +22,7 @@ from server.worker.messages import (
     encode,
 )
 from server.worker.updates import NODES_A_MESSAGE, Follower, updates
-from tests.lab import NOW, ask, signed, wire_name, zone_keys
+from tests.lab import NOW, ask, new_key, signed, wire_name, zone_keys
 from tests.strategies import MadeZone, zones
 from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
@@ -43,7 +43,7 @@ IMAGES: dict[bytes, bytes] = {}
 
 def of_image(zone: Zone) -> Zone:
     """The same zone, mapped from an image that both sides have."""
-    octets = b"".join(image_of(zone, ()))
+    octets = b"".join(image_of(zone, (), new_key))
     image = read_image(memoryview(octets))
     IMAGES[image.digest] = octets
     return image.zone

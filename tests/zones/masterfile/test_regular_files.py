@@ -37,7 +37,12 @@ def test_whatever_else_is_refused_at_once(tmp_path: Path, make: Callable[[Path],
     (tmp_path / "lab.zone").write_text(f"{SOA}$INCLUDE x\n")
     with pytest.raises(ZoneFileError) as refused:
         load_zone(tmp_path / "lab.zone", "lab.example")
-    assert str(refused.value) == f"{tmp_path}/lab.zone:4: cannot include {tmp_path}/x: {reason}"
+    place = f"{tmp_path}/lab.zone:4: cannot include"
+    outside = f"{place} x: it is not below {tmp_path}; "  # the device is, wherever the link stands
+    if (tmp_path / "x").is_symlink():
+        assert str(refused.value).startswith(outside)
+    else:
+        assert str(refused.value) == f"{place} {tmp_path}/x: {reason}"
 
 
 def test_a_fifo_that_takes_the_place_of_a_file_meanwhile_is_not_waited_for(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.dnssec.zone_keys import ZoneKeys
-from tests.lab import NOW, ask, wire_name, zone_keys
+from tests.lab import NOW, ask, new_key, wire_name, zone_keys
 from tests.strategies import MadeQuery, MadeZone, scenarios, zones
 from tests.zones.storage.test_zone_contents import compare, shown
 from zones import names
@@ -36,7 +36,7 @@ denials = st.sampled_from(DenialMode)
 
 
 def octets_of(zone: Zone) -> bytes:
-    return b"".join(image_of(zone, SOURCES))
+    return b"".join(image_of(zone, SOURCES, new_key))
 
 
 def mapped(zone: Zone) -> Image:
@@ -111,7 +111,7 @@ def test_a_changed_one_is_the_changed_zone(made: MadeZone, denial: DenialMode, d
 @given(zones(), zones())
 def test_whatever_else_it_is_compared_with_differs_in_every_name(one: MadeZone, other: MadeZone) -> None:
     first, second = parsed(one, DenialMode.COMPACT), parsed(other, DenialMode.COMPACT)
-    nodes, others = mapped(first).zone.nodes, read_image(memoryview(b"".join(image_of(second, ())))).zone.nodes
+    nodes, others = mapped(first).zone.nodes, read_image(memoryview(b"".join(image_of(second, (), new_key)))).zone.nodes
     for before, after in ((nodes, second.nodes), (first.nodes, others), (nodes, others)):
         found = list(differing(before, after))
         assert {owner for owner, _, _ in found} == {*before, *after}
@@ -217,7 +217,9 @@ def test_one_of_the_other_byte_order_is_none(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_equal_zones_have_equal_content_whatever_they_were_made_from() -> None:
-    one, other = (read_image(memoryview(b"".join(image_of(lab(), sources)))) for sources in (SOURCES, SOURCES[:1]))
+    one, other = (
+        read_image(memoryview(b"".join(image_of(lab(), sources, new_key)))) for sources in (SOURCES, SOURCES[:1])
+    )
     assert one.content == other.content
     assert one.digest != other.digest
     assert mapped(lab(SMALL + "www 60 A 192.0.2.1\n")).content != one.content
@@ -226,7 +228,7 @@ def test_equal_zones_have_equal_content_whatever_they_were_made_from() -> None:
 def test_progress_is_told() -> None:
     text = SMALL + "".join(f"host{number} 300 A 192.0.2.1\n" for number in range(9000))
     told: list[tuple[int, int]] = []
-    list(image_of(lab(text), (), lambda done, of: told.append((done, of))))
+    list(image_of(lab(text), (), new_key, lambda done, of: told.append((done, of))))
     assert told == [(0, 9003), (4096, 9003), (8192, 9003)]
 
 

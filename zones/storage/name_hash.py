@@ -1,0 +1,48 @@
+"""Where an image's index has a name: a hash whose key whoever writes the zone can't know.
+
+By one that everybody can compute, such as CRC-32, 100,000 names can be forged that all belong into one slot: each
+look-up then passes all of them, and to make the index takes their square. With a key from a random source, two names
+that were chosen without knowing it meet no more often than by chance.
+
+    slot = (name, as a big-endian integer) x multiplier mod modulus, in its lowest bits
+
+is universal (Carter and Wegman 1979). The modulus is secret, too, as names are longer than it: were it known, names
+could be chosen whose difference is a multiple of it. One of `_BITS` bits, drawn at random, divides the difference of
+any two given names with a probability of less than 2**-48.
+
+Measured side by side, for a name of 20 octets: CRC-32 0.18 us, this 0.45, BLAKE2s with a key 0.83 (a copy of a state
+that has the key) and 1.34. Of a look-up in an image, and of a query that comes to it, the difference is a hundredth.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+KEY_OCTETS = 16
+"""How many random octets a key is made of."""
+MOST_PROBES = 128
+"""Slots that a look-up passes at most: who makes an index in which one would pass more takes another key.
+
+With half of the slots filled at random, one of 10,000,000 names passes this many with a probability of 10**-4.
+"""
+
+_BITS = 60
+"""Of the modulus: two of the digits that Python computes with."""
+
+
+class HashKey(msgspec.Struct, frozen=True, array_like=True):
+    """What a name's slot is computed by."""
+
+    multiplier: int
+    modulus: int
+
+
+def key_of(octets: bytes) -> HashKey:
+    """The key that these `KEY_OCTETS` random octets stand for."""
+    half = KEY_OCTETS // 2
+    multiplier, modulus = int.from_bytes(octets[:half]), int.from_bytes(octets[half:])
+    modulus = modulus % (1 << (_BITS - 1)) | 1 << (_BITS - 1) | 1
+    # Fermat's test: of odd numbers that nobody has chosen, one of 10**9 passes that is no prime, and does no harm.
+    while pow(2, modulus - 1, modulus) != 1:
+        modulus += 2
+    return HashKey(multiplier % (modulus - 1) + 1, modulus)
