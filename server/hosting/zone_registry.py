@@ -8,7 +8,7 @@ them (`server.hosting.hosted_zones`). Whoever changes a zone holds its name (`na
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from math import ceil
@@ -353,16 +353,17 @@ class ZoneRegistry:
             if quick_ones_loaded is not None and slow:
                 while not loads.keys() >= wanted.keys() - slow:
                     await self._taken_up.wait()
-                self._go_on_without(slow - loads.keys())
+                left = slow - loads.keys()
+                self._go_on_without({origin: (wanted[origin], known.get(origin, NOTHING)) for origin in left})
                 quick_ones_loaded()
 
-    def _go_on_without(self, slow: Collection[bytes]) -> None:
+    def _go_on_without(self, slow: Mapping[bytes, tuple[ZoneConfig, DurableKeys]]) -> None:
         """Answer for all that is loaded by now, and SERVFAIL for new zones among these, which take long to read."""
         self._join()
-        for origin in slow:
-            zone = self.registered.get(origin)
-            if zone is not None and zone.zone is None:
-                zone.problem = f"{zone.config.file}: is being read"
+        for origin, (config, known) in slow.items():
+            zone = self.registered.get(origin) or self._enter(origin, config, known)
+            if isinstance(zone.source, File) and zone.zone is None:
+                zone.problem = f"{config.file}: is being read"
                 self._replace(self.zoneset.with_unloaded(origin, zone.ds), origin)
 
     async def _read_ahead(
@@ -424,19 +425,7 @@ class ZoneRegistry:
 
         `ahead` is what came of reading a new one ahead.
         """
-        zone = self.registered.get(origin)
-        if zone is None:
-            assert config.file is not None
-            zone = self.registered[origin] = RegisteredZone(
-                config,
-                origin,
-                File(config.file),
-                unsigned=known.has_keys and known.unsigned,
-                unsigned_ttl=known.unsigned_ttl if config.signed or known.configured is False else None,
-                ds=known.ds,
-                was_signed=known.has_keys and not known.unsigned,
-                keys_problem=known.problem,
-            )
+        zone = self.registered.get(origin) or self._enter(origin, config, known)
         if not isinstance(zone.source, File):
             reason = f"{config.file}: {config.origin} is a hosted zone already"
             return ZoneLoad(config.origin, LoadedChange.REFUSED, reason)
@@ -469,6 +458,21 @@ class ZoneRegistry:
             grown = serial_warning(zone.zone, loaded)
             warnings = (*warnings, f"{config.file}: {grown}") if grown is not None else warnings
         return _Read(zone, before, LoadedZone(loaded, fingerprint, warnings))
+
+    def _enter(self, origin: bytes, config: ZoneConfig, known: DurableKeys) -> RegisteredZone:
+        """A new entry, of which only the settings and what is stored are known."""
+        assert config.file is not None
+        zone = self.registered[origin] = RegisteredZone(
+            config,
+            origin,
+            File(config.file),
+            unsigned=known.has_keys and known.unsigned,
+            unsigned_ttl=known.unsigned_ttl if config.signed or known.configured is False else None,
+            ds=known.ds,
+            was_signed=known.has_keys and not known.unsigned,
+            keys_problem=known.problem,
+        )
+        return zone
 
     async def _take_up_all(self, reads: trio.MemoryReceiveChannel[_Read], loads: dict[bytes, ZoneLoad]) -> None:
         """Note what was read, many zones in a transaction, and answer from it."""
