@@ -10,8 +10,9 @@ is universal (Carter and Wegman 1979). The modulus is secret, too, as names are 
 could be chosen whose difference is a multiple of it. One of `_BITS` bits, drawn at random, divides the difference of
 any two given names with a probability of less than 2**-48.
 
-Measured side by side, for a name of 20 octets: CRC-32 0.18 us, this 0.45, BLAKE2s with a key 0.83 (a copy of a state
-that has the key) and 1.34. Of a look-up in an image, and of a query that comes to it, the difference is a hundredth.
+Measured side by side, for a name of 20 octets: CRC-32 0.15 µs, this 0.26, BLAKE2s with a key 0.55. A look-up in an
+image takes 1.10 µs instead of 0.75 by CRC-32, and 0.77 instead of 0.57 for a name that is not there; a query that
+comes to one takes about 30.
 """
 
 from __future__ import annotations
