@@ -165,7 +165,15 @@ class ZoneFiles:
             _log.warning("image not used", zone=config.origin, file=str(path), reason=str(error))
 
         try:
-            find = partial(images.find, origin, file, signed=config.signed, denial=config.denial, unused=unused)
+            find = partial(
+                images.find,
+                origin,
+                file,
+                signed=config.signed,
+                denial=config.denial,
+                unused=unused,
+                largest=config.files.reading.octets,
+            )
             found = await self._within(_FOUND_WITHIN, file, find)
             if found is not None:
                 return found, found.left_out

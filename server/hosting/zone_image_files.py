@@ -24,6 +24,7 @@ from zones.storage.zone_image import Image, ImageError, SourceFile, digest_of, r
 _SUFFIX = ".image"
 _PARTIAL = ".partial"
 _LONGEST_STEM = 100
+_LARGEST_SOURCE = 1 << 40  # octets
 _DIGEST_SHOWN = 32  # hexadecimal digits
 _CHANGING = threading.Lock()
 """Held by whoever writes or removes images in this process, so that none is written twice, nor removed half written."""
@@ -81,9 +82,11 @@ class Images:
         signed: bool,
         denial: DenialMode,
         unused: Callable[[Path, ImageError], object],
+        largest: int = _LARGEST_SOURCE,
     ) -> Image | None:
         """An image of the zone, made in this way from a file that has not changed since, nor any that it includes.
 
+        A file of more than `largest` octets counts as changed, as it would take long to look at.
         `unused` is told of one that can't be used. It is left to `keep_only`: another process may need it.
         """
         for path in sorted(self.folder.glob(f"{_stem(origin)}-*{_SUFFIX}")):
@@ -94,7 +97,11 @@ class Images:
                 continue
             zone = image.zone
             is_alike = (zone.origin, zone.signed, zone.denial.mode) == (origin, signed, denial)
-            if is_alike and image.sources[0].path == str(file) and all(map(_is_unchanged, image.sources)):
+            if (
+                is_alike
+                and image.sources[0].path == str(file)
+                and all(_is_unchanged(source, largest) for source in image.sources)
+            ):
                 return image
         return None
 
@@ -132,9 +139,9 @@ def _open(path: Path) -> Image:
     return image
 
 
-def _is_unchanged(source: SourceFile) -> bool:
+def _is_unchanged(source: SourceFile, largest: int) -> bool:
     try:
         with open_regular(source.path) as file:
-            return file_digest(file, "sha256").digest() == source.digest
+            return os.fstat(file.fileno()).st_size <= largest and file_digest(file, "sha256").digest() == source.digest
     except OSError:
         return False

@@ -1,6 +1,7 @@
 """Settings that a server reads when it starts and not again: what of them differs takes a restart.
 
-A reload reads [[zones]] and their [policy] anew. Sockets, the KMS, workers and the API are as they were at the start.
+A reload reads [[zones]], their [policy] and [zone_files] anew. Sockets, the KMS, workers and the API are as they were
+at the start.
 """
 
 from __future__ import annotations

@@ -161,6 +161,16 @@ async def test_the_program_has_the_bounds_of_the_configuration(files: ZoneFiles,
         await files.load(replace(config, files=tight))
 
 
+async def test_a_file_of_any_size_is_not_looked_at_for_its_image(files: ZoneFiles, config: ZoneConfig) -> None:
+    assert config.file is not None
+    files._large = 1
+    assert isinstance((await files.load(config)).zone.nodes, MappedNodes)
+    with config.file.open("ab") as file:
+        file.truncate(1 << 42)
+    with pytest.raises(ZoneFileError, match=r"allow more by zone_files\.octets"):
+        await files.load(config)
+
+
 async def test_memory_is_bounded(files: ZoneFiles, config: ZoneConfig) -> None:
     assert config.file is not None
     with config.file.open("ab") as file:

@@ -66,7 +66,7 @@ def test_records_that_are_generated_are_counted_before_they_are_made(tmp_path: P
 def test_what_is_included_is_counted_as_often_as_it_is(
     tmp_path: Path, text: str, files: dict[str, str], setting: str
 ) -> None:
-    assert f"allow more by zone_files.{setting}" in refusal(tmp_path, text, **files).reason
+    assert f"allow more by zone_files.{setting}" in refusal(tmp_path, text, LIMITS, **files).reason
     more = replace(LIMITS, includes=8, octets=10_000)
     assert setting == "include_depth" or load(tmp_path, text, more, **files) == 3
 
