@@ -69,6 +69,8 @@ class _Decider:
         self.rcode = Rcode.NOERROR
         self.authoritative = True
         self.exists = True
+        self.is_asked_for = True
+        """Whether the client has chosen `owner`, itself or below a DNAME; not so where the zone's data led to it."""
         self.alone = True
         self.can_be_told = True
         """Not so where a DS would stand in the response that nobody can tell now (`zones.node.UnknownDs`)."""
@@ -126,7 +128,7 @@ class _Decider:
             case Alias(rrset, _, wildcard):
                 alias = self.chosen(rrset)
                 self.positive(alias, wildcard)
-                self.owner = alias.canonical[0]
+                self.owner, self.is_asked_for = alias.canonical[0], False
                 return True
             case Redirect(owner, rrset, target):
                 return self.redirect(owner, rrset, target)
@@ -272,8 +274,13 @@ class _Decider:
         return Signing(rrset, owner, rrset.ttl, self.is_lasting(owner)) if self.wants_signatures else None
 
     def is_lasting(self, owner: bytes) -> bool:
-        """Whether a signature under `owner` will be wanted again: not one made for a name that does not exist."""
-        return self.exists or owner != self.owner
+        """Whether a signature under `owner` will be wanted again: not one for a name that a client has made up.
+
+        Aliases lead to finitely many names, whether these exist or not: each link of a chain is signed once.
+        """
+        if self.exists or not self.is_asked_for or owner != self.owner:
+            return True
+        return owner in self.zone.nodes
 
     def finish_positive(self) -> None:
         """After the answer section: the proofs that its wildcards need."""

@@ -7,6 +7,7 @@ import dns.name
 import pytest
 from dns.rdatatype import RdataType
 
+from keys.dnssec.zone_signer import ZoneSigner
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
@@ -62,3 +63,54 @@ def test_an_alias_into_a_child_without_a_delegation_is_not_remembered_past_the_d
     (after,) = datagrams(Responder(lambda: zoneset, caches, surprised), [wire])
     assert after == respond(wire, zoneset, NOW, Via.UDP)
     assert after != before
+
+
+_CHAIN = """
+@ 300 SOA ns host 1 2 3 4 60
+@ 300 NS ns.elsewhere.test.
+*.w1 60 CNAME x.w2
+*.w2 60 CNAME x.w3
+*.w3 60 CNAME c
+c 60 CNAME x.d
+d 60 DNAME e
+*.e 60 CNAME www
+www 60 A 192.0.2.1
+*.n1 60 CNAME x.n2
+*.n2 60 CNAME nope
+*.o 60 CNAME d
+f 60 DNAME g
+y1.g 60 A 192.0.2.1
+y2.g 60 A 192.0.2.1
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "made"),
+    [
+        ("y1.w1", "y2.w1", 1),  # the CNAME of the name itself
+        ("y1.n1", "y2.n1", 1),
+        ("y1.o", "y2.o", 1),
+        ("y1.d", "y2.d", 1),  # that which the DNAME makes is not signed, but where it leads to
+        ("c", "x.w3", 1),
+        ("y1.g", "y1.f", 1),  # the DNAME
+        ("y1.f", "y1.g", 0),
+        ("y1.n2", "y2.n2", 1),
+    ],
+)
+def test_each_link_of_a_chain_of_aliases_is_signed_once(
+    monkeypatch: pytest.MonkeyPatch, first: str, second: str, made: int
+) -> None:
+    zoneset, sign, signed = served(_CHAIN, "lab.example"), ZoneSigner.sign, []
+
+    def counted(self: ZoneSigner, data: bytes) -> bytes:
+        signed.append(data)
+        return sign(self, data)
+
+    monkeypatch.setattr(ZoneSigner, "sign", counted)
+    responder = Responder(lambda: zoneset, Caches(), surprised)
+    wires = [query(f"{name}.lab.example", "A") for name in (first, second)]
+    datagrams(responder, wires[:1])
+    signed.clear()
+    assert datagrams(responder, wires[1:])[0] is not None
+    assert len(signed) == made
+    assert datagrams(responder, wires) == [respond(wire, zoneset, NOW, Via.UDP) for wire in wires]
