@@ -400,8 +400,9 @@ def _answer(
     """Answer in this process; what tells how much was answered."""
     caches = Caches()
     responder = Responder(lambda: registry.zoneset, caches, log_failure, config.udp_size, registry.asked_for)
-    for pair in chain.from_iterable(sockets.listened):
-        nursery.start_soon(serve_udp, pair.udp, responder, clock.now)
+    listened = [*chain.from_iterable(sockets.listened)]
+    nursery.start_soon(serve_udp, [pair.udp for pair in listened], responder, clock.now)
+    for pair in listened:
         nursery.start_soon(serve_tcp, pair.tcp, responder, clock.now, limits)
     return partial(QueryStats.of, responder, caches)
 

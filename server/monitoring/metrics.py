@@ -207,6 +207,15 @@ def query_stats_metrics(query_stats: QueryStats) -> Iterator[Metric]:
                 queries.add_metric((transport, dns.rcode.to_text(dns.rcode.Rcode.make(rcode))), count)
         queries.add_metric((transport, "none"), counts[-1])
     yield queries
+    dropped = CounterMetricFamily(
+        "signwright_dropped_queries",
+        "Queries over UDP that got no response since more came than could be signed, by cause: too_many waited, it was "
+        "too_old, or its client has repeated it",
+        labels=("cause",),
+    )
+    for cause, count in query_stats.dropped.items():
+        dropped.add_metric((cause,), count)
+    yield dropped
     hits = CounterMetricFamily(
         "signwright_hot_queries", "Queries over UDP that were answered NOERROR from the cache of whole responses"
     )

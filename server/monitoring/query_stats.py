@@ -17,6 +17,8 @@ class QueryStats(msgspec.Struct, frozen=True):
 
     udp: tuple[int, ...] = (0,) * RCODES
     """Datagrams by the RCODE in the header of the response, and last what got none."""
+    dropped: Mapping[str, int] = {}
+    """Those of `udp` that got no response since there was no time to make it, by cause."""
     tcp: tuple[int, ...] = (0,) * RCODES
     """Messages over TCP likewise."""
     hot: int = 0
@@ -31,9 +33,15 @@ class QueryStats(msgspec.Struct, frozen=True):
         """Of the process that answers by these."""
         hot = responder.datagrams_seen - sum(responder.udp_rcodes)
         hot_by_tcp = responder.messages_seen - sum(responder.tcp_rcodes)
+        dropped = responder.dropped.by_cause()
         by_name = {name: getattr(caches, name) for name in _CACHES}
         return cls(
-            udp=(responder.udp_rcodes[0] + hot, *responder.udp_rcodes[1:]),
+            udp=(
+                responder.udp_rcodes[0] + hot,
+                *responder.udp_rcodes[1:-1],
+                responder.udp_rcodes[-1] + sum(dropped.values()),
+            ),
+            dropped=dropped,
             tcp=(responder.tcp_rcodes[0] + hot_by_tcp, *responder.tcp_rcodes[1:]),
             hot=hot,
             stored={name: cache.stored for name, cache in by_name.items()},
@@ -44,6 +52,7 @@ class QueryStats(msgspec.Struct, frozen=True):
         return QueryStats(
             udp=tuple(map(sum, zip(self.udp, other.udp, strict=True))),
             tcp=tuple(map(sum, zip(self.tcp, other.tcp, strict=True))),
+            dropped=_sum(self.dropped, other.dropped),
             hot=self.hot + other.hot,
             stored=_sum(self.stored, other.stored),
             entries=_sum(self.entries, other.entries),

@@ -139,10 +139,11 @@ def _open(images: Images, origin: bytes, digest: bytes) -> Zone:
 def _answer(
     sockets: Sequence[socket.socket], responder: Responder, limits: Limits, clock: Clock, nursery: trio.Nursery
 ) -> None:
+    datagrams = [sock for sock in sockets if sock.type is socket.SOCK_DGRAM]
+    if datagrams:
+        nursery.start_soon(serve_udp, datagrams, responder, clock.now)
     for sock in sockets:
-        if sock.type is socket.SOCK_DGRAM:
-            nursery.start_soon(serve_udp, sock, responder, clock.now)
-        else:
+        if sock not in datagrams:
             nursery.start_soon(serve_tcp, sock, responder, clock.now, limits)
 
 

@@ -179,6 +179,7 @@ to 300 CNAME no
         datagrams(responder, packets, LAB_NOW)
     for message in (www, query("nowhere.lab.example."), b""):
         responder.messages([message], LAB_NOW)
+    responder.dropped.too_old += 7
     found = metrics_of(status_of((), LAB_NOW), responder, caches)
     counted = {tuple(v for _, v in labels): count for labels, count in found["signwright_queries_total"].items()}
     assert counted == {
@@ -186,12 +187,13 @@ to 300 CNAME no
         ("NXDOMAIN", "udp"): 4,
         ("REFUSED", "udp"): 1,
         ("FORMERR", "udp"): 1,
-        ("none", "udp"): 2,
+        ("none", "udp"): 2 + 7,
         ("NOERROR", "tcp"): 1,
         ("NXDOMAIN", "tcp"): 1,
         ("none", "tcp"): 1,
     }
     assert 1 <= (value(found, "signwright_hot_queries_total", {}) or 0) <= 4
+    assert value(found, "signwright_dropped_queries_total", {"cause": "too_old"}) == 7
     assert value(found, "signwright_cache_stored_total", {"cache": "packets"}) == 1
     assert value(found, "signwright_cache_entries", {"cache": "packets"}) == 1
     assert (value(found, "signwright_cache_stored_total", {"cache": "signatures"}) or 0) >= 1

@@ -50,9 +50,10 @@ async def test_what_has_piled_up_is_drained(bound: Pair, nursery: trio.Nursery) 
     with await client(*bound.address) as sock:
         for wire in queries:
             await sock.send(wire)
-        nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised), clock)
+        nursery.start_soon(serve_udp, [bound.udp], Responder(lambda: _ZONES, Caches(), surprised), clock)
         with trio.fail_after(60):
-            assert [await sock.recv(4096) for _ in queries] == [expected(wire) for wire in queries]
+            # What is remembered overtakes what is not.
+            assert sorted([await sock.recv(4096) for _ in queries]) == sorted(expected(wire) for wire in queries)
     nursery.cancel_scope.cancel()
 
 
@@ -66,7 +67,7 @@ async def test_silence_amid_a_batch_confuses_no_addresses(bound: Pair, nursery: 
             await sock.send(b"short")
         else:
             await sock.send(wires[number])
-    nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised), clock)
+    nursery.start_soon(serve_udp, [bound.udp], Responder(lambda: _ZONES, Caches(), surprised), clock)
     with trio.fail_after(60):
         for number in (0, 3, 6):
             assert await clients[number].recv(4096) == expected(wires[number])
@@ -86,7 +87,7 @@ async def test_the_answer_leaves_from_the_address_that_was_asked_also_before_we_
     wire = query("www.lab.example", "A")
     with pair.udp, pair.tcp, await client("127.0.0.2", pair.address.port) as early:
         await early.send(wire)
-        nursery.start_soon(serve_udp, pair.udp, Responder(lambda: _ZONES, Caches(), surprised), clock)
+        nursery.start_soon(serve_udp, [pair.udp], Responder(lambda: _ZONES, Caches(), surprised), clock)
         with trio.fail_after(60):
             assert await early.recv(4096) == expected(wire)
             for host in ("127.0.0.2", "127.0.0.1", "127.9.9.9"):
@@ -101,12 +102,12 @@ async def test_what_looks_at_responses_before_they_leave_may_change_them(bound: 
 
     def outgoing(queries: Sequence[bytes], responses: list[bytes | None], clients: Clients) -> None:
         for slot, asked in enumerate(queries):
-            seen.append((asked, clients.host(slot)))
             response = responses[slot]
-            assert response is not None
-            responses[slot] = None if b"silent" in asked else response + b"!"
+            if response is not None:  # or it waits, and is seen again
+                seen.append((asked, clients.host(slot)))
+                responses[slot] = None if b"silent" in asked else response + b"!"
 
-    nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised), clock, outgoing)
+    nursery.start_soon(serve_udp, [bound.udp], Responder(lambda: _ZONES, Caches(), surprised), clock, outgoing)
     wires = [query(f"{name}.lab.example", "A") for name in ("silent", "www")]
     with await client(*bound.address) as sock:
         for wire in wires:
@@ -118,7 +119,7 @@ async def test_what_looks_at_responses_before_they_leave_may_change_them(bound: 
 
 
 async def test_a_datagram_that_is_too_long_is_no_query(bound: Pair, nursery: trio.Nursery) -> None:
-    nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised), clock)
+    nursery.start_soon(serve_udp, [bound.udp], Responder(lambda: _ZONES, Caches(), surprised), clock)
     wire = query("www.lab.example", "A")
     with await client(*bound.address) as sock, trio.fail_after(60):
         await sock.send(wire + bytes(5000))
@@ -135,7 +136,7 @@ async def test_answers_of_the_usual_size_are_never_fragmented(
     bound: Pair, nursery: trio.Nursery, size: int, whole: bool
 ) -> None:
     with await client(*bound.address) as sock:
-        nursery.start_soon(serve_udp, bound.udp, Responder(lambda: _ZONES, Caches(), surprised, size), clock)
+        nursery.start_soon(serve_udp, [bound.udp], Responder(lambda: _ZONES, Caches(), surprised, size), clock)
         await sock.send(query("www.lab.example", "A"))
         with trio.fail_after(60):
             await sock.recv(4096)

@@ -271,3 +271,66 @@ def test_cookies_are_each_clients_own_and_remembered_by_no_answer(qname: str, si
             assert responder.vouched == [1, 3, 5, 7]
     assert all(b"abcdefgh" not in packet for packet, _ in caches.packets.young.values())
     assert responder.standings == [0, 4 * 2 * 4, 0, 4 * 2 * 4]
+
+
+def test_names_that_exist_are_told_from_others_in_whichever_zone_they_would_be() -> None:
+    zones = ZoneSet()
+    for origin in ("lab.example", "deep.down.lab.example", "example"):
+        zones = zones.with_zone(parse_zone(_ZONE, f"{origin}."))
+    current = [zones]
+    responder = Responder(lambda: current[0], Caches(), surprised)
+    names = {
+        "www.lab.example": True,
+        "WWW.Deep.down.lab.example": True,
+        "lab.example": True,
+        "w.lab.example": True,  # an empty non-terminal
+        "x.w.lab.example": False,
+        "no.lab.example": False,
+        "www.down.lab.example": False,
+        "www.elsewhere": False,
+        ".": False,
+        "a." * 120 + "example": False,
+    }
+    for expected in (names, dict.fromkeys(names, False)):
+        for name, exists in expected.items():
+            _, missed = responder.remembered([query(name, "TXT")[2:]], NOW)
+            assert responder.exist(missed) == [exists], name
+        current[0] = ZoneSet()
+
+
+def test_what_is_not_remembered_is_made_later_from_the_zones_of_then() -> None:
+    current = [_ZONES]
+    responder = Responder(lambda: current[0], Caches(), surprised)
+    wires = [query("www.lab.example", "A"), b"short", query("nope.lab.example", "A"), query("www.lab.example", "A")]
+    responses, missed = responder.remembered([wire[2:] for wire in wires], NOW)
+    assert responses == [None] * 4
+    assert [one.slot for one in missed] == [0, 1, 2, 3]
+    assert responder.datagrams_seen == 0
+    current[0] = served(_ZONE.replace("192.0.2.1", "192.0.2.9"), "lab.example")
+    responder.begin(NOW)
+    for one in missed:
+        wire, response = wires[one.slot], responder.make(one, NOW)
+        assert (None if response is None else wire[:2] + response) == respond(wire, current[0], NOW, Via.UDP)
+    assert responder.datagrams_seen == 4
+
+
+@pytest.mark.parametrize("qname", ["www.lab.example", "absent.lab.example", "q.w.lab.example"])
+def test_what_has_waited_gets_the_cookie_of_its_own_client(qname: str) -> None:
+    responder = Responder(lambda: _ZONES, Caches(), surprised, facts=FACTS)
+    bare, wires = query(qname, "A"), []
+    for client in (bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2])):
+        asked = bare[:-2] + b"\x00\x0c\x00\x0a\x00\x08abcdefgh"
+        learned = respond(asked, _ZONES, NOW, Via.UDP, client=client, facts=FACTS)
+        assert learned is not None
+        wires += [(asked, client), (bare[:-2] + b"\x00\x1c\x00\x0a\x00\x18" + learned[-24:], client)]
+    _, missed = responder.remembered([wire[2:] for wire, _ in wires], NOW, lambda number: wires[number][1])
+    responder.remembered([bare[2:]] * 9, NOW)  # others have taken their places
+    responder.begin(NOW)
+    vouched: list[int] = []
+    # The last comes first, as where the newest are answered before.
+    for number, one in enumerate(reversed(missed)):
+        wire, client = wires[one.slot]
+        response = responder.make_later(one, NOW, number, lambda _, client=client: client, vouched)  # type: ignore[misc]
+        assert response is not None
+        assert wire[:2] + response == respond(wire, _ZONES, NOW, Via.UDP, client=client, facts=FACTS)
+    assert vouched == [0, 2]
