@@ -25,6 +25,7 @@ import trio
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from keys.aws.http_limits import Limits as HttpLimits
 from keys.aws.http_server import serve_http
 from keys.custody.action_executor import Services
 from keys.custody.state_database import Store
@@ -35,6 +36,7 @@ from keys.emulator.key_records import Site
 from keys.timekeeping.clock import Clock
 from keys.timekeeping.system_clocks import SYSTEM
 from server.control.control_api import control_app, watching_app
+from server.control.control_socket import LIMITS as CONTROL_LIMITS
 from server.control.control_socket import bind_control
 from server.control.running_server import RunningServer
 from server.control.server_operations import RequestOutcome, WorkerReport
@@ -185,7 +187,8 @@ async def _serve(
         metrics.register(collectors, running.status, query_stats)
         exposition = partial(metrics.exposition, collectors)
         if sockets.watched is not None:
-            await nursery.start(serve_http, watching_app(running, exposition), sockets.watched)
+            watched = HttpLimits(connections=32, hosts=frozenset(config.hosts), signed=False)
+            await nursery.start(partial(serve_http, watching_app(running, exposition), sockets.watched, limits=watched))
         await supervisor.start(
             "control socket", partial(_control, control_app(running, exposition), state), refused=(StateError,)
         )
@@ -409,7 +412,7 @@ def _answer(
 
 async def _control(app: ASGIApp, state: StateDir, *, task_status: trio.TaskStatus[None]) -> None:
     """Serve the control protocol. Raises `StateError` for a path that no socket can have."""
-    await serve_http(app, bind_control(state.control_socket), task_status=task_status)
+    await serve_http(app, bind_control(state.control_socket), limits=CONTROL_LIMITS, task_status=task_status)
 
 
 def _clock_moved(registry: ZoneRegistry, pool: Pool | None) -> None:

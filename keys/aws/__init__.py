@@ -1,4 +1,4 @@
-"""What the KMS emulator and the Route 53 API share: requests signed by SigV4, over HTTP on a bound socket.
+"""What all HTTP listeners share: HTTP/1.1 on a bound socket within bounds, and requests signed by SigV4.
 
 It must not know what is asked for.
 """

@@ -1,39 +1,40 @@
-"""HTTP/1.1 on a socket that is already bound and listening: a Starlette application on Hypercorn's trio worker.
+"""HTTP/1.1 on a socket that is already bound and listening: an ASGI application, and connections that are bounded.
 
 Sockets are handed in, so that the caller decides their addresses, modes and inheritance, and knows that they are bound
-before it says so. Hypercorn speaks the protocol on each connection; trio accepts them, so that a cancelled server
-leaves no socket open and no line on stderr.
+before it says so. h11 reads and writes HTTP (`http_connection`), trio moves the octets, and `http_limits` says what
+clients may take. Whatever one of them sends is a line of log at most, and the end of its connection.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from contextvars import ContextVar
+from typing import NoReturn
 
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-KEEP_ALIVE = 60.0
-"""Seconds for which a connection may be idle between requests."""
-BODY_WITHIN = 60.0
-"""Seconds in which the body of a request must be here."""
+from keys.aws.http_connection import HttpConnection
+from keys.aws.http_connections import Connections, Held
+from keys.aws.http_limits import BODY_WITHIN, Limits, Turns, client_of
+from keys.aws.limited_log import LimitedLog
 
 CLOSES_WITHIN = 2.0
 """Seconds in which clients can take what is being sent when the server ends; then their connections are closed."""
+FULL_PAUSE = 0.002
+"""Seconds after a connection for which another was closed: whoever opens thousands waits in the kernel's queue."""
+EXHAUSTED_PAUSE = 0.1
+"""Seconds until it is tried again to accept where the system has no descriptors or memory."""
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 _log = logging.getLogger("signwright.http")
-_connection: ContextVar[trio.SocketStream] = ContextVar("connection")
+_connection: ContextVar[HttpConnection] = ContextVar("connection")
 
 
 async def serve_http(
@@ -41,6 +42,7 @@ async def serve_http(
     sock: socket.socket,
     *,
     tls: ssl.SSLContext | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - a tuple
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` on `sock` (TCP or Unix, bound and listening, owned and closed by this function) until cancelled.
@@ -48,67 +50,84 @@ async def serve_http(
     With `tls` each connection is encrypted, and one that fails to become so is closed. Lifespan events are not sent:
     what an application needs is opened by whoever composes it.
     """
-    config = Config()
-    config.errorlog = _log
-    config.include_server_header = False
-    config.keep_alive_timeout = KEEP_ALIVE
-    context = WorkerContext(None)
-    wrapped = ASGIWrapper(app)  # type: ignore[arg-type]  # Starlette's and Hypercorn's types for the same protocol
-
-    connections = _Connections()
-
-    async def serve_connection(stream: trio.SocketStream) -> None:
-        _connection.set(stream)
-        # Hypercorn shakes hands by itself on a stream that can.
-        carried = stream if tls is None else trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
-        with connections.holding(stream):
-            try:
-                await TCPServer(wrapped, config, context, ConnectionState({}), carried)  # type: ignore[arg-type]
-            except Exception:
-                # What one client provokes must not end the server for all the others.
-                _log.exception("a connection ended on an error")
-
     with sock:
-        listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+        listener = _Listener(app, trio.SocketListener(trio.socket.from_stdlib_socket(sock)), tls, limits)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(connections.close_at_the_end)
-            await nursery.start(trio.serve_listeners, serve_connection, [listener])
+            nursery.start_soon(listener.connections.close_at_the_end, CLOSES_WITHIN)
             task_status.started()
+            await listener.accept(nursery)
 
 
-class _Connections:
-    """Those that are open: Hypercorn lets nothing cut short what it sends, and a client may never take it."""
+class _Listener:
+    """A socket that listens, and what its connections share."""
 
-    def __init__(self) -> None:
-        self._streams: set[trio.SocketStream] = set()
-        self._none_left = trio.Event()
+    def __init__(self, app: ASGIApp, listener: trio.SocketListener, tls: ssl.SSLContext | None, limits: Limits) -> None:
+        self._app = app
+        self._listener = listener
+        self._tls = tls
+        self._limits = limits
+        self._log = LimitedLog(_log, trio.current_time)
+        self._turns = Turns()
+        self.connections = Connections(limits, self._log)
 
-    @contextmanager
-    def holding(self, stream: trio.SocketStream) -> Iterator[None]:
-        self._streams.add(stream)
-        try:
-            yield
-        finally:
-            self._streams.remove(stream)
-            if not self._streams:
-                self._none_left.set()
-                self._none_left = trio.Event()
-
-    async def close_at_the_end(self) -> None:
-        """Once cancelled, wait for a while until they have ended, and close the others."""
-        try:
-            await trio.sleep_forever()
-        finally:
-            if self._streams:
-                with trio.move_on_after(CLOSES_WITHIN, shield=True):
-                    await self._none_left.wait()
-            for stream in self._streams:
+    async def accept(self, nursery: trio.Nursery) -> NoReturn:
+        """Take connections as they come, one in each pass of trio's loop."""
+        while True:
+            try:
+                stream = await self._listener.accept()
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                self._log.note("no HTTP connection can be accepted", error.strerror or "")
+                await trio.sleep(EXHAUSTED_PAUSE)
+                continue
+            try:
+                client = client_of(stream.socket.getpeername())
+            except OSError:  # it is gone already
                 stream.socket.close()
+                continue
+            full = self.connections.is_full
+            if self.connections.make_room(client):
+                held = Held(stream.socket, client, known=self._limits.trusted)
+                self.connections.add(held)
+                nursery.start_soon(self._serve, stream, held)
+            else:
+                stream.socket.close()
+            if full:
+                await trio.sleep(FULL_PAUSE)
+
+    async def _serve(self, stream: trio.SocketStream, held: Held) -> None:
+        carried = (
+            stream if self._tls is None else trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+        )
+        connection = HttpConnection(carried, held, self._app, self._limits, self.connections, self._turns, self._log)
+        _connection.set(connection)
+        try:
+            await connection.serve()
+        except OSError:
+            pass
+        except Exception:
+            # What one client provokes must not end the server for all the others.
+            self._log.note("an HTTP request failed", with_traceback=True)
+        finally:
+            self.connections.remove(held)
+            # Not `aclose`, which would wait for a client to take the end of TLS.
+            await trio.aclose_forcefully(carried)
+
+
+def know_client() -> None:
+    """The request being handled was signed as it must be: later ones of its connection do not wait for strangers."""
+    _connection.get().know_client()
+
+
+async def next_turn() -> None:
+    """Let queries and other requests be answered before the request being handled goes on."""
+    await _connection.get().next_turn()
 
 
 async def drop_connection() -> None:
     """Close the connection of the request being handled, without another byte; the handler should then return."""
-    await trio.aclose_forcefully(_connection.get())
+    await _connection.get().drop()
 
 
 class Dropped(Response):
@@ -120,11 +139,13 @@ class Dropped(Response):
 
 
 async def read_body(request: Request, maximum: int) -> bytes | None:
-    """The body of a request, `None` where it has more octets than `maximum`.
+    """The body of a request, `None` where it has more octets than `maximum`, which it says itself, or sends.
 
     Raises `ClientDisconnect`, also where it is not here within `BODY_WITHIN`: nobody whose signature is yet to be
     looked at holds a connection for ever.
     """
+    if int(request.headers.get("content-length", "0")) > maximum:  # h11 has read it as a number
+        return None
     body = bytearray()
     try:
         with trio.fail_after(BODY_WITHIN):
@@ -135,4 +156,5 @@ async def read_body(request: Request, maximum: int) -> bytes | None:
                         return None
     except trio.TooSlowError:
         raise ClientDisconnect from None
+    await next_turn()
     return bytes(body)

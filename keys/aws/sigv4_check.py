@@ -2,7 +2,9 @@
 
 The request is rebuilt from what the client says it signed (SignedHeaders, timestamp, credential scope), signed by
 botocore with the secret of that access key, and the two signatures are compared in constant time. Nothing here knows a
-service: the KMS emulator and the Route 53 API both check their requests with `verify`, and name refusals in their way.
+service: the KMS emulator and the Route 53 API both check their requests so, and name refusals in their way. What the
+headers alone say (`claim_of`) is checked before a body is waited for; the signature, which covers it, after that
+(`verify_claim`). All of it takes linear time.
 
 Source: AWS documentation, "Create a signed AWS API request".
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum, auto
 from hashlib import sha256
@@ -28,7 +30,7 @@ SKEW = 5 * 60
 """Seconds by which a request's timestamp may differ from our clock, where a service says nothing else."""
 
 _TIMESTAMP = "%Y%m%dT%H%M%SZ"
-_AUTHORIZATION = re.compile(r"(\w+)=([^,\s]+)")
+_BETWEEN_FIELDS = re.compile(r"[,\s]+")
 
 
 class Refusal(Enum):
@@ -74,14 +76,24 @@ class Verified(NamedTuple):
     """In hexadecimal: no two requests have the same."""
 
 
-class _Claim(NamedTuple):
+class Claim(NamedTuple):
+    """What a request's headers say of its signature."""
+
     access_key_id: str
     date: str
     region: str
     service: str
-    signed: tuple[str, ...]
+    signed: Mapping[str, None]
+    """Names of the headers under it, in order; each once, and found at once."""
     signature: str
     timestamp: str
+    secret: str
+    """Of the access key."""
+    headers: Mapping[str, list[str]]
+    """All of them, by lower-case names."""
+
+    def __repr__(self) -> str:
+        return f"Claim({self.access_key_id!r})"  # a secret has no place in a log
 
 
 def verify(
@@ -93,23 +105,41 @@ def verify(
     secret_of: Callable[[str], str | None],
     skew: int = SKEW,
 ) -> Verified:
-    """Who signed `received`, as of `now` (seconds since the epoch).
+    """Who signed `received`: `claim_of` its headers, then `verify_claim`. Raises `SignatureRefusedError`."""
+    claim = claim_of(received.headers, service=service, region=region, now=now, secret_of=secret_of, skew=skew)
+    return verify_claim(claim, received)
 
+
+def claim_of(
+    given: Iterable[tuple[str, str]],
+    *,
+    service: str,
+    region: str | None,
+    now: float,
+    secret_of: Callable[[str], str | None],
+    skew: int = SKEW,
+) -> Claim:
+    """What the headers `given` claim of a request's signature, as of `now` (seconds since the epoch).
+
+    It is by a key that somebody has, for this service and for now: nothing else is a reason to wait for a body.
     `service` and `region` are those the signature must be made for; with `None`, any region will do. `secret_of` gives
     the secret of an access key id, `None` for one that does not exist. `skew` is the number of seconds by which the
     signature's time may differ from ours. Raises `SignatureRefusedError`.
     """
     headers: dict[str, list[str]] = {}
-    for name, value in received.headers:
+    for name, value in given:
         headers.setdefault(name.lower(), []).append(value)
-    claim = _claim(headers)
-    secret = None if "x-amz-security-token" in headers else secret_of(claim.access_key_id)
-    if secret is None:
-        raise SignatureRefusedError(Refusal.UNKNOWN_KEY, "The security token included in the request is invalid.")
+    claim = _claim(headers, secret_of)
     _check_time(claim, now, skew)
     _check_scope(claim, service, region)
-    _check_coverage(claim, headers, received.body)
-    expected = _sign_again(received, claim, {name: headers[name] for name in claim.signed}, secret)
+    return claim
+
+
+def verify_claim(claim: Claim, received: Received) -> Verified:
+    """Who signed `received`, whose headers made `claim`. Raises `SignatureRefusedError`."""
+    headers = claim.headers
+    _check_coverage(claim, received.body)
+    expected = _sign_again(received, claim, {name: headers[name] for name in claim.signed})
     if not hmac.compare_digest(expected.encode(), claim.signature.encode()):
         raise SignatureRefusedError(
             Refusal.INVALID,
@@ -120,14 +150,14 @@ def verify(
     return Verified(claim.access_key_id, signed, claim.signature)
 
 
-def _claim(headers: Mapping[str, list[str]]) -> _Claim:
-    """What the Authorization and X-Amz-Date headers say."""
+def _claim(headers: Mapping[str, list[str]], secret_of: Callable[[str], str | None]) -> Claim:
+    """What the Authorization and X-Amz-Date headers say, and the secret of the key that they name."""
     if "authorization" not in headers:
         raise SignatureRefusedError(Refusal.MISSING, "Missing Authentication Token")
     algorithm, _, rest = ",".join(headers["authorization"]).partition(" ")
     if algorithm != ALGORITHM:
         raise SignatureRefusedError(Refusal.INCOMPLETE, f"Authorization header must begin with {ALGORITHM}.")
-    fields = dict(_AUTHORIZATION.findall(rest))
+    fields = _fields(rest)
     missing = [name for name in ("Credential", "SignedHeaders", "Signature") if name not in fields]
     if missing:
         text = " ".join(f"Authorization header requires '{name}' parameter." for name in missing)
@@ -140,12 +170,22 @@ def _claim(headers: Mapping[str, list[str]]) -> _Claim:
     timestamps = headers.get("x-amz-date", [])
     if len(timestamps) != 1:
         raise SignatureRefusedError(Refusal.INCOMPLETE, "Authorization header requires existence of one X-Amz-Date.")
-    signed = tuple(fields["SignedHeaders"].lower().split(";"))
+    signed = dict.fromkeys(fields["SignedHeaders"].lower().split(";"))
     access_key_id, date, region, service = scope[:4]
-    return _Claim(access_key_id, date, region, service, signed, fields["Signature"], timestamps[0])
+    secret = None if "x-amz-security-token" in headers else secret_of(access_key_id)
+    if secret is None:
+        raise SignatureRefusedError(Refusal.UNKNOWN_KEY, "The security token included in the request is invalid.")
+    signature, timestamp = fields["Signature"], timestamps[0]
+    return Claim(access_key_id, date, region, service, signed, signature, timestamp, secret, headers)
 
 
-def _check_time(claim: _Claim, now: float, skew: int) -> None:
+def _fields(text: str) -> dict[str, str]:
+    """`NAME=VALUE` between commas and blanks; of two with the same name, the last."""
+    pairs = (piece.partition("=") for piece in _BETWEEN_FIELDS.split(text))
+    return {name: value for name, _, value in pairs if value}
+
+
+def _check_time(claim: Claim, now: float, skew: int) -> None:
     """The signature is for now: else one could be replayed for ever."""
     try:
         signed_at = datetime.strptime(claim.timestamp, _TIMESTAMP).replace(tzinfo=UTC).timestamp()
@@ -162,7 +202,7 @@ def _check_time(claim: _Claim, now: float, skew: int) -> None:
     raise SignatureRefusedError(Refusal.EXPIRED, text)
 
 
-def _check_scope(claim: _Claim, service: str, region: str | None) -> None:
+def _check_scope(claim: Claim, service: str, region: str | None) -> None:
     """The signature is for here: else one made for another service could be replayed."""
     if claim.date != claim.timestamp[:8]:
         text = "Date in Credential scope does not match that of X-Amz-Date."
@@ -179,8 +219,9 @@ def _stamp(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).strftime(_TIMESTAMP)
 
 
-def _check_coverage(claim: _Claim, headers: Mapping[str, list[str]], body: bytes) -> None:
+def _check_coverage(claim: Claim, body: bytes) -> None:
     """All that changes a request's meaning is under the signature: Host, every X-Amz header, and the body."""
+    headers = claim.headers
     absent = [name for name in claim.signed if name not in headers]
     unsigned = [name for name in headers if name.startswith("x-amz-") and name not in claim.signed]
     if absent:
@@ -205,7 +246,7 @@ class _Resigner(SigV4Auth):  # type: ignore[misc]  # botocore has no types
         return request.headers
 
 
-def _sign_again(received: Received, claim: _Claim, signed: Mapping[str, list[str]], secret: str) -> str:
+def _sign_again(received: Received, claim: Claim, signed: Mapping[str, list[str]]) -> str:
     if not received.path.startswith("/"):
         # Anything else would run into the host of the URL below.
         raise SignatureRefusedError(Refusal.INVALID, "The request target is not a path and a query.")
@@ -220,6 +261,6 @@ def _sign_again(received: Received, claim: _Claim, signed: Mapping[str, list[str
         for value in values:
             request.headers.add_header(name, value)
     request.context["timestamp"] = claim.timestamp
-    signer = _Resigner(Credentials(claim.access_key_id, secret), claim.service, claim.region)
+    signer = _Resigner(Credentials(claim.access_key_id, claim.secret), claim.service, claim.region)
     text = signer.string_to_sign(request, signer.canonical_request(request))
     return str(signer.signature(text, request))

@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from keys.aws import sigv4_check
-from keys.aws.http_server import Dropped, read_body
+from keys.aws.http_server import Dropped, know_client, read_body
 from keys.emulator.aws_errors import AwsError
 from keys.emulator.injected_faults import Faults, OrderedFault, OrderedFaultKind
 from keys.emulator.key_policy import Caller
@@ -89,8 +89,10 @@ class Edge:
         """What `handler` answers, or the error it raised."""
         request_id = str(uuid.UUID(bytes=self._random_bytes(16), version=4))
         try:
+            claim = self._claim(request)
             body = await _body(request)
-            caller, headers = self._authenticate(request, body)
+            caller, headers = self._authenticate(claim, request, body)
+            know_client()
             response = await handler(request, body, caller, headers)
         except AwsError as error:
             response = _error(error)
@@ -102,7 +104,22 @@ class Edge:
         response.headers["x-amzn-requestid"] = request_id
         return response
 
-    def _authenticate(self, request: Request, body: bytes) -> tuple[Caller, Mapping[str, str]]:
+    def _claim(self, request: Request) -> sigv4_check.Claim:
+        """What the headers say of the signature. Raises `AwsError`."""
+        try:
+            return sigv4_check.claim_of(
+                request.headers.items(),
+                service="kms",
+                region=self._site.region,
+                now=self._now(),
+                secret_of=self._credentials.secret_of,
+            )
+        except sigv4_check.SignatureRefusedError as refused:
+            raise AwsError(_REFUSALS[refused.refusal], refused.message) from None
+
+    def _authenticate(
+        self, claim: sigv4_check.Claim, request: Request, body: bytes
+    ) -> tuple[Caller, Mapping[str, str]]:
         """Who signed the request, and the headers they signed. Raises `AwsError`."""
         received = sigv4_check.Received(
             request.method,
@@ -112,13 +129,7 @@ class Edge:
             body,
         )
         try:
-            verified = sigv4_check.verify(
-                received,
-                service="kms",
-                region=self._site.region,
-                now=self._now(),
-                secret_of=self._credentials.secret_of,
-            )
+            verified = sigv4_check.verify_claim(claim, received)
         except sigv4_check.SignatureRefusedError as refused:
             raise AwsError(_REFUSALS[refused.refusal], refused.message) from None
         return self._credentials.caller(verified.access_key_id, self._site), verified.headers

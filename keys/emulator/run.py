@@ -13,6 +13,7 @@ from typing import NamedTuple, NoReturn
 
 import trio
 
+from keys.aws.http_limits import Limits
 from keys.aws.http_server import serve_http
 from keys.blocking_calls import RunBlocking
 from keys.custody import private_files
@@ -29,6 +30,8 @@ EXPIRY_INTERVAL = 3600.0
 """Seconds between two looks for keys whose deletion date has come; every request looks too."""
 FIRST_RETRY = 10.0
 """Seconds until a look that failed is repeated; twice as long each time, and an hour at most."""
+_LIMITS = Limits(hosts=frozenset())
+"""A client that signs may call it as it likes; a browser that was led here may not."""
 
 
 class Emulator(NamedTuple):
@@ -78,7 +81,7 @@ async def run_emulator(
         else:
             unwritten = []
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve_http, edge.app, sock)
+            await nursery.start(partial(serve_http, edge.app, sock, limits=_LIMITS))
             task_status.started(Emulator(endpoint, site, credentials, faults, edge.calls))
             await _keep_up(store, now, unwritten, report)
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from keys.aws.http_limits import Limits
 from server.state.directory import check_socket_path
+
+LIMITS = Limits(connections=32, trusted=True)
+"""Of HTTP on it: only the user whom the server runs as can connect."""
 
 
 def bind_control(path: Path) -> socket.socket:

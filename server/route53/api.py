@@ -1,7 +1,8 @@
 """The HTTP edge of the API: who calls, what they may, how often; and the form of every answer.
 
-In this order: a body of bounded size, a signature, a token, an operation that is there, permission, parameters that the
-model allows, and then the handler. Each answer has a request id, and each failure of our own is in the log under it.
+In this order: headers that claim a signature by somebody's key for now, a body of bounded size, that signature, a
+token, an operation that is there, permission, parameters that the model allows, and then the handler. Each answer has a
+request id, and each failure of our own is in the log under it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from keys.aws import sigv4_check
-from keys.aws.http_server import Dropped, read_body
+from keys.aws.http_server import Dropped, know_client, read_body
 from keys.custody.state_database import StateOvertaken, StateUnavailable
 from keys.custody.zsk_encryption import StateError
 from keys.rules.commands import UNAVAILABLE, RequestRefusedError
@@ -135,12 +136,15 @@ class Route53App:
         return render_error(status, code, message, request_id)
 
     async def _perform(self, request: Request) -> Rendered:
+        claim = self._claim(request)
         body = await read_body(request, MAXIMUM_BODY)
         if body is None:
             raise ApiError("RequestEntityTooLarge", f"A request may have {MAXIMUM_BODY} octets.", 413)
         path = request.scope["raw_path"].decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
-        user, signature = self._user(sigv4_check.Received(request.method, path, query, request.headers.items(), body))
+        received = sigv4_check.Received(request.method, path, query, request.headers.items(), body)
+        user, signature = self._user(claim, received)
+        know_client()
         match = self._model.match(request.method, path)
         self._throttle(user, match)
         if match is None:
@@ -169,11 +173,11 @@ class Route53App:
         call = ApiCall(params, self._operations, self._name_servers, self._ask, base)
         return render(operation, await handler(call))
 
-    def _user(self, received: sigv4_check.Received) -> tuple[User, str]:
-        """Who signed the request, and the signature. Raises `ApiError`."""
+    def _claim(self, request: Request) -> sigv4_check.Claim:
+        """What the headers say of the signature. Raises `ApiError`."""
         try:
-            verified = sigv4_check.verify(
-                received,
+            return sigv4_check.claim_of(
+                request.headers.items(),
                 service=SERVICE,
                 region=None,
                 now=self._clocks.now(),
@@ -181,7 +185,14 @@ class Route53App:
                 skew=SKEW,
             )
         except sigv4_check.SignatureRefusedError as refused:
-            raise ApiError(_REFUSALS[refused.refusal], refused.message, _FORBIDDEN) from None
+            raise _refused(refused) from None
+
+    def _user(self, claim: sigv4_check.Claim, received: sigv4_check.Received) -> tuple[User, str]:
+        """Who signed the request, and the signature. Raises `ApiError`."""
+        try:
+            verified = sigv4_check.verify_claim(claim, received)
+        except sigv4_check.SignatureRefusedError as refused:
+            raise _refused(refused) from None
         return self._users.user(verified.access_key_id), verified.signature
 
     def _throttle(self, user: User, match: Match | None) -> None:
@@ -196,6 +207,10 @@ class Route53App:
     def _throttling(match: Match | None) -> ApiError:
         own = match is not None and THROTTLING_OF_TAGS in match.operation.errors
         return ApiError(THROTTLING_OF_TAGS if own else THROTTLING, "Rate exceeded", 400)
+
+
+def _refused(refused: sigv4_check.SignatureRefusedError) -> ApiError:
+    return ApiError(_REFUSALS[refused.refusal], refused.message, _FORBIDDEN)
 
 
 def _parameters(match: Match, query: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:

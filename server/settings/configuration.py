@@ -160,6 +160,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Programs that answer; 0: the control process itself."""
     metrics: Address | None = None
     """Where /metrics is, beside the control socket; port 0 for one that is free."""
+    hosts: tuple[str, ...] = ()
+    """Names by which it may be called there, beside localhost and addresses: lower case, without last dots."""
     hooks: HooksConfig = HooksConfig()
     route53: Route53Config | None = None
     samples: bool = False
@@ -201,6 +203,7 @@ def load_config(
         user=source.settings.user,
         workers=source.settings.workers if workers is None else workers,
         metrics=source.metrics(),
+        hosts=source.hosts(),
         hooks=source.hooks(),
         route53=source.route53(),
         samples=as_samples,
@@ -288,6 +291,12 @@ class _ConfigurationSource:
         if not ipaddress.ip_address(address.host).is_loopback:
             raise self.wrong("metrics are served on a loopback address only: whoever asks is not asked who", "metrics")
         return address
+
+    def hosts(self) -> tuple[str, ...]:
+        try:
+            return tuple(origin_of(name).removesuffix(".") for name in self.settings.hosts)
+        except ValueError as error:
+            raise self.wrong(str(error), "hosts") from None
 
     def hooks(self) -> HooksConfig:
         hooks = self.settings.hooks

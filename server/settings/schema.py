@@ -173,6 +173,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Programs that answer; 0: this one."""
     metrics: Annotated[str, _ADDRESS] | None = None
     """A loopback address for /metrics and /healthz; both are on the control socket in any case."""
+    hosts: tuple[Annotated[str, _NAME], ...] = ()
+    """Names by which /metrics and /healthz may be called there, beside localhost and addresses."""
     kms: KmsSettings = KmsSettings()
     udp: UdpSettings = UdpSettings()
     tcp: TcpSettings = TcpSettings()

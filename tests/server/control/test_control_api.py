@@ -9,6 +9,7 @@ import stat
 import tarfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -39,7 +40,7 @@ from keys.rules.key_status import Condition, ZoneStatus
 from keys.rules.timeline import Row, Span, Timeline
 from server.control.control_api import control_app, watching_app
 from server.control.control_client import ControlClient, ControlError, NoServerError
-from server.control.control_socket import bind_control
+from server.control.control_socket import LIMITS, bind_control
 from server.control.server_operations import (
     ClockTrust,
     Level,
@@ -176,7 +177,8 @@ async def running(state: StateDir) -> AsyncIterator[Server]:
     with Store.open(state.path, os.urandom) as store:
         server = Server(state, store)
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve_http, control_app(server, lambda: b"up 1\n"), bind_control(state.control_socket))
+            app = control_app(server, lambda: b"up 1\n")
+            await nursery.start(partial(serve_http, app, bind_control(state.control_socket), limits=LIMITS))
             yield server
             nursery.cancel_scope.cancel()
 

@@ -211,11 +211,13 @@ def test_who_watches_and_who_is_asked(tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
     parents = ["auto", "local", "none", "192.0.2.53", "192.0.2.53:5300", "2001:db8::53", "[2001:db8::53]:5300"]
     file.write_text(
-        'metrics = "[::1]:9153"\n[hooks]\nurl = "https://hooks.example/x"\ncommand = ["./told", "a"]\ntimeout = "1m"\n'
+        'metrics = "[::1]:9153"\nhosts = ["NS1.example."]\n'
+        '[hooks]\nurl = "https://hooks.example/x"\ncommand = ["./told", "a"]\ntimeout = "1m"\n'
         + "".join(f'[[zones]]\nfile = "{n}.zone"\nparent = "{parent}"\n' for n, parent in enumerate(parents))
     )
     config = load_config(file)
     assert config.metrics == Address("::1", 9153)
+    assert config.hosts == ("ns1.example",)
     assert config.hooks == HooksConfig(url="https://hooks.example/x", command=(str(tmp_path / "told"), "a"), timeout=60)
     assert [zone.parent for zone in config.zones] == [
         "auto",
@@ -300,6 +302,7 @@ def test_an_empty_file_configures_no_zone(tmp_path: Path) -> None:
             ":2: kms.emulator: 127.0.0.1:5380 is the address of route53.listen already",
         ),
         ('metrics = "192.0.2.1:9153"', ":1: metrics: metrics are served on a loopback address only"),
+        ('hosts = ["a..b"]', ":1: hosts: "),
         ('metrics = "9153"', ":1: metrics: '9153' is no address with a port"),
         (
             '[route53]\nlisten = "192.0.2.1:443"',

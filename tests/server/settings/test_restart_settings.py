@@ -31,6 +31,7 @@ def loaded(folder: Path, text: str) -> Config:
         (BEFORE + 'denial = "nsec"\n[[zones]]\nfile = "b.zone"\n', ()),
         (BEFORE.replace("53", "54"), ("listen",)),
         ('workers = 2\nmetrics = "127.0.0.1:9153"\n' + BEFORE, ("workers", "metrics")),
+        ('hosts = ["ns1.example"]\n' + BEFORE, ("hosts",)),
         ('state = "other"\n' + BEFORE, ("state",)),
         (BEFORE.replace("a.example", "b.example") + "[udp]\nsize = 1400\n", ("udp.size", "hooks.url")),
         (BEFORE + '[tcp]\nconnections = 5\n[kms]\naccount = "123456789012"\n', ("kms.account", "tcp.connections")),
