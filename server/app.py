@@ -13,6 +13,7 @@ import secrets
 import socket
 import ssl
 import string
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -91,6 +92,13 @@ class NothingToServe(Exception):  # noqa: N818 - it names what happened
         self.loads = loads
 
 
+SWITCHES_AFTER = 0.0005
+"""Seconds after which a thread that computes (a status, metrics, a body, a row) lets the loop that answers run.
+
+With Python's 5 ms, a query takes 10 ms beside one such thread, and 44 ms beside three; so, it takes 1 and 6 ms.
+"""
+
+
 async def run(
     config: Config, reread: Callable[[], Config], on_ready: Callable[[RunningServer], None], log: str = "auto"
 ) -> RequestOutcome:
@@ -100,6 +108,7 @@ async def run(
     Raises `ConfigError`, `StateError`, `PortInUse`, `CannotListen`, `KmsError`, `KeystoreError`,
     `CredentialsFileError`, `WorkerFailed` and `NothingToServe` for what a person must mend.
     """
+    sys.setswitchinterval(SWITCHES_AFTER)
     with _single_errors():
         async with hearing() as signals:
             with ExitStack() as held:

@@ -8,6 +8,8 @@ from typing import Any
 
 MAXIMUM_DEPTH = 32
 """Checked before parsing: the parser would recurse as deep as it is told to, up to the interpreter's own limit."""
+MAXIMUM_MEMBERS = 256
+"""Members of an object, more than any has here: botocore takes a second to say of 14,000 that it does not know them."""
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
 """A string, or one that never ends: matched as well, so that no text is gone over more than once."""
@@ -27,6 +29,8 @@ def read_json(text: str) -> Any:
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MAXIMUM_MEMBERS:
+        raise ValueError("too many members")
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("a member is given twice")

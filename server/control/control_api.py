@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import msgspec
 import trio
@@ -20,7 +21,8 @@ from keys.custody.zsk_encryption import StateError
 from keys.rules.commands import EXISTS, NO_SUCH_KSK, Command, RequestRefusedError
 from keys.rules.key_status import Condition
 from server.control.command_json import COMMAND_TYPES
-from server.control.server_operations import Level, Operations, ServerStatus, ZoneReport, ds_report, server_level
+from server.control.server_operations import Level, Operations, ZoneReport, ds_report, server_level
+from server.control.shared_answer import SharedAnswer
 from server.settings.schema import ConfigError
 from server.state.backup_archive import LARGEST, stage_archive, write_archive
 
@@ -36,6 +38,8 @@ _FARTHEST = 5 * 366 * _DAY
 _STATUSES = {NO_SUCH_KSK: 404, EXISTS: 409}
 """Of refused requests, as Route 53 has them; 400 for the rest."""
 _COMMANDS = msgspec.json.Decoder(COMMAND_TYPES)
+
+T = TypeVar("T")
 
 
 class RefusedError(Exception):
@@ -94,21 +98,25 @@ class _Control:
     def __init__(self, operations: Operations, exposition: Callable[[], bytes]) -> None:
         self._operations = operations
         self._exposition = exposition
+        self._looking = trio.CapacityLimiter(1)
+        """Who goes through all zones in a thread: queries share the interpreter with one, not with several."""
+        self._metrics = SharedAnswer(partial(self._in_thread, exposition))
+        self._encoded = SharedAnswer(partial(self._in_thread, self._encoded_status))
+        self._level = SharedAnswer(partial(self._in_thread, operations.status))
+
+    async def _in_thread(self, look: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(look, limiter=self._looking)
 
     async def health(self, _: Request) -> Response:
-        level = server_level(await self._status())
+        level = server_level(await self._level.get())
         return _json({"level": level.name.lower()}, 503 if level is Level.CRITICAL else 200)
 
     async def metrics(self, _: Request) -> Response:
         # A thousand zones take a quarter of a second, during which queries are to be answered.
-        return Response(await trio.to_thread.run_sync(self._exposition), media_type=_EXPOSITION)
+        return Response(await self._metrics.get(), media_type=_EXPOSITION)
 
     async def status(self, _: Request) -> Response:
-        return Response(await trio.to_thread.run_sync(self._encoded_status), media_type=_JSON)
-
-    async def _status(self) -> ServerStatus:
-        """In a thread, as it has no effects, and goes through all zones."""
-        return await trio.to_thread.run_sync(self._operations.status)
+        return Response(await self._encoded.get(), media_type=_JSON)
 
     def _encoded_status(self) -> bytes:
         """Zone by zone: nothing is answered while one call encodes all, and 3,000 take 20 ms."""

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from keys.aws import sigv4_check
-from keys.aws.http_server import Dropped, know_client, read_body
+from keys.aws.http_server import Dropped, know_client, next_turn, read_body
 from keys.custody.state_database import StateOvertaken, StateUnavailable
 from keys.custody.zsk_encryption import StateError
 from keys.rules.commands import UNAVAILABLE, RequestRefusedError
@@ -30,14 +30,14 @@ from server.route53.api_users import Access, User, Users
 from server.route53.constraints import check_constraints
 from server.route53.replayed_requests import Replays
 from server.route53.requests import parse_request
-from server.route53.responses import CONTENT_TYPE, Rendered, render, render_error
+from server.route53.responses import CONTENT_TYPE, Rendered, render, render_error, render_in_slices
 from server.route53.service_model import VERSION, Match, Model, Operation
 from server.route53.throttle import TokenBucket
 from zones.recordsets.record_sets import ZoneRequestError
 
 MAXIMUM_BODY = 2 << 20
 """Octets of a request: more than the XML of the largest change batch."""
-MOST_AT_ONCE = 32 << 10
+MOST_AT_ONCE = 8 << 10
 """Octets of a body that is read where queries are answered too; a longer one, which takes milliseconds, in a thread."""
 SERVICE = "route53"
 """What signatures must be made for. Their region is us-east-1 at AWS, but an SDK that is pointed at an endpoint signs
@@ -94,6 +94,7 @@ class Route53App:
         self._rate = rate
         self._clocks = clocks
         self._random_bytes = random_bytes
+        self._reading = trio.CapacityLimiter(1)
         self._buckets: dict[str, TokenBucket] = {}
         self._replays = Replays(2 * SKEW, clocks.monotonic())
 
@@ -164,14 +165,17 @@ class Route53App:
             return render(operation, unsupported_operations.EMPTY[operation.name])
         headers = dict(request.headers)
         if len(body) > MOST_AT_ONCE:
-            params = await trio.to_thread.run_sync(_parameters, match, query, headers, body)
+            # One after the other: queries share the interpreter with one thread, not with several.
+            params = await trio.to_thread.run_sync(_parameters, match, query, headers, body, limiter=self._reading)
         else:
             params = _parameters(match, query, headers, body)
         if handler is None:
             raise unsupported_operations.refusal(operation.name, params)
         base = f"{request.url.scheme}://{request.headers['host']}/{VERSION}"
         call = ApiCall(params, self._operations, self._name_servers, self._ask, base)
-        return render(operation, await handler(call))
+        result = await handler(call)
+        await next_turn()
+        return await render_in_slices(operation, result, next_turn)
 
     def _claim(self, request: Request) -> sigv4_check.Claim:
         """What the headers say of the signature. Raises `ApiError`."""

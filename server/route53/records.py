@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dns.message
@@ -17,6 +17,10 @@ from zones.recordsets.route53_names import NameSpellingError, from_text, normali
 
 MOST_RECORD_SETS = 300
 """Record sets on a page."""
+LARGEST_PAGE = 512 << 10
+"""Octets of a page, about: one of 300 record sets with 400 values each would have 7 MB, and take half a second."""
+_OVERHEAD = 60
+"""Octets of the elements around a value."""
 LONGEST_ENTRY = 512
 """Characters that TestDNSAnswer tells of one record."""
 _UNSUPPORTED = (
@@ -44,9 +48,10 @@ async def list_all(call: ApiCall) -> Result:
     params = call.params
     limit = maximum_items(params, MOST_RECORD_SETS)
     found = await call.zones.record_sets(bare(params["HostedZoneId"]), _start(params), limit + 1)
-    following = found[limit] if len(found) > limit else None
+    shown = _fitting(found[:limit])
+    following = found[shown] if len(found) > shown else None
     return {
-        "ResourceRecordSets": [_told(record_set) for record_set in found[:limit]],
+        "ResourceRecordSets": [_told(record_set) for record_set in found[:shown]],
         "IsTruncated": following is not None,
         "NextRecordName": following.name if following is not None else None,
         "NextRecordType": following.type if following is not None else None,
@@ -135,6 +140,16 @@ def _told(record_set: RecordSet) -> Result:
         if alias is not None
         else None,
     }
+
+
+def _fitting(found: Sequence[RecordSet]) -> int:
+    """How many record sets, from the first on, make no page larger than `LARGEST_PAGE`; one does in any case."""
+    size = 0
+    for number, record_set in enumerate(found):
+        size += _OVERHEAD + sum(_OVERHEAD + len(value) for value in record_set.values)
+        if size > LARGEST_PAGE and number:
+            return number
+    return len(found)
 
 
 def _start(params: Mapping[str, Any]) -> Position | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.sax.saxutils import escape
 
 from botocore.model import ListShape, Shape, StructureShape
 
@@ -13,7 +14,12 @@ from keys.rules.moments import FIRST, LAST
 from server.route53.service_model import NAMESPACE, Operation
 
 CONTENT_TYPE = "text/xml"
+SLICE = 256
+"""Parts of a document between two pauses: half a millisecond of work."""
 _SERVER_ERRORS = 500
+_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_NO_CHARACTERS = re.compile("[\ufffe\uffff]")
 
 
 class Rendered(NamedTuple):
@@ -29,31 +35,51 @@ def render(operation: Operation, result: Mapping[str, Any]) -> Rendered:
 
     Members that are `None` are left out. A member that the model doesn't have is a bug: `KeyError`.
     """
+    return joined(operation, result, parts(operation, result))
+
+
+async def render_in_slices(
+    operation: Operation, result: Mapping[str, Any], pause: Callable[[], Awaitable[None]]
+) -> Rendered:
+    """As `render`, with a `pause` after each `SLICE` parts: a page of a listing takes longer than a query may wait."""
+    made: list[str] = []
+    for part in parts(operation, result):
+        made.append(part)
+        if len(made) % SLICE == 0:
+            await pause()
+    return joined(operation, result, made)
+
+
+def joined(operation: Operation, result: Mapping[str, Any], made: Iterable[str]) -> Rendered:
+    """The response whose document consists of these parts."""
+    headers = {
+        shape.serialization.get("name", name): _text(shape, result[name])
+        for name, shape in operation.output.members.items()
+        if _is_header(shape) and result.get(name) is not None
+    }
+    return Rendered(operation.status, headers, "".join(made).encode(errors="replace"))
+
+
+def parts(operation: Operation, result: Mapping[str, Any]) -> Iterator[str]:
+    """The document of `result`, element by element."""
     for name in result:
         if name not in operation.output.members:
             raise KeyError(f"{operation.name} has no result {name}")
-    root = Element(f"{operation.name}Response", {"xmlns": NAMESPACE})
-    headers = {}
-    for name, shape in operation.output.members.items():
-        value = result.get(name)
-        if value is None:
-            continue
-        if shape.serialization.get("location") == "header":
-            headers[shape.serialization.get("name", name)] = _text(shape, value)
-        else:
-            _add(root, name, shape, value)
-    return Rendered(operation.status, headers, _document(root))
+    yield _DECLARATION
+    root = f"{operation.name}Response"
+    content = _members(
+        {name: shape for name, shape in operation.output.members.items() if not _is_header(shape)}, result
+    )
+    yield from _enclosed(root, content, f' xmlns="{NAMESPACE}"')
 
 
 def render_error(status: int, code: str, message: str, request_id: str) -> Rendered:
     """An error response, InvalidChangeBatch among them: Route 53 gives it no shape of its own any more."""
-    root = Element("ErrorResponse", {"xmlns": NAMESPACE})
-    error = SubElement(root, "Error")
-    SubElement(error, "Type").text = "Receiver" if status >= _SERVER_ERRORS else "Sender"
-    SubElement(error, "Code").text = code
-    SubElement(error, "Message").text = _sendable(message)
-    SubElement(root, "RequestId").text = request_id
-    return Rendered(status, {}, _document(root))
+    kind = "Receiver" if status >= _SERVER_ERRORS else "Sender"
+    error = (_element(tag, text) for tag, text in (("Type", kind), ("Code", code), ("Message", _sendable(message))))
+    content = (*_enclosed("Error", error), _element("RequestId", request_id))
+    document = (_DECLARATION, *_enclosed("ErrorResponse", content, f' xmlns="{NAMESPACE}"'))
+    return Rendered(status, {}, "".join(document).encode())
 
 
 def timestamp(seconds: float) -> str:
@@ -62,22 +88,55 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(within, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def _add(parent: Element, name: str, shape: Shape, value: Any) -> None:
+def _is_header(shape: Shape) -> bool:
+    return bool(shape.serialization.get("location") == "header")
+
+
+def _members(members: Mapping[str, Shape], value: Mapping[str, Any]) -> Iterator[str]:
+    """The members of a structure that `value` has."""
+    for name, shape in members.items():
+        if value.get(name) is not None:
+            yield from _member(name, shape, value[name])
+
+
+def _member(name: str, shape: Shape, value: Any) -> Iterator[str]:
     wire = shape.serialization.get("name", name)
-    if isinstance(shape, ListShape) and shape.serialization.get("flattened"):
-        for item in value:
-            _add(parent, shape.member.serialization.get("name", wire), shape.member, item)
-        return
-    element = SubElement(parent, wire)
     if isinstance(shape, StructureShape):
-        for member, inner in shape.members.items():
-            if value.get(member) is not None:
-                _add(element, member, inner, value[member])
+        yield from _enclosed(wire, _members(shape.members, value))
     elif isinstance(shape, ListShape):
-        for item in value:
-            _add(element, shape.member.serialization.get("name", "member"), shape.member, item)
+        flat = shape.serialization.get("flattened")
+        item = shape.member.serialization.get("name", wire if flat else "member")
+        items = _items(item, shape.member, value)
+        yield from items if flat else _enclosed(wire, items)
     else:
-        element.text = _text(shape, value)
+        yield _element(wire, _text(shape, value))
+
+
+def _items(name: str, shape: Shape, values: Iterable[Any]) -> Iterator[str]:
+    """The items of a list, each as a member `name`."""
+    if isinstance(shape, StructureShape):
+        members = shape.members
+        for value in values:
+            yield from _enclosed(name, _members(members, value))
+    else:
+        for value in values:
+            yield from _member(name, shape, value)
+
+
+def _enclosed(tag: str, content: Iterable[str], attributes: str = "") -> Iterator[str]:
+    """An element around others."""
+    inner = iter(content)
+    first = next(inner, None)
+    if first is None:
+        yield f"<{tag}{attributes} />"
+        return
+    yield f"<{tag}{attributes}>{first}"
+    yield from inner
+    yield f"</{tag}>"
+
+
+def _element(tag: str, text: str) -> str:
+    return f"<{tag}>{escape(text)}</{tag}>" if text else f"<{tag} />"
 
 
 def _text(shape: Shape, value: Any) -> str:
@@ -90,8 +149,4 @@ def _text(shape: Shape, value: Any) -> str:
 
 def _sendable(text: str) -> str:
     """The text without what XML can't carry (XML 1.0 §2.2)."""
-    return "".join(c if c >= " " or c in "\t\n\r" else "�" for c in text if c not in "\ufffe\uffff")
-
-
-def _document(root: Element) -> bytes:
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + bytes(tostring(root, encoding="utf-8"))
+    return text if text.isalnum() else _NOT_IN_XML.sub("\ufffd", _NO_CHARACTERS.sub("", text))

@@ -25,7 +25,8 @@ LONGEST_TEXT = 4000
 """Characters in one value of TXT or SPF."""
 _LONGEST_STRING = 255
 
-_FIELD = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s"]+)', re.DOTALL)
+_FIELD = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s"]+)|"(?:[^"\\]|\\.)*\\?\Z', re.DOTALL)
+"""A string, a word, or a string that never ends: matched as well, so that no text is gone over more than once."""
 _ESCAPE = re.compile(r"\\([0-3][0-7]{2}|.)", re.DOTALL)
 _NOT_PLAIN = re.compile(r"[();\\\x00-\x20\x7f-\U0010ffff]")
 _QUOTED = re.compile(r'"[^"]*"')
@@ -110,7 +111,7 @@ def _fields(value: str, shape: _Shape) -> Sequence[tuple[str, re.Match[str]]]:
     if kinds.endswith("+"):
         kinds = kinds[:-1]
         kinds += kinds[-1] * (len(found) - len(kinds))
-    if not found or len(kinds) != len(found) or _FIELD.sub("", value).strip():
+    if not found or len(kinds) != len(found) or found[-1].lastindex is None or _FIELD.sub("", value).strip():
         raise ValueRefusedError(_problem(shape.code, shape.meaning, value))
     return list(zip(kinds, found, strict=True))
 

@@ -11,6 +11,8 @@ import re
 from zones import names
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
+_LONGEST_TEXT = 4 * names.MAXIMUM_NAME
+"""Characters of a name that is written in nothing but octal escapes."""
 _PIECE = re.compile(r"\\([0-3][0-7][0-7])|([\x21-\x5b\x5d-\x7e])|\\|(.)", re.DOTALL)
 
 
@@ -29,6 +31,8 @@ def spelled(text: str) -> bytes:
         return names.ROOT
     if not text:
         raise _problem("DomainNameEmpty", "Domain name is empty", text)
+    if len(text) > _LONGEST_TEXT:
+        raise _problem("DomainNameTooLong", "Domain name is too long", text)
     wire, label = bytearray(), bytearray()
     for octal, plain, other in _PIECE.findall(text if text.endswith(".") else text + "."):
         if plain == ".":

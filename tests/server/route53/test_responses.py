@@ -12,8 +12,9 @@ from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 
 from server.route53 import unsupported_operations
-from server.route53.responses import Rendered, render, render_error
+from server.route53.responses import SLICE, Rendered, render, render_error, render_in_slices
 from server.route53.service_model import load_model
+from tests.growth import growth
 from tests.server.route53.test_requests import service
 
 model = cache(load_model)
@@ -106,3 +107,25 @@ def test_an_error_is_read_as_one(status: int, kind: str) -> None:
 def test_empty_lists_have_all_that_the_model_requires(name: str) -> None:
     told = read(name, render(model().operations[name], unsupported_operations.EMPTY[name]))
     assert set(service().operation_model(name).output_shape.required_members) <= told.keys()
+
+
+async def test_a_long_page_is_made_in_slices() -> None:
+    operation = model().operations["ListResourceRecordSets"]
+    records = [{"Value": f"192.0.2.{number}"} for number in range(100)]
+    sets = [{"Name": f"h{number}.", "Type": "A", "TTL": 60, "ResourceRecords": records} for number in range(100)]
+    result = {"ResourceRecordSets": sets, "IsTruncated": False, "MaxItems": 300}
+    pauses = 0
+
+    async def pause() -> None:
+        nonlocal pauses
+        pauses += 1
+
+    assert await render_in_slices(operation, result, pause) == render(operation, result)
+    assert pauses >= 100 * 100 * 2 // SLICE
+
+
+def test_text_costs_no_more_than_its_length() -> None:
+    for text in ("a", "\x00", "\ufffe", "<", "é"):
+        small, large = ({"ChangeInfo": {**CHANGE, "Comment": text * size}} for size in (5_000, 40_000))
+        operation = model().operations["GetChange"]
+        assert growth(lambda: render(operation, small), lambda: render(operation, large)) <= 12, text  # noqa: B023
