@@ -123,10 +123,13 @@ class Connections:
         held.body = 0
 
     async def close_at_the_end(self, seconds: float) -> None:
-        """Once cancelled, wait so long for those that are sending, and close the others."""
+        """Once cancelled, close those of strangers, wait so long for the others that are sending, and close them."""
         try:
             await trio.sleep_forever()
         finally:
+            for held in list(self._held):
+                if not held.known:
+                    held.close()
             if self._held:
                 with trio.move_on_after(seconds, shield=True):
                     await self._none_left.wait()

@@ -26,7 +26,9 @@ from keys.aws.http_limits import BODY_WITHIN, Limits, Turns, client_of
 from keys.aws.limited_log import LimitedLog
 
 CLOSES_WITHIN = 2.0
-"""Seconds in which clients can take what is being sent when the server ends; then their connections are closed."""
+"""Seconds in which clients who have signed can take what is being sent when the server ends. Strangers have none: there
+are several listeners, which end one after the other.
+"""
 FULL_PAUSE = 0.002
 """Seconds after a connection for which another was closed: whoever opens thousands waits in the kernel's queue."""
 EXHAUSTED_PAUSE = 0.1

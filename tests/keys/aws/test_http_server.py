@@ -31,6 +31,7 @@ from keys.aws.http_limits import (
 from keys.aws.http_server import Dropped, know_client, read_body, serve_http
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+KNOWN = b"GET / HTTP/1.1\r\nHost: x\r\nKnown: 1\r\n\r\n"
 LIMITS = Limits()
 LARGE = 1 << 25
 """Octets, more than all buffers between two sockets."""
@@ -93,12 +94,15 @@ async def status(stream: trio.SocketStream, sent: bytes) -> bytes:
         return (await stream.receive_some(4096))[9:12]
 
 
-async def test_a_client_that_takes_no_answer_keeps_no_server_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "CLOSES_WITHIN", 0.1)
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_client_that_takes_no_answer_keeps_no_server_from_its_end(
+    known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "CLOSES_WITHIN", 0.1 if known else 3600)
     held: list[socket.socket] = []
     async with serving(LARGE) as server:
         client = socket.create_connection(("127.0.0.1", server.port))
-        client.sendall(REQUEST)
+        client.sendall(KNOWN if known else REQUEST)
         assert await trio.to_thread.run_sync(client.recv, 1)  # it is being sent
         held.append(client)
     held[0].close()
@@ -115,7 +119,7 @@ async def test_what_is_being_sent_when_the_server_ends_arrives(monkeypatch: pyte
 
     async with trio.open_nursery() as nursery, serving(LARGE) as server:
         client = socket.create_connection(("127.0.0.1", server.port))
-        client.sendall(REQUEST)
+        client.sendall(KNOWN)
         assert await trio.to_thread.run_sync(client.recv, 1)
         nursery.start_soon(take, client)
     assert taken[0] >= LARGE
@@ -235,7 +239,7 @@ async def test_idle_connections_make_room_for_new_ones() -> None:
     limits = Limits(connections=4)
     async with serving(limits=limits) as server:
         known = await server.connect()
-        assert await status(known, REQUEST.replace(b"Host", b"Known: 1\r\nHost")) == b"200"
+        assert await status(known, KNOWN) == b"200"
         idle = [await server.connect() for _ in range(20)]
         for _ in range(3):
             async with await server.connect() as client:

@@ -179,7 +179,7 @@ def test_the_end_though_clients_take_no_answers(folder: Path) -> None:
             client.settimeout(1)
             with pytest.raises(TimeoutError):
                 while True:
-                    client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+                    client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
             server.process.send_signal(signal.SIGTERM)
             assert server.process.wait(60) == 0
         assert "something hangs" not in server.log
