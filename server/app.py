@@ -57,7 +57,8 @@ from server.monitoring.query_stats import QueryStats
 from server.monitoring.status_hooks import Hooks
 from server.net.addresses import Address
 from server.net.listen import Pair, bind, bind_shared, bind_stream
-from server.net.tcp import Limits, serve_tcp
+from server.net.tcp import serve_tcp
+from server.net.tcp_load import Limits, TcpLoad
 from server.net.udp import serve_udp
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
@@ -412,11 +413,10 @@ def _answer(
     """Answer in this process; what tells how much was answered."""
     caches = Caches()
     responder = Responder(lambda: registry.zoneset, caches, log_failure, config.udp_size, registry.asked_for)
-    listened = [*chain.from_iterable(sockets.listened)]
+    listened, load = [*chain.from_iterable(sockets.listened)], TcpLoad(limits)
     nursery.start_soon(serve_udp, [pair.udp for pair in listened], responder, clock.now)
-    for pair in listened:
-        nursery.start_soon(serve_tcp, pair.tcp, responder, clock.now, limits)
-    return partial(QueryStats.of, responder, caches)
+    nursery.start_soon(serve_tcp, [pair.tcp for pair in listened], responder, clock.now, load)
+    return partial(QueryStats.of, responder, caches, load)
 
 
 async def _control(app: ASGIApp, state: StateDir, *, task_status: trio.TaskStatus[None]) -> None:

@@ -70,6 +70,8 @@ PURE_BESIDES = [
     "keys.timekeeping.clock_rules",
     "server.net.addresses",
     "server.net.tcp_framing",
+    "server.net.tcp_load",
+    "server.net.tcp_places",
     "server.hosting.followed_log",
     "server.monitoring.query_stats",
     "server.monitoring.waiting_changes",

@@ -231,6 +231,16 @@ def query_stats_metrics(query_stats: QueryStats) -> Iterator[Metric]:
         entries.add_metric((name,), count)
     yield stored
     yield entries
+    yield GaugeMetricFamily("signwright_tcp_connections", "TCP connections that are open", query_stats.tcp_open)
+    ended = CounterMetricFamily(
+        "signwright_tcp_connections_ended",
+        'TCP connections that the server ended, by cause: "idle", "slow" (takes no responses), "full", "share" (of a'
+        ' prefix), "octets" (too many wait for clients), "silence" (sent what no DNS client sends)',
+        labels=("cause",),
+    )
+    for cause, count in query_stats.tcp_ended.items():
+        ended.add_metric((cause,), count)
+    yield ended
 
 
 class _Gauges:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from server.net.tcp_load import TcpLoad
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import RCODES, Responder
 
@@ -27,9 +28,13 @@ class QueryStats(msgspec.Struct, frozen=True):
     """What was made, since it was not there, by cache."""
     entries: Mapping[str, int] = {}
     """What each cache holds now."""
+    tcp_open: int = 0
+    """TCP connections now."""
+    tcp_ended: Mapping[str, int] = {}
+    """TCP connections that the server ended, by cause."""
 
     @classmethod
-    def of(cls, responder: Responder, caches: Caches) -> QueryStats:
+    def of(cls, responder: Responder, caches: Caches, load: TcpLoad) -> QueryStats:
         """Of the process that answers by these."""
         hot = responder.datagrams_seen - sum(responder.udp_rcodes)
         hot_by_tcp = responder.messages_seen - sum(responder.tcp_rcodes)
@@ -46,6 +51,8 @@ class QueryStats(msgspec.Struct, frozen=True):
             hot=hot,
             stored={name: cache.stored for name, cache in by_name.items()},
             entries={name: len(cache) for name, cache in by_name.items()},
+            tcp_open=load.open,
+            tcp_ended={why.value: count for why, count in load.ended.items()},
         )
 
     def __add__(self, other: QueryStats) -> QueryStats:
@@ -56,11 +63,13 @@ class QueryStats(msgspec.Struct, frozen=True):
             hot=self.hot + other.hot,
             stored=_sum(self.stored, other.stored),
             entries=_sum(self.entries, other.entries),
+            tcp_open=self.tcp_open + other.tcp_open,
+            tcp_ended=_sum(self.tcp_ended, other.tcp_ended),
         )
 
     def past(self) -> QueryStats:
-        """What remains of a process that has ended: its caches are gone."""
-        return msgspec.structs.replace(self, entries={})
+        """What remains of a process that has ended: its caches and connections are gone."""
+        return msgspec.structs.replace(self, entries={}, tcp_open=0)
 
 
 def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

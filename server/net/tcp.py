@@ -1,9 +1,19 @@
-"""DNS over TCP: pipelined queries, an idle time-out, a bound on connections (RFC 7766).
+"""DNS over TCP: pipelined queries, on a bounded number of connections (RFC 7766).
 
-One task serves all connections: they wait in a selector of their own, and the task waits until that has something to
-tell. So a connection costs neither a task nor a trip through the scheduler, only waiting for all of them at once does.
-What that brings (CPU µs, one core, CPython 3.11): a connection for one query 24, where a task for each took 97; a query
-among many on one connection 1.0, where it took 1.7.
+One task serves all connections of all listeners: they wait in an epoll of their own, and the task waits until that has
+something to tell. So a connection costs neither a task nor a trip through the scheduler, only waiting for all of them
+at once does. What that brings (CPU µs, one core, CPython 3.11): a connection for one query 24, where a task for each
+took 97; a query among many on one connection 1.0, where it took 1.7.
+
+What clients may cost, so that they starve nobody else:
+
+- Time. The task gives way after half a millisecond, and each connection to the next one after a fifth of that. So UDP
+  comes between any two turns, and every other connection between two spells of one.
+- Places. `server.net.tcp_places` says who goes for a new client, `server.net.tcp_load` how long one may be idle.
+- Memory. What a client sends is read 4 KiB at a time, and not before all that came earlier is answered and taken. It is
+  answered 32 KiB at a time (or one response), and not before the kernel has taken what went before. All that clients
+  don't take together is bounded: beyond that, the one that has waited for longest goes. What the kernel may hold of a
+  connection is set at the listener (`server.net.listen`).
 """
 
 from __future__ import annotations
@@ -11,149 +21,199 @@ from __future__ import annotations
 import errno
 import fcntl
 import math
-import selectors
+import select
 import socket
 import sys
 import termios
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import structlog
 import trio
 
-from server.net.tcp_framing import Deframer, frame
+from server.net.listen import STREAM_BUFFER
+from server.net.mmsg import QUERY_LIMIT
+from server.net.tcp_framing import Deframer
+from server.net.tcp_load import Ended, TcpLoad
+from server.net.tcp_places import Places, packed, prefix_of
 from server.query.fast.responder import Responder
+from server.query.read_query import ID_SIZE
 
+_TURN = 0.0004  # seconds; after that no connection has a spell before other tasks had their turn
+_SPELL = 0.0001  # seconds; after that a connection has no further query answered that costs much
 _READ = 4 << 10  # octets taken at once
-_RESPONSES_A_WRITE = 64  # so that a client that pipelines thousands of queries makes us hold few responses
+_QUERIES_AT_ONCE = 64
+_OCTETS_AT_ONCE = 32 << 10  # of responses; the one that passes them is the last
+_EVENTS_AT_ONCE = 64  # the kernel tells of the others next time
 _ACCEPTED_AT_ONCE = 16
-_SERVED_AT_ONCE = 16  # connections
-_ROUNDS_A_TURN = 8  # before other tasks have theirs, after 3 ms where each connection asks once
+_GO_FOR_ONE = 2  # connections at most, so that a prefix with more than its share comes down to it
 _PAUSE = 0.1  # seconds without accepting, where there are no sockets left
+_TELL_AGAIN = 60.0  # seconds between two lines of the log about that
 _SLOWEST = 2000
 """Octets a second that a client must take of its responses, to the end of the wire: one that takes an octet now and
 then must not hold a connection for ever."""
 _OUT_OF_SOCKETS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _GONE_BEFORE_ACCEPTED = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
-_READABLE, _WRITABLE = selectors.EVENT_READ, selectors.EVENT_WRITE
+_NOTHING = memoryview(b"")
 _log = structlog.get_logger("signwright.tcp")
 
 
-class Limits(NamedTuple):
-    """What one process grants its TCP clients."""
+async def serve_tcp(
+    socks: Sequence[socket.socket], responder: Responder, clock: Callable[[], float], load: TcpLoad
+) -> NoReturn:
+    """Answer connections to `socks`, listening non-blocking stream sockets, until cancelled.
 
-    connections: int = 1000
-    """Open at once; one more waits in the kernel's queue until another has ended."""
-    idle: float = 10.0
-    """Seconds without a whole query, or in which the client takes next to nothing of its responses (`_SLOWEST`), after
-    which a connection ends."""
-
-
-async def serve_tcp(sock: socket.socket, responder: Responder, clock: Callable[[], float], limits: Limits) -> NoReturn:
-    """Answer connections to `sock`, a listening non-blocking stream socket, until cancelled."""
-    connections = _Connections(sock, responder, clock, limits)
+    `clock` gives seconds since the epoch. The limits of `load` are those of all of them together.
+    """
+    clients = TcpClients(socks, responder, clock, load)
     try:
         while True:
-            with trio.CancelScope(deadline=connections.next_deadline()):
-                await trio.lowlevel.wait_readable(connections.fileno())  # lets others run, even where it need not wait
-            for _ in range(_ROUNDS_A_TURN):
-                if not connections.serve(trio.current_time()):
-                    break
+            if clients.turn(trio.current_time()):
+                await trio.lowlevel.checkpoint()
+                continue
+            with trio.CancelScope(deadline=clients.next_deadline()):
+                await trio.lowlevel.wait_readable(clients.fileno())  # lets others run, even where it need not wait
     finally:
-        connections.close()
+        clients.close()
 
 
 class _Connection:
     """One client: what came of a query so far, what is not yet answered, and what it has not yet taken."""
 
-    __slots__ = ("deframer", "ending", "left", "queries", "sock", "unsent", "watched")
+    __slots__ = ("at_once", "client", "deframer", "ended", "ending", "left", "prefix", "queries", "since", "sock",
+                 "unsent", "watched")  # fmt: skip
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, client: bytes | None) -> None:
         self.sock = sock
-        self.deframer = Deframer()
+        self.client = client
+        """Its address, 4 or 16 octets, where it has one."""
+        self.prefix = prefix_of(client or b"")
+        self.since = 0.0
+        self.deframer = Deframer(QUERY_LIMIT)  # as by UDP, what is longer is no query we know: FORMERR
         self.queries: list[bytes] = []
-        self.unsent = memoryview(b"")
+        self.at_once = _QUERIES_AT_ONCE
+        """How many queries it is worth while to look at: few, where the last responses were large."""
+        self.unsent = _NOTHING
         self.left = 0
         """Octets that the client had yet to take of `unsent` and of what the kernel holds, when its time began."""
         self.ending = False
         """Whether it ends once its responses are taken."""
-        self.watched = 0
-        """What the selector waits for."""
+        self.ended = False
+        self.watched: int | None = None
+        """What epoll waits for; None: it does not have it yet."""
 
 
-class _Connections:
-    """All clients of one listening socket."""
+class TcpClients:
+    """All clients of one process."""
 
     def __init__(
-        self, listener: socket.socket, responder: Responder, clock: Callable[[], float], limits: Limits
+        self,
+        listeners: Sequence[socket.socket],
+        responder: Responder,
+        clock: Callable[[], float],
+        load: TcpLoad,
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._listener = listener
+        """`timer` gives seconds from any moment: turns are measured by it."""
         self._responder = responder
         self._clock = clock
-        self._limits = limits
-        self._selector = selectors.DefaultSelector()
-        self._deadlines: OrderedDict[_Connection, float] = OrderedDict()
-        """When each ends unless it does something: in order, since all are granted the same time."""
-        self._ready: list[tuple[selectors.SelectorKey, int]] = []
-        """What the selector told and is not yet done."""
-        self._accepting = False
+        self._load = load
+        self._timer = timer
+        self._epoll = select.epoll()
+        self._listeners = listeners
+        self._known: dict[int, _Connection | socket.socket] = {}
+        """What epoll tells of, by descriptor."""
+        self._places: Places[_Connection] = Places(load.limits.connections)
+        self._round: deque[_Connection | socket.socket] = deque()
+        """What has something to do, and has not had its spell in this round."""
+        self._busy: list[_Connection] = []
+        """What had its spell, and has queries left."""
+        self._waiting: OrderedDict[_Connection, int] = OrderedDict()
+        """Which octets are held for clients that don't take them, from the one that has waited for longest."""
+        self._turn_until = self._spell_until = 0.0
         self._paused_until = -math.inf
+        self._told_of_pause = -math.inf
+        self._accepting = False
         self._accept_again()
 
     def fileno(self) -> int:
-        """Readable when `serve` has something to do."""
-        return self._selector.fileno()
+        """Readable when `turn` has something to do."""
+        return self._epoll.fileno()
 
     def next_deadline(self) -> float:
-        """When `serve` has something to do in any case, by trio's clock."""
-        if self._ready:
-            return -math.inf
-        oldest = next(iter(self._deadlines.values()), math.inf)
-        return oldest if self._accepting or self._is_full() else min(oldest, self._paused_until)
+        """When `turn` has something to do in any case, by the clock that it is told of."""
+        oldest = self._places.oldest()
+        idle = math.inf if oldest is None else oldest.since + self._load.idle
+        return idle if self._accepting else min(idle, self._paused_until)
 
-    def serve(self, now: float) -> bool:
-        """Do a part of what can be done at once; whether there was anything."""
-        if not self._ready:
-            while self._deadlines and next(iter(self._deadlines.values())) <= now:
-                self._look_at_idle(next(iter(self._deadlines)), now)
-            if not self._accepting and not self._is_full() and now >= self._paused_until:
-                self._accept_again()
-            self._ready = self._selector.select(0)
-        ready = self._ready[:_SERVED_AT_ONCE]
-        del self._ready[:_SERVED_AT_ONCE]
-        for key, _ in ready:
-            if key.data is None:
-                self._accept(now)
+    def turn(self, now: float) -> bool:
+        """Do what can be done at once, for a while; whether more may be left to do. `now` is by trio's clock."""
+        self._turn_until = self._timer() + _TURN
+        while (oldest := self._places.oldest()) is not None and oldest.since + self._load.idle <= now:
+            self._look_at_idle(oldest, now)
+            if self._is_over():
+                return True
+        if not self._accepting and now >= self._paused_until:
+            self._accept_again()
+        while self._round or self._begin_round():
+            one = self._round.popleft()
+            if isinstance(one, _Connection):
+                if not one.ended:
+                    self._proceed(one, now)
             else:
-                self._proceed(key.data, now)
-        return bool(ready)
+                self._accept(one, now)
+            if self._is_over():
+                return True
+        return False
 
     def close(self) -> None:
         """End all connections."""
-        for connection in self._deadlines:
+        for connection in [*self._places]:
             connection.sock.close()
-        self._deadlines.clear()
-        self._selector.close()
+            self._places.leave(connection)
+        self._load.open = 0
+        self._epoll.close()
 
-    def _is_full(self) -> bool:
-        return len(self._deadlines) >= self._limits.connections
+    def _is_over(self) -> bool:
+        return self._timer() >= self._turn_until
+
+    def _spell_is_over(self) -> bool:
+        return self._timer() >= self._spell_until
+
+    def _begin_round(self) -> bool:
+        """Whether anything has something to do: first what is left of the last round, then what the kernel tells of."""
+        self._round.extend(self._busy)
+        self._busy.clear()
+        for descriptor, _ in self._epoll.poll(0, _EVENTS_AT_ONCE):
+            one = self._known.get(descriptor)
+            if one is not None and not (
+                isinstance(one, _Connection) and one.queries and not one.unsent
+            ):  # it is there already
+                self._round.append(one)
+        return bool(self._round)
 
     def _accept_again(self) -> None:
-        self._selector.register(self._listener, _READABLE)
+        for sock in self._listeners:
+            self._known[sock.fileno()] = sock
+            self._epoll.register(sock, select.EPOLLIN)
         self._accepting = True
 
-    def _accept_no_more(self) -> None:
-        self._selector.unregister(self._listener)
+    def _accept_no_more(self, now: float, error: OSError) -> None:
+        if self._accepting:
+            for sock in self._listeners:
+                self._epoll.unregister(sock)
         self._accepting = False
+        self._paused_until = now + _PAUSE
+        if now >= self._told_of_pause + _TELL_AGAIN:
+            self._told_of_pause = now
+            _log.warning("cannot accept TCP connections", error=str(error), open=len(self._places))
 
-    def _accept(self, now: float) -> None:
+    def _accept(self, listener: socket.socket, now: float) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
-            if self._is_full():
-                self._accept_no_more()
-                return
             try:
-                sock, _ = self._listener.accept()
+                sock, address = listener.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -161,50 +221,87 @@ class _Connections:
                     continue
                 if error.errno not in _OUT_OF_SOCKETS:
                     raise
-                _log.warning("cannot accept a TCP connection", error=str(error))
-                self._accept_no_more()
-                self._paused_until = now + _PAUSE
+                self._accept_no_more(now, error)
                 return
             sock.setblocking(False)
-            connection = _Connection(sock)
-            self._deadlines[connection] = now + self._limits.idle
-            self._proceed(connection, now)  # most clients send their query as soon as they are connected
+            connection = _Connection(sock, packed(address[0]) if address else None)
+            for _ in range(_GO_FOR_ONE):
+                goes = self._places.must_go(connection.prefix)
+                if goes is None:
+                    break
+                self._end(*goes)
+            self._places.take(connection, now)
+            self._load.open += 1
+            self._round.append(connection)  # most clients send their query as soon as they are connected
 
     def _proceed(self, connection: _Connection, now: float) -> None:
+        """Give a connection its spell."""
         try:
             stands = self._converse(connection, now)
         except BlockingIOError:
             stands = True
         except OSError:
             stands = False  # the client is gone
-        if not stands:
-            self._end(connection)
+        if connection.ended:
             return
-        wanted = _WRITABLE if connection.unsent else _READABLE
+        if not stands:
+            self._end(connection, Ended.SILENCE if connection.ending else None)
+            return
+        if connection.unsent:
+            wanted = select.EPOLLOUT
+        elif connection.queries:
+            wanted = 0
+            self._busy.append(connection)
+        else:
+            wanted = select.EPOLLIN
         if connection.watched != wanted:
-            change = self._selector.modify if connection.watched else self._selector.register
-            change(connection.sock, wanted, connection)
+            if connection.watched is None:
+                self._known[connection.sock.fileno()] = connection
+                self._epoll.register(connection.sock, wanted)
+            else:
+                self._epoll.modify(connection.sock, wanted)
             connection.watched = wanted
 
     def _converse(self, connection: _Connection, now: float) -> bool:
-        """Write what is due, then read, and answer; whether it stands. Raises `OSError`, also where it would wait."""
+        """Write what is due, or read; then answer. Whether it stands. Raises `OSError`, also where it would wait."""
         if connection.unsent:
             self._write(connection, connection.unsent, now)
-        elif octets := connection.sock.recv(_READ):
-            connection.queries += connection.deframer.feed(octets)
-        else:
-            return False
-        while connection.queries and not connection.unsent:
-            batch = connection.queries[:_RESPONSES_A_WRITE]
-            del connection.queries[:_RESPONSES_A_WRITE]
-            answered = self._responder.messages(batch, int(self._clock()))
-            if None in answered:
-                connection.ending = True  # no DNS client sends what deserves silence (RFC 7766 §6.2.4: close)
-                connection.queries.clear()
+        elif not connection.queries:
+            octets = connection.sock.recv(_READ)
+            if not octets:
+                return False
+            connection.queries = connection.deframer.feed(octets)
+        if connection.queries and not connection.unsent:
+            octets = self._answered(connection)
             # Only a whole query counts as activity: a client that dribbles octets is idle.
-            self._renew(connection, now)
-            self._write(connection, b"".join([frame(response) for response in answered if response is not None]), now)
-        return bool(connection.unsent) or not connection.ending
+            self._places.renew(connection, now)
+            self._write(connection, octets, now)
+        return bool(connection.unsent or connection.queries) or not connection.ending
+
+    def _answered(self, connection: _Connection) -> bytes:
+        """Responses to some of its queries, each behind its length; these queries are done."""
+        queries, at_once = connection.queries, connection.at_once
+        self._spell_until = self._timer() + _SPELL
+        responses = self._responder.stream(
+            queries[:at_once], int(self._clock()), connection.client, self._spell_is_over
+        )
+        done, size, parts = 0, 0, list[bytes]()
+        for query, response in zip(queries, responses, strict=False):
+            done += 1
+            if response is None:
+                connection.ending = True  # no DNS client sends what deserves silence (RFC 7766 §6.2.4: close)
+                continue
+            length = len(response) + ID_SIZE
+            parts += length.to_bytes(2) + query[:ID_SIZE], response
+            size += length
+            if size >= _OCTETS_AT_ONCE:
+                break
+        if connection.ending or done == len(queries):
+            connection.queries = []
+        else:
+            del queries[:done]
+            connection.at_once = min(2 * done, _QUERIES_AT_ONCE)
+        return b"".join(parts)
 
     def _write(self, connection: _Connection, octets: bytes | memoryview, now: float) -> None:
         try:
@@ -212,33 +309,51 @@ class _Connections:
         except BlockingIOError:
             sent = 0
         if sent == len(octets):
-            connection.unsent = memoryview(b"")
-            self._renew(connection, now)
+            if connection.unsent:
+                self._wait_no_more(connection)
+                self._places.renew(connection, now)
         else:
             is_first = not connection.unsent
             connection.unsent = memoryview(octets)[sent:]
             if is_first:  # its time has just begun
                 connection.left = _left(connection)
+                self._wait(connection, len(octets) + STREAM_BUFFER)
 
-    def _renew(self, connection: _Connection, now: float) -> None:
-        self._deadlines[connection] = now + self._limits.idle
-        self._deadlines.move_to_end(connection)
+    def _wait(self, connection: _Connection, octets: int) -> None:
+        """So many octets are held for a client from now on; others go where these are too many."""
+        self._waiting[connection] = octets
+        self._load.untaken += octets
+        while self._load.untaken > self._load.limits.untaken:
+            self._end(next(iter(self._waiting)), Ended.OCTETS)
+
+    def _wait_no_more(self, connection: _Connection) -> None:
+        connection.unsent = _NOTHING
+        self._load.untaken -= self._waiting.pop(connection)
 
     def _look_at_idle(self, connection: _Connection, now: float) -> None:
         """End a connection whose time is over, unless the client has taken its responses all the while."""
-        if connection.unsent:
-            left = _left(connection)
-            if connection.left - left >= _SLOWEST * self._limits.idle:
-                connection.left = left
-                self._renew(connection, now)
-                return
-        self._end(connection)
+        if not connection.unsent:
+            self._end(connection, Ended.IDLE)
+            return
+        left = _left(connection)
+        if connection.left - left < _SLOWEST * (now - connection.since):
+            self._end(connection, Ended.SLOW)
+            return
+        connection.left = left
+        self._places.renew(connection, now)
 
-    def _end(self, connection: _Connection) -> None:
-        if connection.watched:
-            self._selector.unregister(connection.sock)
-        connection.sock.close()
-        del self._deadlines[connection]
+    def _end(self, connection: _Connection, why: Ended | None) -> None:
+        """`why` is None where the client has ended it."""
+        connection.ended = True
+        if connection.unsent:
+            self._wait_no_more(connection)
+        connection.queries = []
+        self._known.pop(connection.sock.fileno(), None)
+        connection.sock.close()  # epoll forgets it by itself
+        self._places.leave(connection)
+        self._load.open -= 1
+        if why is not None:
+            self._load.ended[why] += 1
 
 
 def _left(connection: _Connection) -> int:

@@ -21,7 +21,8 @@ from server.monitoring.gc_tuning import Aside, setting_aside
 from server.monitoring.logs import FORMATS, configure_logs
 from server.monitoring.query_failures import log_failure
 from server.monitoring.query_stats import QueryStats
-from server.net.tcp import Limits, serve_tcp
+from server.net.tcp import serve_tcp
+from server.net.tcp_load import Limits, TcpLoad
 from server.net.udp import serve_udp
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
@@ -100,9 +101,9 @@ async def _follow(
     follower, caches = Follower(lambda _, digest: opened.pop(digest)), Caches()
     asked = _KeysAskedFor()
     responder = Responder(lambda: follower.zoneset, caches, log_failure, hello.udp_size, asked.wanted)
-    nursery.start_soon(_report, channel, responder, caches)
+    load, clock = TcpLoad(Limits(hello.connections, hello.idle)), Clock(SYSTEM)
+    nursery.start_soon(_report, channel, responder, caches, load)
     nursery.start_soon(asked.tell, channel)
-    limits, clock = Limits(hello.connections, hello.idle), Clock(SYSTEM)
     clock.adopt(hello.clock)
     nursery.start_soon(clock.watch, lambda: None, _log)
     answers = False
@@ -120,7 +121,7 @@ async def _follow(
         if version is not None:
             if not answers:
                 aside.look_at_all()
-                _answer(sockets, responder, limits, clock, nursery)
+                _answer(sockets, responder, load, clock, nursery)
                 answers = True
             await _tell(channel, encode(Acknowledged(version)))
         # However much there is to take up, what is asked meanwhile is answered.
@@ -137,14 +138,13 @@ def _open(images: Images, origin: bytes, digest: bytes) -> Zone:
 
 
 def _answer(
-    sockets: Sequence[socket.socket], responder: Responder, limits: Limits, clock: Clock, nursery: trio.Nursery
+    sockets: Sequence[socket.socket], responder: Responder, load: TcpLoad, clock: Clock, nursery: trio.Nursery
 ) -> None:
     datagrams = [sock for sock in sockets if sock.type is socket.SOCK_DGRAM]
     if datagrams:
         nursery.start_soon(serve_udp, datagrams, responder, clock.now)
-    for sock in sockets:
-        if sock not in datagrams:
-            nursery.start_soon(serve_tcp, sock, responder, clock.now, limits)
+    streams = [sock for sock in sockets if sock.type is socket.SOCK_STREAM]
+    nursery.start_soon(serve_tcp, streams, responder, clock.now, load)
 
 
 class _KeysAskedFor:
@@ -173,9 +173,9 @@ class _KeysAskedFor:
             await trio.sleep(_REPORT)
 
 
-async def _report(channel: Channel, responder: Responder, caches: Caches) -> None:
+async def _report(channel: Channel, responder: Responder, caches: Caches, load: TcpLoad) -> None:
     while True:
-        await _tell(channel, encode(Counted(QueryStats.of(responder, caches))))
+        await _tell(channel, encode(Counted(QueryStats.of(responder, caches, load))))
         await trio.sleep(_REPORT)
 
 

@@ -28,7 +28,7 @@ from server.control.server_operations import WorkerReport
 from server.hosting.zone_image_files import Images
 from server.monitoring.query_stats import QueryStats
 from server.net.listen import Pair
-from server.net.tcp import Limits
+from server.net.tcp_load import Limits
 from server.supervised import failure_of, said, trace_of
 from server.worker.channel import Channel
 from server.worker.messages import (

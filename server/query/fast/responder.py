@@ -234,21 +234,42 @@ class Responder:
 
         All are from the address `client`.
         """
-        self.messages_seen += len(wires)
-        self._sender = lambda _: client
-        self.begin(now)
-        responses, missed = self._remembered_among([wire[ID_SIZE:] for wire in wires], now, self._tcp)
-        for one in missed:
-            responses[one.slot] = self._make(one, one.slot, now, self._tcp)
         return [
             None if response is None else wire[:ID_SIZE] + response
-            for wire, response in zip(wires, responses, strict=True)
+            for wire, response in zip(wires, self.stream(wires, now, client), strict=True)
         ]
 
+    def stream(
+        self, wires: Sequence[bytes], now: int, client: bytes | None, is_late: Callable[[], bool] | None = None
+    ) -> list[bytes | None]:
+        """As `messages`, but the responses are without their IDs, and may be fewer than the messages.
+
+        The first message has its response in any case. `is_late` is asked before each further one that is not
+        remembered; where it says so, the rest is left for another time.
+        """
+        self._sender = lambda _: client
+        self.begin(now)
+        queries = [wire[ID_SIZE:] for wire in wires]
+        responses: list[bytes | None] = []
+        while len(responses) < len(queries):
+            left = queries[len(responses) :] if responses else queries
+            remembered, missed = self._remembered_among(left, now, self._tcp, to_first_miss=True)
+            responses += remembered
+            if missed:
+                if len(responses) > 1 and is_late is not None and is_late():
+                    responses.pop()
+                    break
+                responses[-1] = self._make(missed[0], len(responses) - 1, now, self._tcp)
+        self.messages_seen += len(responses)
+        return responses
+
     def _remembered_among(
-        self, queries: Sequence[bytes], now: int, lane: _Lane
+        self, queries: Sequence[bytes], now: int, lane: _Lane, *, to_first_miss: bool = False
     ) -> tuple[list[bytes | None], list[Miss]]:
-        """The responses that are remembered, and what is to be made for the places that are still None."""
+        """The responses that are remembered, and what is to be made for the places that are still None.
+
+        `to_first_miss`: none is looked at behind the first that is to be made.
+        """
         remembered = lane.packets.young.get
         responses: list[bytes | None] = []
         missed: list[Miss] = []
@@ -274,6 +295,9 @@ class Responder:
                     response = b"".join((packet[:_NAME_AT], name, packet[name_end:]))
             if response is None:
                 missed.append(Miss(len(responses), query, name_end, name, lowered, tail))
+                if to_first_miss:
+                    answered(None)
+                    break
             answered(response)
         return responses, missed
 

@@ -20,6 +20,7 @@ from keys.rules.transitions import evolve
 from server.control.server_operations import ServerStatus, ZoneReport
 from server.monitoring.metrics import KmsMeter, exposition, register
 from server.monitoring.query_stats import QueryStats
+from server.net.tcp_load import Ended, Limits, TcpLoad
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from tests.keys.rules.key_history import DAY, START, history
@@ -75,7 +76,9 @@ def metrics_of(status: ServerStatus, responder: Responder | None = None, caches:
     KmsMeter(registry)("Sign", "ok", 0.004)
     caches = caches or Caches()
     register(
-        registry, lambda: status, partial(QueryStats.of, responder or Responder(ZoneSet, caches, surprised), caches)
+        registry,
+        lambda: status,
+        partial(QueryStats.of, responder or Responder(ZoneSet, caches, surprised), caches, TcpLoad(Limits())),
     )
     return read(exposition(registry))
 
@@ -248,7 +251,9 @@ def test_the_query_stats_of_several_processes_is_their_sum() -> None:
         for _ in range(count):
             datagrams(responder, [dns.message.make_query("lab.example.", "SOA").to_wire(), b""], LAB_NOW)
             responder.messages([b""], LAB_NOW)
-        each.append(QueryStats.of(responder, caches))
+        load = TcpLoad(Limits())
+        load.open, load.ended[Ended.IDLE] = 2 * count, count
+        each.append(QueryStats.of(responder, caches, load))
     total = each[0] + each[1] + QueryStats()
     assert (total.udp[0], total.udp[-1], total.tcp[-1]) == (4, 4, 4)
     assert total.hot == sum(one.hot for one in each) >= 1
@@ -256,3 +261,5 @@ def test_the_query_stats_of_several_processes_is_their_sum() -> None:
     assert total.entries == {name: each[0].entries[name] + each[1].entries[name] for name in each[0].entries}
     assert total.entries["answers"] == 2
     assert (total.past().stored, total.past().entries) == (total.stored, {})
+    assert (total.tcp_open, total.past().tcp_open, total.tcp_ended["idle"]) == (8, 0, 4)
+    assert total.past().tcp_ended == total.tcp_ended

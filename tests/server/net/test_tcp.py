@@ -6,7 +6,8 @@ import os
 import resource
 import select
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +17,11 @@ import trio
 import trio.testing
 from trio.abc import Stream
 
-from server.net.tcp import Limits, serve_tcp
+from server.net.addresses import Address
+from server.net.listen import STREAM_BUFFER, bind
+from server.net.tcp import TcpClients, serve_tcp
 from server.net.tcp_framing import Deframer, frame
+from server.net.tcp_load import LEAST_IDLE, Ended, Limits, TcpLoad
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
@@ -80,7 +84,7 @@ async def server(nursery: trio.Nursery) -> AsyncIterator[Server]:
         sock.bind(("127.0.0.1", 0))
         sock.setblocking(False)
         sock.listen()
-        nursery.start_soon(serve_tcp, sock, responder(), clock, Limits(connections=2, idle=_IDLE))
+        nursery.start_soon(serve_tcp, [sock], responder(), clock, TcpLoad(Limits(connections=2, idle=_IDLE)))
         yield Server(sock)
         nursery.cancel_scope.cancel()
 
@@ -140,17 +144,16 @@ async def test_a_client_that_vanishes_disturbs_nobody(server: Server) -> None:
         assert await read(stream, 1) == [expected(wire)]
 
 
-async def test_one_connection_too_many_waits_for_a_place(server: Server) -> None:
+async def test_one_connection_too_many_takes_the_place_of_the_one_that_is_idle_longest(server: Server) -> None:
     wire = query("www.lab.example", "A")
-    first, second, third = [await server.connect() for _ in range(3)]
-    async with first, second, third:
+    async with await server.connect() as first, await server.connect() as second:
         for stream in (first, second):
             await stream.send_all(frame(wire))
             assert await read(stream, 1) == [expected(wire)]
-        await third.send_all(frame(wire))
-        assert await is_silent(third.socket)
-        await first.aclose()
-        assert await read(third, 1) == [expected(wire)]
+        async with await server.connect() as third:
+            await third.send_all(frame(wire))
+            assert await read(third, 1) == [expected(wire)]
+        assert await first.receive_some() == b""
 
 
 async def test_without_sockets_left_it_tries_again(server: Server) -> None:
@@ -190,7 +193,7 @@ async def test_its_end_is_the_end_of_all_connections() -> None:
         sock.setblocking(False)
         sock.listen()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve_tcp, sock, responder(), clock, Limits())
+            nursery.start_soon(serve_tcp, [sock], responder(), clock, TcpLoad(Limits()))
             stream = await Server(sock).connect()
             await stream.send_all(frame(query("www.lab.example", "A")))
             await read(stream, 1)
@@ -202,18 +205,31 @@ async def test_its_end_is_the_end_of_all_connections() -> None:
 # Time, which is virtual here. Local sockets move octets at once, so that time never jumps while some are under way.
 
 
-Connect = Callable[[], Awaitable[trio.SocketStream]]
+class Local:
+    """A server on a local socket."""
+
+    def __init__(self, path: Path, load: TcpLoad) -> None:
+        self.connect = partial(trio.open_unix_socket, path)
+        self.load = load
+
+    async def ends_at(self, moment: float) -> None:
+        """The only connection ends then, since its client was too slow."""
+        await trio.sleep(moment - 0.01 - trio.current_time())
+        assert self.load.open == 1
+        await trio.sleep(0.02)
+        assert (self.load.open, self.load.ended[Ended.SLOW]) == (0, 1)
 
 
 @pytest.fixture
-async def local(nursery: trio.Nursery, tmp_path: Path) -> AsyncIterator[Connect]:
-    """A server for one client at a time: how to connect to it."""
+async def local(nursery: trio.Nursery, tmp_path: Path) -> AsyncIterator[Local]:
+    """A server, and how to connect to it."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(tmp_path / "socket"))
         sock.setblocking(False)
         sock.listen()
-        nursery.start_soon(serve_tcp, sock, responder(), clock, Limits(connections=1, idle=_IDLE))
-        yield partial(trio.open_unix_socket, tmp_path / "socket")
+        load = TcpLoad(Limits(connections=1000, idle=_IDLE))
+        nursery.start_soon(serve_tcp, [sock], responder(), clock, load)
+        yield Local(tmp_path / "socket", load)
         nursery.cancel_scope.cancel()
 
 
@@ -223,15 +239,15 @@ async def until_closed(stream: trio.SocketStream) -> float:
     return trio.current_time()
 
 
-async def test_a_client_that_says_nothing_is_let_go(local: Connect, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_client_that_says_nothing_is_let_go(local: Local, autojump_clock: trio.testing.MockClock) -> None:
     started = trio.current_time()
-    async with await local() as stream:
+    async with await local.connect() as stream:
         assert await until_closed(stream) == started + _IDLE
 
 
-async def test_a_client_that_dribbles_is_idle(local: Connect, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_client_that_dribbles_is_idle(local: Local, autojump_clock: trio.testing.MockClock) -> None:
     started = trio.current_time()
-    async with await local() as stream, trio.open_nursery() as nursery:
+    async with await local.connect() as stream, trio.open_nursery() as nursery:
 
         async def dribble() -> None:
             with pytest.raises(trio.BrokenResourceError):
@@ -243,10 +259,10 @@ async def test_a_client_that_dribbles_is_idle(local: Connect, autojump_clock: tr
         assert await until_closed(stream) == started + _IDLE
 
 
-async def test_each_query_renews_the_time(local: Connect, autojump_clock: trio.testing.MockClock) -> None:
+async def test_each_query_renews_the_time(local: Local, autojump_clock: trio.testing.MockClock) -> None:
     started = trio.current_time()
     wire = query("www.lab.example", "A")
-    async with await local() as stream:
+    async with await local.connect() as stream:
         for _ in range(3):
             await trio.sleep(_IDLE - 1)
             await stream.send_all(frame(wire))
@@ -254,24 +270,22 @@ async def test_each_query_renews_the_time(local: Connect, autojump_clock: trio.t
         assert await until_closed(stream) == started + 3 * (_IDLE - 1) + _IDLE
 
 
-async def test_a_client_that_takes_no_answers_is_let_go(local: Connect, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_client_that_takes_no_answers_is_let_go(local: Local, autojump_clock: trio.testing.MockClock) -> None:
     started = trio.current_time()
     wire = query("big.lab.example", "TXT")
-    async with await local() as greedy, await local() as next_one:
+    async with await local.connect() as greedy:
         await greedy.send_all(frame(wire) * 100)
-        await next_one.send_all(frame(wire))
-        assert await read(next_one, 1) == [expected(wire)]
-        assert trio.current_time() == started + _IDLE
+        await local.ends_at(started + _IDLE)
 
 
 async def test_a_slow_client_that_takes_its_answers_gets_all_of_them(
-    local: Connect, autojump_clock: trio.testing.MockClock
+    local: Local, autojump_clock: trio.testing.MockClock
 ) -> None:
     """A batch of them takes it much longer than a connection may be idle."""
     wire = query("big.lab.example", "TXT")
     deframer, messages = Deframer(), list[bytes]()
     started = trio.current_time()
-    async with await local() as slow:
+    async with await local.connect() as slow:
         await slow.send_all(frame(wire) * 100)
         while len(messages) < 100:
             octets = await slow.receive_some(50_000)
@@ -284,12 +298,12 @@ async def test_a_slow_client_that_takes_its_answers_gets_all_of_them(
 
 @pytest.mark.parametrize("octets", [1, 1000])
 async def test_a_client_that_takes_next_to_nothing_is_let_go(
-    local: Connect, autojump_clock: trio.testing.MockClock, octets: int
+    local: Local, autojump_clock: trio.testing.MockClock, octets: int
 ) -> None:
     """It takes so many octets a second."""
     wire = query("big.lab.example", "TXT")
     started = trio.current_time()
-    async with await local() as slow, await local() as next_one, trio.open_nursery() as nursery:
+    async with await local.connect() as slow, trio.open_nursery() as nursery:
 
         async def sip() -> None:
             while True:
@@ -298,7 +312,229 @@ async def test_a_client_that_takes_next_to_nothing_is_let_go(
 
         await slow.send_all(frame(wire) * 100)
         nursery.start_soon(sip)
-        await next_one.send_all(frame(wire))
-        assert await read(next_one, 1) == [expected(wire)]
-        assert trio.current_time() == started + _IDLE
+        await local.ends_at(started + _IDLE)
         nursery.cancel_scope.cancel()
+
+
+# Turns, taken one by one by whoever tests, and measured by a clock that goes on when a query is answered.
+
+
+class Costly:
+    """Answers like a `Responder` whose every query costs as much time as a signature, and takes it from `self.time`."""
+
+    def __init__(self, cost: float) -> None:
+        self.time = 0.0
+        self.answered: list[int] = []
+        """The IDs of queries, which tell the client."""
+        self._cost = cost
+
+    def stream(
+        self, wires: Sequence[bytes], now: int, client: bytes, is_late: Callable[[], bool]
+    ) -> list[bytes | None]:
+        responses: list[bytes | None] = []
+        for wire in wires:
+            if responses and is_late():
+                break
+            self.time += self._cost
+            self.answered.append(int.from_bytes(wire[:2]))
+            responses.append(wire[2:])
+        return responses
+
+
+class Driven:
+    """The clients of one process, and sockets at their other ends."""
+
+    def __init__(self, held: ExitStack, answers: Responder | Costly, limits: Limits) -> None:
+        pair = bind(Address("127.0.0.1", 0))
+        held.enter_context(pair.udp)
+        held.enter_context(pair.tcp)
+        self._held, self._address = held, tuple(pair.address)
+        self.load = TcpLoad(limits)
+        timer = (lambda: answers.time) if isinstance(answers, Costly) else (lambda: 0.0)
+        self.clients = TcpClients([pair.tcp], answers, clock, self.load, timer)  # type: ignore[arg-type]
+        held.callback(self.clients.close)
+
+    def connect(self, host: str = "127.0.0.1") -> socket.socket:
+        sock = self._held.enter_context(socket.socket())
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.bind((host, 0))
+        sock.connect(self._address)
+        sock.setblocking(False)
+        return sock
+
+    def turns(self, now: float = 0.0) -> None:
+        """All turns that there are to take."""
+        while self.clients.turn(now):
+            pass
+
+    def ask(self, wire: bytes, *socks: socket.socket, now: float = 0.0) -> None:
+        for sock in socks:
+            sock.send(frame(wire))
+        self.turns(now)
+
+
+@pytest.fixture
+def held() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def is_closed(sock: socket.socket) -> bool:
+    try:
+        while sock.recv(1 << 16):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+    return True
+
+
+def test_a_turn_ends_within_its_time_whoever_asks_how_much(held: ExitStack) -> None:
+    costly = Costly(cost=25e-6)
+    driven = Driven(held, costly, Limits())
+    for ident in range(16):
+        driven.connect().send(b"".join(frame(query("x.lab.example", "A", ident=ident)) for _ in range(60)))
+    longest, turns, more = 0.0, 0, True
+    while more:
+        before = costly.time
+        more = driven.clients.turn(0.0)
+        longest, turns = max(longest, costly.time - before), turns + 1
+    assert len(costly.answered) == 16 * 60
+    assert longest <= 0.000_55
+    assert turns >= 16 * 60 * 25e-6 / 0.000_55
+
+
+def test_connections_have_equal_parts_of_the_time(held: ExitStack) -> None:
+    """One that asks a few queries is answered while others still have hundreds of theirs."""
+    costly = Costly(cost=25e-6)
+    driven = Driven(held, costly, Limits())
+    for ident in range(16):
+        driven.connect().send(b"".join(frame(query("x.lab.example", "A", ident=ident)) for _ in range(60)))
+    answered = [0] * 16
+    while driven.clients.turn(0.0) and len(costly.answered) < 16 * 30:
+        answered = [costly.answered.count(ident) for ident in range(16)]
+        assert max(answered) - min(answered) <= 10  # two spells
+    assert min(answered) > 20
+
+
+def test_cheap_queries_are_answered_many_at_once(held: ExitStack) -> None:
+    cheap = Costly(cost=0.2e-6)
+    driven = Driven(held, cheap, Limits())
+    for _ in range(8):
+        driven.connect().send(frame(query("www.lab.example", "A")) * 24)
+    assert not driven.clients.turn(0.0)
+    assert len(cheap.answered) == 8 * 24
+
+
+def test_one_client_that_takes_all_places_keeps_no_other_out(held: ExitStack) -> None:
+    driven = Driven(held, responder(), Limits(connections=40))
+    wire = query("www.lab.example", "A")
+    many = [driven.connect("127.0.0.1") for _ in range(20)]  # as long as there is room
+    many += [driven.connect(f"127.0.2.{number + 1}") for number in range(20)]
+    driven.ask(wire, *many)
+    for number in range(30):
+        other = driven.connect(f"127.0.1.{number + 1}")
+        driven.turns()
+        driven.ask(wire, *[one for one in many if not is_closed(one)])  # they are busy all the while
+        driven.ask(wire, other)
+        assert other.recv(512), number
+    assert driven.load.open == 40
+    assert driven.load.ended[Ended.FULL] == 30
+
+
+def test_above_half_of_the_places_a_prefix_has_a_tenth(held: ExitStack) -> None:
+    driven = Driven(held, responder(), Limits(connections=40))
+    wire = query("www.lab.example", "A")
+    many = []
+    for _ in range(60):
+        many.append(driven.connect("127.0.0.1"))
+        driven.ask(wire, many[-1])
+    assert driven.load.open == 21  # half of them, and one that is here for another
+    assert driven.load.ended[Ended.SHARE] == 39
+    assert [is_closed(one) for one in many] == [True] * 39 + [False] * 21
+
+
+def test_the_idle_time_goes_down_as_places_are_taken(held: ExitStack) -> None:
+    driven = Driven(held, responder(), Limits(connections=10, idle=_IDLE))
+    early = [driven.connect(f"127.0.0.{number + 1}") for number in range(5)]
+    driven.turns(0.0)
+    assert driven.clients.next_deadline() == _IDLE
+    late = [driven.connect(f"127.0.1.{number + 1}") for number in range(5)]
+    driven.turns(1.0)
+    assert driven.clients.next_deadline() == LEAST_IDLE
+    driven.turns(LEAST_IDLE)  # the first one ends, and then there is more time for the others
+    assert [is_closed(one) for one in early + late] == [True] + [False] * 9
+    assert driven.load.ended[Ended.IDLE] == 1
+    assert LEAST_IDLE < driven.clients.next_deadline() < _IDLE
+
+
+def test_who_takes_no_responses_has_few_of_them_held(held: ExitStack) -> None:
+    driven = Driven(held, responder(), Limits())
+    greedy = [driven.connect() for _ in range(10)]
+    for sock in greedy:
+        sock.send(frame(query("big.lab.example", "TXT")) * 60)  # 1.5 MB of responses
+    driven.turns()
+    assert driven.load.open == 10
+    assert 0 < driven.load.untaken <= 10 * (STREAM_BUFFER + (32 << 10) + (26 << 10))
+
+
+def test_what_clients_do_not_take_is_bounded_in_octets_of_all_together(held: ExitStack) -> None:
+    limits = Limits(untaken=1 << 20)
+    driven = Driven(held, responder(), limits)
+    wire = query("big.lab.example", "TXT")
+    greedy = []
+    for _ in range(40):
+        greedy.append(driven.connect())
+        greedy[-1].send(frame(wire) * 60)
+        driven.turns()
+        assert driven.load.untaken <= limits.untaken
+    gone = driven.load.ended[Ended.OCTETS]
+    assert 0 < gone < 40
+    assert [is_closed(one) for one in greedy] == [True] * gone + [False] * (40 - gone)
+    taking = driven.connect()
+    driven.ask(query("www.lab.example", "A"), taking)
+    assert not is_closed(taking)
+
+
+def test_what_was_not_taken_is_counted_no_more_once_it_is(held: ExitStack) -> None:
+    driven = Driven(held, responder(), Limits())
+    slow, gone = driven.connect(), driven.connect()
+    driven.ask(query("big.lab.example", "TXT"), *[slow, gone] * 8)
+    assert driven.load.untaken > 0
+    gone.close()
+    received = 0
+    while received < 8 * 25_000 and driven.load.open:
+        driven.turns()
+        try:
+            received += len(slow.recv(1 << 16))
+        except BlockingIOError:
+            continue
+    driven.turns()
+    assert (driven.load.untaken, driven.load.open) == (0, 1)
+
+
+def test_the_kernel_holds_little_of_a_connection(held: ExitStack) -> None:
+    pair = bind(Address("127.0.0.1", 0))
+    held.enter_context(pair.udp)
+    held.enter_context(pair.tcp)
+    held.enter_context(socket.create_connection((pair.address.host, pair.address.port)))
+    pair.tcp.setblocking(True)
+    accepted = held.enter_context(pair.tcp.accept()[0])
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        assert accepted.getsockopt(socket.SOL_SOCKET, option) <= 2 * STREAM_BUFFER
+
+
+def test_listeners_share_their_places(held: ExitStack) -> None:
+    pairs = [bind(Address("127.0.0.1", 0)) for _ in range(2)]
+    for pair in pairs:
+        held.enter_context(pair.udp)
+        held.enter_context(pair.tcp)
+    load = TcpLoad(Limits(connections=4))
+    clients = TcpClients([pair.tcp for pair in pairs], responder(), clock, load)
+    held.callback(clients.close)
+    for pair in pairs * 4:
+        held.enter_context(socket.create_connection((pair.address.host, pair.address.port)))
+        while clients.turn(0.0):
+            pass
+    assert load.open <= 4

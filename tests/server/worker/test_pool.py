@@ -28,7 +28,7 @@ from server import child_programs
 from server.hosting.zone_image_files import Images
 from server.net.addresses import Address
 from server.net.listen import Pair, bind_shared
-from server.net.tcp import Limits
+from server.net.tcp_load import Limits
 from server.query.respond import Via, respond
 from server.worker import pool
 from server.worker.channel import Channel

@@ -334,3 +334,21 @@ def test_what_has_waited_gets_the_cookie_of_its_own_client(qname: str) -> None:
         assert response is not None
         assert wire[:2] + response == respond(wire, _ZONES, NOW, Via.UDP, client=client, facts=FACTS)
     assert vouched == [0, 2]
+
+
+def test_over_tcp_the_rest_is_left_for_later_where_it_is_late_and_costs_more_than_a_look() -> None:
+    responder = knowing(query("www.lab.example", "A"))
+    hot, cold = query("www.lab.example", "A"), [query(f"{number}.absent.lab.example", "A") for number in range(3)]
+    responder.messages([hot], NOW)
+    asked: list[bool] = []
+
+    def is_late() -> bool:
+        asked.append(len(asked) > 0)
+        return asked[-1]
+
+    seen = responder.messages_seen
+    expected_hot, expected_cold = (respond(wire, _ZONES, NOW, Via.TCP) or b"" for wire in (hot, cold[0]))
+    assert responder.stream([hot] * 5, NOW, None, lambda: True) == [expected_hot[2:]] * 5
+    assert responder.stream(cold, NOW, None, lambda: True) == [expected_cold[2:]]
+    assert len(responder.stream([cold[0], hot, cold[1], hot, cold[2], hot], NOW, None, is_late)) == 4
+    assert responder.messages_seen == seen + 5 + 1 + 4
