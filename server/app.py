@@ -56,6 +56,7 @@ from server.monitoring.query_failures import log_failure
 from server.monitoring.query_stats import QueryStats
 from server.monitoring.status_hooks import Hooks
 from server.net.addresses import Address
+from server.net.descriptors import fit_connections
 from server.net.listen import Pair, bind, bind_shared, bind_stream
 from server.net.tcp import serve_tcp
 from server.net.tcp_load import Limits, TcpLoad
@@ -78,6 +79,8 @@ FILE_THREADS = 1000
 _TOKEN = string.ascii_uppercase + string.digits
 _log = structlog.get_logger("signwright")
 
+_HTTP = 4 * 128
+"""Descriptors for HTTP: the control socket, the API, the metrics and the emulator, with as many connections each."""
 _FAILED = 1
 """The exit code of a server that fails, or is to run again, and can't end because something hangs."""
 _MOST_NAMED = 3
@@ -173,7 +176,8 @@ async def _serve(
 ) -> RequestOutcome:
     supervisor = Supervisor(nursery, clock.now)
     collectors = CollectorRegistry()
-    limits = Limits(config.tcp.connections, config.tcp.idle)
+    fitting = fit_connections(config.tcp.connections, config.workers, len(config.listen), _HTTP)
+    limits = Limits(fitting, config.tcp.idle)
     pool = None
     if config.workers:
         pairs, images = [*zip(*sockets.listened, strict=True)], Images(state.images)
@@ -414,8 +418,9 @@ def _answer(
     caches = Caches()
     responder = Responder(lambda: registry.zoneset, caches, log_failure, config.udp_size, registry.asked_for)
     listened, load = [*chain.from_iterable(sockets.listened)], TcpLoad(limits)
-    nursery.start_soon(serve_udp, [pair.udp for pair in listened], responder, clock.now)
-    nursery.start_soon(serve_tcp, [pair.tcp for pair in listened], responder, clock.now, load)
+    streams, datagrams = [pair.tcp for pair in listened], [pair.udp for pair in listened]
+    nursery.start_soon(serve_udp, datagrams, responder, clock.now)
+    nursery.start_soon(serve_tcp, streams, responder, clock.now, load, datagrams)
     return partial(QueryStats.of, responder, caches, load)
 
 

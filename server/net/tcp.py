@@ -7,8 +7,9 @@ took 97; a query among many on one connection 1.0, where it took 1.7.
 
 What clients may cost, so that they starve nobody else:
 
-- Time. The task gives way after half a millisecond, and each connection to the next one after a fifth of that. So UDP
-  comes between any two turns, and every other connection between two spells of one.
+- Time. The task gives way after half a millisecond where UDP waits, and each connection to the next one after a fifth
+  of that: so a datagram waits for half a millisecond, and a connection for one spell of each other. Where nothing came
+  by UDP, a turn may take 3 ms, since a trip through the scheduler takes as long as 50 queries.
 - Places. `server.net.tcp_places` says who goes for a new client, `server.net.tcp_load` how long one may be idle.
 - Memory. What a client sends is read 4 KiB at a time, and not before all that came earlier is answered and taken. It is
   answered 32 KiB at a time (or one response), and not before the kernel has taken what went before. All that clients
@@ -41,7 +42,8 @@ from server.net.tcp_places import Places, packed, prefix_of
 from server.query.fast.responder import Responder
 from server.query.read_query import ID_SIZE
 
-_TURN = 0.0004  # seconds; after that no connection has a spell before other tasks had their turn
+_TURN = 0.0004  # seconds; after that no connection has a spell before UDP had its turn, where anything came by it
+_LONGEST_TURN = 0.003  # seconds; after that no connection has one before all other tasks had their turn
 _SPELL = 0.0001  # seconds; after that a connection has no further query answered that costs much
 _READ = 4 << 10  # octets taken at once
 _QUERIES_AT_ONCE = 64
@@ -61,13 +63,18 @@ _log = structlog.get_logger("signwright.tcp")
 
 
 async def serve_tcp(
-    socks: Sequence[socket.socket], responder: Responder, clock: Callable[[], float], load: TcpLoad
+    socks: Sequence[socket.socket],
+    responder: Responder,
+    clock: Callable[[], float],
+    load: TcpLoad,
+    datagrams: Sequence[socket.socket] = (),
 ) -> NoReturn:
     """Answer connections to `socks`, listening non-blocking stream sockets, until cancelled.
 
-    `clock` gives seconds since the epoch. The limits of `load` are those of all of them together.
+    `clock` gives seconds since the epoch. The limits of `load` are those of all of them together. What comes to the
+    sockets `datagrams`, which another task serves, is not kept waiting.
     """
-    clients = TcpClients(socks, responder, clock, load)
+    clients = TcpClients(socks, responder, clock, load, datagrams)
     try:
         while True:
             if clients.turn(trio.current_time()):
@@ -114,9 +121,13 @@ class TcpClients:
         responder: Responder,
         clock: Callable[[], float],
         load: TcpLoad,
+        datagrams: Sequence[socket.socket] = (),
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`timer` gives seconds from any moment: turns are measured by it."""
+        self._datagrams = select.poll()
+        for sock in datagrams:
+            self._datagrams.register(sock, select.POLLIN)
         self._responder = responder
         self._clock = clock
         self._load = load
@@ -132,7 +143,7 @@ class TcpClients:
         """What had its spell, and has queries left."""
         self._waiting: OrderedDict[_Connection, int] = OrderedDict()
         """Which octets are held for clients that don't take them, from the one that has waited for longest."""
-        self._turn_until = self._spell_until = 0.0
+        self._turn_until = self._longest_until = self._spell_until = 0.0
         self._paused_until = -math.inf
         self._told_of_pause = -math.inf
         self._accepting = False
@@ -150,7 +161,8 @@ class TcpClients:
 
     def turn(self, now: float) -> bool:
         """Do what can be done at once, for a while; whether more may be left to do. `now` is by trio's clock."""
-        self._turn_until = self._timer() + _TURN
+        began = self._timer()
+        self._turn_until, self._longest_until = began + _TURN, began + _LONGEST_TURN
         while (oldest := self._places.oldest()) is not None and oldest.since + self._load.idle <= now:
             self._look_at_idle(oldest, now)
             if self._is_over():
@@ -177,7 +189,14 @@ class TcpClients:
         self._epoll.close()
 
     def _is_over(self) -> bool:
-        return self._timer() >= self._turn_until
+        """Whether the turn is: its time is, and others wait for theirs."""
+        now = self._timer()
+        if now < self._turn_until:
+            return False
+        if now >= self._longest_until or self._datagrams.poll(0):
+            return True
+        self._turn_until = min(now + _TURN, self._longest_until)
+        return False
 
     def _spell_is_over(self) -> bool:
         return self._timer() >= self._spell_until

@@ -144,7 +144,7 @@ def _answer(
     if datagrams:
         nursery.start_soon(serve_udp, datagrams, responder, clock.now)
     streams = [sock for sock in sockets if sock.type is socket.SOCK_STREAM]
-    nursery.start_soon(serve_tcp, streams, responder, clock.now, load)
+    nursery.start_soon(serve_tcp, streams, responder, clock.now, load, datagrams)
 
 
 class _KeysAskedFor:
