@@ -82,9 +82,9 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Answering over TCP (RFC 7766)."""
 
     idle: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 10
-    """Seconds without a query after which a connection is closed."""
+    """Seconds without a query after which a connection is closed; fewer once half of all connections are open."""
     connections: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
-    """Connections at one time."""
+    """Connections at one time, of all workers together."""
 
 
 class Route53Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
