@@ -61,13 +61,16 @@ def zone_text(names: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_zone(directory: Path, names: int) -> ZoneFiles:
-    """Write the zone, and sign it with BIND's dnssec-signzone: a KSK and a ZSK, valid for 30 days."""
+def write_zone(directory: Path, names: int, more: str = "") -> ZoneFiles:
+    """Write the zone, and sign it with BIND's dnssec-signzone: a KSK and a ZSK, valid for 30 days.
+
+    `more` are other lines of the master file.
+    """
     plain = directory / "bench.example.zone"
     signed = directory / "bench.example.signed"
     keys = directory / "keys"
     keys.mkdir(parents=True)
-    plain.write_text(zone_text(names))
+    plain.write_text(zone_text(names) + more)
     for flags in ([], ["-f", "KSK"]):
         _run("dnssec-keygen", "-q", "-K", str(keys), "-a", "ECDSAP256SHA256", *flags, ORIGIN)
     _run("dnssec-signzone", "-q", "-S", "-K", str(keys), "-d", str(keys), "-o", ORIGIN, "-f", str(signed), str(plain))
