@@ -107,7 +107,8 @@ class ZoneSet:
         if found is not None and rrtype != TYPE_DS:
             return found
         above = owner
-        while above != names.ROOT:
+        # Not until it is the root: of octets that are no name, as the fast ways may ask for, nothing may be left.
+        while len(above) > 1:
             above = names.parent(above)
             if (parent := served.get(above)) is not None:
                 return parent

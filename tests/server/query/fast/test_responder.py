@@ -265,8 +265,9 @@ def test_cookies_are_each_clients_own_and_remembered_by_no_answer(qname: str, si
             wires += [(asked, client), (bare[:-2] + b"\x00\x1c\x00\x0a\x00\x18" + learned[-24:], client)]
         wires.append((bare, clients[0]))
         expected = [respond(wire, _ZONES, now, Via.UDP, client=client, facts=FACTS) for wire, client in wires]
+        senders = [client for _, client in wires]
         for _ in range(2):
-            answered = responder.datagrams([wire[2:] for wire, _ in wires], now, lambda number: wires[number][1])
+            answered = responder.datagrams([wire[2:] for wire, _ in wires], now, senders.__getitem__)
             assert [wire[:2] + answer for (wire, _), answer in zip(wires, answered, strict=True) if answer] == expected
             assert responder.vouched == [1, 3, 5, 7]
     assert all(b"abcdefgh" not in packet for packet, _ in caches.packets.young.values())
@@ -352,3 +353,17 @@ def test_over_tcp_the_rest_is_left_for_later_where_it_is_late_and_costs_more_tha
     assert responder.stream(cold, NOW, None, lambda: True) == [expected_cold[2:]]
     assert len(responder.stream([cold[0], hot, cold[1], hot, cold[2], hot], NOW, None, is_late)) == 4
     assert responder.messages_seen == seen + 5 + 1 + 4
+
+
+@pytest.mark.parametrize("denial", list(DenialMode))
+def test_a_name_whose_labels_do_not_end_where_it_ends_is_refused_beside_known_queries(denial: DenialMode) -> None:
+    zoneset = served(_ZONE, "lab.example", denial=denial)
+    known = query("www.lab.example", "A", do=True)
+    wires = [known]
+    for at in range(12, 24):
+        for length in (0x01, 0x05, 0x0B, 0x0C, 0x0D, 0x30, 0x3F, 0x40, 0xC0, 0xFF):
+            wires.append(known[:at] + bytes([length]) + known[at + 1 :])
+    responder = Responder(lambda: zoneset, Caches(), surprised)
+    for _ in range(2):
+        assert datagrams(responder, wires) == [respond(one, zoneset, NOW, Via.UDP) for one in wires]
+        assert responder.messages(wires, NOW) == [respond(one, zoneset, NOW, Via.TCP) for one in wires]
