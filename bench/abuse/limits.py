@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from bench.rounds import free_port
@@ -91,7 +92,8 @@ def configure(variant: Variant, site: Site) -> tuple[list[str], Ports | None]:
     if not variant.server.startswith("signwright"):
         _amend(site, _LIMITED[variant.server] if variant.limited else [])
         return command, None
-    _amend(site, _own_limits(variant.limited))
+    for table, key, value in _own_limits(variant.limited):
+        _set(site.directory / _OWN, table, key, value)
     if variant.flood:
         if "flood_denial" not in ZoneSettings.__struct_fields__:
             raise Unbuilt("flood_denial")
@@ -101,7 +103,7 @@ def configure(variant: Variant, site: Site) -> tuple[list[str], Ports | None]:
         _amend(
             site,
             [
-                Amendment(_OWN, r"\n\[kms\]", f'\nmetrics = "127.0.0.1:{ports.metrics}"\n\n[kms]'),
+                Amendment(_OWN, r"\nstate =", f'\nmetrics = "127.0.0.1:{ports.metrics}"\nstate ='),
                 Amendment(_OWN, r"127\.0\.0\.1:0", f"127.0.0.1:{ports.emulator}"),
                 Amendment(
                     _OWN, r"listen = false",
@@ -117,11 +119,23 @@ def has_limits() -> bool:
     return "limits" in Settings.__struct_fields__
 
 
-def _own_limits(limited: bool) -> list[Amendment]:
-    if not has_limits():
-        return []
-    rate = RATE if limited else 0
-    return [Amendment(_OWN, r"\n\[kms\]", f"\n[limits]\nresponses = {rate}\n\n[kms]")]
+def _own_limits(limited: bool) -> list[tuple[str, str, str]]:
+    """Table, key and value of those settings that this version has: the rate of responses, and cookies."""
+    settings = [
+        ("limits", "responses", str(RATE if limited else 0)),
+        ("edns", "cookies", "true" if limited else "false"),
+    ]
+    return [setting for setting in settings if setting[0] in Settings.__struct_fields__]
+
+
+def _set(path: Path, table: str, key: str, value: str) -> None:
+    """Give a setting its value, whether its table is there or not."""
+    text = path.read_text()
+    heading = f"\n[{table}]\n"
+    text = re.sub(rf"(?<=\n\[{table}\]\n)((?:[^\[\n].*\n)*?){key} = .*\n", r"\1", text)
+    if heading not in text:
+        text = text.replace("\n[kms]", f"{heading}\n[kms]", 1)
+    path.write_text(text.replace(heading, f"{heading}{key} = {value}\n", 1))
 
 
 def _amend(site: Site, amendments: list[Amendment]) -> None:
