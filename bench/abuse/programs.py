@@ -28,16 +28,15 @@ class Program:
         command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", f"bench.abuse.{module}"]
         self._module = module
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when the block ends
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
-        )
-        assert self._process.stdin and self._process.stdout
-        try:
-            self._process.stdin.write(json.dumps(order))
-            self._process.stdin.close()
-        except BrokenPipeError:
-            pass  # it ended: its words are read below
-        if self._process.stdout.readline().strip() != "ready":
+        with tempfile.TemporaryFile() as ordered:
+            ordered.write(json.dumps(order).encode())
+            ordered.seek(0)
+            # Unbuffered, so that nothing behind the first line is read before it is waited for.
+            self._process = subprocess.Popen(
+                command, stdin=ordered, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
+            )
+        assert self._process.stdout
+        if self._process.stdout.readline().strip() != b"ready":
             self._process.kill()
             self._process.wait()
             raise self._failure("did not start")
@@ -59,14 +58,13 @@ class Program:
 
     def wait(self, seconds: float) -> dict[str, Any]:
         """What it saw, once it has stopped by itself. Raises `RuntimeError`."""
-        assert self._process.stdout
         try:
-            code = self._process.wait(seconds)
+            said, _ = self._process.communicate(timeout=seconds)  # what it says may be more than a pipe holds
         except subprocess.TimeoutExpired:
             raise RuntimeError(f"bench.abuse.{self._module} does not stop") from None
-        if code:
-            raise self._failure(f"ended with {code}")
-        seen: dict[str, Any] = json.loads(self._process.stdout.read().splitlines()[-1])
+        if self._process.returncode:
+            raise self._failure(f"ended with {self._process.returncode}")
+        seen: dict[str, Any] = json.loads(said.splitlines()[-1])
         return seen
 
     def stop(self) -> dict[str, Any]:
