@@ -15,5 +15,6 @@
     targets    what is to be reached: a table, one row each
     plot       the targets as a picture
     documents  tables and picture in docs/
+    abuse/     floods, hostile TCP and HTTP (`scripts/bench-abuse`)
     api/       the Route 53 API: changes under load, listings, many zones (`scripts/api-speed`)
 """
