@@ -79,6 +79,10 @@ def main(
     of_rows = {row.name: [name for name in row.servers if servers is None or name in servers] for row in chosen}
     seconds = seconds or (QUICK if quick else 60.0)
     about = _about(seconds, seed, [name for row in of_rows.values() for name in row])
+    if not has_limits():
+        console.print(
+            "[yellow]This version of Signwright has no limits: where limits are on, they are on for peers.[/]"
+        )
     BUILD.mkdir(parents=True, exist_ok=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     seen: list[Seen] = []
