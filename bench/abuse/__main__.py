@@ -81,7 +81,7 @@ def main(
     about = _about(seconds, seed, [name for row in of_rows.values() for name in row])
     if not has_limits():
         console.print(
-            "[yellow]This version of Signwright has no limits: where limits are on, they are on for peers.[/]"
+            "[yellow]This version has no limits: where limits are on, they are on for peers alone.[/]"
         )
     BUILD.mkdir(parents=True, exist_ok=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
