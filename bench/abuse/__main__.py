@@ -80,9 +80,7 @@ def main(
     seconds = seconds or (QUICK if quick else 60.0)
     about = _about(seconds, seed, [name for row in of_rows.values() for name in row])
     if not has_limits():
-        console.print(
-            "[yellow]This version has no limits: where limits are on, they are on for peers alone.[/]"
-        )
+        console.print("[yellow]This version has no limits: where limits are on, they are on for peers alone.[/]")
     BUILD.mkdir(parents=True, exist_ok=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     seen: list[Seen] = []
