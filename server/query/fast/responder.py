@@ -43,7 +43,16 @@ from server.query.fast.query_forms import FORM, PLAIN_TAIL, QUESTION_TAIL, Form,
 from server.query.fast.query_shapes import Shape, SignedShape, shape_of
 from server.query.fast.waiting_queries import Dropped
 from server.query.finished_response import with_options
-from server.query.read_query import HEADER_SIZE, ID_SIZE, Query, Rejected, Unanswerable, read_query
+from server.query.read_query import (
+    HEADER_SIZE,
+    ID_SIZE,
+    Query,
+    Rcode,
+    Rejected,
+    Unanswerable,
+    read_query,
+    response_flags,
+)
 from server.query.respond import (
     Answered,
     Failed,
@@ -74,6 +83,8 @@ _ROOM_FOR_OPTIONS = 256
 RCODES = 17
 """Places to count in: the RCODEs of a header, and silence."""
 _SILENCE = RCODES - 1
+_QR = 0x80
+"""Of the first octet of flags: a response."""
 
 Below = CompactBelowApex | ChainBelowApex
 _BELOW_APEX: Mapping[DenialMode, type[CompactBelowApex] | type[ChainBelowApex]] = {
@@ -285,7 +296,10 @@ class Responder:
             lowered = name.lower()
             response = None
             if len(tail) > PLAIN_TAIL:
-                response = self._remembered_with_options(query, name_end, tail, len(responses), now, lane)
+                try:
+                    response = self._remembered_with_options(query, name_end, tail, len(responses), now, lane)
+                except Exception:
+                    response = None  # it fails in `_make` too, which says so
             elif lowered != name:
                 # A zero octet within a label ends this "name" early; the key then differs from any stored one, or is
                 # right.
@@ -321,11 +335,16 @@ class Responder:
     def _make(self, missed: Miss, number: int, now: int, lane: _Lane) -> bytes | None:
         """What is not remembered, numbered `number` of those that are answered together."""
         query, tail = missed.query, missed.tail
-        if len(tail) > PLAIN_TAIL:
-            return self._with_options(query, missed.name_end, tail, number, now, lane)
-        if missed.name_end > 0:
-            return self._respond(query, missed.name, missed.lowered, tail, number, now, lane)
-        return self._read(query, number, now, lane)
+        try:
+            if len(tail) > PLAIN_TAIL:
+                return self._with_options(query, missed.name_end, tail, number, now, lane)
+            if missed.name_end > 0:
+                return self._respond(query, missed.name, missed.lowered, tail, number, now, lane)
+            return self._read(query, number, now, lane)
+        except Exception:
+            # Whatever a stranger sends, it does not end the loop that answers all others.
+            self._failed(missed.name, 0)
+            return _failure(query, lane)
 
     def _with_options(
         self, query: bytes, name_end: int, tail: bytes, number: int, now: int, lane: _Lane
@@ -594,6 +613,15 @@ class Responder:
         lane.rcodes[response.head[1] & 15] += 1
         whole = message(packet, query, response)
         return with_options(whole, options) if options else whole
+
+
+def _failure(query: bytes, lane: _Lane) -> bytes | None:
+    """SERVFAIL, the header alone; None for what is no query. `query` is what follows the ID."""
+    if len(query) < _NAME_AT or query[0] & _QR:
+        lane.rcodes[_SILENCE] += 1
+        return None
+    lane.rcodes[Rcode.SERVFAIL] += 1
+    return response_flags(int.from_bytes(query[:2]), Rcode.SERVFAIL).to_bytes(2) + bytes(_NAME_AT - 2)
 
 
 def _learned(tail: bytes, lane: _Lane) -> Form | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import struct
 
+import dns.flags
+import dns.message
+import dns.rcode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -367,3 +370,30 @@ def test_a_name_whose_labels_do_not_end_where_it_ends_is_refused_beside_known_qu
     for _ in range(2):
         assert datagrams(responder, wires) == [respond(one, zoneset, NOW, Via.UDP) for one in wires]
         assert responder.messages(wires, NOW) == [respond(one, zoneset, NOW, Via.TCP) for one in wires]
+
+
+def test_a_bug_is_servfail_for_its_query_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[bytes] = []
+    responder = Responder(lambda: _ZONES, Caches(), lambda name, _: failed.append(name))
+    good = query("www.lab.example", "A")
+    absent = query("nope.lab.example", "A")
+    wires = [good, absent, absent[:-2] + b"\x00\x04\x00\x03\x00\x00"]  # the last with an option
+    for _ in range(2):
+        datagrams(responder, [good], NOW)
+        responder.messages([good], NOW)
+
+    def fail(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    for way in ("_respond", "_with_options", "_remembered_with_options", "_read"):
+        monkeypatch.setattr(responder, way, fail)
+    for answers in (datagrams(responder, wires, NOW), responder.messages(wires, NOW)):
+        assert answers[0] == respond(good, _ZONES, NOW, Via.UDP)
+        for wire, answer in zip(wires[1:], answers[1:], strict=True):
+            assert answer is not None
+            parsed = dns.message.from_wire(answer, ignore_trailing=True)
+            assert (parsed.id, parsed.rcode(), parsed.flags & dns.flags.QR) == (
+                int.from_bytes(wire[:2]), dns.rcode.SERVFAIL, dns.flags.QR,
+            )  # fmt: skip
+    assert len(failed) == 4
+    assert responder.messages([b"\x00\x01\x80" + absent[3:]], NOW) == [None]
