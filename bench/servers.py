@@ -216,6 +216,9 @@ emulator = "127.0.0.1:0"
 
 [route53]
 listen = false
+
+[limits]
+responses = 0
 {extra}
 [[zones]]
 file = "{site.zone.plain}"

@@ -97,7 +97,7 @@ TARGETS = [
     Target("Random NXDOMAIN, compact denial", "bare signing loop", ("nxdomain", "signwright"), LIMIT, 0.7),
     *_over("Random NXDOMAIN, NSEC chain", "nxdomain", {"nsd": 0.55}, "signwright-nsec"),
     Target("0x20 spelling at random", "own hot set", ("0x20", "signwright"), _HOT, 0.8),
-    Target("A client cookie", "own hot set", ("cookie", "signwright"), _HOT, 0.8),
+    Target("A client cookie", "own hot set", ("cookie", "signwright"), _HOT, 0.6),
     Target("An unknown EDNS option", "own hot set", ("options", "signwright"), _HOT, 0.8),
     Target("No EDNS", "own hot set", ("no-edns", "signwright"), _HOT, 0.8),
     Target("Latency at half peak, median", "NSD", _LATENCY, ("latency", "nsd"), 1.5, P50, at_most=True),

@@ -57,6 +57,7 @@ from server.monitoring.query_stats import QueryStats
 from server.monitoring.status_hooks import Hooks
 from server.net.addresses import Address
 from server.net.descriptors import fit_connections
+from server.net.limited_responses import LimitedResponses
 from server.net.listen import Pair, bind, bind_shared, bind_stream
 from server.net.tcp import serve_tcp
 from server.net.tcp_load import Limits, TcpLoad
@@ -70,6 +71,7 @@ from server.settings.configuration import AUTO, Config, ConfigError, ZoneConfig
 from server.signals import FAILS_WITHIN, Signals, hearing
 from server.state.directory import StateDir, open_state
 from server.supervised import Supervisor, failure_of, said, trace_of
+from server.worker.answering_settings import AnsweringSettings
 from server.worker.pool import Pool
 from zones import names
 
@@ -178,10 +180,8 @@ async def _serve(
     collectors = CollectorRegistry()
     fitting = fit_connections(config.tcp.connections, config.workers, len(config.listen), _HTTP)
     limits = Limits(fitting, config.tcp.idle)
-    pool = None
-    if config.workers:
-        pairs, images = [*zip(*sockets.listened, strict=True)], Images(state.images)
-        pool = Pool(pairs, config.udp_size, limits, images, log, clock=lambda: clock.offset)
+    answering = _answering_settings(config, store)
+    pool = _pool(config, state, sockets, limits, answering, clock, log) if config.workers else None
     async with _registry(config, state, store, collectors, pool or ThisProcess(), clock, supervisor) as (
         registry,
         zones,
@@ -197,7 +197,7 @@ async def _serve(
             await nursery.start(pool.run)
             query_stats = pool.query_stats
         else:
-            query_stats = _answer(config, sockets, limits, registry, clock, nursery)
+            query_stats = _answer(config, answering, sockets, limits, registry, clock, nursery)
         metrics.register(collectors, running.status, query_stats)
         exposition = partial(metrics.exposition, collectors)
         if sockets.watched is not None:
@@ -411,17 +411,49 @@ async def _registry(
         yield registry, zones, changes, kms
 
 
+def _pool(
+    config: Config,
+    state: StateDir,
+    sockets: _Sockets,
+    limits: Limits,
+    answering: AnsweringSettings,
+    clock: Clock,
+    log: str,
+) -> Pool:
+    """The workers that answer, each with sockets of its own."""
+    pairs, images = [*zip(*sockets.listened, strict=True)], Images(state.images)
+    return Pool(pairs, config.udp_size, limits, images, log, answering=answering, clock=lambda: clock.offset)
+
+
+def _answering_settings(config: Config, store: Store) -> AnsweringSettings:
+    return AnsweringSettings(
+        store.cookie_key if config.edns.cookies else b"",
+        config.edns.nsid.encode(),
+        config.chaos.version.encode(),
+        config.chaos.id.encode(),
+        config.limits.responses,
+        config.limits.exempt,
+    )
+
+
 def _answer(
-    config: Config, sockets: _Sockets, limits: Limits, registry: ZoneRegistry, clock: Clock, nursery: trio.Nursery
+    config: Config,
+    settings: AnsweringSettings,
+    sockets: _Sockets,
+    limits: Limits,
+    registry: ZoneRegistry,
+    clock: Clock,
+    nursery: trio.Nursery,
 ) -> Callable[[], QueryStats]:
     """Answer in this process; what tells how much was answered."""
-    caches = Caches()
-    responder = Responder(lambda: registry.zoneset, caches, log_failure, config.udp_size, registry.asked_for)
+    caches, rate, facts = Caches(), settings.limit(), settings.facts(limits.idle)
+    responder = Responder(lambda: registry.zoneset, caches, log_failure, config.udp_size, registry.asked_for, facts)
     listened, load = [*chain.from_iterable(sockets.listened)], TcpLoad(limits)
     streams, datagrams = [pair.tcp for pair in listened], [pair.udp for pair in listened]
-    nursery.start_soon(serve_udp, datagrams, responder, clock.now)
+    outgoing = LimitedResponses(rate, responder, clock.now)
+    nursery.start_soon(serve_udp, datagrams, responder, clock.now, outgoing)
     nursery.start_soon(serve_tcp, streams, responder, clock.now, load, datagrams)
-    return partial(QueryStats.of, responder, caches, load)
+    return partial(QueryStats.of, responder, caches, load, rate)
 
 
 async def _control(app: ASGIApp, state: StateDir, *, task_status: trio.TaskStatus[None]) -> None:

@@ -160,9 +160,7 @@ def wire_name(text: str) -> bytes:
     return names.from_text(text)
 
 
-def datagrams(
-    responder: Responder, wires: Sequence[bytes], now: int = NOW, client: bytes | None = None
-) -> list[bytes | None]:
+def datagrams(responder: Responder, wires: Sequence[bytes], now: int = NOW, client: bytes = b"") -> list[bytes | None]:
     """The responses to whole datagrams, with their IDs. All are from the address `client`."""
     responses = responder.datagrams([wire[ID_SIZE:] for wire in wires], now, lambda _: client)
     return [

@@ -75,7 +75,8 @@ class Fleet:
         """Write the configuration that serves the first `zones`."""
         text = (
             f'listen = ["127.0.0.1:0"]\nstate = "{self.state}"\nmetrics = "127.0.0.1:0"\n'
-            f'[kms]\nendpoint = "{self.endpoint}"\n[route53]\nlisten = false\n[policy]\ndnskey_ttl = {dnskey_ttl}\n'
+            f'[kms]\nendpoint = "{self.endpoint}"\n[route53]\nlisten = false\n'
+            f"[limits]\nresponses = 0\n[policy]\ndnskey_ttl = {dnskey_ttl}\n"
         )
         self.config.write_text(text + "".join(f'[[zones]]\nfile = "{self._file(n)}"\n' for n in range(zones)))
 

@@ -195,6 +195,11 @@ class Store:
         """
         return self._unwritable
 
+    @property
+    def cookie_key(self) -> bytes:
+        """The secret of DNS cookies, 32 octets: it follows from the state key, and so is the same after a restart."""
+        return self._cipher.cookie_key
+
     def __enter__(self) -> Self:
         return self
 

@@ -12,7 +12,7 @@ import binascii
 import os
 import stat
 from collections.abc import Callable
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -43,13 +43,15 @@ class StateKeyWrong(StateError):  # noqa: N818
 class ZskCipher:
     """Encrypts and decrypts under one state key. Its repr names the key's fingerprint and nothing of the key."""
 
-    __slots__ = ("_aead", "_entropy", "fingerprint")
+    __slots__ = ("_aead", "_entropy", "cookie_key", "fingerprint")
 
     def __init__(self, key: bytes, entropy: Entropy) -> None:
         self._aead = AESGCM(key)
         self._entropy = entropy
         self.fingerprint = sha256(b"signwright state key fingerprint" + key).hexdigest()[:16]
         """Tells state keys apart; stored in the database, so that a wrong one is noticed at the start."""
+        self.cookie_key = blake2b(digest_size=KEY_BYTES, key=key, person=b"signwright cooki").digest()
+        """Another secret that all who have this state share, for DNS cookies. It says nothing of the state key."""
 
     def __repr__(self) -> str:
         return f"<ZskCipher {self.fingerprint}>"

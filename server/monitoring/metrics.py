@@ -241,6 +241,25 @@ def query_stats_metrics(query_stats: QueryStats) -> Iterator[Metric]:
     for cause, count in query_stats.tcp_ended.items():
         ended.add_metric((cause,), count)
     yield ended
+    yield from _abuse_metrics(query_stats)
+
+
+def _abuse_metrics(query_stats: QueryStats) -> Iterator[Metric]:
+    cookies = CounterMetricFamily(
+        "signwright_cookies", "Queries with a DNS cookie by what it says of their senders", labels=("standing",)
+    )
+    for standing, count in query_stats.cookies.items():
+        cookies.add_metric((standing,), count)
+    yield cookies
+    limited = CounterMetricFamily(
+        "signwright_limited_responses",
+        'Responses over UDP that were too many for one network, by class: "dropped", or "slipped" with TC set',
+        labels=("class", "result"),
+    )
+    for result, counts in (("dropped", query_stats.limited), ("slipped", query_stats.slipped)):
+        for response_class, count in counts.items():
+            limited.add_metric((response_class, result), count)
+    yield limited
 
 
 class _Gauges:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from server.net.response_rate_limit import ResponseClass, ResponseRateLimit
 from server.net.tcp_load import TcpLoad
+from server.query.cookies import Standing
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import RCODES, Responder
 
-_CACHES = ("packets", "stream_packets", "answers", "denials", "chain_denials", "signatures", "gaps")
+_CACHES = ("packets", "stream_packets", "answers", "denials", "chain_denials", "signatures", "gaps", "cookies")
 
 
 class QueryStats(msgspec.Struct, frozen=True):
@@ -33,9 +35,19 @@ class QueryStats(msgspec.Struct, frozen=True):
     tcp_ended: Mapping[str, int] = {}
     """TCP connections that the server ended, by cause."""
 
+    cookies: Mapping[str, int] = {}
+    """Queries with a COOKIE option, by what it says of their senders: "client_only", "bad" or "valid"."""
+    limited: Mapping[str, int] = {}
+    """Responses that were too many for a network and not sent, by class."""
+    slipped: Mapping[str, int] = {}
+    """The same, sent with TC set."""
+
     @classmethod
-    def of(cls, responder: Responder, caches: Caches, load: TcpLoad) -> QueryStats:
+    def of(
+        cls, responder: Responder, caches: Caches, load: TcpLoad, limit: ResponseRateLimit | None = None
+    ) -> QueryStats:
         """Of the process that answers by these."""
+        limit = limit or ResponseRateLimit(0)
         hot = responder.datagrams_seen - sum(responder.udp_rcodes)
         hot_by_tcp = responder.messages_seen - sum(responder.tcp_rcodes)
         dropped = responder.dropped.by_cause()
@@ -53,6 +65,9 @@ class QueryStats(msgspec.Struct, frozen=True):
             entries={name: len(cache) for name, cache in by_name.items()},
             tcp_open=load.open,
             tcp_ended={why.value: count for why, count in load.ended.items()},
+            cookies={one.name.lower(): responder.standings[one] for one in Standing if one},
+            limited={one.name.lower(): limit.dropped[one] for one in ResponseClass},
+            slipped={one.name.lower(): limit.slipped[one] for one in ResponseClass},
         )
 
     def __add__(self, other: QueryStats) -> QueryStats:
@@ -65,6 +80,9 @@ class QueryStats(msgspec.Struct, frozen=True):
             entries=_sum(self.entries, other.entries),
             tcp_open=self.tcp_open + other.tcp_open,
             tcp_ended=_sum(self.tcp_ended, other.tcp_ended),
+            cookies=_sum(self.cookies, other.cookies),
+            limited=_sum(self.limited, other.limited),
+            slipped=_sum(self.slipped, other.slipped),
         )
 
     def past(self) -> QueryStats:

@@ -29,6 +29,7 @@ import cffi
 import msgspec
 import trio
 
+from server.net.response_rate_limit import network_of
 from server.query.read_query import ID_SIZE
 
 QUERY_LIMIT = 4096  # octets; a longer datagram is no query we know: what is cut off makes it FORMERR
@@ -37,6 +38,14 @@ BATCH = 64
 _STRIDE = QUERY_LIMIT + 64  # octets from the place of one query to the next
 _STARTS = range(ID_SIZE, BATCH * _STRIDE, _STRIDE)
 _VECTORS = [struct.Struct(f"={4 * count}Q") for count in range(BATCH + 1)]
+
+
+def _for_each_count(one: str) -> Sequence[struct.Struct]:
+    return [struct.Struct(one * count) for count in range(BATCH + 1)]
+
+
+# By family, what takes the networks out of so many socket addresses: 0.04 µs each, where `host` costs 0.2 and more.
+_NETWORKS = {socket.AF_INET: _for_each_count("4x3s9x"), socket.AF_INET6: _for_each_count("8x7s13x")}
 _CONTROL = 64  # octets for one IP_PKTINFO or IPV6_PKTINFO message
 _NAME_SIZE_4, _NAME_SIZE_6 = 16, 28  # octets of a struct sockaddr_in and sockaddr_in6
 _MSGHDR = struct.calcsize("PI4xPPPPi4x")
@@ -65,6 +74,9 @@ class Clients(Protocol):
 
     def host(self, slot: int) -> bytes:
         """The address that it came from, 4 or 16 octets."""
+
+    def networks(self, count: int) -> Sequence[bytes]:
+        """The /24 or /56 that each of the first `count` came from: 3 or 7 octets of its address."""
 
 
 class Sender(Protocol):
@@ -128,6 +140,7 @@ class KernelBatch:
         self._sent_iov_octets = _ffi.buffer(self._sent_iov)
         self._name_octets = _ffi.buffer(self._names)
         self._control_octets = _ffi.buffer(self._controls)
+        self._networks = _NETWORKS[sock.family]
         self._later = _Later(self._name_size, with_control=self._with_control)
         begin = int(_ffi.cast("uintptr_t", self._queries))
         self._numbered = [value for slot in range(BATCH) for value in (begin + slot * _STRIDE, ID_SIZE, 0, 0)]
@@ -201,6 +214,10 @@ class KernelBatch:
     def host(self, slot: int) -> bytes:
         """As `Clients.host`."""
         return self.sender(slot).host
+
+    def networks(self, count: int) -> Sequence[bytes]:
+        """As `Clients.networks`."""
+        return self._networks[count].unpack_from(self._name_octets)
 
     def sender(self, slot: int) -> KernelSender:
         """As `Batch.sender`."""
@@ -334,6 +351,10 @@ class PlainBatch:
         """As `Clients.host`."""
         return self._senders[slot].host
 
+    def networks(self, count: int) -> Sequence[bytes]:
+        """As `Clients.networks`."""
+        return [network_of(self.host(slot)) for slot in range(count)]
+
     def sender(self, slot: int) -> PlainSender:
         """As `Batch.sender`."""
         return self._senders[slot]
@@ -376,9 +397,13 @@ def ask_for_local_address(sock: socket.socket, host: str) -> bool:
 
 
 def never_fragment(sock: socket.socket) -> None:
-    """Have the kernel send each datagram in one piece or not at all, whatever ICMP tells it (RFC 9715).
+    """Have the kernel send each datagram in one piece or not at all, whatever ICMP tells it (RFC 9715 §3.1).
 
-    It also spares the kernel a hash for the identification of fragments: 3 % of its time for an answer by a profile.
+    PROBE, not the OMIT of other servers: both pass over what ICMP claims of the path, but only PROBE sets DF, so that
+    no router on the way makes fragments, which could be replaced by forged ones. It also spares the kernel a hash for
+    the identification of fragments: a datagram of 190 octets takes 3.89 µs to send with PROBE, 4.09 with OMIT, 4.14
+    with neither (one call each, loopback, minimum of 60 interleaved rounds). IPv6 needs nothing: there only the sender
+    makes fragments, and no path has an MTU below 1,280, which 1,232 octets with their headers fill.
     """
     if sys.platform == "linux" and sock.family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)

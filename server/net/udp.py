@@ -42,6 +42,7 @@ import msgspec
 import trio
 
 from server.net.mmsg import BATCH, Batch, Clients, Sender, batch_for, never_fragment
+from server.net.response_rate_limit import network_of
 from server.query.edns import DEFAULT_SIZE
 from server.query.fast.responder import Miss, Responder
 from server.query.fast.waiting_queries import WaitingQueries
@@ -299,3 +300,7 @@ class _Made:
     def host(self, slot: int) -> bytes:
         """As `Clients.host`."""
         return self.asked[slot].sender.host
+
+    def networks(self, count: int) -> Sequence[bytes]:
+        """As `Clients.networks`."""
+        return [network_of(one.sender.host) for one in self.asked[:count]]

@@ -61,12 +61,12 @@ NOTHING = Told(b"", Standing.NONE, FOREVER)
 def told(edns: Edns | None, client: bytes | None, now: int, facts: ServerFacts, *, over_tcp: bool) -> Told:
     """What the response to a query with this OPT record says of the server and to its client.
 
-    `client` is the sender's address (4 or 16 octets) or None where nobody knows it, who then gets no cookie.
+    `client` is the sender's address (4 or 16 octets), None where nobody knows it, who then gets no cookie.
     """
     if edns is None or edns.version or not (edns.cookie or edns.nsid or edns.keepalive is not None):
         return NOTHING
     options, standing, until = b"", Standing.NONE, FOREVER
-    if edns.cookie and facts.cookies is not None and client is not None:
+    if edns.cookie and facts.cookies is not None and client:
         standing, options, until = facts.cookies.answer(edns.cookie, client, now)
     if edns.nsid and facts.nsid:
         options += _OPTION.pack(OPTION_NSID, len(facts.nsid)) + facts.nsid
@@ -79,7 +79,7 @@ def cookie_alone(
     cookie: bytes, client: bytes | None, now: int, facts: ServerFacts
 ) -> tuple[Rcode, CookieAnswer] | None:
     """RCODE and cookie for a query for a server cookie and nothing else (RFC 7873 §5.4); None where there are none."""
-    if facts.cookies is None or client is None:
+    if facts.cookies is None or not client:
         return None
     answer = facts.cookies.answer(cookie, client, now)
     return Rcode.BADCOOKIE if answer.standing is Standing.BAD else Rcode.NOERROR, answer

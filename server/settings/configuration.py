@@ -38,10 +38,13 @@ from zones.masterfile.reading_limits import DEFAULT_LIMITS, ReadingLimits
 __all__ = [
     "AUTO",
     "LOCAL",
+    "ChaosConfig",
     "Config",
     "ConfigError",
+    "EdnsConfig",
     "HooksConfig",
     "KmsConfig",
+    "LimitsConfig",
     "Route53Config",
     "TcpConfig",
     "Where",
@@ -59,6 +62,7 @@ Where = ParentServers | Literal["auto", "local"] | None
 """Where a zone's DS is looked up; `None`: nowhere."""
 _WORDS: dict[str, Where] = {AUTO: AUTO, LOCAL: LOCAL, "none": None}
 _DNS = 53
+_IDENTITY_LIMIT = 128  # octets, so that an NSID fits into every response
 _USER = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
 """A name of IAM's."""
 _NAMES_OF_USERS = f'give letters, digits and any of "_+=,.@-", 64 at most, but not {ROOT_PROFILE} or {SERVICE_PROFILE}'
@@ -116,6 +120,30 @@ class TcpConfig(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
 
 
+class EdnsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What queries' EDNS options get."""
+
+    cookies: bool = True
+    nsid: str = ""
+    """At most 128 octets as UTF-8; empty: nothing."""
+
+
+class ChaosConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What queries of class CHAOS get; empty: nothing."""
+
+    version: str = ""
+    id: str = ""
+
+
+class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What one network may be the target of."""
+
+    responses: int = 500
+    """A second; 0: no limit."""
+    exempt: tuple[str, ...] = ()
+    """Networks, as `ipaddress` reads them."""
+
+
 class HooksConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Who is told of each change of a status."""
 
@@ -151,6 +179,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     udp_size: int
     """Largest UDP answer in octets."""
     tcp: TcpConfig
+    edns: EdnsConfig = EdnsConfig()
+    chaos: ChaosConfig = ChaosConfig()
+    limits: LimitsConfig = LimitsConfig()
     zones: tuple[ZoneConfig, ...]
     policy: Policy = Policy()
     """Of the keys of hosted zones."""
@@ -198,6 +229,9 @@ def load_config(
         kms=source.kms(),
         udp_size=source.settings.udp.size,
         tcp=TcpConfig(idle=source.settings.tcp.idle, connections=source.settings.tcp.connections),
+        edns=EdnsConfig(cookies=source.settings.edns.cookies, nsid=source.identity("edns", "nsid")),
+        chaos=ChaosConfig(version=source.identity("chaos", "version"), id=source.identity("chaos", "id")),
+        limits=source.limits(),
         zones=tuple(zone_configs),
         policy=source.settings.policy,
         user=source.settings.user,
@@ -297,6 +331,28 @@ class _ConfigurationSource:
             return tuple(origin_of(name).removesuffix(".") for name in self.settings.hosts)
         except ValueError as error:
             raise self.wrong(str(error), "hosts") from None
+
+    def identity(self, table: str, key: str) -> str:
+        """What the server says of itself."""
+        text: str = getattr(getattr(self.settings, table), key)
+        size = len(text.encode())
+        if size > _IDENTITY_LIMIT:
+            raise self.wrong(f"has {size} octets; give at most {_IDENTITY_LIMIT}", table, key)
+        return text
+
+    def limits(self) -> LimitsConfig:
+        limits = self.settings.limits
+        for number, text in enumerate(limits.exempt):
+            try:
+                ipaddress.ip_network(text)
+            except ValueError as error:
+                reason = str(error)
+                if "host bits" in reason:
+                    reason = f"{text} has host bits set; did you mean {ipaddress.ip_network(text, strict=False)}?"
+                else:
+                    reason = f'{text!r} is not a network, such as "192.0.2.0/24" or "2001:db8::/32"'
+                raise self.wrong(reason, "limits", "exempt", number) from None
+        return LimitsConfig(responses=limits.responses, exempt=limits.exempt)
 
     def hooks(self) -> HooksConfig:
         hooks = self.settings.hooks

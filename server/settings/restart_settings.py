@@ -12,7 +12,7 @@ import msgspec
 
 from server.settings.configuration import Config
 
-_TABLES = ("kms", "tcp", "hooks", "route53")
+_TABLES = ("kms", "tcp", "edns", "chaos", "limits", "hooks", "route53")
 _RELOADED = ("zones", "samples", "policy")
 _NAMES = {"udp_size": ("udp.size",), "route53.tls": ("route53.tls_certificate", "route53.tls_key")}
 """Settings that go by another name in a configuration."""

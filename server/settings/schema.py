@@ -36,6 +36,9 @@ _ANCHORS = msgspec.Meta(max_length=16, description="a list of at most 16 records
 _Parent = Annotated[str, _PARENT] | Annotated[tuple[Annotated[str, _PARENT], ...], _PARENTS]
 _ParentAnchor = Annotated[str, _ANCHOR] | Annotated[tuple[Annotated[str, _ANCHOR], ...], _ANCHORS]
 _FOLDER = msgspec.Meta(description='the path of a folder, such as "/etc/zones/shared"')
+_IDENTITY = msgspec.Meta(max_length=128, description='a text of at most 128 octets, such as "fra1"')
+_NETWORK = msgspec.Meta(description='a network, such as "192.0.2.0/24" or "2001:db8::/32"')
+_NETWORKS = msgspec.Meta(max_length=256, description="a list of at most 256 networks")
 _PROGRAM = msgspec.Meta(description='the words of a command in quotes, such as "/usr/local/bin/page-somebody"')
 _USER = 'the name of a user of this host, such as "signwright"'
 _URL = 'a URL, such as "https://hooks.example/dnssec"'
@@ -85,6 +88,33 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Seconds without a query after which a connection is closed; fewer once half of all connections are open."""
     connections: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
     """Connections at one time, of all workers together."""
+
+
+class EdnsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What queries' EDNS options get."""
+
+    cookies: bool = True
+    """Server cookies for clients that ask for one (RFC 7873); none is ever required."""
+    nsid: Annotated[str, _IDENTITY] = ""
+    """What tells this server from others (RFC 5001); empty: nothing."""
+
+
+class ChaosSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What queries of class CHAOS get; empty: REFUSED."""
+
+    version: Annotated[str, _IDENTITY] = ""
+    """TXT of `version.bind` and `version.server`."""
+    id: Annotated[str, _IDENTITY] = ""
+    """TXT of `id.server` and `hostname.bind` (RFC 4892)."""
+
+
+class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one network may be the target of."""
+
+    responses: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 500
+    """Responses a second over UDP for each /24 or /56 and class of responses; 0: no limit."""
+    exempt: Annotated[tuple[Annotated[str, _NETWORK], ...], _NETWORKS] = ()
+    """Networks that are not limited."""
 
 
 class Route53Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -178,6 +208,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kms: KmsSettings = KmsSettings()
     udp: UdpSettings = UdpSettings()
     tcp: TcpSettings = TcpSettings()
+    edns: EdnsSettings = EdnsSettings()
+    chaos: ChaosSettings = ChaosSettings()
+    limits: LimitsSettings = LimitsSettings()
     hooks: HooksSettings = HooksSettings()
     route53: Route53Settings = Route53Settings()
     zone_files: ZoneFilesSettings = ZoneFilesSettings()
@@ -191,6 +224,9 @@ _KNOWN: Mapping[tuple[str, ...], type[msgspec.Struct]] = {
     ("kms",): KmsSettings,
     ("udp",): UdpSettings,
     ("tcp",): TcpSettings,
+    ("edns",): EdnsSettings,
+    ("chaos",): ChaosSettings,
+    ("limits",): LimitsSettings,
     ("hooks",): HooksSettings,
     ("route53",): Route53Settings,
     ("zone_files",): ZoneFilesSettings,
@@ -272,7 +308,7 @@ def _syntax_error(message: str, text: str, file: str) -> ConfigError:
 def _tables(raw: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
     """The document and each of its known tables, with their paths."""
     yield (), raw
-    for name in ("kms", "udp", "tcp", "hooks", "route53", "zone_files", "policy"):
+    for name in ("kms", "udp", "tcp", "edns", "chaos", "limits", "hooks", "route53", "zone_files", "policy"):
         if isinstance(raw.get(name), dict):
             yield (name,), raw[name]
     zones = raw.get("zones")

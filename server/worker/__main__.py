@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -21,6 +22,7 @@ from server.monitoring.gc_tuning import Aside, setting_aside
 from server.monitoring.logs import FORMATS, configure_logs
 from server.monitoring.query_failures import log_failure
 from server.monitoring.query_stats import QueryStats
+from server.net.limited_responses import LimitedResponses
 from server.net.tcp import serve_tcp
 from server.net.tcp_load import Limits, TcpLoad
 from server.net.udp import serve_udp
@@ -100,11 +102,13 @@ async def _follow(
     opened: dict[bytes, Zone] = {}
     follower, caches = Follower(lambda _, digest: opened.pop(digest)), Caches()
     asked = _KeysAskedFor()
-    responder = Responder(lambda: follower.zoneset, caches, log_failure, hello.udp_size, asked.wanted)
+    facts, rate = hello.answering.facts(hello.idle), hello.answering.limit()
+    responder = Responder(lambda: follower.zoneset, caches, log_failure, hello.udp_size, asked.wanted, facts)
     load, clock = TcpLoad(Limits(hello.connections, hello.idle)), Clock(SYSTEM)
-    nursery.start_soon(_report, channel, responder, caches, load)
+    nursery.start_soon(_report, channel, partial(QueryStats.of, responder, caches, load, rate))
     nursery.start_soon(asked.tell, channel)
     clock.adopt(hello.clock)
+    outgoing = LimitedResponses(rate, responder, clock.now)
     nursery.start_soon(clock.watch, lambda: None, _log)
     answers = False
     while (octets := await channel.receive()) is not None:
@@ -121,7 +125,7 @@ async def _follow(
         if version is not None:
             if not answers:
                 aside.look_at_all()
-                _answer(sockets, responder, load, clock, nursery)
+                _answer(sockets, responder, outgoing, load, clock, nursery)
                 answers = True
             await _tell(channel, encode(Acknowledged(version)))
         # However much there is to take up, what is asked meanwhile is answered.
@@ -138,11 +142,16 @@ def _open(images: Images, origin: bytes, digest: bytes) -> Zone:
 
 
 def _answer(
-    sockets: Sequence[socket.socket], responder: Responder, load: TcpLoad, clock: Clock, nursery: trio.Nursery
+    sockets: Sequence[socket.socket],
+    responder: Responder,
+    outgoing: LimitedResponses,
+    load: TcpLoad,
+    clock: Clock,
+    nursery: trio.Nursery,
 ) -> None:
     datagrams = [sock for sock in sockets if sock.type is socket.SOCK_DGRAM]
     if datagrams:
-        nursery.start_soon(serve_udp, datagrams, responder, clock.now)
+        nursery.start_soon(serve_udp, datagrams, responder, clock.now, outgoing)
     streams = [sock for sock in sockets if sock.type is socket.SOCK_STREAM]
     nursery.start_soon(serve_tcp, streams, responder, clock.now, load, datagrams)
 
@@ -173,9 +182,9 @@ class _KeysAskedFor:
             await trio.sleep(_REPORT)
 
 
-async def _report(channel: Channel, responder: Responder, caches: Caches, load: TcpLoad) -> None:
+async def _report(channel: Channel, query_stats: Callable[[], QueryStats]) -> None:
     while True:
-        await _tell(channel, encode(Counted(QueryStats.of(responder, caches, load))))
+        await _tell(channel, encode(Counted(query_stats())))
         await trio.sleep(_REPORT)
 
 

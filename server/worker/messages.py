@@ -12,9 +12,10 @@ import msgspec
 from keys.dnssec.dnskey_rrset import SignedDnskeyRRset
 from keys.dnssec.signing_policy import Policy
 from server.monitoring.query_stats import QueryStats
+from server.worker.answering_settings import AnsweringSettings
 from zones.storage.node_values import NodeValue
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised with every change to the classes below that an older program would misread."""
 
 
@@ -42,6 +43,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """Wall clock minus CLOCK_BOOTTIME of this machine, as the control process believes it: a worker that is started
     while a step of the wall clock is held off holds it off too.
     """
+    answering: AnsweringSettings = AnsweringSettings()
 
 
 class ZoneBegun(msgspec.Struct, frozen=True, array_like=True, tag=1):

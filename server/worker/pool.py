@@ -30,6 +30,7 @@ from server.monitoring.query_stats import QueryStats
 from server.net.listen import Pair
 from server.net.tcp_load import Limits
 from server.supervised import failure_of, said, trace_of
+from server.worker.answering_settings import AnsweringSettings
 from server.worker.channel import Channel
 from server.worker.messages import (
     PROTOCOL,
@@ -55,6 +56,7 @@ _TRIES = 3
 """Deaths of a worker after which a start doesn't wait for it."""
 _GRACE = 2  # seconds in which a worker may end by itself
 _SETTLED = 10  # seconds after which a death is none of starting
+_NEITHER_COOKIES_NOR_LIMITS = AnsweringSettings()
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _log = structlog.get_logger("signwright.workers")
 
@@ -101,6 +103,7 @@ class Pool:
         images: Images,
         log: str = "auto",
         *,
+        answering: AnsweringSettings = _NEITHER_COOKIES_NOR_LIMITS,
         clock: Callable[[], float] = offset_as_read,
         look: float = 2,
     ) -> None:
@@ -113,7 +116,8 @@ class Pool:
         """Is told of zones that are asked for and whose keys no worker has yet."""
         self._workers = [_Worker(number, pairs) for number, pairs in enumerate(sockets, 1)]
         self._clock, self._clock_moves = clock, 0
-        self._hello = partial(Hello, PROTOCOL, udp_size, max(1, limits.connections // len(sockets)), limits.idle)
+        connections = max(1, limits.connections // len(sockets))
+        self._hello = partial(Hello, PROTOCOL, udp_size, connections, limits.idle, answering=answering)
         self._images = images
         self._log = log
         self._look = look

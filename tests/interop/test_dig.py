@@ -69,3 +69,28 @@ def test_the_question_comes_back_as_it_was_spelled(compact_lab: Lab) -> None:
     answer = compact_lab.dig("WwW", "A", "+dnssec")
     assert ";WwW.lab.example." in answer
     assert "192.0.2.80" in answer
+
+
+def test_cookies_as_dig_has_them(compact_lab: Lab) -> None:
+    for name in ("www", "no-such-name", "big", "version.bind."):
+        for how in ("+notcp", "+tcp"):
+            first = compact_lab.dig(name, "A", "+cookie", "+dnssec", "+ignore", how)
+            found = re.search(r"; COOKIE: ([0-9a-f]{48}) \(good\)", first)
+            assert found, first
+            assert found[1] in compact_lab.dig(name, "A", f"+cookie={found[1]}", "+ignore", how)
+    bad = compact_lab.dig("www", "A", "+cookie=" + "ab" * 24)
+    assert status(bad) == "NOERROR"
+    assert re.search(r"; COOKIE: (ab){8}01000000[0-9a-f]{24} \(good\)", bad)
+    assert status(compact_lab.dig("www", "A", "+nocookie", "+ednsopt=10:abcdef")) == "FORMERR"
+    alone = compact_lab.dig(".", "A", "+header-only", "+cookie")
+    assert status(alone) == "NOERROR"
+    assert "(good)" in alone
+
+
+def test_other_options(compact_lab: Lab) -> None:
+    assert "TCP KEEPALIVE: 10.0 secs" in compact_lab.dig("www", "A", "+tcp", "+keepalive")
+    assert "KEEPALIVE" not in compact_lab.dig("www", "A", "+keepalive")
+    assert "NSID" not in compact_lab.dig("www", "A", "+nsid")  # off by default
+    notify = compact_lab.dig("www", "SOA", "+opcode=notify")
+    assert status(notify) == "NOTIMP"
+    assert "EDE: 21" in notify

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Generic, NamedTuple, TypeVar
 
-from server.query.cookies import CookieAnswer
+from server.query.cookies import Standing
 from server.query.emit_to_size import Response
 from server.query.sections import Placed
 from zones.zoneset import ZoneSet, changed_names
@@ -46,6 +46,20 @@ class Premade(NamedTuple):
     placed: Placed
     until: int
     """The second from which another RRSIG must be served, in seconds since the epoch."""
+
+
+class Cookied(NamedTuple):
+    """What becomes of a query's octets behind its name, where a cookie is its only option, from one address."""
+
+    bare: bytes
+    """The same octets without the option."""
+    room: int
+    """Octets that the response without it may have, and without its ID."""
+    suffix: bytes
+    """The option for the response behind its length: what takes the place of the length of no options."""
+    until: int
+    """The second from which this must be worked out anew, in seconds since the epoch."""
+    standing: Standing
 
 
 class Generations(Generic[V]):
@@ -210,8 +224,10 @@ class Caches:
         """The gap in a chain that holds the wildcard below a name, by that name."""
         self.chain_denials: Generations[Response] = Generations(budget // 16, _octets)
         """Responses by the gaps that they show, and the length of the name asked for (`absent_names`)."""
-        self.cookies: Generations[CookieAnswer] = Generations(budget // 32, lambda answer: len(answer.option))
-        """What becomes of cookies, by the client's address and the cookie: 1.6 µs less than to hash anew."""
+        self.cookies: Generations[Cookied] = Generations(budget // 32, lambda cookied: len(cookied.suffix))
+        """What becomes of cookies, by the client's address and its query's octets behind the name (`responder`)."""
+        self.stream_cookies: Generations[Cookied] = Generations(budget // 128, lambda cookied: len(cookied.suffix))
+        """The same over TCP."""
         self._zoneset: ZoneSet | None = None
 
     def for_zoneset(self, zoneset: ZoneSet, now: int) -> None:

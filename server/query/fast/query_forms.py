@@ -33,6 +33,8 @@ class Form(NamedTuple):
     """Whether a COOKIE option is all of the options."""
     is_single: bool
     """Whether there is one option, so that the beginning is enough to know the form by."""
+    asks: bool
+    """Whether any option may get something."""
 
 
 def form_of(tail: bytes) -> Form | None:
@@ -51,5 +53,6 @@ def form_of(tail: bytes) -> Form | None:
         return None
     is_single = int.from_bytes(tail[FORM - 2 : FORM]) == len(tail) - FORM
     is_cookie = is_single and int.from_bytes(tail[PLAIN_TAIL : PLAIN_TAIL + 2]) == OPTION_COOKIE
+    asks = bool(edns.cookie or edns.nsid or edns.keepalive is not None)
     bare = tail[: PLAIN_TAIL - 2] + b"\x00\x00"
-    return Form(len(tail), bare, edns._replace(cookie=b"") if is_cookie else edns, is_cookie, is_single)
+    return Form(len(tail), bare, edns._replace(cookie=b"") if is_cookie else edns, is_cookie, is_single, asks)

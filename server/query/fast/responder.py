@@ -9,7 +9,8 @@ Which way a query takes, in order; what the way costs beside a signature, instea
     the query                               way                            µs, not       held equal by
     asked before, as it stands              Caches.packets                 0.14, not 3   test_responder.py
     … with other capitals (0x20)            Caches.packets                 0.6, not 3    test_responder.py
-    … with EDNS options, as cookies         Responder._with_options        1.2, not 4    test_responder.py
+    … with an EDNS option that gets nothing _Lane.forms                    0.5, not 4    test_responder.py
+    … with a cookie                         _Lane.cookied                  0.9, not 4    test_responder.py
     no such name, one label below an apex:
       compact denial                        CompactBelowApex               4.7, not 14   test_absent_names.py
       NSEC chain                            ChainBelowApex                 3.2, not 10   test_absent_names.py
@@ -32,10 +33,10 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from server.query.cookies import Standing
-from server.query.edns import DEFAULT_SIZE, MINIMUM_SIZE, Edns
+from server.query.edns import DEFAULT_SIZE, MINIMUM_SIZE, OPTION_COOKIE, Edns
 from server.query.emit_to_size import Response
 from server.query.fast.absent_names import deny_absent
-from server.query.fast.answer_caches import Answers, Caches
+from server.query.fast.answer_caches import Answers, Caches, Cookied, Generations
 from server.query.fast.compact_below_apex import CompactBelowApex
 from server.query.fast.nsec_chain_below_apex import ChainBelowApex
 from server.query.fast.present_rrsets import answer_present
@@ -127,15 +128,16 @@ class Miss(msgspec.Struct, frozen=True, gc=False):
 class _Lane:
     """What is known of the queries of one transport: responses differ in what fits."""
 
-    __slots__ = ("forms", "packets", "rcodes", "shapes", "via")
+    __slots__ = ("cookied", "forms", "packets", "rcodes", "shapes", "via")
 
-    def __init__(self, via: Via, packets: Answers[tuple[bytes, int]]) -> None:
+    def __init__(self, via: Via, packets: Answers[tuple[bytes, int]], cookied: Generations[Cookied]) -> None:
         self.via = via
         self.packets = packets
         """Whole responses behind the ID, and until when, by the query's octets behind the ID."""
         self.shapes: dict[bytes, Shape] = {}
         self.forms: dict[bytes, Form] = {}
         """Of queries with one EDNS option, by what follows their names up to the option's data."""
+        self.cookied = cookied
         self.rcodes = [0] * RCODES
 
 
@@ -162,8 +164,8 @@ class Responder:
         self._sender: Sender = _nobody
         self.udp_size = udp_size
         """The largest UDP response in octets."""
-        self._udp = _Lane(Via.UDP, caches.packets)
-        self._tcp = _Lane(Via.TCP, caches.stream_packets)
+        self._udp = _Lane(Via.UDP, caches.packets, caches.cookies)
+        self._tcp = _Lane(Via.TCP, caches.stream_packets, caches.stream_cookies)
         self._latest = 0
         self._below: dict[bytes, Below | None] = {}
         """By apex and kind of query, what denies names one label below; None where that is not simple."""
@@ -319,6 +321,17 @@ class Responder:
         self, query: bytes, name_end: int, tail: bytes, number: int, now: int, lane: _Lane
     ) -> bytes | None:
         """As `_with_options`, where what the query gets without its options is remembered, and they certainly fit."""
+        if len(tail) > FORM and tail[PLAIN_TAIL + 1] == OPTION_COOKIE and (client := self._sender(number)):
+            kept = lane.cookied.young.get(client + tail)
+            known = lane.packets.young.get(query[:name_end] + kept[0]) if kept is not None else None
+            # Of a query without an OPT record, the same octets could be the name.
+            if kept is not None and known is not None and now < known[1] and query[_NAME_AT - 1] == 1:
+                _, room, suffix, until, standing = kept
+                if now < until and len(known[0]) <= room:
+                    self.standings[standing] += 1
+                    if standing is Standing.VALID:
+                        self.vouched.append(number)
+                    return known[0][:-2] + suffix
         form = lane.forms.get(tail[:FORM])
         if form is None or len(tail) != form.size:
             return None
@@ -326,6 +339,8 @@ class Responder:
         if known is None or now >= known[1] or query[_NAME_AT - 1] != 1:
             return None
         response = known[0]
+        if not form.asks:
+            return response
         size = len(response) + _ROOM_FOR_OPTIONS
         if size > MINIMUM_SIZE and size > response_limit(form.edns, lane.via, self.udp_size):
             return None
@@ -382,21 +397,23 @@ class Responder:
     def _options(self, form: Form, tail: bytes, number: int, now: int, lane: _Lane) -> bytes:
         """The EDNS options that a query gets; empty where there are none."""
         if form.is_cookie:
-            return self._cookie(tail[FORM:], number, now)
+            return self._cookie(tail, form, number, now, lane)
         return self._told(form.edns, number, now, lane).options
 
-    def _cookie(self, cookie: bytes, number: int, now: int) -> bytes:
-        """The COOKIE option for a query with `cookie` for its only one; empty where there is none."""
+    def _cookie(self, tail: bytes, form: Form, number: int, now: int, lane: _Lane) -> bytes:
+        """The COOKIE option for a query that has one and no other; empty where there are no cookies."""
         client = self._sender(number)
-        if client is None or self._facts.cookies is None:
+        if not client or self._facts.cookies is None:
             return b""
-        kept, key = self._caches.cookies, client + cookie
-        known = kept.get(key)
+        key = client + tail
+        known = lane.cookied.get(key)
         if known is None or now >= known.until:
-            known = self._facts.cookies.answer(cookie, client, now)
-            kept.put(key, known)
+            standing, option, until = self._facts.cookies.answer(tail[FORM:], client, now)
+            room = response_limit(form.edns, lane.via, self.udp_size) - ID_SIZE - len(option)
+            known = Cookied(form.bare, room, len(option).to_bytes(2) + option, until, standing)
+            lane.cookied.put(key, known)
         self._note(known.standing, number)
-        return known.option
+        return known.suffix[2:]
 
     def _told(self, edns: Edns, number: int, now: int, lane: _Lane) -> Told:
         """What a query gets beside its answer."""

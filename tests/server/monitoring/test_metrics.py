@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+import dns.edns
 import dns.message
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -20,12 +21,13 @@ from keys.rules.transitions import evolve
 from server.control.server_operations import ServerStatus, ZoneReport
 from server.monitoring.metrics import KmsMeter, exposition, register
 from server.monitoring.query_stats import QueryStats
+from server.net.response_rate_limit import ResponseRateLimit
 from server.net.tcp_load import Ended, Limits, TcpLoad
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from tests.keys.rules.key_history import DAY, START, history
+from tests.lab import CLIENT, FACTS, datagrams, signed, surprised
 from tests.lab import NOW as LAB_NOW
-from tests.lab import datagrams, signed, surprised
 from zones.masterfile.load import parse_zone
 from zones.zoneset import ZoneSet
 
@@ -71,15 +73,17 @@ def report(keyring_at: int, refused: tuple[tuple[str, int, int], ...] = (), *, f
     )
 
 
-def metrics_of(status: ServerStatus, responder: Responder | None = None, caches: Caches | None = None) -> Samples:
+def metrics_of(
+    status: ServerStatus,
+    responder: Responder | None = None,
+    caches: Caches | None = None,
+    limit: ResponseRateLimit | None = None,
+) -> Samples:
     registry = CollectorRegistry()
     KmsMeter(registry)("Sign", "ok", 0.004)
     caches = caches or Caches()
-    register(
-        registry,
-        lambda: status,
-        partial(QueryStats.of, responder or Responder(ZoneSet, caches, surprised), caches, TcpLoad(Limits())),
-    )
+    responder = responder or Responder(ZoneSet, caches, surprised)
+    register(registry, lambda: status, partial(QueryStats.of, responder, caches, TcpLoad(Limits()), limit))
     return read(exposition(registry))
 
 
@@ -200,6 +204,29 @@ to 300 CNAME no
     assert value(found, "signwright_cache_stored_total", {"cache": "packets"}) == 1
     assert value(found, "signwright_cache_entries", {"cache": "packets"}) == 1
     assert (value(found, "signwright_cache_stored_total", {"cache": "signatures"}) or 0) >= 1
+
+
+def test_cookies_and_limited_responses_are_counted() -> None:
+    zoneset = signed(parse_zone("@ 1 SOA ns h 1 2 3 4 5\n@ 1 NS ns.elsewhere.test.\n", "lab.example."))
+    caches, limit = Caches(), ResponseRateLimit(1)
+    responder = Responder(lambda: zoneset, caches, surprised, facts=FACTS)
+    asked = dns.message.make_query("lab.example.", "SOA", options=[dns.edns.GenericOption("COOKIE", b"abcdefgh")])
+    for _ in range(8):
+        responses = responder.datagrams([asked.to_wire()[2:]], LAB_NOW, lambda _: CLIENT)
+        limit.apply(responses, lambda _: [CLIENT[:3]], lambda _: CLIENT, (), LAB_NOW)
+    found = metrics_of(status_of((), LAB_NOW), responder, caches, limit)
+    assert value(found, "signwright_cookies_total", {"standing": "client_only"}) == 8
+    assert value(found, "signwright_cookies_total", {"standing": "valid"}) == 0
+    results = {"answer": 0.0, "error": 0.0}
+    for kind in results:
+        for result in ("dropped", "slipped"):
+            results[kind] += value(found, "signwright_limited_responses_total", {"class": kind, "result": result}) or 0
+    assert results == {"answer": 5, "error": 0}  # one is not counted, one makes a suspect, one is allowed
+    both = QueryStats.of(responder, caches, TcpLoad(Limits()), limit) + QueryStats.of(
+        responder, caches, TcpLoad(Limits()), limit
+    )
+    assert both.cookies["client_only"] == 16
+    assert sum(both.limited.values()) + sum(both.slipped.values()) == 10
 
 
 def test_kms_calls_by_result_and_latency() -> None:

@@ -90,6 +90,20 @@ def test_each_client_gets_its_own_answer_also_where_some_deserve_silence(
                 assert sock.recv(100) == b"%02d to query %d" % (number + round_, number)
 
 
+@pytest.mark.parametrize("host", HOSTS)
+def test_who_asks_one_by_one_and_all_at_once(make: Make, sockets: ExitStack, host: str) -> None:
+    server = udp(sockets, host)
+    batch = make(server)
+    hosts = [host] * 3 if ":" in host else ["127.0.0.1", "127.1.2.3", "127.0.0.200"]
+    for number, one in enumerate(hosts):
+        client(sockets, one).sendto(b"%02d" % number, server.getsockname())
+    received(batch, 3)
+    packed = [socket.inet_pton(server.family, one) for one in hosts]
+    assert [batch.host(slot) for slot in range(3)] == packed
+    assert list(batch.networks(3)) == [one[: 7 if ":" in host else 3] for one in packed]
+    assert list(batch.networks(2)) == list(batch.networks(3))[:2]
+
+
 def test_more_than_a_batch_is_taken_by_batches(make: Make, sockets: ExitStack) -> None:
     server, asking = udp(sockets), client(sockets)
     batch = make(server)

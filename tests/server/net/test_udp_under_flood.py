@@ -75,6 +75,9 @@ class FakeBatch:
     def host(self, slot: int) -> bytes:
         return self.received[slot].client
 
+    def networks(self, count: int) -> list[bytes]:
+        return [one.client[:3] for one in self.received[:count]]
+
     def sender(self, slot: int) -> FakeSender:
         self.time.spend(EACH_COPIED)
         return FakeSender(self.received[slot])

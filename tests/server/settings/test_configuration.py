@@ -391,3 +391,41 @@ def test_paths_are_told_without_detours(tmp_path: Path, monkeypatch: pytest.Monk
         tmp_path / "link/../b.zone",
         tmp_path / "a.zone",
     ]
+
+
+def test_edns_chaos_and_limits(tmp_path: Path) -> None:
+    file = tmp_path / "signwright.toml"
+    file.write_text(
+        '[edns]\ncookies = false\nnsid = "fra1"\n[chaos]\nversion = "9"\nid = "ns1"\n'
+        '[limits]\nresponses = 0\nexempt = ["192.0.2.0/24", "2001:db8::/32"]\n'
+    )
+    config = load_config(file)
+    assert (config.edns.cookies, config.edns.nsid) == (False, "fra1")
+    assert (config.chaos.version, config.chaos.id) == ("9", "ns1")
+    assert (config.limits.responses, config.limits.exempt) == (0, ("192.0.2.0/24", "2001:db8::/32"))
+    file.write_text("")
+    config = load_config(file)
+    assert (config.edns.cookies, config.edns.nsid, config.chaos.version, config.chaos.id) == (True, "", "", "")
+    assert (config.limits.responses, config.limits.exempt) == (500, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[edns]\nnsid = "%s"' % ("é" * 65), ":2: edns.nsid: has 130 octets; give at most 128"),
+        ('[chaos]\nid = "%s"' % ("x" * 129), ":2: chaos.id: "),
+        (
+            '[limits]\nexempt = ["192.0.2.1/24"]',
+            ":2: limits.exempt[0]: 192.0.2.1/24 has host bits set; did you mean 192.0.2.0/24?",
+        ),
+        ('[limits]\nexempt = ["::/0", "ns1.example"]', ":2: limits.exempt[1]: 'ns1.example' is not a network, such as"),
+        ("[limits]\nresponses = -1", ":2: limits.responses: "),
+        ("[limits]\nresponse = 1", ":2: limits.response: unknown setting; did you mean responses?"),
+    ],
+)
+def test_wrong_edns_chaos_and_limits(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "signwright.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert message in str(caught.value)

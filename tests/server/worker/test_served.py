@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import boto3
+import dns.edns
 import dns.message
 import dns.query
 import dns.rcode
@@ -199,3 +200,59 @@ def test_a_setting_of_the_configuration(folder: Path) -> None:
     with serving(folder, "lab.example.zone", "--workers", 0) as server:
         assert " by " not in server.banner[-1]
         assert workers(folder) == []
+
+
+def cookie_of(server: Serving, cookie: bytes, *, tcp: bool = False) -> bytes:
+    """The COOKIE option that a query with `cookie` gets, from a port of its own."""
+    option = dns.edns.GenericOption("COOKIE", cookie)
+    query = dns.message.make_query("lab.example.", "SOA", use_edns=0, options=[option, dns.edns.NSIDOption(b"")])
+    ask = dns.query.tcp if tcp else dns.query.udp
+    answer = ask(query, "127.0.0.1", port=server.address.port, timeout=60)
+    told = {option.otype: option.to_wire() or b"" for option in answer.options}
+    assert told[dns.edns.OptionType.NSID] == b"fra1"
+    return told[dns.edns.OptionType.COOKIE]
+
+
+def test_one_cookie_for_all_workers_and_after_a_restart(folder: Path) -> None:
+    (folder / "told.toml").write_text(
+        'listen = ["127.0.0.1:0"]\n[edns]\nnsid = "fra1"\n[chaos]\nid = "ns1"\n'
+        '[kms]\nemulator = "127.0.0.1:0"\n[route53]\nlisten = false\n'
+    )
+    arguments = ("lab.example.zone", "--config", "told.toml")
+    with serving(folder, *arguments, "--workers", 2) as server:
+        mine = cookie_of(server, b"abcdefgh")
+        assert {cookie_of(server, mine) for _ in range(12)} == {mine}
+        assert cookie_of(server, mine, tcp=True) == mine
+        chaos = dns.message.make_query("id.server.", "TXT", "CH")
+        assert '"ns1"' in dns.query.udp(chaos, "127.0.0.1", port=server.address.port, timeout=60).to_text()
+        until(
+            lambda: (
+                sum(
+                    metrics(folder).get(f'signwright_cookies_total{{standing="{one}"}}', 0)
+                    for one in ("valid", "client_only")
+                )
+                >= 14
+            )
+        )
+    with serving(folder, *arguments) as server:
+        assert cookie_of(server, mine) == mine
+
+
+def test_a_flood_over_udp_is_limited_and_tcp_is_not(folder: Path) -> None:
+    with serving(folder, "lab.example.zone", "--workers", 1) as server:
+        query = dns.message.make_query("lab.example.", "SOA")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect(("127.0.0.1", server.address.port))
+
+            def is_limited() -> bool:
+                for _ in range(200):
+                    sock.send(query.to_wire())
+                return any(
+                    count
+                    for name, count in metrics(folder).items()
+                    if name.startswith("signwright_limited_responses_total") and "slipped" in name
+                )
+
+            until(is_limited)
+        answer = dns.query.tcp(query, "127.0.0.1", port=server.address.port, timeout=60)
+        assert answer.answer
