@@ -140,6 +140,8 @@ class KernelBatch:
         self._sent_iov_octets = _ffi.buffer(self._sent_iov)
         self._name_octets = _ffi.buffer(self._names)
         self._control_octets = _ffi.buffer(self._controls)
+        self._host_start, self._host_end = (8, 24) if sock.family == socket.AF_INET6 else (4, 8)
+        """Where the address stands in a struct sockaddr_in6 or sockaddr_in."""
         self._networks = _NETWORKS[sock.family]
         self._later = _Later(self._name_size, with_control=self._with_control)
         begin = int(_ffi.cast("uintptr_t", self._queries))
@@ -213,7 +215,9 @@ class KernelBatch:
 
     def host(self, slot: int) -> bytes:
         """As `Clients.host`."""
-        return self.sender(slot).host
+        at = slot * self._name_size
+        host: bytes = self._name_octets[at + self._host_start : at + self._host_end]
+        return host
 
     def networks(self, count: int) -> Sequence[bytes]:
         """As `Clients.networks`."""
