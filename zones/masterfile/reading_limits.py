@@ -10,7 +10,7 @@ import msgspec
 
 from zones.masterfile.zone_rules import ZoneFileError
 
-LONGEST_RECORD = 0x80000
+LONGEST_RECORD = 0x100000
 """Octets of text of one record: each octet of rdata may be written as an escape of four."""
 LONGEST_NAME = 1024
 """Characters of a domain name as text, in which each octet may be an escape of four."""

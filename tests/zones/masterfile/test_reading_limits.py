@@ -89,7 +89,7 @@ def test_a_file_of_any_size_is_refused_before_it_is_read(tmp_path: Path) -> None
         (f"$GENERATE 1-{'9' * 65} h$ A 192.0.2.1\n", "expected a range of at most 64 characters"),
         (f"$GENERATE 1-2 h$ A {'$' * 4097}\n", "expected a word of a directive of at most 4096 characters"),
         ("$GENERATE 1-2 h${0,128} A 192.0.2.1\n", "width is too large"),
-        ("a TXT (" + " x" * 300_000 + " )\n", "a record of more than 524288 octets of text"),
+        ("a TXT (" + " x" * 600_000 + " )\n", "a record of more than 1048576 octets of text"),
     ],
 )
 def test_words_are_bounded(text: str, reason: str) -> None:
