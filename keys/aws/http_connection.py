@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Scope
 
 from keys.aws.http_connections import Connections, Held
-from keys.aws.http_head import BadRequestError, head_end, header, read_head
+from keys.aws.http_head import BadRequestError, head_end, header, host_of, read_head, target_of
 from keys.aws.http_limits import (
     HEAD_WITHIN,
     KEEP_ALIVE,
@@ -90,7 +90,7 @@ class HttpConnection:
             await trio.aclose_forcefully(self._stream)
 
     async def serve(self) -> None:
-        """Answer requests until the connection ends. Raises what the application does, and `OSError`."""
+        """Answer requests until the connection ends. Raises what the application does."""
         try:
             if isinstance(self._stream, trio.SSLStream):
                 await self._shake_hands(self._stream)
@@ -119,8 +119,9 @@ class HttpConnection:
         with self._held.busy():
             await (self._turns.wait() if self._held.known else self._turns.wait_as_stranger())
             request = self._request = self._understand(head)
+            scope = self._scope(request)
             try:
-                await self._app(self._scope(request), self._receive, self._send)
+                await self._app(scope, self._receive, self._send)
             except ClientDisconnect:
                 if self._bad is None:
                     raise
@@ -140,8 +141,12 @@ class HttpConnection:
         fresh = self._request is None
         looked_at = 0
         with trio.CancelScope(deadline=trio.current_time() + (HEAD_WITHIN if fresh else KEEP_ALIVE)) as scope:
-            while not (end := head_end(self._received, looked_at)):
-                if len(self._received) >= LONGEST_HEAD:
+            while True:
+                if self._received.startswith(b"\r\n"):  # one empty line is to be passed over (RFC 9112 §2.2)
+                    del self._received[:2]
+                    looked_at = 0
+                end = head_end(self._received, looked_at)
+                if end or len(self._received) >= LONGEST_HEAD:
                     break
                 if self._received and not looked_at and not fresh:
                     scope.deadline = trio.current_time() + HEAD_WITHIN
@@ -173,7 +178,7 @@ class HttpConnection:
         names = self._limits.hosts
         if names is None or (self._limits.signed and header(request, b"authorization") is not None):
             return
-        host = (header(request, b"host") or b"").decode("latin-1")
+        host = host_of(request).decode("latin-1")
         if not may_be_called(host, names):
             shown = host[:100].encode("ascii", "backslashreplace").decode()
             raise BadRequestError(
@@ -194,8 +199,12 @@ class HttpConnection:
         self._body_read = False
 
     def _scope(self, request: h11.Request) -> Scope:
-        path, _, query = request.target.partition(b"?")
+        path, _, query = target_of(request).partition(b"?")
         socket = _socket_of(self._stream)
+        try:
+            client, server = _address(socket.getpeername()), _address(socket.getsockname())
+        except OSError:  # it was reset, or closed for another one
+            raise _GoneError from None
         return {
             "type": "http",
             "asgi": {"spec_version": "2.1", "version": "3.0"},
@@ -207,8 +216,8 @@ class HttpConnection:
             "query_string": query,
             "root_path": "",
             "headers": list(request.headers),
-            "client": _address(socket.getpeername()),
-            "server": _address(socket.getsockname()),
+            "client": client,
+            "server": server,
             "state": {},
             "extensions": {},
         }
@@ -279,6 +288,8 @@ class HttpConnection:
         """What the application answers."""
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", ()), (b"date", formatdate(usegmt=True).encode())]
+            if self._rest_is_unread():
+                headers.append((b"connection", b"close"))
             self._answer = h11.Response(status_code=message["status"], headers=headers)
         elif message["type"] == "http.response.body":
             await self._send_part(message.get("body", b""), bool(message.get("more_body", False)))
@@ -318,6 +329,9 @@ class HttpConnection:
         """Read what the application left of the body; whether the connection goes on."""
         if self._body_left is None:  # what stands behind the last chunk is in h11's hands
             return False
+        if self._h11.our_state is h11.MUST_CLOSE:
+            await self._linger()
+            return False
         if not self._body_read and not await self._read_rest():
             return False
         try:
@@ -327,11 +341,18 @@ class HttpConnection:
             return False
         return True
 
+    def _rest_is_unread(self) -> bool:
+        """Whether an answer that begins now is the last, as what is left of the body won't be read.
+
+        A client that was not told to send its body may send the next request in its place (RFC 9110 §10.1.1), so what
+        comes then belongs to nobody knows which.
+        """
+        if self._body_read:
+            return False
+        return self._h11.they_are_waiting_for_100_continue or (self._body_left or 0) > LARGEST_REST
+
     async def _read_rest(self) -> bool:
         """Read and forget a body that nobody wanted, where it is small; whether it is read."""
-        if self._h11.they_are_waiting_for_100_continue or (self._body_left or 0) > LARGEST_REST:
-            await self._linger()
-            return False
         with trio.move_on_after(LINGER), self._held.waiting():
             while not self._body_read:
                 await self._body_part()

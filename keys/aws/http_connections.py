@@ -1,8 +1,8 @@
 """Which connections of a listener are held, and which of them goes when there are too many.
 
-It is always one that waits for its client (who sends nothing, or takes nothing), of the client who has most, so that
-nobody's connections are in the way of another's. Among those, one that was never signed for goes first, then the one
-that has waited longest.
+It is always one that waits for its client (who sends nothing, or takes nothing). One that was never signed for goes
+first: strangers with many addresses close no connection of somebody who is known. Among those it is one of the client
+who has most, so that nobody's connections are in the way of another's, and of them the one that has waited longest.
 """
 
 from __future__ import annotations
@@ -90,11 +90,14 @@ class Connections:
         candidates = [held for held in self._held if held.waits_since is not None]
         victim = max(
             candidates,
-            key=lambda held: (of_client[held.client], not held.known, -(held.waits_since or 0)),
+            key=lambda held: (not held.known, of_client[held.client], -(held.waits_since or 0)),
             default=None,
         )
         self._log.note(f"{self._limits.connections} HTTP connections are open", "the one longest idle is closed")
-        if victim is None or of_client[victim.client] < of_client[client]:
+        if victim is not None and of_client[victim.client] < of_client[client]:  # then one of its own
+            own = (held for held in candidates if held.client == client)
+            victim = max(own, key=lambda held: (not held.known, -(held.waits_since or 0)), default=None)
+        if victim is None:
             return False
         self._held.pop(victim)
         victim.close()

@@ -6,6 +6,7 @@ header may have (8 kB: half a second), so such an octet is refused here, in line
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 
 import h11
@@ -15,6 +16,8 @@ from keys.aws.http_limits import MOST_HEADERS
 _VERSIONS = (b"1.0", b"1.1")
 _FORBIDDEN = bytes({*range(0x20), 0x7F} - set(b"\t\r\n"))
 """Control characters: none has a place in a request's line or headers."""
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+"""What stands before the path where a client writes a whole URL, as it does to a proxy."""
 
 
 class BadRequestError(Exception):
@@ -57,6 +60,21 @@ def read_head(connection: h11.Connection, head: bytes) -> h11.Request:
 def header(request: h11.Request, name: bytes) -> bytes | None:
     """The first value of a header; `name` in lower case."""
     return next((value for given, value in request.headers if given == name), None)
+
+
+def target_of(request: h11.Request) -> bytes:
+    """Path and query, also of a request whose target is a URL, which every server must understand (RFC 9112 §3.2.2)."""
+    url = _ABSOLUTE.match(request.target)
+    if url is None:
+        return request.target
+    rest = request.target[url.end() :]
+    return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def host_of(request: h11.Request) -> bytes:
+    """By what name the server is called: a URL counts, and not the Host header beside it (RFC 9112 §3.2.2)."""
+    url = _ABSOLUTE.match(request.target)
+    return url[1] if url is not None else header(request, b"host") or b""
 
 
 def _has_forbidden(head: bytes) -> bool:

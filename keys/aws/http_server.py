@@ -32,8 +32,11 @@ are several listeners, which end one after the other.
 FULL_PAUSE = 0.002
 """Seconds after a connection for which another was closed: whoever opens thousands waits in the kernel's queue."""
 EXHAUSTED_PAUSE = 0.1
-"""Seconds until it is tried again to accept where the system has no descriptors or memory."""
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+"""Seconds until it is tried again to accept, such as where the system has no descriptors or memory."""
+_BROKEN = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP}
+"""What `accept` says of a socket that accepts nothing any more. All else passes: Linux tells here also what befell the
+network of a connection that was never taken (accept(2)).
+"""
 
 _log = logging.getLogger("signwright.http")
 _connection: ContextVar[HttpConnection] = ContextVar("connection")
@@ -78,7 +81,7 @@ class _Listener:
             try:
                 stream = await self._listener.accept()
             except OSError as error:
-                if error.errno not in _EXHAUSTED:
+                if error.errno in _BROKEN:
                     raise
                 self._log.note("no HTTP connection can be accepted", error.strerror or "")
                 await trio.sleep(EXHAUSTED_PAUSE)
@@ -106,8 +109,6 @@ class _Listener:
         _connection.set(connection)
         try:
             await connection.serve()
-        except OSError:
-            pass
         except Exception:
             # What one client provokes must not end the server for all the others.
             self._log.note("an HTTP request failed", with_traceback=True)

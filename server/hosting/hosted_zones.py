@@ -9,6 +9,7 @@ A zone begins unsigned and without a key manager, which is started when its keys
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -264,7 +265,9 @@ class HostedZones:
         if marker is not None and marker not in of_files and marker not in self._kept:
             raise ZoneRequestError(NO_SUCH_ZONE, f"No hosted zone found with ID: {marker}")
         kept = await self._blocking(lambda: self._records.zones(marker or "", limit))
-        others = [zone for zone in of_files.values() if zone.id >= (marker or "")]
+        ids = list(of_files)
+        first = bisect_left(ids, marker or "")
+        others = [of_files[zone_id] for zone_id in ids[first : first + limit]]
         return tuple(sorted((*kept, *others), key=lambda zone: zone.id)[:limit])
 
     async def zones_by_name(self, name: str | None, zone_id: str | None, limit: int) -> tuple[HostedZone, ...]:
@@ -275,7 +278,7 @@ class HostedZones:
             raise ZoneRequestError(INVALID_NAME, str(error)) from None
         kept = await self._blocking(lambda: self._records.zones_by_name(first, zone_id or "", limit))
         start = (order(first), zone_id or "") if first is not None else ("", "")
-        others = [z for z in (await self._of_files.all()).values() if (order(z.name), z.id) >= start]
+        others = await self._of_files.by_name(start, limit)
         return tuple(sorted((*kept, *others), key=lambda zone: (order(zone.name), zone.id))[:limit])
 
     async def zone_count(self) -> int:

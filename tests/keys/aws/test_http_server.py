@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -72,8 +73,15 @@ async def serving(sent: int = 2, limits: Limits = LIMITS) -> AsyncIterator[Serve
     async def refuse(_: Request) -> Response:
         return Response(status_code=403)
 
+    async def fail(_: Request) -> Response:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     app = Starlette(
-        routes=[Route("/", server.handle, methods=["GET", "POST"]), Route("/refused", refuse, methods=["GET", "POST"])]
+        routes=[
+            Route("/", server.handle, methods=["GET", "POST"]),
+            Route("/refused", refuse, methods=["GET", "POST"]),
+            Route("/broken", fail),
+        ]
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(partial(serve_http, app, sock, limits=limits))
@@ -136,7 +144,7 @@ async def test_what_is_being_sent_when_the_server_ends_arrives(monkeypatch: pyte
             b"200",
         ),
         (b"nonsense\r\n\r\n", b"400"),
-        (b"\r\n\r\n", b"400"),
+        (b"\n\n", b"400"),
         (b"GET / HTTP/1.1\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\nHost: x\r\na:" + b" " * 12000 + b"\x00\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\nHost: x\r\na: b\rc\r\n\r\n", b"400"),
@@ -145,7 +153,7 @@ async def test_what_is_being_sent_when_the_server_ends_arrives(monkeypatch: pyte
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", b"411"),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n", b"200"),
         (b"GET / HTTP/1.0\r\n\r\n", b"200"),
-        (b"GET http://elsewhere/ HTTP/1.1\r\nHost: x\r\n\r\n", b"404"),
+        (b"GET http://elsewhere/none HTTP/1.1\r\nHost: x\r\n\r\n", b"404"),
         (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
     ],
 )
@@ -166,7 +174,7 @@ async def test_a_stranger_fills_no_log(caplog: pytest.LogCaptureFixture, autojum
             await trio.sleep(pause)
             for _ in range(30):
                 async with await server.connect() as client:
-                    assert await status(client, b"\r\n\r\n") == b"400"
+                    assert await status(client, b"\0\r\n\r\n") == b"400"
     assert len(caplog.records) == 20
     assert [record.getMessage() for record in caplog.records if "20 more" in record.getMessage()]
 
@@ -197,6 +205,62 @@ async def test_a_body_is_asked_for_only_when_it_is_wanted(autojump_clock: MockCl
         async with await server.connect() as client:
             assert await status(client, b"POST /refused" + head) == b"403"
             assert not await received(client)
+
+
+@pytest.mark.parametrize("headers", [b"Expect: 100-continue\r\nContent-Length: 27\r\n", b"Content-Length: 300000\r\n"])
+async def test_a_client_is_told_that_its_body_is_not_read_and_what_it_sends_next_is_taken_for_none(
+    headers: bytes, autojump_clock: MockClock
+) -> None:
+    autojump_clock.autojump_threshold = 0.02
+    async with serving() as server, await server.connect() as client:
+        await client.send_all(b"POST /refused HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n")
+        answer = await client.receive_some(4096)
+        assert answer[9:12] == b"403"
+        assert b"\r\nconnection: close\r\n" in answer
+        await client.send_all(REQUEST + REQUEST)
+        assert not await received(client)
+
+
+async def test_empty_lines_before_a_request_are_passed_over() -> None:
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc\r\n"
+    async with serving() as server, await server.connect() as client:
+        await client.send_all(b"\r\n" + post + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await received(client)).count(b"HTTP/1.1 200") == 2
+
+
+async def test_a_url_as_a_target_is_understood() -> None:
+    limits = Limits(hosts=frozenset({"x"}))
+    url = b"GET HTTP://%s HTTP/1.1\r\nHost: %s\r\n\r\n"
+    async with serving(limits=limits) as server, await server.connect() as client:
+        assert await status(client, url % (b"x", b"elsewhere")) == b"200"
+        assert await status(client, url % (b"x:80/", b"x")) == b"200"
+        assert await status(client, url % (b"x/none", b"x")) == b"404"
+        assert await status(client, url % (b"elsewhere/", b"x")) == b"421"
+
+
+async def test_what_the_application_fails_with_is_told_also_where_it_is_of_the_system(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as server, await server.connect() as client:
+        assert await status(client, b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n") == b"500"
+        assert not await received(client)
+    assert "an HTTP request failed" in caplog.text
+    assert "No space left" in caplog.text
+
+
+async def test_what_befell_a_connection_that_was_not_taken_ends_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EMFILE]
+    accept = trio.SocketListener.accept
+
+    async def failing(listener: trio.SocketListener) -> trio.SocketStream:
+        if failures:
+            raise OSError(failures.pop(), "failed")
+        return await accept(listener)
+
+    monkeypatch.setattr(trio.SocketListener, "accept", failing)
+    async with serving() as server, await server.connect() as client:
+        assert await status(client, REQUEST) == b"200"
+    assert not failures
 
 
 @pytest.mark.parametrize(
@@ -246,6 +310,24 @@ async def test_idle_connections_make_room_for_new_ones() -> None:
                 assert await status(client, REQUEST) == b"200"
         assert await status(known, REQUEST) == b"200"
         for stream in (known, *idle):
+            await stream.aclose()
+
+
+async def test_strangers_with_many_addresses_close_nothing_of_who_is_known() -> None:
+    async with serving(limits=Limits(connections=4)) as server:
+        known = [await server.connect() for _ in range(2)]
+        for stream in known:
+            assert await status(stream, KNOWN) == b"200"
+        strangers = []
+        for number in range(1, 9):  # each has one, and one of those before goes for it
+            sock = trio.socket.socket()
+            await sock.bind((f"127.0.1.{number}", 0))
+            await sock.connect(("127.0.0.1", server.port))
+            strangers.append(trio.SocketStream(sock))
+            assert await status(strangers[-1], REQUEST) == b"200"
+        for stream in known:
+            assert await status(stream, REQUEST) == b"200"
+        for stream in (*known, *strangers):
             await stream.aclose()
 
 
