@@ -5,6 +5,8 @@ It must not know how: a command asks a running server, or the state at rest, and
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 from importlib.metadata import version
 
@@ -71,6 +73,25 @@ def cli() -> None:
 
 def main() -> None:
     """The console script."""
-    if sys.argv[1:2] == ["serve"]:  # which takes a second to import
+    serving = sys.argv[1:2] == ["serve"]
+    if serving:  # which takes a second to import
         remember_hangups()
-    cli(prog_name="signwright")
+    try:
+        cli(prog_name="signwright")
+    except SystemExit as ended:
+        if serving and isinstance(ended.code, int | None):
+            _end(ended.code or 0)
+        raise
+
+
+def _end(status: int) -> None:
+    """End the process without taking its objects apart, which takes seconds for thousands of zones, and longer than a
+    server has from its signal to its end. Everything that lasts is closed by now. Returns where output is refused.
+    """
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return  # the interpreter has an exit code for that
+    os._exit(status)

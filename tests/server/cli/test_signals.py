@@ -254,3 +254,21 @@ def test_a_banner_that_cannot_be_printed_ends_no_start(folder: Path) -> None:
             assert process.wait(60) == 0
         finally:
             process.kill()
+
+
+def test_the_end_takes_no_object_apart(tmp_path: Path) -> None:
+    """Of thousands of zones, that took seconds, in which nothing bounded the end any more."""
+    program = """if True:
+        import atexit, sys, server.cli
+        class Kept:
+            def __del__(self):
+                print("taken apart")
+        def ended(**_):
+            print("ended")
+            sys.exit(3)
+        server.cli.kept, server.cli.cli, sys.argv = Kept(), ended, ["signwright", "serve"]
+        atexit.register(print, "tidied up")
+        server.cli.main()
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "ended\ntidied up\n", "")

@@ -14,11 +14,13 @@ import dns.rcode
 import pytest
 import trio
 from dns.rdatatype import RdataType
+from msgspec.structs import replace as replaced
 from structlog.testing import capture_logs
 
 from keys.custody.state_database import StateDamaged, StateUnavailable, Store
 from keys.kms.interface import KeyRequest
 from keys.rules.commands import CreateKsk, DeactivateKsk, DeleteKsk, DisableSigning, EnableSigning
+from server.hosting import listed_file_zones
 from server.hosting.hosted_zones import HostedZones
 from server.hosting.registered_zone import LoadedChange
 from server.hosting.zone_operations import ZoneOperations
@@ -39,6 +41,7 @@ from zones.recordsets.record_sets import (
     ZoneRequestError,
 )
 from zones.recordsets.record_store import RecordStore
+from zones.zone import Zone
 
 SERVERS = ("ns1.test", "ns2.test")
 FILE = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns.elsewhere.test.\n"
@@ -368,6 +371,47 @@ async def test_zones_of_files_are_shown_and_not_changed(world: World, tmp_path: 
             await process.zones.key_manager(of_file.id)
         with pytest.raises(ZoneRequestError, match=r"ConflictingDomainExists: The zone file\.example\. is loaded from"):
             await process.zones.create_zone("file.example", "r", SERVERS)
+
+
+async def test_zones_of_files_are_looked_at_once_for_all_pages_and_others_run_meanwhile(
+    world: World, tmp_path: Path, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, made, passes = tmp_path / "lab.zone", list[str](), 0
+    file.write_text(FILE)
+    configs = [ZoneConfig(origin=f"zone{number}.example.", file=file, signed=False) for number in range(200)]
+    told = listed_file_zones._told
+
+    def counted(path: Path, zone: Zone, zone_id: str) -> HostedZone:
+        made.append(zone_id)
+        return told(path, zone, zone_id)
+
+    async def look_on() -> None:
+        nonlocal passes
+        while True:
+            await trio.lowlevel.checkpoint()
+            passes += bool(made) and len(made) < len(configs)
+
+    monkeypatch.setattr(listed_file_zones, "_told", counted)
+    async with running(world) as process:
+        kept = await process.create("zone7x.example")
+        await process.registry.load(configs)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look_on)
+            found = [*await process.zones.zones(None, 50)]
+            nursery.cancel_scope.cancel()
+        assert passes
+        while len(page := await process.zones.zones(found[-1].id, 51)) > 1:
+            found += page[1:]
+        assert [zone.id for zone in found] == sorted({*made, kept.id})
+        named = [*await process.zones.zones_by_name(None, None, 50)]
+        while len(page := await process.zones.zones_by_name(named[-1].name, named[-1].id, 51)) > 1:
+            named += page[1:]
+        assert [zone.name for zone in named] == sorted(zone.name for zone in found)
+        assert len(made) == len(configs)
+        moved = tmp_path / "moved.zone"
+        moved.write_text(FILE)
+        await process.registry.load([*configs[:-1], replaced(configs[-1], file=moved)])
+        assert str(moved) in str([zone.comment for zone in await process.zones.zones(None, 300)])
 
 
 async def test_a_file_can_not_take_the_place_of_a_hosted_zone(

@@ -120,21 +120,27 @@ async def test_many_that_are_slow_delay_others_for_seconds_together(
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("bound", "most", "text"),
     [
-        "$GENERATE 1-20000 h$ A 192.0.2.1\n",
-        "".join(f"h{number} 60 TXT ( {'x' * 200} )\n" for number in range(3000)),
-        "$INCLUDE empty\n" * 1001,
+        ("_GENERATED", 1000, "$GENERATE 1-{} h$ A 192.0.2.1\n"),
+        ("_UNPLAIN", 10_000, "h 60 TXT ( " + "x " * 4900 + "); {}\n"),
+        ("_INCLUDES", 20, "$INCLUDE empty\n" * 20 + "; {}\n"),
     ],
-    ids=["generated", "not plain", "included"],
 )
-async def test_a_small_file_that_takes_long_is_compiled(files: ZoneFiles, config: ZoneConfig, text: str) -> None:
+async def test_a_small_file_that_takes_long_is_compiled(
+    files: ZoneFiles, config: ZoneConfig, monkeypatch: pytest.MonkeyPatch, bound: str, most: int, text: str
+) -> None:
+    """Within the bound it is read here."""
     assert config.file is not None
     config.file.with_name("empty").write_text("")
-    config.file.write_text(TEXT + text)
+    monkeypatch.setattr(zone_files, bound, most)
+    config.file.write_text(TEXT + text.format(1000))
+    assert isinstance((await files.load(config)).zone.nodes, dict)
+    more = {"_GENERATED": text.format(1001), "_UNPLAIN": text * 2, "_INCLUDES": text + "$INCLUDE empty\n"}[bound]
+    config.file.write_text(TEXT + more)
     loaded = await files.load(config)
     assert isinstance(loaded.zone.nodes, MappedNodes)
-    config.file.write_text(TEXT + text + "h 60 A 192.0.2.1\n")
+    config.file.write_text(TEXT + more + "other 60 A 192.0.2.1\n")
     assert (await files.load(config)).fingerprint != loaded.fingerprint
 
 
@@ -155,9 +161,10 @@ async def test_glue_that_all_delegations_share_is_bounded(
 
 async def test_the_program_has_the_bounds_of_the_configuration(files: ZoneFiles, config: ZoneConfig) -> None:
     assert config.file is not None
-    config.file.write_text(TEXT + "$GENERATE 1-20000 h$ A 192.0.2.1\n")
-    tight = ZoneFilesConfig(reading=ReadingLimits(generated=15_000))
-    with pytest.raises(ZoneFileError, match="more than 15000 records"):
+    files._large = 1
+    config.file.write_text(TEXT + "$GENERATE 1-200 h$ A 192.0.2.1\n")
+    tight = ZoneFilesConfig(reading=ReadingLimits(generated=150))
+    with pytest.raises(ZoneFileError, match="more than 150 records"):
         await files.load(replace(config, files=tight))
 
 
