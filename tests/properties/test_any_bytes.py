@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from itertools import product
+from unittest import mock
 
+import dns.edns
 import dns.exception
 import dns.message
 from hypothesis import example, given, settings
@@ -44,6 +46,8 @@ _OPTIONS = [
     b"\x00\x03\x00\x00",
     b"\x00\x00\x29\x00",
 ]
+_WITH_BROKEN_SUBNET = query("big.lab.example", 16, size=1232)[:-2] + b"\x00\x05\x00\x08\x00\x01\x00"
+"""With an option that we pass over (RFC 7871), too short for what it is."""
 
 valid = st.builds(
     query,
@@ -92,9 +96,13 @@ def responder_of(zoneset: ZoneSet, caches: Caches, facts: ServerFacts) -> Respon
 
 
 def edns_size(wire: bytes) -> int | None:
-    """The size that the query's OPT record grants, read by dnspython."""
+    """The size that the query's OPT record grants, read by dnspython.
+
+    What is in an option that we don't know is nothing to us, so it does not have to be what dnspython takes.
+    """
     try:
-        message = dns.message.from_wire(wire)
+        with mock.patch.object(dns.edns, "get_option_class", lambda _: dns.edns.GenericOption):
+            message = dns.message.from_wire(wire)
     except Exception:
         return None
     return message.payload if message.edns >= 0 else None
@@ -109,6 +117,7 @@ def edns_size(wire: bytes) -> int | None:
 @example(bytes(4) + b"\x00\x01" + bytes(6) + b"\xc0\x0c\x00\x01\x00\x01", Via.UDP)  # a name that points to itself
 @example(bytes(4) + b"\x00\x01" + bytes(6) + b"\x3f" + b"a" * 63, Via.UDP)
 @example(bytes(4) + b"\x00\x01" + bytes(6) + (b"\x3f" + b"a" * 63) * 4 + b"\x00\x00\x01\x00\x01", Via.UDP)
+@example(_WITH_BROKEN_SUBNET, Via.UDP)
 def test_any_octets_are_answered_within_the_limits(wire: bytes, via: Via) -> None:
     for zoneset in _ZONES:
         responder = responder_of(zoneset, Caches(), FACTS)
