@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from server.query.edns import OPTION_COOKIE, Edns, OptError, read_opt
+from server.query.edns import Edns, OptError, read_opt
 
 QUESTION_TAIL = 5  # octets of a question behind its last label: root, type, class
 OPT_SIZE = 11  # octets of an OPT record without options
@@ -52,7 +52,7 @@ def form_of(tail: bytes) -> Form | None:
     except OptError:
         return None
     is_single = int.from_bytes(tail[FORM - 2 : FORM]) == len(tail) - FORM
-    is_cookie = is_single and int.from_bytes(tail[PLAIN_TAIL : PLAIN_TAIL + 2]) == OPTION_COOKIE
+    is_cookie = is_single and bool(edns.cookie)  # not of a version that is not ours: nothing is known of its options
     asks = bool(edns.cookie or edns.nsid or edns.keepalive is not None)
     bare = tail[: PLAIN_TAIL - 2] + b"\x00\x00"
     return Form(len(tail), bare, edns._replace(cookie=b"") if is_cookie else edns, is_cookie, is_single, asks)

@@ -398,7 +398,7 @@ class Responder:
         if size > MINIMUM_SIZE and size > response_limit(form.edns, lane.via, self.udp_size):
             if not is_hot:
                 lane.rcodes[response[1] & 15] -= 1  # it is counted again
-            return self._read(query, number, now, lane)
+            return self._read(query, number, now, lane, is_noted=True)
         return with_options(response, options)
 
     def _options(self, form: Form, tail: bytes, number: int, now: int, lane: _Lane) -> bytes:
@@ -412,6 +412,8 @@ class Responder:
         client = self._sender(number)
         if not client or self._facts.cookies is None:
             return b""
+        # No other address has the same octets with a cookie behind: where one has the option's code, the other has the
+        # root that owns the OPT record.
         key = client + tail
         known = lane.cookied.get(key)
         if known is None or now >= known.until:
@@ -422,11 +424,11 @@ class Responder:
         self._note(known.standing, number)
         return known.suffix[2:]
 
-    def _told(self, edns: Edns, number: int, now: int, lane: _Lane) -> Told:
+    def _told(self, edns: Edns, number: int, now: int, lane: _Lane, *, is_noted: bool = False) -> Told:
         """What a query gets beside its answer."""
         client = self._sender(number) if edns.cookie else None
         said = told(edns, client, now, self._facts, over_tcp=lane.via is Via.TCP)
-        if said.standing:
+        if said.standing and not is_noted:
             self._note(said.standing, number)
         return said
 
@@ -461,6 +463,8 @@ class Responder:
         if now < self._latest - _CLOCK_STEP:
             # What was made for a later time may not be valid yet.
             self._caches.forget_answers()
+            self._caches.cookies.clear()
+            self._caches.stream_cookies.clear()
             self._below.clear()
             self._latest = now
         elif now > self._latest:
@@ -612,8 +616,11 @@ class Responder:
         self._below[key] = below
         return below
 
-    def _read(self, asked: bytes, number: int, now: int, lane: _Lane) -> bytes | None:
-        """Read a query octet by octet; where nothing but a question and perhaps an OPT is in it, learn its shape."""
+    def _read(self, asked: bytes, number: int, now: int, lane: _Lane, *, is_noted: bool = False) -> bytes | None:
+        """Read a query octet by octet; where nothing but a question and perhaps an OPT is in it, learn its shape.
+
+        `is_noted`: what its cookie says of its sender has been counted.
+        """
         packet = _ANY_ID + asked
         try:
             query = read_query(packet, over_tcp=lane.via is Via.TCP)
@@ -625,7 +632,9 @@ class Responder:
             wire = rejection(packet, rejected, self.udp_size, client, now, self._facts)
             lane.rcodes[wire[3] & 15] += 1
             return wire[ID_SIZE:]
-        options = self._told(query.edns, number, now, lane).options if query.edns is not None else b""
+        options = (
+            self._told(query.edns, number, now, lane, is_noted=is_noted).options if query.edns is not None else b""
+        )
         limit = response_limit(query.edns, lane.via, self.udp_size) - len(options)
         shape = shape_of(query, limit, self.udp_size)
         tail = packet[query.question_end - QUESTION_TAIL :]

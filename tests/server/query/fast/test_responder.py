@@ -279,6 +279,75 @@ def test_cookies_are_each_clients_own_and_remembered_by_no_answer(qname: str, si
     assert responder.standings == [0, 4 * 2 * 4, 0, 4 * 2 * 4]
 
 
+def with_cookie(wire: bytes, cookie: bytes) -> bytes:
+    """A query that has an OPT record without options, with a COOKIE option in it."""
+    return wire[:-2] + struct.pack("!HHH", 4 + len(cookie), 10, len(cookie)) + cookie
+
+
+def learned(client: bytes, now: int = NOW) -> bytes:
+    """Client cookie and server cookie of a client, as it gets them at `now`."""
+    asked = with_cookie(query("lab.example", "SOA"), b"abcdefgh")
+    response = respond(asked, _ZONES, now, Via.UDP, client=client, facts=FACTS)
+    assert response is not None
+    return response[-24:]
+
+
+def test_a_cookie_is_no_other_address_s_whose_octets_lead_to_the_same() -> None:
+    responder = Responder(lambda: _ZONES, Caches(), surprised, facts=FACTS)
+    whole = bytes.fromhex("20010db8000000000000000000000007")
+    cookie = learned(whole)
+    datagrams(responder, [with_cookie(query("www.lab.example", "A"), cookie)], NOW, whole)
+    assert responder.vouched == [0]
+    wire, client = with_cookie(query("www.lab.example", "A"), whole[4:] + cookie), whole[:4]
+    expected = respond(wire, _ZONES, NOW, Via.UDP, client=client, facts=FACTS)
+    assert datagrams(responder, [wire], NOW, client) == [expected]
+    assert responder.vouched == []
+
+
+@pytest.mark.parametrize("cookie", [b"abcdefgh", b"abc", b""])
+def test_an_unknown_version_has_no_cookies(cookie: bytes) -> None:
+    bare = bytearray(query("www.lab.example", "A"))
+    bare[-5] = 1  # the version
+    wire, client = with_cookie(bytes(bare), cookie), bytes(4)
+    responder = Responder(lambda: _ZONES, Caches(), surprised, facts=FACTS)
+    expected = respond(wire, _ZONES, NOW, Via.UDP, client=client, facts=FACTS)
+    for _ in range(3):
+        assert datagrams(responder, [wire], NOW, client) == [expected]
+    assert responder.standings == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+@pytest.mark.parametrize("others", [b"", b"\x00\x03\x00\x00"])
+def test_a_cookie_is_counted_once_where_the_options_do_not_fit(others: bytes, *, is_known: bool) -> None:
+    client = bytes([192, 0, 2, 1])
+    cookie = learned(client)
+    for room in range(400, 470, 10):  # between 420 and 455 the answer fits, but not with its options
+        zones = served(_ZONE + f'long 60 TXT "{"x" * 250}" "{"x" * (room - 250)}"\n', "lab.example", sign=False)
+        responder = Responder(lambda zones=zones: zones, Caches(), surprised, facts=FACTS)  # type: ignore[misc]
+        bare = query("long.lab.example", "TXT", do=False, size=512)
+        if is_known:
+            datagrams(responder, [bare] * 2, NOW)
+        wire = with_cookie(bare, cookie)
+        if others:
+            wire = wire[: len(bare) - 2] + struct.pack("!H", 32) + wire[len(bare) :] + others
+        for _ in range(2):
+            assert datagrams(responder, [wire], NOW, client) == [
+                respond(wire, zones, NOW, Via.UDP, client=client, facts=FACTS)
+            ]
+            assert responder.vouched == [0], room
+        assert responder.standings == [0, 0, 0, 2]
+
+
+def test_cookies_are_judged_anew_where_the_clock_went_back() -> None:
+    client = bytes([192, 0, 2, 1])
+    responder = Responder(lambda: _ZONES, Caches(), surprised, facts=FACTS)
+    wire = with_cookie(query("www.lab.example", "A"), learned(client))
+    for now in (NOW, NOW - 3600):
+        expected = respond(wire, _ZONES, now, Via.UDP, client=client, facts=FACTS)
+        assert datagrams(responder, [wire], now, client) == [expected]
+    assert responder.vouched == []
+
+
 def test_names_that_exist_are_told_from_others_in_whichever_zone_they_would_be() -> None:
     zones = ZoneSet()
     for origin in ("lab.example", "deep.down.lab.example", "example"):
