@@ -24,6 +24,7 @@ import fcntl
 import math
 import select
 import socket
+import struct
 import sys
 import termios
 import time
@@ -57,8 +58,14 @@ _SLOWEST = 2000
 """Octets a second that a client must take of its responses, to the end of the wire: one that takes an octet now and
 then must not hold a connection for ever."""
 _OUT_OF_SOCKETS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_GONE_BEFORE_ACCEPTED = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
+_GONE_BEFORE_ACCEPTED = (
+    errno.ECONNABORTED, errno.EPROTO, errno.EPERM,
+    # What became of that one connection, by accept(2) of Linux.
+    errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH,
+    errno.ETIMEDOUT,
+)  # fmt: skip
 _NOTHING = memoryview(b"")
+_RESET = struct.pack("ii", 1, 0)
 _log = structlog.get_logger("signwright.tcp")
 
 
@@ -302,19 +309,15 @@ class TcpClients:
         queries, at_once = connection.queries, connection.at_once
         self._spell_until = self._timer() + _SPELL
         responses = self._responder.stream(
-            queries[:at_once], int(self._clock()), connection.client, self._spell_is_over
+            queries[:at_once], int(self._clock()), connection.client, self._spell_is_over, _OCTETS_AT_ONCE
         )
-        done, size, parts = 0, 0, list[bytes]()
+        done, parts = len(responses), list[bytes]()
         for query, response in zip(queries, responses, strict=False):
-            done += 1
             if response is None:
                 connection.ending = True  # no DNS client sends what deserves silence (RFC 7766 §6.2.4: close)
                 continue
             length = len(response) + ID_SIZE
             parts += length.to_bytes(2) + query[:ID_SIZE], response
-            size += length
-            if size >= _OCTETS_AT_ONCE:
-                break
         if connection.ending or done == len(queries):
             connection.queries = []
         else:
@@ -352,7 +355,10 @@ class TcpClients:
     def _look_at_idle(self, connection: _Connection, now: float) -> None:
         """End a connection whose time is over, unless the client has taken its responses all the while."""
         if not connection.unsent:
-            self._end(connection, Ended.IDLE)
+            if connection.queries:  # it waits for us
+                self._places.renew(connection, now)
+            else:
+                self._end(connection, Ended.IDLE)
             return
         left = _left(connection)
         if connection.left - left < _SLOWEST * (now - connection.since):
@@ -364,6 +370,9 @@ class TcpClients:
     def _end(self, connection: _Connection, why: Ended | None) -> None:
         """`why` is None where the client has ended it."""
         connection.ended = True
+        if connection.unsent or (why is Ended.IDLE and _left(connection)):
+            # Else the kernel would try for minutes to deliver what it holds, and hold that for as long.
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         if connection.unsent:
             self._wait_no_more(connection)
         connection.queries = []

@@ -28,6 +28,7 @@ that do not: they never have such names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -254,26 +255,38 @@ class Responder:
         ]
 
     def stream(
-        self, wires: Sequence[bytes], now: int, client: bytes | None, is_late: Callable[[], bool] | None = None
+        self,
+        wires: Sequence[bytes],
+        now: int,
+        client: bytes | None,
+        is_late: Callable[[], bool] = lambda: False,
+        most: float = math.inf,
     ) -> list[bytes | None]:
         """As `messages`, but the responses are without their IDs, and may be fewer than the messages.
 
         The first message has its response in any case. `is_late` is asked before each further one that is not
-        remembered; where it says so, the rest is left for another time.
+        remembered; where it says so, the rest is left for another time, as it is once there are `most` octets or more.
         """
         self._sender = lambda _: client
         self.begin(now)
         queries = [wire[ID_SIZE:] for wire in wires]
         responses: list[bytes | None] = []
-        while len(responses) < len(queries):
+        size = 0
+        while len(responses) < len(queries) and size < most:
             left = queries[len(responses) :] if responses else queries
             remembered, missed = self._remembered_among(left, now, self._tcp, to_first_miss=True)
-            responses += remembered
             if missed:
-                if len(responses) > 1 and is_late is not None and is_late():
-                    responses.pop()
+                remembered.pop()
+            responses += remembered
+            size += sum(map(len, filter(None, remembered)))
+            if missed:
+                if responses and (size >= most or is_late()):
                     break
-                responses[-1] = self._make(missed[0], len(responses) - 1, now, self._tcp)
+                made = self._make(missed[0], len(responses), now, self._tcp)
+                responses.append(made)
+                size += len(made or b"")
+        while len(responses) > 1 and size - len(responses[-1] or b"") >= most:  # those are remembered
+            size -= len(responses.pop() or b"")
         self.messages_seen += len(responses)
         return responses
 

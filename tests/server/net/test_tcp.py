@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import select
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -329,7 +330,7 @@ class Costly:
         self._cost = cost
 
     def stream(
-        self, wires: Sequence[bytes], now: int, client: bytes, is_late: Callable[[], bool]
+        self, wires: Sequence[bytes], now: int, client: bytes, is_late: Callable[[], bool], most: int
     ) -> list[bytes | None]:
         responses: list[bytes | None] = []
         for wire in wires:
@@ -483,6 +484,97 @@ def test_who_takes_no_responses_has_few_of_them_held(held: ExitStack) -> None:
     driven.turns()
     assert driven.load.open == 10
     assert 0 < driven.load.untaken <= 10 * (STREAM_BUFFER + (32 << 10) + (26 << 10))
+
+
+def is_reset(sock: socket.socket) -> bool:
+    """Whether nothing more comes, since the server has given up what it had for this client."""
+    try:
+        while sock.recv(1 << 16):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("count", "why"), [(60, Ended.SLOW), (1, Ended.IDLE)])
+def test_the_kernel_does_not_go_on_with_what_a_client_did_not_take(held: ExitStack, count: int, why: Ended) -> None:
+    driven = Driven(held, responder(), Limits(idle=_IDLE))
+    greedy = driven.connect()
+    greedy.send(frame(query("big.lab.example", "TXT")) * count)
+    driven.turns()
+    driven.turns(_IDLE)
+    assert (driven.load.ended[why], driven.load.open) == (1, 0)
+    assert is_reset(greedy)
+
+
+def test_who_has_taken_all_is_not_reset(held: ExitStack) -> None:
+    driven = Driven(held, responder(), Limits(idle=_IDLE))
+    client = driven.connect()
+    driven.ask(query("www.lab.example", "A"), client)
+    driven.turns(_IDLE)
+    assert driven.load.ended[Ended.IDLE] == 1
+    assert is_closed(client)
+    with pytest.raises(BrokenPipeError):
+        client.send(b"x")
+        client.send(b"x")
+
+
+def test_a_client_that_waits_for_the_server_is_not_idle(held: ExitStack) -> None:
+    costly = Costly(cost=1e-3)
+    driven = Driven(held, costly, Limits(idle=_IDLE))
+    client = driven.connect()
+    client.send(frame(query("x.lab.example", "A")) * 60)
+    assert driven.clients.turn(0.0)
+    assert len(costly.answered) < 60
+    driven.turns(_IDLE)
+    assert len(costly.answered) == 60
+    assert driven.load.open == 1
+    driven.turns(2 * _IDLE)
+    assert driven.load.ended[Ended.IDLE] == 1
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_each_message_is_counted_once_however_large_its_response_is(held: ExitStack, *, is_known: bool) -> None:
+    answers = responder()
+    driven = Driven(held, answers, Limits())
+    client, wire = driven.connect(), query("big.lab.example", "TXT")
+    if is_known:
+        answers.messages([wire] * 3, NOW)
+    before = answers.messages_seen
+    client.send(frame(wire) * 60)
+    received = 0
+    while received < 60 * len(frame(expected(wire))):
+        driven.turns()
+        with suppress(BlockingIOError):
+            received += len(client.recv(1 << 20))
+    assert answers.messages_seen - before == 60
+
+
+class Refusing(socket.socket):
+    """A listener with one connection that went wrong before it was accepted."""
+
+    number = errno.EHOSTUNREACH
+
+    def accept(self) -> tuple[socket.socket, tuple[str, int]]:
+        number, self.number = self.number, 0
+        if number:
+            raise OSError(number, "as accept(2) says")
+        return super().accept()
+
+
+def test_a_connection_that_went_wrong_before_it_was_accepted_is_passed_over(held: ExitStack) -> None:
+    listener = held.enter_context(Refusing(socket.AF_INET, socket.SOCK_STREAM))
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    listener.setblocking(False)
+    load = TcpLoad(Limits())
+    clients = TcpClients([listener], responder(), clock, load)
+    held.callback(clients.close)
+    held.enter_context(socket.create_connection(listener.getsockname()))
+    clients.turn(0.0)
+    assert load.open == 1
 
 
 def test_what_clients_do_not_take_is_bounded_in_octets_of_all_together(held: ExitStack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import accumulate
 
 import dns.flags
 import dns.message
@@ -427,6 +428,21 @@ def test_over_tcp_the_rest_is_left_for_later_where_it_is_late_and_costs_more_tha
     assert responder.stream(cold, NOW, None, lambda: True) == [expected_cold[2:]]
     assert len(responder.stream([cold[0], hot, cold[1], hot, cold[2], hot], NOW, None, is_late)) == 4
     assert responder.messages_seen == seen + 5 + 1 + 4
+
+
+@pytest.mark.parametrize("most", [1, 100, 250, 1000, 10_000])
+def test_over_tcp_there_are_as_many_responses_as_pass_a_number_of_octets(most: int) -> None:
+    hot, wires = query("www.lab.example", "A"), [query(f"{number}.absent.lab.example", "A") for number in range(9)]
+    wires[2:2] = [hot] * 4
+    whole = [respond(wire, _ZONES, NOW, Via.TCP) or b"" for wire in wires]
+    sizes = [*accumulate(len(one) - 2 for one in whole)]
+    count = sum(size < most for size in [0, *sizes[:-1]])
+    responder = Responder(lambda: _ZONES, Caches(), surprised)
+    for _ in range(3):
+        seen = responder.messages_seen
+        assert responder.stream(wires, NOW, None, most=most) == [one[2:] for one in whole[:count]]
+        assert responder.messages_seen == seen + count
+    assert sum(responder.tcp_rcodes) <= responder.messages_seen
 
 
 @pytest.mark.parametrize("denial", list(DenialMode))
