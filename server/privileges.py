@@ -73,7 +73,10 @@ def _hand_over(state: Path, account: pwd.struct_passwd) -> None:
         private_directory(state)
         os.chown(state, account.pw_uid, account.pw_gid)
         return
-    of_others = [path for path in (state, *sorted(state.iterdir())) if path.lstat().st_uid != account.pw_uid]
+    if not state.is_dir():
+        return  # whoever opens it says what is wrong
+    owners = {state: state.stat(), **{path: path.lstat() for path in sorted(state.iterdir())}}
+    of_others = [path for path, status in owners.items() if status.st_uid != account.pw_uid]
     if of_others:
         named = ", ".join(str(path) for path in of_others[:_MOST_NAMED])
         more = " and others" if len(of_others) > _MOST_NAMED else ""

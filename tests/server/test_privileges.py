@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from keys.custody.zsk_encryption import StateError
-from server.privileges import CannotBecomeUser, account_of, become
+from server.privileges import CannotBecomeUser, _hand_over, account_of, become
+from server.state.directory import open_state
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "nobody"
@@ -53,6 +54,26 @@ def test_a_state_of_another_user_is_left_as_it_is(tmp_path: Path) -> None:
         become(NOBODY, state)
     assert (state / "version").stat().st_uid == 0
     assert os.geteuid() == 0
+
+
+@as_root
+def test_what_a_state_is_called_by_may_be_of_another_user(tmp_path: Path) -> None:
+    nobody = pwd.getpwnam(NOBODY)
+    state, link = tmp_path / "state", tmp_path / "link"
+    state.mkdir(mode=0o700)
+    link.symlink_to(state)
+    with pytest.raises(StateError, match=rf"is not nobody's \({link}\): "):
+        _hand_over(link, nobody)
+    os.chown(state, nobody.pw_uid, -1)
+    _hand_over(link, nobody)
+
+
+@as_root
+def test_a_state_that_is_no_directory_is_left_to_who_opens_it(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    _hand_over(tmp_path / "state", pwd.getpwnam(NOBODY))
+    with pytest.raises(StateError), open_state(tmp_path / "state"):
+        pass
 
 
 _SERVE = """
