@@ -7,7 +7,6 @@ it is gone from the folder.
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
 import threading
@@ -16,6 +15,7 @@ from hashlib import file_digest
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from server.hosting.mapped_file import MappedFile
 from zones import names
 from zones.denial import DenialMode
 from zones.masterfile.regular_files import open_regular
@@ -130,12 +130,12 @@ def _stem(origin: bytes) -> str:
 def _open(path: Path) -> Image:
     try:
         with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = MappedFile(file)
     except (OSError, ValueError) as error:  # ValueError: it is empty
         raise ImageError(f"it cannot be mapped: {error}") from None
-    image = read_image(memoryview(mapped))
+    image = read_image(mapped.octets)
     # Its checksum is read, and all of it is in memory now. What nobody asks for need not count as ours.
-    mapped.madvise(mmap.MADV_DONTNEED)
+    mapped.is_not_needed_now()
     return image
 
 

@@ -179,7 +179,7 @@ async def test_an_image_that_can_t_be_opened_now_stays(
     before = images_in(folder)
     told: list[str] = []
     with monkeypatch.context() as patched:
-        patched.setattr("server.hosting.zone_image_files.mmap.mmap", refuse)
+        patched.setattr("server.hosting.zone_image_files.MappedFile", refuse)
         assert found_in(folder, config, lambda path, _: told.append(path.name)) is None
     assert told == before
     assert images_in(folder) == before
