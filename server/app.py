@@ -446,9 +446,10 @@ def _answer(
     nursery: trio.Nursery,
 ) -> Callable[[], QueryStats]:
     """Answer in this process; what tells how much was answered."""
-    caches, rate, facts = Caches(), settings.limit(), settings.facts(limits.idle)
+    caches, load, rate = Caches(), TcpLoad(limits), settings.limit()
+    facts = settings.facts(lambda: load.keepalive)
     responder = Responder(lambda: registry.zoneset, caches, log_failure, config.udp_size, registry.asked_for, facts)
-    listened, load = [*chain.from_iterable(sockets.listened)], TcpLoad(limits)
+    listened = [*chain.from_iterable(sockets.listened)]
     streams, datagrams = [pair.tcp for pair in listened], [pair.udp for pair in listened]
     outgoing = LimitedResponses(rate, responder, clock.now)
     nursery.start_soon(serve_udp, datagrams, responder, clock.now, outgoing)

@@ -39,7 +39,7 @@ NOW = 1_900_000_000
 CLIENT = b"\xc0\x00\x02\x63"
 """An address that queries are from."""
 FACTS = ServerFacts(
-    cookies=CookieKey(bytes(range(32))), nsid=b"fra1", idle=10, version=b"Signwright", id=b"ns1.example"
+    cookies=CookieKey(bytes(range(32))), nsid=b"fra1", keepalive=lambda: 100, version=b"Signwright", id=b"ns1.example"
 )
 """A server that tells all that it can be asked for."""
 

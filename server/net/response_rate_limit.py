@@ -2,10 +2,11 @@
 
 A sender's address can be forged, and then what we send goes to somebody who never asked. So responses are counted by
 the /24 or /56 that they go to and by their class: answers, denials (by zone), referrals, errors. Of one class a network
-gets `rate` a second. Beyond, each response is dropped, or slips: it is sent with TC set and nothing in it, so that an
-honest client asks again over TCP. Errors and denials always slip, others every second time. A network that was sent
-four times the rate in one second gets nothing but slips in the next. What goes to the holder of a server cookie, or
-over TCP, goes where it was asked for and is not counted.
+gets `rate` a second; in the first second, before it is noticed, up to three times that. Beyond, each response is
+dropped, or slips: it is sent with TC set and nothing in it, so that an honest client asks again over TCP. Errors and
+denials always slip, others every second time. A network that was sent four times the rate in one second gets nothing
+but slips in the next. What goes to the holder of a server cookie, or over TCP, goes where it was asked for and is not
+counted.
 
 No network is limited that stays below the rate, whatever others do: only suspects are, and those are counted exactly. A
 suspect is found by its share of all responses, which is cheap: nothing is counted while all responses together stay
@@ -121,7 +122,8 @@ class ResponseRateLimit:
             return responses
         if now != self._second:
             self._begin(now)
-        self._total += len(responses)
+        sent = len(responses) - responses.count(None)  # a query that waits has its turn when it is answered
+        self._total += sent
         suspects = self._suspects
         if self._total <= self._rate and not suspects:
             return responses
@@ -129,8 +131,8 @@ class ResponseRateLimit:
         if not counted and not suspects:
             return responses
         targets = networks(len(responses))
-        if counted:
-            self._count(targets)
+        if counted and sent:
+            self._count([target for target, one in zip(targets, responses, strict=True) if one is not None])
         if not suspects or suspects.keys().isdisjoint(targets):
             return responses
         return [

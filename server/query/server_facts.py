@@ -6,6 +6,7 @@ None of it is remembered with an answer: an answer's OPT record gets its options
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 from server.query.cookies import CookieAnswer, CookieKey, Standing
@@ -34,8 +35,8 @@ class ServerFacts(NamedTuple):
     """Gives server cookies; None: cookies are unknown options."""
     nsid: bytes = b""
     """Which server it is (RFC 5001), at most `NSID_LIMIT` octets."""
-    idle: int = 0
-    """Seconds without a query after which a TCP connection is closed; 0 says nothing (RFC 7828)."""
+    keepalive: Callable[[], int] | None = None
+    """Tenths of a second without a query after which a TCP connection is closed now, at most 65,535 (RFC 7828)."""
     version: bytes = b""
     """To `version.bind` and `version.server`, at most `TEXT_LIMIT` octets."""
     id: bytes = b""
@@ -70,8 +71,8 @@ def told(edns: Edns | None, client: bytes | None, now: int, facts: ServerFacts, 
         standing, options, until = facts.cookies.answer(edns.cookie, client, now)
     if edns.nsid and facts.nsid:
         options += _OPTION.pack(OPTION_NSID, len(facts.nsid)) + facts.nsid
-    if over_tcp and edns.keepalive is not None and facts.idle:
-        options += _OPTION.pack(OPTION_KEEPALIVE, 2) + (facts.idle * 10).to_bytes(2)
+    if over_tcp and edns.keepalive is not None and facts.keepalive is not None:
+        options += _OPTION.pack(OPTION_KEEPALIVE, 2) + facts.keepalive().to_bytes(2)
     return Told(options, standing, until)
 
 

@@ -102,9 +102,10 @@ async def _follow(
     opened: dict[bytes, Zone] = {}
     follower, caches = Follower(lambda _, digest: opened.pop(digest)), Caches()
     asked = _KeysAskedFor()
-    facts, rate = hello.answering.facts(hello.idle), hello.answering.limit()
+    load = TcpLoad(Limits(hello.connections, hello.idle))
+    facts, rate = hello.answering.facts(lambda: load.keepalive), hello.answering.limit()
     responder = Responder(lambda: follower.zoneset, caches, log_failure, hello.udp_size, asked.wanted, facts)
-    load, clock = TcpLoad(Limits(hello.connections, hello.idle)), Clock(SYSTEM)
+    clock = Clock(SYSTEM)
     nursery.start_soon(_report, channel, partial(QueryStats.of, responder, caches, load, rate))
     nursery.start_soon(asked.tell, channel)
     clock.adopt(hello.clock)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from server.net.response_rate_limit import ResponseRateLimit, networks_of
@@ -25,10 +27,10 @@ class AnsweringSettings(msgspec.Struct, frozen=True, array_like=True):
     def __repr__(self) -> str:
         return f"<AnsweringSettings, responses={self.responses}>"
 
-    def facts(self, idle: float) -> ServerFacts:
-        """What the server says of itself; `idle` is after how many seconds a TCP connection is closed."""
+    def facts(self, keepalive: Callable[[], int]) -> ServerFacts:
+        """What the server says of itself; `keepalive` as there."""
         cookies = CookieKey(self.cookie_key) if self.cookie_key else None
-        return ServerFacts(cookies, self.nsid, int(idle), self.version, self.id)
+        return ServerFacts(cookies, self.nsid, keepalive, self.version, self.id)
 
     def limit(self) -> ResponseRateLimit:
         """What counts responses by network, in one process."""

@@ -304,3 +304,13 @@ def test_silence_stays_silence() -> None:
     limit = ResponseRateLimit(1)
     for _ in range(50):
         assert limit.apply([None], lambda _: [FLOODER[:3]], lambda _: FLOODER, (), NOW) == [None]
+
+
+def test_a_query_that_waits_counts_once() -> None:
+    """It passes by twice: as a place without a response, and with it."""
+    limit, address = ResponseRateLimit(RATE), bytes([192, 0, 2, 1])
+    nets = _given([address[:3]] * 64)
+    for number in range(RATE):
+        assert limit.apply([None] * 64, nets, lambda _: address, (), NOW) == [None] * 64
+        assert limit.apply([ANSWER], nets, lambda _: address, (), NOW) == [ANSWER], number
+    assert not limit._suspects

@@ -9,6 +9,7 @@ import dns.message
 import dns.rdataclass
 import pytest
 
+from server.net.tcp_load import Limits, TcpLoad
 from server.query.cookies import OPTION_COOKIE
 from server.query.read_query import Rcode
 from server.query.respond import Via, respond
@@ -94,6 +95,11 @@ def test_nobody_gets_a_cookie_where_there_are_none_or_who_asks_is_not_known() ->
 def test_keepalive_says_the_idle_time_over_tcp_to_who_asks() -> None:
     assert options_of(answer(asked(keepalive=b""), via=Via.TCP)) == {11: struct.pack("!H", 100)}
     assert options_of(answer(asked(keepalive=b""), via=Via.UDP)) == {}
+    load = TcpLoad(Limits(connections=10, idle=10.0))
+    facts = FACTS._replace(keepalive=lambda: load.keepalive)
+    for taken, tenths in ((5, 100), (10, 20)):  # fewer while places are short (RFC 7766 §6.2.3)
+        load.open = taken
+        assert options_of(answer(asked(keepalive=b""), via=Via.TCP, facts=facts)) == {11: struct.pack("!H", tenths)}
     assert options_of(answer(asked(), via=Via.TCP)) == {}
 
 
