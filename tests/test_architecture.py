@@ -281,3 +281,15 @@ def test_the_table_of_ways_names_what_is_there() -> None:
         assert test in tests, row
         for name in way.split(", "):
             assert name.split(".")[-1] in source, row
+
+
+@pytest.mark.parametrize("room", ["keys/custody", "zones/recordsets", "zones/storage"])
+def test_what_threads_decode_has_its_decoder_from_the_start(room: str) -> None:
+    """Several threads that decode a type for the first time at once have ended the process (msgspec 0.22, SIGSEGV)."""
+    made_when_used = [
+        f"{path.name}:{node.lineno}"
+        for path in sorted((ROOT / room).glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("msgspec.json.decode", "msgspec.msgpack.decode")
+    ]
+    assert not made_when_used

@@ -30,15 +30,21 @@ class _Version(msgspec.Struct):
     version: int = 1
 
 
+# Made here, by one thread: where several decode a type for the first time at once, msgspec 0.22 may end the process
+# (SIGSEGV while it makes what it knows of the type).
+_version = msgspec.json.Decoder(_Version)
+_keyring = msgspec.json.Decoder(Keyring)
+
+
 def decoded(path: Path, origin: bytes, document: bytes, revision: int) -> Keyring:
     """A stored keyring. Raises `StateDamaged` and `StateTooNew`, which name the zone."""
     try:
-        version = msgspec.json.decode(document, type=_Version).version
+        version = _version.decode(document).version
         if version > KEYRING_VERSION:
             raise StateTooNew(
                 too_new(path, f"keyring of {_text(origin)}: version {version}, known here: {KEYRING_VERSION}")
             )
-        keyring = msgspec.json.decode(document, type=Keyring)
+        keyring = _keyring.decode(document)
     except (msgspec.MsgspecError, ValueError, TypeError) as error:  # a column may hold what is no document at all
         raise StateDamaged(f"{path}: the keyring of {_text(origin)} can't be read ({error}): {RESTORE}") from None
     if keyring.revision != revision or keyring.origin != origin:

@@ -43,6 +43,9 @@ LONGEST_COMMENT = 256
 """Characters of a zone's comment."""
 
 S = TypeVar("S", bound=msgspec.Struct)
+# Made here, by one thread: see `keys.custody.stored_keyring`.
+_record_set = msgspec.json.Decoder(RecordSet)
+_hosted_zone = msgspec.json.Decoder(HostedZone)
 _LISTED = (
     database_schema.kept_zone.c.id,
     database_schema.kept_zone.c.position,
@@ -239,7 +242,7 @@ class RecordStore:
         with self._store.reading() as connection:
             self._refuse_unknown(connection, zone_id)
             documents = connection.scalars(query).all()
-        return tuple(self._decoded(document, RecordSet, zone_id) for document in documents)
+        return tuple(self._decoded(document, _record_set, zone_id) for document in documents)
 
     def all_record_sets(self, zone_id: str) -> Iterator[RecordSet]:
         """Every record set of a zone, in the order of listings; read page by page, so nothing may change meanwhile."""
@@ -302,7 +305,7 @@ class RecordStore:
                 table.c.zone == zone_id, table.c.position.in_(positions[start : start + _AT_ONCE])
             )
             for document in connection.scalars(query):
-                record_set = self._decoded(document, RecordSet, zone_id)
+                record_set = self._decoded(document, _record_set, zone_id)
                 found[record_set.name].append(record_set)
         return found
 
@@ -336,17 +339,17 @@ class RecordStore:
         return self._decoded_zone(row)
 
     def _decoded_zone(self, row: Any) -> HostedZone:
-        zone = self._decoded(row.document, HostedZone, row.id)
+        zone = self._decoded(row.document, _hosted_zone, row.id)
         if zone.id != row.id or order(zone.name) != row.position:
             raise StateDamaged(f"{self._store.path}: hosted zone {row.id} is filed as another one")
         return msgspec.structs.replace(zone, record_set_count=row.record_sets)
 
-    def _decoded(self, document: bytes, kind: type[S], zone_id: str) -> S:
+    def _decoded(self, document: bytes, decoder: msgspec.json.Decoder[S], zone_id: str) -> S:
         try:
-            return msgspec.json.decode(document, type=kind)
+            return decoder.decode(document)
         except (msgspec.MsgspecError, ValueError, TypeError) as error:  # a column may hold no document at all
             raise StateDamaged(
-                f"{self._store.path}: a {kind.__name__} of hosted zone {zone_id} can't be read ({error})"
+                f"{self._store.path}: a {decoder.type.__name__} of hosted zone {zone_id} can't be read ({error})"
             ) from None
 
 

@@ -225,9 +225,13 @@ def read_image(octets: memoryview) -> Image:
     return Image(zone, header.sources, header.content, digest, header.left_out)
 
 
+# Made here, by one thread; images are opened by several: see `keys.custody.stored_keyring`.
+_decoder = msgspec.msgpack.Decoder(Header)
+
+
 def _header(octets: memoryview) -> Header:
     try:
-        header = msgspec.msgpack.decode(octets, type=Header)
+        header = _decoder.decode(octets)
     except (msgspec.MsgspecError, ValueError) as error:  # one that is whole, and of another version
         raise ImageError(f"its header cannot be read: {error}") from None
     if (header.format, header.byteorder) != (FORMAT, sys.byteorder):
