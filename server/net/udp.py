@@ -5,9 +5,16 @@ others waiting. So nothing is made for longer than `SLICE` without a look at the
 here, where it can be chosen which is next (`waiting_queries`), and not in the kernel, which has one queue for all. What
 comes while nothing waits is made at once, so that without load a query waits for nothing.
 
-A look takes all that is there, so nothing becomes old in the kernel's buffer: that holds 10,000 queries, which are
-taken within 50 ms. Only while a worker is replaced, or the process is stopped, they wait there. Then those that are
-remembered are answered all the same, and of the others the last to come.
+Up to 256 queries wait where they were received, in the order of arrival, and other batches are received into meanwhile:
+nothing of them is copied, and they leave with one system call, as if they had been answered at once. Only what comes
+beyond is copied, sorted, and dropped where it is too much.
+
+The kernel could tell when each datagram came (SO_TIMESTAMPNS), so that what it held for more than 300 ms is dropped.
+That is not asked for: each datagram would carry control data to be read, also the hot ones, and it would tell something
+only after a stall (a worker was replaced, the process was stopped). A look takes all that is there, so while the process
+runs nothing becomes old in the kernel's buffer: that holds 10,000 queries, which are taken within 50 ms. After a stall,
+those that are remembered are answered all the same, for 2 µs each. Of the others, the last to come go first, and of what
+may be too old no more is made than `waiting_queries` holds, 40 ms of signatures: names that exist are remembered then.
 
 Waiting for sockets costs a trip through the scheduler (25 µs); looking once more does not (1 µs). So a batch that was
 not full is no reason to wait: at half of the highest rate, the next queries have come meanwhile (median latency 17 µs,
@@ -32,10 +39,12 @@ from __future__ import annotations
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import compress
+from operator import not_
 from typing import NoReturn, Protocol
 
 import msgspec
@@ -45,15 +54,19 @@ from server.net.mmsg import BATCH, Batch, Clients, Sender, batch_for, never_frag
 from server.net.response_rate_limit import network_of
 from server.query.edns import DEFAULT_SIZE
 from server.query.fast.responder import Miss, Responder
-from server.query.fast.waiting_queries import WaitingQueries
+from server.query.fast.waiting_queries import IN_ORDER, OLDEST, WaitingQueries
 
 TURN = 0.003
 """Seconds before other tasks run."""
-SLICE = 0.0004
+SLICE = 0.0005
 """Seconds for which answers are made before the next look at the sockets."""
 _TOGETHER = 48
 """Responses to what has waited that are sent together, at the latest at the end of a turn: a system call for a few of
 them costs as much as making one."""
+_MOST_IN_PLACE = 16
+"""Batches whose queries wait where they were received: 270 kB each."""
+_MOST_SPARE = 4
+"""Batches that a socket keeps: to make one takes as long as making 10 answers."""
 _BLOCKED = 0.01
 """Seconds that a socket is waited for which takes no more responses: what it still does not take is lost."""
 
@@ -74,7 +87,7 @@ class Outgoing(Protocol):
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """A query that waits."""
+    """A query that waits sorted, copied out of its batch."""
 
     batch: Batch
     """By what its response is sent."""
@@ -103,7 +116,7 @@ async def serve_udp(
 
     `clock` gives seconds since the epoch. `outgoing` sees each batch of responses; without it, none is looked at.
     """
-    loop = Loop([batch_for(sock) for sock in sockets], responder, clock, time.perf_counter, outgoing)
+    loop = Loop([partial(batch_for, sock) for sock in sockets], responder, clock, time.perf_counter, outgoing)
     if responder.udp_size <= DEFAULT_SIZE:  # whoever wants larger answers wants fragments
         for sock in sockets:
             never_fragment(sock)
@@ -134,23 +147,25 @@ class Loop:
 
     def __init__(
         self,
-        batches: Sequence[Batch],
+        batches: Sequence[Callable[[], Batch]],
         responder: Responder,
         clock: Callable[[], float],
         elapsed: Callable[[], float],
         outgoing: Outgoing | None = None,
     ) -> None:
-        """`elapsed` gives seconds that only go forward."""
-        self._batches = batches
+        """`batches` has for each socket what makes a batch of it. `elapsed` gives seconds that only go forward."""
+        self._sockets = [_Socket(new) for new in batches]
         self._responder = responder
         self._clock = clock
         self._elapsed = elapsed
         self._outgoing = outgoing
-        self._waiting: WaitingQueries[Asked] = WaitingQueries(
-            lambda asked: responder.exist((asked.missed,))[0], responder.dropped
-        )
+        self._in_place: deque[_Held] = deque()
+        """Batches whose queries wait where they are, in the order of arrival."""
+        self._in_place_count = 0
+        """How many queries of these wait."""
+        self._sorted: WaitingQueries[Asked] = WaitingQueries(responder.dropped)
         self._made: dict[Batch, _Made] = {}
-        """Responses to what has waited that are not sent yet, by socket."""
+        """Responses to what has waited sorted that are not sent yet, by batch."""
         self._made_count = 0
         self._blocked: list[tuple[Callable[[], Awaitable[None]], Send, Sequence[bytes | None], int]] = []
         """What a socket did not take: responses, and how many of them are done."""
@@ -158,19 +173,19 @@ class Loop:
     @property
     def is_behind(self) -> bool:
         """Whether queries wait, so that there is something to do although nothing has come."""
-        return self._waiting.count > 0
+        return bool(self._in_place_count or self._sorted.count)
 
     async def turn(self) -> None:
         """Answer what has come and what waits, for `TURN`."""
-        waiting, elapsed = self._waiting, self._elapsed
+        elapsed = self._elapsed
         end = elapsed() + TURN
         came = True
-        while came or waiting.count:
+        while came or self.is_behind:
             came, full = False, True
             while full:
                 full = False
-                for batch in self._batches:
-                    count = self._look(batch)
+                for place in self._sockets:
+                    count = self._look(place)
                     if self._blocked:
                         await self._unblock()
                     if count:
@@ -178,7 +193,7 @@ class Loop:
                         full = full or count == BATCH
                 if full and elapsed() >= end:
                     break
-            if waiting.count:
+            if self.is_behind:
                 self._make_waiting()
                 if self._blocked:
                     await self._unblock()
@@ -189,50 +204,61 @@ class Loop:
             if self._blocked:
                 await self._unblock()
 
-    def _look(self, batch: Batch) -> int:
+    def _look(self, place: _Socket) -> int:
         """Take what has come to one socket, at most `BATCH`, and answer what is remembered; how many there were."""
+        batch = place.batch
         queries = batch.receive()
         if not queries:
             return 0
         now = int(self._clock())
         responses, missed = self._responder.remembered(queries, now, batch.host)
-        if missed and self._make_or_wait(batch, responses, missed, now) == len(queries):
-            return len(queries)  # there is nothing to send
-        if self._outgoing is not None:
-            self._outgoing(queries, responses, batch)
-        done = batch.send(responses)
-        if done < len(responses):
-            self._blocked.append((batch.wait_writable, batch.send, responses, done))
-        return len(queries)
+        held = None
+        if missed:
+            waiting = self._make_or_wait(batch, responses, missed, now)
+            if waiting and not self._sorted.is_sorting:
+                held = _Held(place, batch, queries, waiting, self._elapsed())
+            if len(waiting) == len(queries):
+                queries = []  # there is nothing to send
+        if queries:
+            self._send(batch, queries, responses)
+        if held is not None:
+            self._in_place.append(held)
+            self._in_place_count += len(held.missed)
+            place.next_batch()
+        return len(responses)
 
-    def _make_or_wait(self, batch: Batch, responses: list[bytes | None], missed: Sequence[Miss], now: int) -> int:
-        """Make what has just come, for `SLICE`, where it overtakes nobody; let the rest wait; how many do."""
-        came = self._elapsed()
-        if self._waiting.is_sorting:
-            return self._sort(batch, responses, missed, now, came)
-        made = 0 if self._waiting.count else self._make(responses, missed, now, came + SLICE)
-        if made < len(missed):
-            sender = batch.sender
-            self._waiting.put([Asked(batch, sender(one.slot), one) for one in missed[made:]], came)
-        return len(missed) - made
+    def _make_or_wait(
+        self, batch: Batch, responses: list[bytes | None], missed: Sequence[Miss], now: int
+    ) -> Sequence[Miss]:
+        """Make what has just come, for `SLICE`, where it overtakes nobody; what waits, or is dropped.
 
-    def _sort(self, batch: Batch, responses: list[bytes | None], missed: Sequence[Miss], now: int, came: float) -> int:
+        That has to be kept, unless so many wait that they are sorted: then it has been put there.
+        """
+        came, count = self._elapsed(), self._in_place_count
+        if not count and not self._sorted.is_sorting:
+            return missed[self._make(responses, missed, now, came + SLICE) :]
+        if count + len(missed) > IN_ORDER or len(self._in_place) == _MOST_IN_PLACE:
+            self._sorted.is_sorting = True
+        return self._sort(batch, responses, missed, now, came) if self._sorted.is_sorting else missed
+
+    def _sort(
+        self, batch: Batch, responses: list[bytes | None], missed: Sequence[Miss], now: int, came: float
+    ) -> Sequence[Miss]:
         """As `_make_or_wait`, where so many wait that they are sorted.
 
         Where so much has piled up that it fills a batch, names that exist are made at once even so: what follows is
         mostly for the same, and a worker that has just begun remembers none.
         """
-        exist = self._responder.exist(missed)
-        made = 0
-        if len(responses) == BATCH and True in exist:
-            made = self._make(responses, [*compress(missed, exist)], now, came + SLICE)
-        passed_over = made
-        for one, exists in zip(missed, exist, strict=True):
-            if exists and passed_over:
-                passed_over -= 1
-                continue
-            self._waiting.put_sorted(Asked(batch, batch.sender(one.slot), one), came, exists=exists)
-        return len(missed) - made
+        exist, put = self._responder.exist(missed), self._sorted.put
+        existing = [*compress(missed, exist)]
+        others = [*compress(missed, map(not_, exist))] if existing else missed
+        if existing and len(responses) == BATCH:
+            existing = existing[self._make(responses, existing, now, came + SLICE) :]
+        for one in existing:
+            put(Asked(batch, batch.sender(one.slot), one), came, exists=True)
+        for one in self._sorted.admitted(others, lambda one: batch.host(one.slot)):
+            put(Asked(batch, batch.sender(one.slot), one), came, exists=False)
+        return [*existing, *others]
 
     def _make(self, responses: list[bytes | None], missed: Sequence[Miss], now: int, end: float) -> int:
         """Make responses to what has just come until `end`; how many."""
@@ -244,11 +270,40 @@ class Loop:
         return len(missed)
 
     def _make_waiting(self) -> None:
-        """Make answers to what waits, for `SLICE`; send them once they are many."""
-        waiting, make, elapsed = self._waiting, self._responder.make_later, self._elapsed
-        now, at = int(self._clock()), elapsed()
+        """Make responses to what waits, for `SLICE`: first to what came before it was sorted."""
+        now, at = int(self._clock()), self._elapsed()
         end = at + SLICE
         self._responder.begin(now)
+        while self._in_place and at < end:
+            at = self._make_in_place(self._in_place[0], now, at, end)
+        if self._sorted.is_sorting:
+            self._make_sorted(now, at, end)
+
+    def _make_in_place(self, held: _Held, now: int, at: float, end: float) -> float:
+        """Make responses to what waits in one batch until `end`, and send them once all are made; the time then."""
+        make, elapsed = self._responder.make_later, self._elapsed
+        missed, responses, vouched, host = held.missed, held.responses, held.vouched, held.batch.host
+        made, before = held.made, held.made
+        if at - held.came > OLDEST:
+            self._responder.dropped.too_old += len(missed) - made
+            made = len(missed)
+        while made < len(missed) and at < end:
+            one = missed[made]
+            responses[one.slot] = make(one, now, one.slot, host, vouched)
+            made += 1
+            at = elapsed()
+        held.made = made
+        self._in_place_count -= made - before
+        if made == len(missed):
+            self._in_place.popleft()
+            self._responder.vouched = vouched
+            self._send(held.batch, held.queries, responses)
+            held.place.give_back(held.batch)
+        return at
+
+    def _make_sorted(self, now: int, at: float, end: float) -> None:
+        """Make responses to what waits sorted until `end`; send them once they are many."""
+        waiting, make, elapsed = self._sorted, self._responder.make_later, self._elapsed
         made, count = self._made, self._made_count
         batch = None
         while at < end and count < BATCH and (asked := waiting.take(at)) is not None:
@@ -260,11 +315,21 @@ class Loop:
             count += 1
             at = elapsed()
         self._made_count = count
+        if not waiting.count and not self._in_place_count:
+            waiting.is_sorting = False
         if count >= _TOGETHER or not waiting.count:
             self._send_made()
 
+    def _send(self, batch: Batch, queries: Sequence[bytes], responses: list[bytes | None]) -> None:
+        """Send responses to queries that are where they were received."""
+        if self._outgoing is not None:
+            self._outgoing(queries, responses, batch)
+        done = batch.send(responses)
+        if done < len(responses):
+            self._blocked.append((batch.wait_writable, batch.send, responses, done))
+
     def _send_made(self) -> None:
-        """Send what was made of what had waited."""
+        """Send what was made of what had waited sorted."""
         for batch, late in self._made.items():
             if self._outgoing is not None:
                 self._responder.vouched = late.vouched
@@ -286,8 +351,43 @@ class Loop:
         self._blocked.clear()
 
 
+class _Socket:
+    """One socket: the batch that is received into next, and others for when the queries of one have to wait in it."""
+
+    def __init__(self, new: Callable[[], Batch]) -> None:
+        self._new = new
+        self._spare: list[Batch] = []
+        self.batch = new()
+
+    def next_batch(self) -> None:
+        """Receive into another batch from now on."""
+        self.batch = self._spare.pop() if self._spare else self._new()
+
+    def give_back(self, batch: Batch) -> None:
+        """Nothing waits in `batch` any more."""
+        if len(self._spare) < _MOST_SPARE:
+            self._spare.append(batch)
+
+
+class _Held:
+    """Queries of one look at a socket that wait where they were received, in the order of arrival."""
+
+    __slots__ = ("batch", "came", "made", "missed", "place", "queries", "responses", "vouched")
+
+    def __init__(
+        self, place: _Socket, batch: Batch, queries: Sequence[bytes], missed: Sequence[Miss], came: float
+    ) -> None:
+        self.place, self.batch, self.queries, self.missed, self.came = place, batch, queries, missed, came
+        self.made = 0
+        """How many of `missed` are done."""
+        self.responses: list[bytes | None] = [None] * len(queries)
+        """Of all queries of the look; those that are sent already stay None."""
+        self.vouched: list[int] = []
+        """As `Responder.vouched`."""
+
+
 class _Made:
-    """Responses to queries that have waited, of one socket."""
+    """Responses to queries that have waited sorted, of one batch."""
 
     __slots__ = ("asked", "responses", "vouched")
 

@@ -1,8 +1,9 @@
 """Queries that wait to be answered, and which of them is next: pure, the moment is handed in.
 
 What is remembered never waits. What has to be made does, where more comes than can be signed, and then it matters whose
-query is answered. Below that nothing is decided: the first `IN_ORDER` that wait are answered in the order of arrival.
-Only what comes while as many wait is sorted, until nothing waits any more:
+query is answered. Below that nothing is decided: the first `IN_ORDER` that wait are answered in the order of arrival,
+and do so where they were received (`server.net.udp`). Only what comes while as many wait is sorted, until nothing waits
+any more:
 
 - Queries for names that exist come first, oldest first. Those names are finitely many and their answers remembered, so
   this ends, whatever a stranger sends.
@@ -13,21 +14,24 @@ Only what comes while as many wait is sorted, until nothing waits any more:
 - A query that its client has sent again (the same question; the ID may be new) is answered once, to the later one.
 
 Nothing is answered after `OLDEST`: its client has asked again, or asks elsewhere. To let a query wait and to take it
-costs 2 µs where it is sorted and 0.3 where not, in constant time on average: room is made for many at once.
+costs 2 µs, in constant time on average: room is made for many at once. What cannot be answered is not let in, for 0.3.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 IN_ORDER = 256
-"""Queries that wait before any is sorted: 8 ms of signatures."""
+"""Queries that wait in the order of arrival before any is sorted: 8 ms of signatures."""
 MOST_OTHERS = 256
 """Queries for names that do not exist, or exist by a wildcard, that wait sorted."""
 MOST_EXISTING = 1024
 """Queries for names that exist, likewise: a worker that has just begun remembers nothing."""
+_ADMITTED = 16
+"""Queries of one prefix for names that do not exist that came together and are put where many wait: more than are
+made until the next come."""
 OLDEST = 0.3
 """Seconds: resolvers ask again after 0.4 to 0.8."""
 _TURN_OF_OTHERS = 4
@@ -48,6 +52,7 @@ class Waiting(Protocol):
 
 
 Q = TypeVar("Q", bound=Waiting)
+A = TypeVar("A")
 
 
 class Dropped:
@@ -69,60 +74,60 @@ class Dropped:
 
 
 class WaitingQueries(Generic[Q]):
-    """All queries of one process that wait."""
+    """All queries of one process that wait sorted."""
 
-    def __init__(self, exists: Callable[[Q], bool], dropped: Dropped) -> None:
-        """`exists` tells whether a query is for one of the finitely many names that stand in zones."""
-        self._exists = exists
+    def __init__(self, dropped: Dropped) -> None:
         self._dropped = dropped
-        self._in_order: deque[tuple[float, Q]] = deque()
         self._existing: ByPrefix[Q] = ByPrefix(MOST_EXISTING, dropped, newest_first=False)
         self._others: ByPrefix[Q] = ByPrefix(MOST_OTHERS, dropped, newest_first=True)
         self._turn = 0
         self.count = 0
         """How many wait."""
         self.is_sorting = False
-        """Whether more came than could be answered, since there last was nothing that waited."""
+        """Whether more came than could be answered, since there last was nothing that waited. Whoever asks sets it."""
 
-    def put(self, queries: Sequence[Q], now: float) -> None:
-        """Let `queries` wait, which have come at `now` (seconds of a clock that only goes forward), in this order."""
-        room = 0 if self.is_sorting else IN_ORDER - self.count
-        if room > 0:
-            self._in_order.extend([(now, query) for query in queries[:room]])
-            self.count = len(self._in_order)
-        if room < len(queries):
-            self.is_sorting = True
-            for query in queries[room:]:
-                self.put_sorted(query, now, exists=self._exists(query))
+    def put(self, query: Q, now: float, *, exists: bool) -> None:
+        """Let a query wait that has come at `now` (seconds of a clock that only goes forward).
 
-    def put_sorted(self, query: Q, now: float, *, exists: bool) -> None:
-        """As `put` while `is_sorting`, where it is known whether its name exists."""
+        `exists` tells whether it is for one of the finitely many names that stand in zones.
+        """
         (self._existing if exists else self._others).put(query, now)
-        self._recount()
+        self.count = self._existing.count + self._others.count
+
+    def admitted(self, others: Sequence[A], client: Callable[[A], bytes]) -> Sequence[A]:
+        """Of queries for names that do not exist, which came together, those that are worth being put, in their order.
+
+        Where many wait, these are the newest of each prefix, as many as are made before the next ones come: what would
+        be answered after them, or never, costs no more than a look at its address (0.3 µs, not 2).
+        """
+        if len(others) <= _ADMITTED or self._others.count <= MOST_OTHERS // 2:
+            return others
+        admitted: list[A] = []
+        counts: dict[bytes, int] = {}
+        for one in reversed(others):
+            prefix = prefix_of(client(one))
+            count = counts.get(prefix, 0)
+            if count < _ADMITTED:
+                counts[prefix] = count + 1
+                admitted.append(one)
+        self._dropped.too_many += len(others) - len(admitted)
+        admitted.reverse()
+        return admitted
 
     def take(self, now: float) -> Q | None:
         """The query to answer next, which waits no more; None where none is left."""
-        in_order = self._in_order
-        while in_order:
-            came, query = in_order.popleft()
-            self.count -= 1
-            if now - came <= OLDEST:
-                return query
-            self._dropped.too_old += 1
-        if not self.is_sorting:
-            return None
         self._turn = (self._turn + 1) % _TURN_OF_OTHERS
         first, second = (self._existing, self._others) if self._turn else (self._others, self._existing)
         found = first.take(now)
         if found is None:
             found = second.take(now)
-        self._recount()
-        if not self.count:
-            self.is_sorting = False
+        self.count = self._existing.count + self._others.count
         return found
 
-    def _recount(self) -> None:
-        self.count = len(self._in_order) + self._existing.count + self._others.count
+
+def prefix_of(client: bytes) -> bytes:
+    """Of an address, what has a turn of its own."""
+    return client[:3] if len(client) == _IPV4 else client[:7]
 
 
 class ByPrefix(Generic[Q]):
@@ -143,8 +148,7 @@ class ByPrefix(Generic[Q]):
         """Let `query` wait. Others may have to go."""
         if self.count == self._most:
             self._make_room()
-        client = query.client
-        prefix = client[:3] if len(client) == _IPV4 else client[:7]
+        prefix = prefix_of(query.client)
         waiting = self._turns.get(prefix)
         if waiting is not None:
             waiting.append((now, query))

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.query.fast.waiting_queries import (
-    IN_ORDER,
     MOST_EXISTING,
     MOST_OTHERS,
     OLDEST,
@@ -37,7 +36,11 @@ def client(prefix: int, host: int = 1) -> bytes:
 
 def waiting() -> tuple[WaitingQueries[Query], Dropped]:
     dropped = Dropped()
-    return WaitingQueries(lambda query: query.exists, dropped), dropped
+    return WaitingQueries(dropped), dropped
+
+
+def put(queue: WaitingQueries[Query], query: Query, now: float) -> None:
+    queue.put(query, now, exists=query.exists)
 
 
 def all_of(queue: WaitingQueries[Query] | ByPrefix[Query], now: float = 0.0) -> list[Query]:
@@ -47,34 +50,13 @@ def all_of(queue: WaitingQueries[Query] | ByPrefix[Query], now: float = 0.0) -> 
     return taken
 
 
-def sorting() -> tuple[WaitingQueries[Query], Dropped]:
-    """One in which more came than could be answered, and what was there before is answered."""
-    queue, dropped = waiting()
-    for number in range(IN_ORDER + 1):
-        queue.put([Query(client(999), b"before %d" % number, exists=True)], 0.0)
-    for _ in range(IN_ORDER):
-        assert queue.take(0.0) is not None
-    assert queue.is_sorting
-    assert queue.count == 1  # so that it goes on sorting
-    return queue, dropped
-
-
-def test_until_many_wait_the_order_is_that_of_arrival() -> None:
-    queue, _ = waiting()
-    queries = [Query(client(n % 5), b"%d" % n, exists=n % 3 == 0) for n in range(IN_ORDER)]
-    queue.put(queries[:100], 0.0)
-    queue.put(queries[100:], 0.0)
-    assert not queue.is_sorting
-    assert all_of(queue) == queries
-
-
 def test_names_that_exist_come_first_and_oldest_first_and_each_fourth_is_another() -> None:
-    queue, _ = sorting()
+    queue, _ = waiting()
     for number in range(9):
-        queue.put([Query(client(1), b"other %d" % number)], 0.0)
-        queue.put([Query(client(1), b"exists %d" % number, exists=True)], 0.0)
+        put(queue, Query(client(1), b"other %d" % number), 0.0)
+        put(queue, Query(client(1), b"exists %d" % number, exists=True), 0.0)
     taken = all_of(queue)
-    before = [query.question for query in taken if query.exists and query.client == client(1)]
+    before = [query.question for query in taken if query.exists]
     assert before == [b"exists %d" % number for number in range(9)]
     others = [query.question for query in taken if not query.exists]
     assert others == [b"other %d" % number for number in range(8, -1, -1)]
@@ -83,31 +65,13 @@ def test_names_that_exist_come_first_and_oldest_first_and_each_fourth_is_another
         assert [query.exists for query in taken[place : place + 4]].count(False) == 1
 
 
-def test_once_nothing_waits_the_order_is_that_of_arrival_again() -> None:
-    queue, _ = sorting()
-    all_of(queue)
-    assert not queue.is_sorting
-    queries = [Query(client(n), b"%d" % n) for n in range(3)]
-    for query in queries:
-        queue.put([query], 0.0)
-    assert all_of(queue) == queries
-
-
 def test_nothing_is_answered_after_its_time() -> None:
-    queue, dropped = sorting()
-    for number in range(40):
-        queue.put([Query(client(number % 3), b"%d" % number, exists=number % 2 == 0)], number / 100)
-    taken = all_of(queue, OLDEST + 0.195)
-    assert sorted(int(query.question) for query in taken) == list(range(20, 40))
-    assert dropped.by_cause() == {"too_many": 0, "too_old": 21, "repeated": 0}
-
-
-def test_in_order_of_arrival_nothing_is_answered_after_its_time_either() -> None:
     queue, dropped = waiting()
     for number in range(40):
-        queue.put([Query(client(1), b"%d" % number)], number / 100)
-    assert [int(query.question) for query in all_of(queue, OLDEST + 0.195)] == list(range(20, 40))
-    assert dropped.too_old == 20
+        put(queue, Query(client(number % 3), b"%d" % number, exists=number % 2 == 0), number / 100)
+    taken = all_of(queue, OLDEST + 0.195)
+    assert sorted(int(query.question) for query in taken) == list(range(20, 40))
+    assert dropped.by_cause() == {"too_many": 0, "too_old": 20, "repeated": 0}
 
 
 @pytest.mark.parametrize("address", [bytes([192, 0, 2]), bytes([0x20, 1, 0xD, 0xB8, 0, 0, 1])])
@@ -138,11 +102,11 @@ def test_with_room_for_none_of_many_prefixes_the_last_that_came_are_kept() -> No
 
 
 def test_a_query_that_is_sent_again_is_answered_once_and_to_the_later() -> None:
-    queue, dropped = sorting()
+    queue, dropped = waiting()
     for number in range(3):
-        queue.put([Query(client(1), b"again", number=number)], number / 100)
-        queue.put([Query(client(2), b"again", number=number)], number / 100)
-        queue.put([Query(client(1, 2), b"again", number=number)], number / 100)
+        put(queue, Query(client(1), b"again", number=number), number / 100)
+        put(queue, Query(client(2), b"again", number=number), number / 100)
+        put(queue, Query(client(1, 2), b"again", number=number), number / 100)
     taken = [query for query in all_of(queue, 0.03) if query.question == b"again"]
     assert sorted(taken) == sorted(
         Query(address, b"again", number=2) for address in (client(1), client(2), client(1, 2))
@@ -151,10 +115,10 @@ def test_a_query_that_is_sent_again_is_answered_once_and_to_the_later() -> None:
 
 
 def test_a_query_that_is_sent_again_after_it_was_answered_is_answered_again() -> None:
-    queue, dropped = sorting()
+    queue, dropped = waiting()
     for number in range(3):
-        queue.put([Query(client(1), b"again", number=number)], number / 100)
-        queue.put([Query(client(1), b"other", number=number)], number / 100)
+        put(queue, Query(client(1), b"again", number=number), number / 100)
+        put(queue, Query(client(1), b"other", number=number), number / 100)
         numbers = []
         for _ in range(2):
             query = queue.take(number / 100)
@@ -176,7 +140,7 @@ def test_each_query_is_answered_once_or_counted_and_no_more_wait_than_may(
     steps: list[tuple[int, int, int, bool] | int], burst: int
 ) -> None:
     queue, dropped = waiting()
-    put: Counter[Query] = Counter()
+    came: Counter[Query] = Counter()
     taken: Counter[Query] = Counter()
     now, number = 0.0, 0
     for step in steps:
@@ -190,15 +154,30 @@ def test_each_query_is_answered_once_or_counted_and_no_more_wait_than_may(
         numbers = range(number, number + burst)
         number += burst
         queries = [Query(client(prefix, host), b"%d" % question, exists=exists, number=one) for one in numbers]
-        put.update(queries)
-        queue.put(queries, now)
-        assert queue.count <= IN_ORDER + MOST_OTHERS + MOST_EXISTING
+        came.update(queries)
+        for query in queries if exists else queue.admitted(queries, lambda query: query.client):
+            put(queue, query, now)
+        assert queue.count <= MOST_OTHERS + MOST_EXISTING
     taken.update(all_of(queue, now))
     assert queue.count == 0
-    assert not queue.is_sorting
     assert all(count == 1 for count in taken.values())
-    assert not taken - put
-    assert taken.total() + sum(dropped.by_cause().values()) == put.total()
+    assert not taken - came
+    assert taken.total() + sum(dropped.by_cause().values()) == came.total()
+
+
+def test_where_many_wait_of_those_that_come_together_the_newest_of_each_prefix_are_let_in() -> None:
+    queue, dropped = waiting()
+    flood = [Query(client(1), b"flood %d" % number) for number in range(64)]
+    honest = [Query(client(number), b"honest") for number in range(2, 5)]
+    together = [*honest, *flood]
+    while queue.count <= MOST_OTHERS // 2:
+        assert queue.admitted(together, lambda query: query.client) == together
+        put(queue, flood[0], 0.0)
+    admitted = queue.admitted(together, lambda query: query.client)
+    assert admitted == [*honest, *flood[-len(admitted) + len(honest) :]]
+    assert len(honest) < len(admitted) < len(together) // 2
+    assert dropped.too_many == len(together) - len(admitted)
+    assert queue.admitted(together[:10], lambda query: query.client) == together[:10]
 
 
 @given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=40))
