@@ -6,15 +6,15 @@ here, where it can be chosen which is next (`waiting_queries`), and not in the k
 comes while nothing waits is made at once, so that without load a query waits for nothing.
 
 Up to 256 queries wait where they were received, in the order of arrival, and other batches are received into meanwhile:
-nothing of them is copied, and they leave with one system call, as if they had been answered at once. Only what comes
-beyond is copied, sorted, and dropped where it is too much.
+nothing is copied, and they leave by one system call, as if they had been answered at once. Only what comes beyond is
+copied, sorted, and dropped where it is too much.
 
 The kernel could tell when each datagram came (SO_TIMESTAMPNS), so that what it held for more than 300 ms is dropped.
-That is not asked for: each datagram would carry control data to be read, also the hot ones, and it would tell something
-only after a stall (a worker was replaced, the process was stopped). A look takes all that is there, so while the process
-runs nothing becomes old in the kernel's buffer: that holds 10,000 queries, which are taken within 50 ms. After a stall,
-those that are remembered are answered all the same, for 2 µs each. Of the others, the last to come go first, and of what
-may be too old no more is made than `waiting_queries` holds, 40 ms of signatures: names that exist are remembered then.
+That is not asked for: each datagram, a hot one too, would carry control data to be read, and it would tell something
+only after a stall (a worker was replaced, the process stopped). A look takes all that is there, so while the process
+runs nothing becomes old in the kernel's buffer: it holds 10,000 queries, which are taken within 50 ms. After a stall,
+those that are remembered are answered all the same, for 2 µs each. Of the others the last to come go first, and no more
+are made than `waiting_queries` holds, 40 ms of signatures: those of names that exist are remembered then.
 
 Waiting for sockets costs a trip through the scheduler (25 µs); looking once more does not (1 µs). So a batch that was
 not full is no reason to wait: at half of the highest rate, the next queries have come meanwhile (median latency 17 µs,
@@ -28,10 +28,16 @@ ratios of one run mean anything; in ms, 99 % of hot queries within, and the hot 
     10,000                     9.2                          3.6                3.6
     30,000                     547 (45 % lost)              4.8 (none)         4.1 (none)
 
-The price: a query that waits costs 2 to 4 µs more than one that is answered with its batch, beside 30, and there are
-more and smaller batches. A closed loop of random names is answered 0.88 times as fast by CPU time, one of first queries
-0.9 times, a hot one 1.0. At 1.1 times the rate of random names that can be signed, 0.92 of that rate is answered, at
-2.2 times 0.8 (in virtual time, `test_udp_under_flood`); on those shared cores, where small batches cost more, 0.7.
+The price, beside a loop that answers each batch whole, is more looks, and what the sorting costs. Answers per CPU second,
+alternated in one run, on two cores that five others shared, which is the worst case, since all but the signature costs
+three times as much there:
+
+    random names                                  every query copied that waits          this loop
+    192 outstanding, none dropped                 0.71                                   0.92
+    60,000 a second, 4 times what can be signed   0.28                                   0.44
+
+In virtual time, where each step costs what it does on a quiet core (`test_udp_under_flood`), 0.93 of what can be signed
+is answered at 1.1 to 1.2 times that rate, and 0.86 at 2.2 times (0.92 and 0.82 where every query is copied).
 """
 
 from __future__ import annotations
@@ -237,7 +243,7 @@ class Loop:
         came, count = self._elapsed(), self._in_place_count
         if not count and not self._sorted.is_sorting:
             return missed[self._make(responses, missed, now, came + SLICE) :]
-        if count + len(missed) > IN_ORDER or len(self._in_place) == _MOST_IN_PLACE:
+        if count + len(missed) > IN_ORDER or len(self._in_place) >= _MOST_IN_PLACE:
             self._sorted.is_sorting = True
         return self._sort(batch, responses, missed, now, came) if self._sorted.is_sorting else missed
 
