@@ -202,7 +202,7 @@ class KernelBatch:
                 self._sent[number].msg_hdr.msg_controllen = self._received[slot].msg_hdr.msg_controllen
         done = self._send_all(self._sent, len(slots))
         if moved:
-            self._readdress(range(BATCH))
+            self._readdress(range(len(slots)))
         return len(responses) if done == len(slots) else slots[done]
 
     def _readdress(self, slots: Sequence[int]) -> None:

@@ -28,9 +28,8 @@ ratios of one run mean anything; in ms, 99 % of hot queries within, and the hot 
     10,000                     9.2                          3.6                3.6
     30,000                     547 (45 % lost)              4.8 (none)         4.1 (none)
 
-The price, beside a loop that answers each batch whole, is more looks, and what the sorting costs. Answers per CPU second,
-alternated in one run, on two cores that five others shared, which is the worst case, since all but the signature costs
-three times as much there:
+The price, beside a loop that answers each batch whole, is more looks, and what the sorting costs. Answers per CPU
+second, as a share of that loop's, alternated in one run, on two cores shared by many, where each slice makes only 6:
 
     random names                                  every query copied that waits          this loop
     192 outstanding, none dropped                 0.71                                   0.92
