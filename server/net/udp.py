@@ -29,10 +29,10 @@ ratios of one run mean anything; in ms, 99 % of hot queries within, and the hot 
     30,000                     547 (45 % lost)              4.8 (none)         4.1 (none)
 
 The price, beside a loop that answers each batch whole, is more looks, and what the sorting costs. Answers per CPU
-second, as a share of that loop's, alternated in one run, on two cores shared by many, where each slice makes only 6:
+second, as a share of that loop's, alternated in one run (of the first line, two), on two cores shared by many, where a slice makes only 6 or 7:
 
     random names                                  every query copied that waits          this loop
-    192 outstanding, none dropped                 0.71                                   0.92
+    192 outstanding, none dropped                 0.71 and 0.90                          0.92 and 0.96
     60,000 a second, 4 times what can be signed   0.28                                   0.44
 
 In virtual time, where each step costs what it does on a quiet core (`test_udp_under_flood`), 0.93 of what can be signed
