@@ -71,6 +71,8 @@ from server.settings.configuration import AUTO, Config, ConfigError, ZoneConfig
 from server.signals import FAILS_WITHIN, Signals, hearing
 from server.state.directory import StateDir, open_state
 from server.supervised import Supervisor, failure_of, said, trace_of
+from server.watching.process_watch import ProcessWatch
+from server.watching.top_lease import TopLease
 from server.worker.answering_settings import AnsweringSettings
 from server.worker.pool import Pool
 from zones import names
@@ -85,6 +87,7 @@ _HTTP = 4 * 128
 """Descriptors for HTTP: the control socket, the API, the metrics and the emulator, with as many connections each."""
 _FAILED = 1
 """The exit code of a server that fails, or is to run again, and can't end because something hangs."""
+_LOOK_AT_LOG = 2  # seconds
 _MOST_NAMED = 3
 """Zones of a state that are named in a message."""
 
@@ -188,7 +191,9 @@ async def _serve(
         changes,
         kms,
     ):
-        running = _running(config, reread, state, sockets, store, registry, kms, pool, supervisor, clock)
+        watch = pool or ProcessWatch(lambda: registry.zoneset, clock.now, log=config.query_log)
+        lease = TopLease(watch.switch_watching, watch.drain_watched)
+        running = _running(config, reread, state, sockets, store, registry, kms, pool, lease, supervisor, clock)
         supervisor.start_soon("the clocks", partial(clock.watch, partial(_clock_moved, registry, pool), _log))
         await supervisor.attempt("storing the state", lambda: trio.to_thread.run_sync(store.take_up_again))
         load = await _begin_load(config, state, store, registry, zones, nursery)
@@ -197,7 +202,8 @@ async def _serve(
             await nursery.start(pool.run)
             query_stats = pool.query_stats
         else:
-            query_stats = _answer(config, answering, sockets, limits, registry, clock, nursery)
+            query_stats = _answer(config, answering, sockets, limits, registry, watch, clock, nursery)
+        _watch(watch, lease, running, supervisor)
         metrics.register(collectors, running.status, query_stats)
         exposition = partial(metrics.exposition, collectors)
         if sockets.watched is not None:
@@ -292,6 +298,7 @@ def _running(
     registry: ZoneRegistry,
     kms: KmsAccess,
     pool: Pool | None,
+    lease: TopLease,
     supervisor: Supervisor,
     clock: Clock,
 ) -> RunningServer:
@@ -300,7 +307,7 @@ def _running(
     api = route53_endpoint(config.route53, sockets.api) if config.route53 and sockets.api else None
     workers: Callable[[], tuple[WorkerReport, ...]] = pool.reports if pool is not None else tuple
     return RunningServer(
-        config, reread, state, store, registry, listeners, kms.url, watching, api, workers, supervisor, clock
+        config, reread, state, store, registry, listeners, kms.url, watching, api, workers, supervisor, clock, lease.top
     )
 
 
@@ -422,7 +429,16 @@ def _pool(
 ) -> Pool:
     """The workers that answer, each with sockets of its own."""
     pairs, images = [*zip(*sockets.listened, strict=True)], Images(state.images)
-    return Pool(pairs, config.udp_size, limits, images, log, answering=answering, clock=lambda: clock.offset)
+    return Pool(
+        pairs,
+        config.udp_size,
+        limits,
+        images,
+        log,
+        answering=answering,
+        clock=lambda: clock.offset,
+        query_log=config.query_log,
+    )
 
 
 def _answering_settings(config: Config, store: Store) -> AnsweringSettings:
@@ -442,19 +458,37 @@ def _answer(
     sockets: _Sockets,
     limits: Limits,
     registry: ZoneRegistry,
+    watch: ProcessWatch | Pool,
     clock: Clock,
     nursery: trio.Nursery,
 ) -> Callable[[], QueryStats]:
     """Answer in this process; what tells how much was answered."""
+    assert isinstance(watch, ProcessWatch)
     caches, load, rate = Caches(), TcpLoad(limits), settings.limit()
     facts = settings.facts(lambda: load.keepalive)
     responder = Responder(lambda: registry.zoneset, caches, log_failure, config.udp_size, registry.asked_for, facts)
     listened = [*chain.from_iterable(sockets.listened)]
     streams, datagrams = [pair.tcp for pair in listened], [pair.udp for pair in listened]
-    outgoing = LimitedResponses(rate, responder, clock.now)
-    nursery.start_soon(serve_udp, datagrams, responder, clock.now, outgoing)
-    nursery.start_soon(serve_tcp, streams, responder, clock.now, load, datagrams)
-    return partial(QueryStats.of, responder, caches, load, rate)
+    watch.seen.limit = LimitedResponses(rate, responder, clock.now)
+    nursery.start_soon(serve_udp, datagrams, responder, clock.now, watch.seen)
+    nursery.start_soon(serve_tcp, streams, responder, clock.now, load, datagrams, watch.seen.stream)
+    watch.start(nursery)
+    return partial(QueryStats.of, responder, caches, load, rate, log=watch.log)
+
+
+def _watch(watch: ProcessWatch | Pool, lease: TopLease, running: RunningServer, supervisor: Supervisor) -> None:
+    """Have queries counted while somebody looks, and the query log looked at and opened anew."""
+    running.on_reload = watch.reopen_log
+    supervisor.start_soon("watching queries", lease.run)
+    if isinstance(watch, ProcessWatch):
+        supervisor.start_soon("the query log", partial(_look_at_log, watch, supervisor))
+
+
+async def _look_at_log(watch: ProcessWatch, supervisor: Supervisor) -> None:
+    """Say in `status` whether queries can be logged, where they are to be."""
+    while watch.log is not None:
+        supervisor.report("the query log", watch.log.failure)
+        await trio.sleep(_LOOK_AT_LOG)
 
 
 async def _control(app: ASGIApp, state: StateDir, *, task_status: trio.TaskStatus[None]) -> None:

@@ -34,6 +34,7 @@ ROOMS = [
     "server.signals",
     "server.privileges",
     "server.net",
+    "server.watching",
     "server.state",
     "server.settings",
     "server.hosting",
@@ -76,6 +77,13 @@ PURE_BESIDES = [
     "server.hosting.followed_log",
     "server.monitoring.query_stats",
     "server.monitoring.waiting_changes",
+    "server.watching.heavy_hitters",
+    "server.watching.log_lines",
+    "server.watching.query_counts",
+    "server.watching.query_facts",
+    "server.watching.query_watch",
+    "server.watching.recent_queries",
+    "server.watching.sampling",
     "server.worker.answering_settings",
     "server.worker.messages",
     "server.worker.zone_key_values",
@@ -94,7 +102,7 @@ IMPURE = {
 LOGS = {"logging", "structlog"}
 CLOCK = {"now", "today", "utcnow", "time", "monotonic"}
 """What asks a clock: `datetime` may convert times, and no more."""
-CONVERSIONS = {"AF_INET", "AF_INET6", "inet_pton"}
+CONVERSIONS = {"AF_INET", "AF_INET6", "inet_ntop", "inet_pton"}
 """Of `socket`: from text to octets, and no more of the world than that."""
 LONGEST_FUNCTION = 60
 """Lines: what fits a screen."""

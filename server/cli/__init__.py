@@ -19,6 +19,7 @@ _MODULES = {
     "serve": "server.cli.serve",
     "check": "server.cli.check",
     "status": "server.cli.server_commands",
+    "top": "server.cli.top",
     "ds": "server.cli.server_commands",
     "plan": "server.cli.key_commands",
     "timeline": "server.cli.key_commands",
@@ -43,6 +44,7 @@ Examples:
   signwright check zones/ signwright.toml     what is wrong, as file:line
   signwright ds lab.example                   the DS records for the parent
   signwright status || page-somebody          0 well, 1 warning, 2 critical
+  signwright top                              who asks for what, live
   signwright plan lab.example --until 90d     what will be done to the keys
   signwright timeline lab.example --svg k.svg the same as a picture
   signwright rollover lab.example             a new zone-signing key, now

@@ -48,6 +48,8 @@ def problems(file: Path, config: Config) -> Iterator[Exception]:
             resolve(partial(Session, profile=kms.profile), kms.endpoint, kms.region)
         except KmsError as error:
             yield ConfigError(f"{at_setting(file, 'kms', 'profile' if kms.profile else 'endpoint')}: {error}")
+    if config.query_log is not None and not (folder := Path(config.query_log.file).parent).is_dir():
+        yield ConfigError(f"{at_setting(file, 'query_log', 'file')}: there is no folder {folder}")
     if config.hooks.command is not None:
         reason = _why_not_run(config.hooks.command[0])
         if reason:

@@ -25,6 +25,7 @@ from server.control.server_operations import Level, Operations, ZoneReport, ds_r
 from server.control.shared_answer import SharedAnswer
 from server.settings.schema import ConfigError
 from server.state.backup_archive import LARGEST, stage_archive, write_archive
+from server.watching.recent_queries import LONGEST
 
 _CHUNK = 1 << 16
 _JSON = "application/json"
@@ -59,6 +60,7 @@ def control_app(operations: Operations, exposition: Callable[[], bytes]) -> Star
         routes=[
             *_watching(control),
             Route("/status", control.status, methods=["GET"]),
+            Route("/top", control.top, methods=["GET"]),
             Route("/reload", control.reload, methods=["POST"]),
             Route("/trust-clock", control.trust_clock, methods=["POST"]),
             Route("/zones/{zone}", control.zone, methods=["GET"]),
@@ -123,6 +125,12 @@ class _Control:
         status = self._operations.status()
         zones = tuple(msgspec.Raw(msgspec.json.encode(zone)) for zone in status.zones)
         return msgspec.json.encode(msgspec.structs.replace(status, zones=zones))
+
+    async def top(self, request: Request) -> Response:
+        text = request.query_params.get("minutes", "1")
+        if not (text.isascii() and text.isdigit() and len(text) <= 2 and 1 <= int(text) <= LONGEST):
+            raise RefusedError(400, "InvalidInput", f"minutes={text[:20]}: give 1 to {LONGEST}")
+        return _json(await self._operations.top(int(text)))
 
     async def reload(self, _: Request) -> Response:
         return _json(await self._operations.reload())

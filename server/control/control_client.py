@@ -20,6 +20,7 @@ from keys.rules.events import Entry
 from keys.rules.timeline import Timeline
 from server.control.server_operations import ClockTrust, DsReport, Planned, ReloadReport, ServerStatus, ZoneReport
 from server.state.directory import StateDir, check_socket_path
+from server.watching.recent_queries import TopReport
 
 _TIMEOUT = httpx2.Timeout(300, connect=5)
 """Seconds; a reload of large zones takes a while."""
@@ -55,6 +56,11 @@ class ControlClient:
         """How one zone is."""
         with self._asked("GET", f"/zones/{zone}") as response:
             return msgspec.json.decode(response.read(), type=ZoneReport)
+
+    def top(self, minutes: int) -> TopReport:
+        """What was asked in the last so many minutes, as long as it is asked for this every ten seconds."""
+        with self._asked("GET", f"/top?minutes={minutes}") as response:
+            return msgspec.json.decode(response.read(), type=TopReport)
 
     def reload(self) -> ReloadReport:
         """Have it read its zone files again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
 from functools import lru_cache, partial
 from importlib.metadata import version
 from itertools import islice
@@ -47,6 +47,7 @@ from server.settings.restart_settings import waiting_for_restart
 from server.state.directory import StateDir
 from server.state.trust_anchor_files import ZoneTrust, ds_records, trust_files, write_trust
 from server.supervised import Supervisor
+from server.watching.recent_queries import TopReport
 from zones import names
 from zones.parent_child import delegation_point
 from zones.rrtypes import TYPE_A, TYPE_DS, TYPE_SOA
@@ -94,10 +95,12 @@ class RunningServer:
         workers: Callable[[], tuple[WorkerReport, ...]] = tuple,
         supervisor: Supervisor | None = None,
         clock: Clock | None = None,
+        top: Callable[[int], Awaitable[TopReport]] | None = None,
     ) -> None:
         """`kms` is its URL, `watching` the address of /metrics, `api` the URL of the Route 53 API.
 
-        `supervisor` knows what fails beside the zones. `clock` is what answers and keys go by.
+        `supervisor` knows what fails beside the zones. `clock` is what answers and keys go by. `top` tells what was
+        asked in so many minutes.
         """
         self.config = config
         self.state = state
@@ -111,6 +114,9 @@ class RunningServer:
         self._workers = workers
         self._supervisor = supervisor
         self._clock = clock or Clock(SYSTEM)
+        self._top = top
+        self.on_reload: Callable[[], None] = lambda: None
+        """Is called when a reload begins, as by what has moved a file that is written to."""
         self._started = self.now()
         self._trusts: list[ZoneTrust] | None = None
         """As they are written."""
@@ -255,12 +261,18 @@ class RunningServer:
 
     # What it is told
 
+    async def top(self, minutes: int) -> TopReport:
+        """As `Operations.top`."""
+        assert self._top is not None
+        return await self._top(minutes)
+
     async def reload(self, loaded: Callable[[], None] = lambda: None) -> ReloadReport:
         """As `Operations.reload`. Raises `ConfigError` where the configuration is wrong; then nothing changes.
 
         One reload after the other reads the configuration and loads zones, so that what was read last stays. `loaded`
         is called when that is done; what follows waits for the KMS.
         """
+        self.on_reload()
         async with self._reloading:
             config = await self._read_again()
             before = {origin for origin, hosted in self._registry.registered.items() if hosted.fingerprint is not None}

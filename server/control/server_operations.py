@@ -18,6 +18,7 @@ from keys.rules.key_status import Condition, ZoneStatus
 from keys.rules.timeline import Timeline
 from server.state.directory import StateDir
 from server.supervised import ServerTrouble
+from server.watching.recent_queries import TopReport
 
 
 class RequestOutcome(enum.Enum):
@@ -220,6 +221,12 @@ class Operations(Protocol):
 
     def zone(self, origin: str) -> ZoneReport | None:
         """How one zone is, without a look at the others; None where it has none of that origin."""
+
+    async def top(self, minutes: int) -> TopReport:
+        """What was asked in the last so many minutes, as far as somebody asked for this all the while.
+
+        Counting begins with the first such question, and ends ten seconds after the last one.
+        """
 
     async def reload(self) -> ReloadReport:
         """Read the configuration and every zone file again; each that is a zone is served from then on.

@@ -260,6 +260,14 @@ def _abuse_metrics(query_stats: QueryStats) -> Iterator[Metric]:
         for response_class, count in counts.items():
             limited.add_metric((response_class, result), count)
     yield limited
+    lines = CounterMetricFamily(
+        "signwright_query_log_lines",
+        'Lines of the query log by what became of them: "written", or "lost" for want of room in memory or on the disk',
+        labels=("result",),
+    )
+    lines.add_metric(("written",), query_stats.logged)
+    lines.add_metric(("lost",), query_stats.unlogged)
+    yield lines
 
 
 class _Gauges:

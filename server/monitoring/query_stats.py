@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -13,6 +14,18 @@ from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import RCODES, Responder
 
 _CACHES = ("packets", "stream_packets", "answers", "denials", "chain_denials", "signatures", "gaps", "cookies")
+
+
+class Written(Protocol):
+    """A log that counts its lines."""
+
+    @property
+    def written(self) -> int:
+        """Those that were written."""
+
+    @property
+    def lost(self) -> int:
+        """Those that were not."""
 
 
 class QueryStats(msgspec.Struct, frozen=True):
@@ -34,7 +47,10 @@ class QueryStats(msgspec.Struct, frozen=True):
     """TCP connections now."""
     tcp_ended: Mapping[str, int] = {}
     """TCP connections that the server ended, by cause."""
-
+    logged: int = 0
+    """Lines of the query log that were written."""
+    unlogged: int = 0
+    """Those that were lost, for want of room in the buffer or on the disk."""
     cookies: Mapping[str, int] = {}
     """Queries with a COOKIE option, by what it says of their senders: "client_only", "bad" or "valid"."""
     limited: Mapping[str, int] = {}
@@ -44,7 +60,13 @@ class QueryStats(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(
-        cls, responder: Responder, caches: Caches, load: TcpLoad, limit: ResponseRateLimit | None = None
+        cls,
+        responder: Responder,
+        caches: Caches,
+        load: TcpLoad,
+        limit: ResponseRateLimit | None = None,
+        *,
+        log: Written | None = None,
     ) -> QueryStats:
         """Of the process that answers by these."""
         limit = limit or ResponseRateLimit(0)
@@ -68,6 +90,8 @@ class QueryStats(msgspec.Struct, frozen=True):
             cookies={one.name.lower(): responder.standings[one] for one in Standing if one},
             limited={one.name.lower(): limit.dropped[one] for one in ResponseClass},
             slipped={one.name.lower(): limit.slipped[one] for one in ResponseClass},
+            logged=log.written if log is not None else 0,
+            unlogged=log.lost if log is not None else 0,
         )
 
     def __add__(self, other: QueryStats) -> QueryStats:
@@ -83,6 +107,8 @@ class QueryStats(msgspec.Struct, frozen=True):
             cookies=_sum(self.cookies, other.cookies),
             limited=_sum(self.limited, other.limited),
             slipped=_sum(self.slipped, other.slipped),
+            logged=self.logged + other.logged,
+            unlogged=self.unlogged + other.unlogged,
         )
 
     def past(self) -> QueryStats:

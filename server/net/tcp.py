@@ -69,19 +69,24 @@ _RESET = struct.pack("ii", 1, 0)
 _log = structlog.get_logger("signwright.tcp")
 
 
+Seen = Callable[[Sequence[bytes], Sequence[bytes | None], bytes | None], None]
+"""Sees messages, the responses to them without their IDs, and the address of their client."""
+
+
 async def serve_tcp(
     socks: Sequence[socket.socket],
     responder: Responder,
     clock: Callable[[], float],
     load: TcpLoad,
     datagrams: Sequence[socket.socket] = (),
+    seen: Seen | None = None,
 ) -> NoReturn:
     """Answer connections to `socks`, listening non-blocking stream sockets, until cancelled.
 
     `clock` gives seconds since the epoch. The limits of `load` are those of all of them together. What comes to the
-    sockets `datagrams`, which another task serves, is not kept waiting.
+    sockets `datagrams`, which another task serves, is not kept waiting. `seen` sees all that is answered.
     """
-    clients = TcpClients(socks, responder, clock, load, datagrams)
+    clients = TcpClients(socks, responder, clock, load, datagrams, seen=seen)
     try:
         while True:
             if clients.turn(trio.current_time()):
@@ -130,6 +135,7 @@ class TcpClients:
         load: TcpLoad,
         datagrams: Sequence[socket.socket] = (),
         timer: Callable[[], float] = time.perf_counter,
+        seen: Seen | None = None,
     ) -> None:
         """`timer` gives seconds from any moment: turns are measured by it."""
         self._datagrams = select.poll()
@@ -137,6 +143,7 @@ class TcpClients:
             self._datagrams.register(sock, select.POLLIN)
         self._responder = responder
         self._clock = clock
+        self._seen = seen
         self._load = load
         self._timer = timer
         self._epoll = select.epoll()
@@ -318,6 +325,8 @@ class TcpClients:
                 continue
             length = len(response) + ID_SIZE
             parts += length.to_bytes(2) + query[:ID_SIZE], response
+        if self._seen is not None:
+            self._seen(queries[:done], responses[:done], connection.client)
         if connection.ending or done == len(queries):
             connection.queries = []
         else:

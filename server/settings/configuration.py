@@ -32,6 +32,7 @@ from server.settings.schema import (
 )
 from server.settings.setting_errors import KeyPath, explain
 from server.settings.zone_arguments import named_files, origin_of, origin_of_file, without_detours
+from server.watching.query_log import QueryLogSpec
 from zones.denial import DenialMode
 from zones.masterfile.reading_limits import DEFAULT_LIMITS, ReadingLimits
 
@@ -63,6 +64,8 @@ Where = ParentServers | Literal["auto", "local"] | None
 _WORDS: dict[str, Where] = {AUTO: AUTO, LOCAL: LOCAL, "none": None}
 _DNS = 53
 _IDENTITY_LIMIT = 128  # octets, so that an NSID fits into every response
+_ABOUT = 0.02
+"""How far a share of queries may be from 1/N: 0.33 stands for a third."""
 _USER = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
 """A name of IAM's."""
 _NAMES_OF_USERS = f'give letters, digits and any of "_+=,.@-", 64 at most, but not {ROOT_PROFILE} or {SERVICE_PROFILE}'
@@ -194,6 +197,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     """Names by which it may be called there, beside localhost and addresses: lower case, without last dots."""
     hooks: HooksConfig = HooksConfig()
+    query_log: QueryLogSpec | None = None
+    """How queries are logged; None: not at all."""
     route53: Route53Config | None = None
     samples: bool = False
     """Whether `zones` are the samples because none were named."""
@@ -239,6 +244,7 @@ def load_config(
         metrics=source.metrics(),
         hosts=source.hosts(),
         hooks=source.hooks(),
+        query_log=source.query_log(),
         route53=source.route53(),
         samples=as_samples,
     )
@@ -400,6 +406,18 @@ class _ConfigurationSource:
             given = "tls_key" if route53.tls_certificate is None else "tls_certificate"
             raise self.wrong("tls_certificate and tls_key stand together", "route53", given)
         return self.path(route53.tls_certificate), self.path(route53.tls_key)
+
+    def query_log(self) -> QueryLogSpec | None:
+        given = self.settings.query_log
+        if given.file is None:
+            return None
+        every = round(1 / given.sample)
+        if abs(every * given.sample - 1) > _ABOUT:
+            nearest = f"{1 / every:.6g} or {1 / (every + 1 if every * given.sample < 1 else every - 1):.6g}"
+            reason = f"{given.sample:g} is not 1/N of all queries; give {nearest}"
+            raise self.wrong(reason, "query_log", "sample")
+        prefixes = given.clients == "prefixes"
+        return QueryLogSpec(str(self.path(given.file)), int(given.mode, 8), every, prefixes)
 
     def zone_files(self) -> ZoneFilesConfig:
         """What reading each of the zone files may take."""

@@ -12,10 +12,18 @@ import msgspec
 
 from server.settings.configuration import Config
 
-_TABLES = ("kms", "tcp", "edns", "chaos", "limits", "hooks", "route53")
+_TABLES = ("kms", "tcp", "edns", "chaos", "limits", "hooks", "query_log", "route53")
 _RELOADED = ("zones", "samples", "policy")
-_NAMES = {"udp_size": ("udp.size",), "route53.tls": ("route53.tls_certificate", "route53.tls_key")}
+_NAMES = {
+    "udp_size": ("udp.size",),
+    "route53.tls": ("route53.tls_certificate", "route53.tls_key"),
+    "query_log.every": ("query_log.sample",),
+    "query_log.prefixes": ("query_log.clients",),
+}
 """Settings that go by another name in a configuration."""
+
+_TURNED_ON_BY = {"route53": "listen", "query_log": "file"}
+"""Of a table that is there or not, the setting that says so."""
 
 
 def waiting_for_restart(started: Config, now: Config, *, hosted: bool) -> tuple[str, ...]:
@@ -35,7 +43,7 @@ def _changed(started: Config, now: Config) -> Iterator[str]:
         if field not in _TABLES:
             yield field
         elif before is None or after is None:
-            yield f"{field}.listen"
+            yield f"{field}.{_TURNED_ON_BY[field]}"
         else:
             yield from (f"{field}.{one}" for one in _fields(before, after))
 

@@ -40,6 +40,8 @@ _IDENTITY = msgspec.Meta(max_length=128, description='a text of at most 128 octe
 _NETWORK = msgspec.Meta(description='a network, such as "192.0.2.0/24" or "2001:db8::/32"')
 _NETWORKS = msgspec.Meta(max_length=256, description="a list of at most 256 networks")
 _PROGRAM = msgspec.Meta(description='the words of a command in quotes, such as "/usr/local/bin/page-somebody"')
+_LOG_FILE = 'the path of a file, such as "/var/log/signwright/queries.json"'
+_MODE = 'the mode of a file in quotes, such as "0640"'
 _USER = 'the name of a user of this host, such as "signwright"'
 _URL = 'a URL, such as "https://hooks.example/dnssec"'
 _KMS_URL = 'the URL of a KMS, such as "https://kms.eu-west-1.amazonaws.com"'
@@ -115,6 +117,19 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Responses a second over UDP for each /24 or /56 and class of responses; 0: no limit."""
     exempt: Annotated[tuple[Annotated[str, _NETWORK], ...], _NETWORKS] = ()
     """Networks that are not limited."""
+
+
+class QueryLogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line for each query, or for some."""
+
+    file: Annotated[str, msgspec.Meta(min_length=1, description=_LOG_FILE)] | None = None
+    """Where they are written; without it, nowhere."""
+    mode: Annotated[str, msgspec.Meta(pattern=r"^0[0-7]{3}$", description=_MODE)] = "0600"
+    """Of the file, when it is made."""
+    sample: Annotated[float, msgspec.Meta(ge=0.000001, le=1)] = 1.0
+    """The share of queries that is logged: 1, or 1/N for one of N."""
+    clients: Literal["addresses", "prefixes"] = "addresses"
+    """Whether clients are logged by their address, or by their /24 or /56 alone."""
 
 
 class Route53Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -212,6 +227,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     chaos: ChaosSettings = ChaosSettings()
     limits: LimitsSettings = LimitsSettings()
     hooks: HooksSettings = HooksSettings()
+    query_log: QueryLogSettings = QueryLogSettings()
     route53: Route53Settings = Route53Settings()
     zone_files: ZoneFilesSettings = ZoneFilesSettings()
     policy: Policy = Policy()
@@ -228,6 +244,7 @@ _KNOWN: Mapping[tuple[str, ...], type[msgspec.Struct]] = {
     ("chaos",): ChaosSettings,
     ("limits",): LimitsSettings,
     ("hooks",): HooksSettings,
+    ("query_log",): QueryLogSettings,
     ("route53",): Route53Settings,
     ("zone_files",): ZoneFilesSettings,
     ("policy",): Policy,
@@ -308,7 +325,19 @@ def _syntax_error(message: str, text: str, file: str) -> ConfigError:
 def _tables(raw: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
     """The document and each of its known tables, with their paths."""
     yield (), raw
-    for name in ("kms", "udp", "tcp", "edns", "chaos", "limits", "hooks", "route53", "zone_files", "policy"):
+    for name in (
+        "kms",
+        "udp",
+        "tcp",
+        "edns",
+        "chaos",
+        "limits",
+        "hooks",
+        "query_log",
+        "route53",
+        "zone_files",
+        "policy",
+    ):
         if isinstance(raw.get(name), dict):
             yield (name,), raw[name]
     zones = raw.get("zones")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import structlog
 import trio
 
@@ -28,6 +29,9 @@ from server.net.tcp_load import Limits, TcpLoad
 from server.net.udp import serve_udp
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
+from server.watching.process_watch import ProcessWatch
+from server.watching.query_log import QueryLogSpec
+from server.watching.seen_responses import SeenResponses
 from server.worker.channel import Channel
 from server.worker.messages import (
     PROTOCOL,
@@ -36,7 +40,10 @@ from server.worker.messages import (
     ClockMoved,
     Counted,
     Hello,
+    LogReopened,
     Nodes,
+    Watch,
+    Watched,
     ZoneMapped,
     decode_to_worker,
     encode,
@@ -59,6 +66,7 @@ def main() -> None:
         "--channel", type=_socket, required=True, help="descriptor of the stream to the control process"
     )
     parser.add_argument("--images", type=Path, required=True, help="where the images of large zones are")
+    parser.add_argument("--query-log", type=_query_log, help="how queries are logged, as JSON")
     parser.add_argument("sockets", type=_socket, nargs="*", help="descriptors of UDP and TCP sockets")
     arguments = parser.parse_args()
     # Whoever sends these to all programs at once, a terminal or a supervisor, means the control process.
@@ -66,7 +74,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     configure_logs(arguments.log)
     structlog.contextvars.bind_contextvars(worker=arguments.number)
-    trio.run(_work, arguments.channel, arguments.sockets, Images(arguments.images))
+    trio.run(_work, arguments.channel, arguments.sockets, Images(arguments.images), arguments.query_log)
 
 
 def _socket(descriptor: str) -> socket.socket:
@@ -75,7 +83,13 @@ def _socket(descriptor: str) -> socket.socket:
     return sock
 
 
-async def _work(stream: socket.socket, sockets: Sequence[socket.socket], images: Images) -> None:
+def _query_log(text: str) -> QueryLogSpec:
+    return msgspec.json.decode(text, type=QueryLogSpec)
+
+
+async def _work(
+    stream: socket.socket, sockets: Sequence[socket.socket], images: Images, query_log: QueryLogSpec | None
+) -> None:
     async with Channel(stream) as channel:
         first = await channel.receive()
         if first is None:
@@ -85,7 +99,7 @@ async def _work(stream: socket.socket, sockets: Sequence[socket.socket], images:
             raise RuntimeError(f"the control process speaks another protocol than {PROTOCOL}")
         with setting_aside() as aside:
             async with trio.open_nursery() as nursery:
-                await _follow(hello, channel, sockets, images, aside, nursery)
+                await _follow(hello, channel, sockets, images, query_log, aside, nursery)
                 nursery.cancel_scope.cancel()
     _log.info("worker ends: the control process has ended")
 
@@ -95,6 +109,7 @@ async def _follow(
     channel: Channel,
     sockets: Sequence[socket.socket],
     images: Images,
+    query_log: QueryLogSpec | None,
     aside: Aside,
     nursery: trio.Nursery,
 ) -> None:
@@ -106,16 +121,20 @@ async def _follow(
     facts, rate = hello.answering.facts(lambda: load.keepalive), hello.answering.limit()
     responder = Responder(lambda: follower.zoneset, caches, log_failure, hello.udp_size, asked.wanted, facts)
     clock = Clock(SYSTEM)
-    nursery.start_soon(_report, channel, partial(QueryStats.of, responder, caches, load, rate))
     nursery.start_soon(asked.tell, channel)
     clock.adopt(hello.clock)
-    outgoing = LimitedResponses(rate, responder, clock.now)
+    watch = ProcessWatch(lambda: follower.zoneset, clock.now, LimitedResponses(rate, responder, clock.now), query_log)
+    watch.start(nursery)
+    nursery.start_soon(_report, channel, partial(QueryStats.of, responder, caches, load, rate, log=watch.log), watch)
     nursery.start_soon(clock.watch, lambda: None, _log)
     answers = False
     while (octets := await channel.receive()) is not None:
         message = decode_to_worker(octets)
         if isinstance(message, ClockMoved):
             clock.adopt(message.clock)
+            continue
+        if isinstance(message, Watch | LogReopened):
+            watch.switch_watching(message.on) if isinstance(message, Watch) else watch.reopen_log()
             continue
         if isinstance(message, ZoneMapped):
             # In a thread: the checksum of a million RRsets takes 0.05 s, and is made without holding up answers.
@@ -126,7 +145,7 @@ async def _follow(
         if version is not None:
             if not answers:
                 aside.look_at_all()
-                _answer(sockets, responder, outgoing, load, clock, nursery)
+                _answer(sockets, responder, watch.seen, load, clock, nursery)
                 answers = True
             await _tell(channel, encode(Acknowledged(version)))
         # However much there is to take up, what is asked meanwhile is answered.
@@ -145,16 +164,16 @@ def _open(images: Images, origin: bytes, digest: bytes) -> Zone:
 def _answer(
     sockets: Sequence[socket.socket],
     responder: Responder,
-    outgoing: LimitedResponses,
+    seen: SeenResponses,
     load: TcpLoad,
     clock: Clock,
     nursery: trio.Nursery,
 ) -> None:
     datagrams = [sock for sock in sockets if sock.type is socket.SOCK_DGRAM]
     if datagrams:
-        nursery.start_soon(serve_udp, datagrams, responder, clock.now, outgoing)
+        nursery.start_soon(serve_udp, datagrams, responder, clock.now, seen)
     streams = [sock for sock in sockets if sock.type is socket.SOCK_STREAM]
-    nursery.start_soon(serve_tcp, streams, responder, clock.now, load, datagrams)
+    nursery.start_soon(serve_tcp, streams, responder, clock.now, load, datagrams, seen.stream)
 
 
 class _KeysAskedFor:
@@ -183,9 +202,11 @@ class _KeysAskedFor:
             await trio.sleep(_REPORT)
 
 
-async def _report(channel: Channel, query_stats: Callable[[], QueryStats]) -> None:
+async def _report(channel: Channel, query_stats: Callable[[], QueryStats], watch: ProcessWatch) -> None:
     while True:
         await _tell(channel, encode(Counted(query_stats())))
+        if watch.is_on:
+            await _tell(channel, encode(Watched(watch.drain_watched())))
         await trio.sleep(_REPORT)
 
 

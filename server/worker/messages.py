@@ -1,8 +1,8 @@
 """What crosses the stream between the control process and a worker, as msgpack (msgspec); each message is one value.
 
 To a worker: `Hello`, then again and again what makes the next set of zones out of the present one, and `Commit`, at
-which all of it takes effect at once; between two sets, `ClockMoved`. From a worker: `Acknowledged`, and every second
-`Counted`.
+which all of it takes effect at once; between two sets, `ClockMoved`, `Watch` and `LogReopened`. From a worker:
+`Acknowledged`, and every second `Counted`, with `Watched` while somebody looks.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import msgspec
 from keys.dnssec.dnskey_rrset import SignedDnskeyRRset
 from keys.dnssec.signing_policy import Policy
 from server.monitoring.query_stats import QueryStats
+from server.watching.query_counts import QueryCounts
 from server.worker.answering_settings import AnsweringSettings
 from zones.storage.node_values import NodeValue
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Raised with every change to the classes below that an older program would misread."""
 
 
@@ -101,7 +102,17 @@ class ClockMoved(msgspec.Struct, frozen=True, array_like=True, tag=7):
     """As in `Hello`."""
 
 
-ToWorker = Hello | ZoneBegun | ZoneMapped | Nodes | ZoneGone | KeysReplaced | Commit | ClockMoved
+class Watch(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """Whether queries are counted by name and client from now on, since somebody looks."""
+
+    on: bool
+
+
+class LogReopened(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """The query log's file is to be opened anew."""
+
+
+ToWorker = Hello | ZoneBegun | ZoneMapped | Nodes | ZoneGone | KeysReplaced | Commit | ClockMoved | Watch | LogReopened
 
 
 class Acknowledged(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -122,7 +133,13 @@ class AskedFor(msgspec.Struct, frozen=True, array_like=True, tag=2):
     origin: bytes
 
 
-FromWorker = Acknowledged | Counted | AskedFor
+class Watched(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """What was asked since the last time, every second while somebody looks."""
+
+    counts: QueryCounts
+
+
+FromWorker = Acknowledged | Counted | AskedFor | Watched
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

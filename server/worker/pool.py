@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
+from typing import NamedTuple
 
+import msgspec
 import structlog
 import trio
 
@@ -30,6 +32,8 @@ from server.monitoring.query_stats import QueryStats
 from server.net.listen import Pair
 from server.net.tcp_load import Limits
 from server.supervised import failure_of, said, trace_of
+from server.watching.query_counts import QueryCounts
+from server.watching.query_log import QueryLogSpec
 from server.worker.answering_settings import AnsweringSettings
 from server.worker.channel import Channel
 from server.worker.messages import (
@@ -40,6 +44,10 @@ from server.worker.messages import (
     Commit,
     Counted,
     Hello,
+    LogReopened,
+    ToWorker,
+    Watch,
+    Watched,
     ZoneMapped,
     decode_from_worker,
     encode,
@@ -92,6 +100,14 @@ class _Worker:
         self.past, self.query_stats = self.past + self.query_stats.past(), QueryStats()
 
 
+class _Told(NamedTuple):
+    """What a worker knows beside the zones."""
+
+    clock_moves: int
+    watching: bool
+    log_openings: int
+
+
 class Pool:
     """All workers: `server.hosting.answering_backends.Backends` by several programs."""
 
@@ -106,6 +122,7 @@ class Pool:
         answering: AnsweringSettings = _NEITHER_COOKIES_NOR_LIMITS,
         clock: Callable[[], float] = offset_as_read,
         look: float = 2,
+        query_log: QueryLogSpec | None = None,
     ) -> None:
         """`sockets` are each worker's own. `limits` are of all of them together. `images` are those of large
         zones. `log` is how their log looks. `clock` gives the wall clock minus CLOCK_BOOTTIME, as it is believed here.
@@ -120,6 +137,9 @@ class Pool:
         self._hello = partial(Hello, PROTOCOL, udp_size, connections, limits.idle, answering=answering)
         self._images = images
         self._log = log
+        self._query_log = query_log
+        self._watching, self._log_openings = False, 0
+        self._watched = QueryCounts()
         self._look = look
         starts_within = _STARTS_WITHIN + _STARTS_LATER * len(sockets)
         self._looks_for_first = max(_SILENT, ceil(starts_within / look))
@@ -155,6 +175,23 @@ class Pool:
     def clock_moved(self) -> None:
         """Tell them what time it is believed to be, since that has jumped."""
         self._clock_moves += 1
+        self._news.set()
+        self._news = trio.Event()
+
+    def switch_watching(self, on: bool) -> None:
+        """Have them count queries by name and client from now on, or no more."""
+        self._watching = on
+        self._news.set()
+        self._news = trio.Event()
+
+    def drain_watched(self) -> QueryCounts:
+        """What they have counted, as they told since the last time."""
+        watched, self._watched = self._watched, QueryCounts()
+        return watched
+
+    def reopen_log(self) -> None:
+        """Have them open the query log's file anew."""
+        self._log_openings += 1
         self._news.set()
         self._news = trio.Event()
 
@@ -271,6 +308,8 @@ class Pool:
         descriptors = [fd for pair in worker.pairs for fd in (pair.udp.fileno(), pair.tcp.fileno())]
         options: dict[str, object] = {"--number": worker.number, "--log": self._log, "--channel": channel.fileno()}
         options["--images"] = self._images.folder
+        if self._query_log is not None:
+            options["--query-log"] = msgspec.json.encode(self._query_log).decode()
         arguments = [str(part) for option in options.items() for part in option]
         return await trio.lowlevel.open_process(
             [*command("server.worker"), *arguments, *map(str, descriptors)],
@@ -283,14 +322,15 @@ class Pool:
     async def _feed(self, worker: _Worker, channel: Channel) -> None:
         sent, version = ZoneSet(), None
         try:
-            moves = self._clock_moves
+            told = _Told(self._clock_moves, False, self._log_openings)
             await channel.send(encode(self._hello(self._clock())))
             while True:
-                while version == self._version and moves == self._clock_moves:
+                while version == self._version and told == self._to_be_told():
                     await self._news.wait()
-                if moves != self._clock_moves:
-                    moves = self._clock_moves
-                    await channel.send(encode(ClockMoved(self._clock())))
+                if (now := self._to_be_told()) != told:
+                    for notice in self._notices(told, now):
+                        await channel.send(encode(notice))
+                    told = now
                     continue
                 zoneset, version = self._zoneset, self._version
                 if worker.holds is None:
@@ -303,6 +343,18 @@ class Pool:
                 sent = zoneset
         except trio.BrokenResourceError:
             return  # it is dead, as `_hear` hears
+
+    def _to_be_told(self) -> _Told:
+        return _Told(self._clock_moves, self._watching, self._log_openings)
+
+    def _notices(self, told: _Told, now: _Told) -> Iterator[ToWorker]:
+        """What tells a worker of what is so now, and was not so when it was told last."""
+        if now.clock_moves != told.clock_moves:
+            yield ClockMoved(self._clock())
+        if now.watching != told.watching:
+            yield Watch(now.watching)
+        if now.log_openings != told.log_openings:
+            yield LogReopened()
 
     async def _provide(self, zoneset: ZoneSet, origin: bytes) -> None:
         """Have a zone's image where a worker looks for it, also where somebody took it away."""
@@ -328,6 +380,8 @@ class Pool:
                     worker.query_stats = query_stats
                 case AskedFor(origin):
                     self.asked_for(origin)
+                case Watched(counts):
+                    self._watched.merge(counts)
 
     async def _watch(self, worker: _Worker, living: trio.CancelScope) -> None:
         silent = 0

@@ -56,6 +56,7 @@ from server.control.server_operations import (
 from server.settings.schema import ConfigError
 from server.state.backup_archive import write_archive
 from server.state.directory import StateDir, finish_restore, open_state
+from server.watching.recent_queries import TopReport, TopRow
 
 NOW = 1_767_225_600
 DS = "lab.example. 3600 IN DS 1 13 2 " + "AB" * 32
@@ -98,6 +99,7 @@ RELOADED = ReloadReport(
     )
 )
 
+TOP = TopReport(seconds=5, queries=10, read=10, octets=900, names=(TopRow("www.lab.example.", 10, 10),))
 TRUSTED = ClockTrust(86400, ("lab.example.",), {"new.example.": "StateUnavailable: the disk is full"})
 
 
@@ -150,6 +152,11 @@ class Server:
             kms="http://127.0.0.1:5381",
             zones=self.zones,
         )
+
+    async def top(self, minutes: int) -> TopReport:
+        await trio.lowlevel.checkpoint()
+        self.asked.append(("top", minutes))
+        return TOP
 
     async def reload(self) -> ReloadReport:
         await trio.lowlevel.checkpoint()
@@ -214,6 +221,16 @@ async def test_status_reload_and_ds(state: StateDir) -> None:
         server.zones = tuple(zone(f"z{number}.") for number in range(12))
         with pytest.raises(ControlError, match=r"is not served here; served: z0\., .*, z9\. and 2 more"):
             await trio.to_thread.run_sync(client.ds, "other.example")
+
+
+async def test_top_tells_who_asks_for_what(state: StateDir) -> None:
+    client = ControlClient(state)
+    async with running(state) as server:
+        assert await trio.to_thread.run_sync(client.top, 5) == TOP
+        assert server.asked == [("top", 5)]
+        for minutes in (0, 16, 10**30, -1):
+            with pytest.raises(ControlError, match="give 1 to 15"):
+                await trio.to_thread.run_sync(client.top, minutes)
 
 
 COMMANDS: list[Command] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -18,7 +19,7 @@ from keys.rules.commands import DisableSigning, decide
 from keys.rules.events import KskIntended, ParentSeen
 from keys.rules.key_status import describe
 from keys.rules.transitions import evolve
-from server.control.server_operations import ServerStatus, ZoneReport
+from server.control.server_operations import ServerStatus, WorkerReport, ZoneReport
 from server.monitoring.metrics import KmsMeter, exposition, register
 from server.monitoring.query_stats import QueryStats
 from server.net.response_rate_limit import ResponseRateLimit
@@ -267,6 +268,46 @@ def test_the_alert_rules_ask_for_metrics_and_labels_that_there_are() -> None:
         used = set(re.findall(r"\$labels\.(\w+)", alert)) - {"instance"}  # Prometheus adds that one
         for name in re.findall(r"\b(?:signwright|dnssec)_\w+", alert.partition("annotations:")[0]):
             assert used <= labels[name], alert
+
+
+def test_the_dashboard_asks_for_metrics_and_labels_that_there_are() -> None:
+    now = START + 27 * DAY
+    worker = WorkerReport(number=1, pid=1, started=1, version=1, is_behind=False, restarts=0)
+    found = metrics_of(msgspec.structs.replace(status_of((report(now),), now), workers=(worker,)))
+    dashboard = json.loads((ROOT / "docs" / "grafana-dashboard.json").read_text())
+    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    expressions = [(target["expr"], target["legendFormat"]) for panel in panels for target in panel["targets"]]
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    asked: set[str] = set()
+    for expression, legend in expressions:
+        names = set(re.findall(r"\b(?:signwright|dnssec|process)_\w+", expression))
+        assert names
+        for name in names:
+            labels = {label for key in found[name] for label, _ in key} | {"instance", "job"}
+            used = set(re.findall(r"\{\{(\w+)\}\}", legend))
+            chosen: list[str] = re.findall(rf"{name}\{{(.*?)\}}", expression)
+            used |= {label for one in chosen for label in re.findall(r"(\w+)=", one)}
+            assert used <= labels, expression
+        asked |= names
+    # What is limited, dropped or ended is shown, whatever it is.
+    shown = {name for name in found if re.search(r"dropped|limited|ended|log_lines|queries_total", name)}
+    assert shown <= asked
+    assert re.findall(r"label_values\((\w+)", json.dumps(dashboard["templating"])) == ["signwright_level"]
+
+
+def test_lines_of_the_query_log_are_counted_over_processes() -> None:
+    class Log:
+        written, lost = 5, 2
+
+    caches = Caches()
+    responder = Responder(ZoneSet, caches, surprised)
+    one = QueryStats.of(responder, caches, TcpLoad(Limits()), log=Log())
+    total = one + one.past()
+    assert (total.logged, total.unlogged) == (10, 4)
+    registry = CollectorRegistry()
+    register(registry, lambda: status_of((), START), lambda: total)
+    found = read(exposition(registry))["signwright_query_log_lines_total"]
+    assert found == {(("result", "written"),): 10, (("result", "lost"),): 4}
 
 
 def test_the_query_stats_of_several_processes_is_their_sum() -> None:

@@ -12,6 +12,7 @@ from server.net.listen import has_ipv6_loopback
 from server.settings.configuration import AUTO, ConfigError, HooksConfig, load_config
 from server.settings.parent_servers import ParentServers
 from server.settings.schema import Settings, line_of, parse_duration, parse_settings
+from server.watching.query_log import QueryLogSpec
 from zones.denial import DenialMode
 from zones.masterfile.load import load_zone
 
@@ -243,6 +244,15 @@ def test_who_watches_and_who_is_asked(tmp_path: Path) -> None:
     assert load_config(file).hooks.command == ("logger",)  # found on the PATH
 
 
+@pytest.mark.parametrize(("sample", "every"), [("1", 1), ("1.0", 1), ("0.5", 2), ("0.33", 3), ("0.001", 1000)])
+def test_the_query_log(tmp_path: Path, sample: str, every: int) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(f'[query_log]\nfile = "q.json"\nmode = "0640"\nsample = {sample}\nclients = "prefixes"\n')
+    assert load_config(file).query_log == QueryLogSpec(str(tmp_path / "q.json"), 0o640, every, prefixes=True)
+    file.write_text("[query_log]\nsample = 0.5\n")
+    assert load_config(file).query_log is None
+
+
 def test_the_route53_api(tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
     file.touch()
@@ -324,6 +334,18 @@ def test_an_empty_file_configures_no_zone(tmp_path: Path) -> None:
         (
             '[route53.users]\n"a b" = "full"',
             ":2: route53.users.a b: 'a b' can't be the name of a user; give letters, digits and",
+        ),
+        ("[query_log]\nfile = ''", ':2: query_log.file: "" can\'t be used; give the path of a file, such as "/var/'),
+        (
+            '[query_log]\nfile = "q"\nsample = 0.4',
+            ":3: query_log.sample: 0.4 is not 1/N of all queries; give 0.5 or 0.33",
+        ),
+        ('[query_log]\nfile = "q"\nsample = 0.7', ":3: query_log.sample: 0.7 is not 1/N of all queries; give 1 or 0.5"),
+        ("[query_log]\nsample = 0", ":2: query_log.sample: 0 can't be used; give "),
+        ("[query_log]\nmode = 0o600", ":2: query_log.mode: 384 can't be used; give the mode of a file in quotes"),
+        (
+            "[query_log]\nclients = 'none'",
+            ':2: query_log.clients: "none" can\'t be used; give "addresses" or "prefixes"',
         ),
         ("[hooks]\n\ncommand = []", ":3: hooks.command: no program to run"),
         ('[[zones]]\nfile = "a.zone"\nparent = "ns1.example"', ":3: zones[0].parent: 'ns1.example' is no address"),

@@ -40,6 +40,7 @@ def loaded(folder: Path, text: str) -> Config:
             BEFORE + '[route53]\nrate = 5\ntls_certificate = "c"\ntls_key = "k"\n[route53.users]\na = "full"\n',
             ("route53.tls_certificate", "route53.tls_key", "route53.users", "route53.rate"),
         ),
+        (BEFORE + '[query_log]\nfile = "q"\n', ("query_log.file",)),
         (BEFORE + '[policy]\nzsk_lifetime = "7d"\n', ("policy (of hosted zones)",)),
     ],
 )
@@ -48,3 +49,11 @@ def test_what_takes_a_restart(tmp_path: Path, changed: str, waiting: tuple[str, 
     assert waiting_for_restart(before, after, hosted=True) == waiting
     assert waiting_for_restart(after, before, hosted=True) == waiting
     assert waiting_for_restart(before, after, hosted=False) == tuple(one for one in waiting if "hosted" not in one)
+
+
+def test_settings_of_the_query_log_go_by_their_names_in_the_file(tmp_path: Path) -> None:
+    before = loaded(tmp_path, '[query_log]\nfile = "q"\n' + BEFORE.replace("listen", "# listen"))
+    text = '[query_log]\nfile = "r"\nmode = "0640"\nsample = 0.5\nclients = "prefixes"\n'
+    after = loaded(tmp_path, text + BEFORE.replace("listen", "# listen"))
+    waiting = waiting_for_restart(before, after, hosted=True)
+    assert waiting == ("query_log.file", "query_log.mode", "query_log.sample", "query_log.clients")
