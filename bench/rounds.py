@@ -132,7 +132,8 @@ class Bench:
                 timing = ["-b", "0", "-s", str(READY_WITHIN), "-B", str(beside), "-R", str(BESIDE_RATE)]
                 return self._round(fresh, workload, number, timing, 0.0)
         seconds = max(self.options.seconds, STEADY_SECONDS) if workload.load is Load.STEADY else self.options.seconds
-        timing = ["-b", str(self.options.warm), "-s", str(seconds), "-r", str(rate)]
+        warm = max(self.options.warm, running.server.warm)
+        timing = ["-b", str(warm), "-s", str(seconds), "-r", str(rate)]
         return self._round(running, workload, number, timing, rate)
 
     def _round(self, running: Running, workload: Workload, number: int, timing: Sequence[str], rate: float) -> Round:

@@ -45,6 +45,8 @@ class Server:
     version: Callable[[], str]
     live: bool = False
     """Whether it signs as it answers, so that the raw limit of signing is a limit of its own."""
+    warm: float = 0.0
+    """Seconds of load before each round, at least: until it answers as it does from then on."""
 
 
 def nsd(site: Site) -> list[str]:
@@ -186,6 +188,10 @@ def signwright_nsec(site: Site) -> list[str]:
     return _signwright(site, "nsec")
 
 
+def signwright_flood(site: Site) -> list[str]:
+    return _signwright(site, "compact", of_zone='flood_denial = "nsec"\n')
+
+
 def signwright_windows(site: Site) -> list[str]:
     policy = """
 [policy]
@@ -204,7 +210,7 @@ def signwright_workers(site: Site) -> list[str]:
     return [*_signwright(site, "compact"), "--workers", "2"]
 
 
-def _signwright(site: Site, denial: str, extra: str = "") -> list[str]:
+def _signwright(site: Site, denial: str, extra: str = "", of_zone: str = "") -> list[str]:
     config = site.write(
         "signwright.toml",
         f"""
@@ -224,7 +230,7 @@ responses = 0
 file = "{site.zone.plain}"
 origin = "{ORIGIN}"
 denial = "{denial}"
-""",
+{of_zone}""",
     )
     return [sys.executable, "-m", "server.cli", "serve", "--config", config]
 
@@ -266,6 +272,7 @@ SERVERS = {
     for server in (
         Server("signwright", "Signwright, compact", signwright, _own_version, live=True),
         Server("signwright-nsec", "Signwright, NSEC", signwright_nsec, _own_version, live=True),
+        Server("signwright-flood", "Signwright, flood_denial", signwright_flood, _own_version, live=True, warm=4.0),
         Server("signwright-windows", "Signwright, windows of 4 s", signwright_windows, _own_version, live=True),
         Server("signwright-worker", "Signwright, one worker", signwright_worker, _own_version, live=True),
         Server("signwright-workers", "Signwright, two workers", signwright_workers, _own_version, live=True),

@@ -171,7 +171,9 @@ def missing_questions(names: int, dice: Random) -> list[Question]:
 
 _ALL = ("signwright", "nsd", "knot", "knot-onlinesign", "bind", "powerdns")
 _PEERS = ("signwright", "nsd", "knot", "bind", "powerdns")
-_DENIERS = ("signwright", "signwright-nsec", "nsd", "knot-onlinesign", "powerdns", "powerdns-narrow")
+_DENIERS = (
+    "signwright", "signwright-nsec", "signwright-flood", "nsd", "knot-onlinesign", "powerdns", "powerdns-narrow"
+)  # fmt: skip
 
 WORKLOADS = {
     workload.name: workload

@@ -51,9 +51,10 @@ from server.hosting.zone_image_files import Images
 from server.hosting.zone_registry import ZoneRegistry
 from server.kms_connection import SIGNERS, KmsAccess, open_kms
 from server.monitoring import metrics
+from server.monitoring.flood_log import log_flood
 from server.monitoring.gc_tuning import Aside, setting_aside
 from server.monitoring.query_failures import log_failure
-from server.monitoring.query_stats import QueryStats
+from server.monitoring.query_stats import QueryStats, counting
 from server.monitoring.status_hooks import Hooks
 from server.net.addresses import Address
 from server.net.descriptors import fit_connections
@@ -413,7 +414,7 @@ async def _registry(
         registry = ZoneRegistry(services, key_managers, changed, membership, files, supervisor.report)
         supervisor.start_soon("noting zones of files", registry.noted_files.keep_noting)
         parent = config.route53.parent if config.route53 is not None else AUTO
-        zones = HostedZones(registry, services, policy=config.policy, parent=parent)
+        zones = HostedZones(registry, services, policy=config.policy, parent=parent, flood_denial=config.flood_denial)
         supervisor.start_soon(state_snapshots.WHAT, StateSnapshots(registry, zones, services).run)
         yield registry, zones, changes, kms
 
@@ -466,14 +467,16 @@ def _answer(
     assert isinstance(watch, ProcessWatch)
     caches, load, rate = Caches(), TcpLoad(limits), settings.limit()
     facts = settings.facts(lambda: load.keepalive)
-    responder = Responder(lambda: registry.zoneset, caches, log_failure, config.udp_size, registry.asked_for, facts)
+    responder = Responder(
+        lambda: registry.zoneset, caches, log_failure, config.udp_size, registry.asked_for, facts, log_flood
+    )
     listened = [*chain.from_iterable(sockets.listened)]
     streams, datagrams = [pair.tcp for pair in listened], [pair.udp for pair in listened]
     watch.seen.limit = LimitedResponses(rate, responder, clock.now)
     nursery.start_soon(serve_udp, datagrams, responder, clock.now, watch.seen)
     nursery.start_soon(serve_tcp, streams, responder, clock.now, load, datagrams, watch.seen.stream)
     watch.start(nursery)
-    return partial(QueryStats.of, responder, caches, load, rate, log=watch.log)
+    return counting(responder, caches, load, rate, clock.now, log=watch.log)
 
 
 def _watch(watch: ProcessWatch | Pool, lease: TopLease, running: RunningServer, supervisor: Supervisor) -> None:

@@ -99,10 +99,17 @@ def signed(zone: Zone, *, now: int = NOW, others: ZoneSet | None = None) -> Zone
 
 
 def served(
-    text: str, origin: str, *, denial: DenialMode = DenialMode.COMPACT, sign: bool = True, now: int = NOW
+    text: str,
+    origin: str,
+    *,
+    denial: DenialMode = DenialMode.COMPACT,
+    flood_denial: DenialMode | None = None,
+    sign: bool = True,
+    now: int = NOW,
 ) -> ZoneSet:
     """A set with the one zone whose master file is `text`."""
     zone = parse_zone(text, origin, signed=sign, denial=denial)
+    zone = zone.answered_as(signed=sign, denial=denial, flood_denial=flood_denial).with_chain_ready()
     return signed(zone, now=now) if sign else ZoneSet().with_zone(zone)
 
 

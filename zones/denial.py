@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from zones.node import Node, RRset
 
@@ -48,6 +48,14 @@ class NsecChain(Protocol):
 
     def values(self) -> Iterator[bytes]:
         """The names."""
+
+
+@runtime_checkable
+class ChainedNodes(Protocol):
+    """Nodes that know the chain of their names, which costs less than to make it anew."""
+
+    def nsec_chain(self) -> NsecChain:
+        """The names that own an NSEC record."""
 
 
 class DeniedZone(Protocol):

@@ -166,6 +166,18 @@ class ZoneSet:
             made._relinked(affected)
         return made
 
+    def in_flood(self, origins: Collection[bytes]) -> ZoneSet:
+        """A set in which these zones are denied as `Zone.in_flood` has it, to be answered from and not to be changed.
+
+        Those that are not answered do not matter.
+        """
+        flooded = {
+            origin: served._replace(zone=served.zone.in_flood())
+            for origin in origins
+            if (served := self._served.get(origin)) is not None
+        }
+        return self._changed(flooded) if flooded else self
+
     # Their keys
 
     def with_keys(self, origin: bytes, keys: ZoneKeys | None) -> ZoneSet:
@@ -320,15 +332,25 @@ class ZoneSet:
         return linked_node(node, child.ds if child is not None else None, signed=parent.signed)
 
 
-def changed_names(before: ZoneSet, after: ZoneSet, most: int, now: int) -> set[bytes] | None:
-    """The names at which two sets have other nodes or DNSKEY RRsets; None where they differ in more than that, or in
-    over `most` names, as at `now` (seconds since the epoch) and later.
+class Differences(NamedTuple):
+    """In what two sets of zones differ."""
+
+    names: set[bytes]
+    """Where they have other nodes or DNSKEY RRsets."""
+    denied_otherwise: set[bytes]
+    """The origins of zones that say no in another way."""
+
+
+def differences(before: ZoneSet, after: ZoneSet, most: int, now: int) -> Differences | None:
+    """In what two sets differ, as at `now` (seconds since the epoch) and later; None where that is more than
+    `Differences` can say, or are over `most` names.
 
     Cheap for sets that share what they have in common, as those do that were made from each other.
     """
     if len(before) != len(after):
         return None
     found: set[bytes] = set()
+    denied_otherwise: set[bytes] = set()
     earlier = before._served
     for origin, new in after._served.items():
         if (old := earlier.get(origin)) is new:
@@ -339,13 +361,15 @@ def changed_names(before: ZoneSet, after: ZoneSet, most: int, now: int) -> set[b
             if not _signs_alike(old, new, now):
                 return None
             found.add(origin)
-        if (old.zone.signed, old.zone.denial) != (new.zone.signed, new.zone.denial):
+        if old.zone.signed != new.zone.signed:
             return None
+        if old.zone.denial is not new.zone.denial:
+            denied_otherwise.add(origin)
         for owner, _, _ in differing(old.zone.nodes, new.zone.nodes):
             found.add(owner)
             if len(found) > most:
                 return None
-    return found
+    return Differences(found, denied_otherwise)
 
 
 def _signs_alike(old: ServedZone, new: ServedZone, now: int) -> bool:

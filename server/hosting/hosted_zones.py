@@ -40,6 +40,7 @@ from server.hosting.registered_zone import File, Hosted, RegisteredZone
 from server.hosting.zone_registry import ZoneRegistry
 from server.settings.configuration import AUTO, Where, ZoneConfig
 from zones import names
+from zones.denial import DenialMode
 from zones.node import Node
 from zones.recordsets.change_batch import Applied
 from zones.recordsets.compiled_record_sets import Compiled
@@ -93,13 +94,17 @@ class HostedZones:
         *,
         policy: Policy | None = None,
         parent: Where = AUTO,
+        flood_denial: DenialMode | None = None,
     ) -> None:
-        """`policy` is of the keys of hosted zones; `parent` says where their DS is looked up."""
+        """`policy` is of the keys of hosted zones; `parent` says where their DS is looked up, `flood_denial` how they
+        say no in a flood.
+        """
         self._registry = registry
         self._services = services
         self._records = RecordStore(services.store)
         self._policy = policy or Policy()
         self._parent = parent
+        self._flood_denial = flood_denial
         self._kept: dict[str, _Kept] = {}
         self._under_way = ChangesUnderWay(registry.membership)
         self._of_files = ZonesOfFiles(registry, services)
@@ -241,7 +246,7 @@ class HostedZones:
                 if served is not None and isinstance(served.source, File):
                     raise ZoneRequestError(NAME_TAKEN, f"The zone {apex} is loaded from {served.source.path}.")
                 # What can fail comes first: a zone that is stored is answered.
-                snapshot, now = _counted(compiled.zone()), ceil(self._services.now())
+                snapshot, now = self._ready(compiled.zone()), ceil(self._services.now())
                 with self._failing_alone(snapshot.origin):
                     zone, keyring = await self._blocking(lambda: self._create(zone, initial, change, snapshot, now))
                     kept = self._keep(zone, compiled, snapshot, of_keyring(keyring, now))
@@ -505,6 +510,7 @@ class HostedZones:
         config = ZoneConfig(
             origin=names.to_text(origin),
             file=None,
+            flood_denial=self._flood_denial,
             parent=self._parent,
             policy=self._policy,
         )
@@ -548,7 +554,15 @@ class HostedZones:
         apex = compiled.contents.rrsets[compiled.contents.origin]
         if TYPE_SOA not in apex or TYPE_NS not in apex:
             raise StateDamaged(f"{self._services.store.path}: the SOA or NS of hosted zone {zone.name} can't be read")
-        return compiled, _counted(compiled.zone())
+        return compiled, self._ready(compiled.zone())
+
+    def _ready(self, zone: Zone) -> Zone:
+        """The zone with its TTLs counted, and its chain made where a flood would want it, so that every later one has
+        them from the difference.
+        """
+        made = zone.answered_as(signed=zone.signed, denial=zone.denial.mode, flood_denial=self._flood_denial)
+        assert made.maximum_ttl >= 0
+        return made.with_chain_ready()
 
     def _apply(
         self, kept: _Kept, changes: Sequence[RecordSetChange], change: ChangeInfo
@@ -610,12 +624,6 @@ def _is_to_be_noted(snapshot: Zone, known: DurableKeys) -> bool:
     """Whether it is not stored yet that a zone is served unsigned with as high a TTL as it has."""
     stored = known.unsigned_ttl
     return known.problem is None and known.unsigned and (stored is None or stored < snapshot.maximum_ttl)
-
-
-def _counted(zone: Zone) -> Zone:
-    """The zone with its TTLs counted, so that every later one has them from the difference."""
-    assert zone.maximum_ttl >= 0
-    return zone
 
 
 def _highest_ttl(changes: Sequence[RecordSetChange]) -> int:

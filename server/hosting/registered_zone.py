@@ -73,7 +73,9 @@ class RegisteredZone:
 
     def as_served(self, zone: Zone) -> Zone:
         """The zone as its keyring says that it is served, whichever way its file was read."""
-        return zone.answered_as(signed=not self.unsigned, denial=zone.denial.mode)
+        return zone.answered_as(
+            signed=not self.unsigned, denial=zone.denial.mode, flood_denial=self.config.flood_denial
+        ).with_chain_ready()
 
     @property
     def wants_key_manager(self) -> bool:

@@ -95,8 +95,8 @@ class ZoneFiles:
         image, warnings = await self._image(config, file, images)
         if image is not None:
             self._known_large.add(file)
-            what = f"{config.signed} {config.denial}".encode() + image.content
-            return LoadedZone(image.zone, sha256(what).digest(), warnings)
+            zone = await self._run_blocking(lambda: _ready(image.zone, config))
+            return LoadedZone(zone, sha256(_manner(config) + image.content).digest(), warnings)
         return await self._within(_FOUND_WITHIN, file, lambda: _read(config, config.files.reading))
 
     async def _within(self, seconds: float, file: Path, function: Callable[[], T]) -> T:
@@ -296,7 +296,7 @@ def _read(config: ZoneConfig, limits: ReadingLimits, most_glue: int | None = Non
         lenient=True,
         limits=limits,
     )
-    digest, glue = sha256(f"{config.signed} {config.denial}".encode()), 0
+    digest, glue = sha256(_manner(config)), 0
     for owner in sorted(zone.nodes):
         node = zone.nodes[owner]
         for rrtype, rrset in sorted(node.rrsets.items()):
@@ -307,4 +307,17 @@ def _read(config: ZoneConfig, limits: ReadingLimits, most_glue: int | None = Non
             glue += len(octets)
         if most_glue is not None and glue > most_glue:
             raise LimitError(str(config.file), 0, f"more than {most_glue} octets of glue")
-    return LoadedZone(zone, digest.digest(), first(warnings))
+    return LoadedZone(_ready(zone, config), digest.digest(), first(warnings))
+
+
+def _manner(config: ZoneConfig) -> bytes:
+    """How a zone is answered: two zones of the same data and another manner differ."""
+    of_floods = f" {config.flood_denial}" if config.flood_denial is not None else ""
+    return f"{config.signed} {config.denial}{of_floods}".encode()
+
+
+def _ready(zone: Zone, config: ZoneConfig) -> Zone:
+    """The zone with the chain that a flood would want: made where it is read, and not while others wait for answers."""
+    return zone.answered_as(
+        signed=zone.signed, denial=zone.denial.mode, flood_denial=config.flood_denial
+    ).with_chain_ready()

@@ -635,4 +635,4 @@ def _log_load(load: ZoneLoad) -> None:
 
 def _answered_alike(one: ZoneConfig, other: ZoneConfig) -> bool:
     """Whether what differs between two loads are the data."""
-    return (one.signed, one.denial) == (other.signed, other.denial)
+    return (one.signed, one.denial, one.flood_denial) == (other.signed, other.denial, other.flood_denial)

@@ -241,6 +241,14 @@ def query_stats_metrics(query_stats: QueryStats) -> Iterator[Metric]:
     for cause, count in query_stats.tcp_ended.items():
         ended.add_metric((cause,), count)
     yield ended
+    flooded = GaugeMetricFamily(
+        "signwright_zone_flooded",
+        "How many of the processes that answer deny the zone by its NSEC chain, in a flood of random names",
+        labels=("zone",),
+    )
+    for zone, count in query_stats.flooded.items():
+        flooded.add_metric((zone,), count)
+    yield flooded
     yield from _abuse_metrics(query_stats)
 
 

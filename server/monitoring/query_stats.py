@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -12,6 +12,7 @@ from server.net.tcp_load import TcpLoad
 from server.query.cookies import Standing
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import RCODES, Responder
+from zones import names
 
 _CACHES = ("packets", "stream_packets", "answers", "denials", "chain_denials", "signatures", "gaps", "cookies")
 
@@ -57,6 +58,8 @@ class QueryStats(msgspec.Struct, frozen=True):
     """Responses that were too many for a network and not sent, by class."""
     slipped: Mapping[str, int] = {}
     """The same, sent with TC set."""
+    flooded: Mapping[str, int] = {}
+    """How many processes deny a zone by its chain now, by the zone's name, as they are flooded with random names."""
 
     @classmethod
     def of(
@@ -92,6 +95,7 @@ class QueryStats(msgspec.Struct, frozen=True):
             slipped={one.name.lower(): limit.slipped[one] for one in ResponseClass},
             logged=log.written if log is not None else 0,
             unlogged=log.lost if log is not None else 0,
+            flooded={names.to_text(origin): int(is_on) for origin, is_on in responder.floods.items()},
         )
 
     def __add__(self, other: QueryStats) -> QueryStats:
@@ -109,11 +113,30 @@ class QueryStats(msgspec.Struct, frozen=True):
             slipped=_sum(self.slipped, other.slipped),
             logged=self.logged + other.logged,
             unlogged=self.unlogged + other.unlogged,
+            flooded=_sum(self.flooded, other.flooded),
         )
 
     def past(self) -> QueryStats:
-        """What remains of a process that has ended: its caches and connections are gone."""
-        return msgspec.structs.replace(self, entries={}, tcp_open=0)
+        """What remains of a process that has ended: its caches and connections are gone, and it denies nothing."""
+        return msgspec.structs.replace(self, entries={}, tcp_open=0, flooded={})
+
+
+def counting(
+    responder: Responder,
+    caches: Caches,
+    load: TcpLoad,
+    limit: ResponseRateLimit,
+    clock: Callable[[], float],
+    *,
+    log: Written | None = None,
+) -> Callable[[], QueryStats]:
+    """What gives the `QueryStats` of a process, as of now. `clock` gives seconds since the epoch."""
+
+    def query_stats() -> QueryStats:
+        responder.begin(int(clock()))  # so that a flood ends also where nobody asks any more
+        return QueryStats.of(responder, caches, load, limit, log=log)
+
+    return query_stats
 
 
 def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

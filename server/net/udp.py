@@ -29,7 +29,8 @@ ratios of one run mean anything; in ms, 99 % of hot queries within, and the hot 
     30,000                     547 (45 % lost)              4.8 (none)         4.1 (none)
 
 The price, beside a loop that answers each batch whole, is more looks, and what the sorting costs. Answers per CPU
-second, as a share of that loop's, alternated in one run (of the first line, two), on two cores shared by many, where a slice makes only 6 or 7:
+second, as a share of that loop's, alternated in one run (of the first line, two), on two cores shared by many, where a
+slice makes only 6 or 7:
 
     random names                                  every query copied that waits          this loop
     192 outstanding, none dropped                 0.71 and 0.90                          0.92 and 0.96

@@ -95,6 +95,8 @@ class ZoneConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Its master file; `None` for a hosted zone, whose record sets are kept in the state database."""
     signed: bool = True
     denial: DenialMode = DenialMode.COMPACT
+    flood_denial: DenialMode | None = None
+    """How a process says no while it is flooded with random names; `None`: as ever."""
     ksk_arn: str | None = None
     parent: Where = AUTO
     """Where its DS is looked up."""
@@ -188,6 +190,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     zones: tuple[ZoneConfig, ...]
     policy: Policy = Policy()
     """Of the keys of hosted zones."""
+    flood_denial: DenialMode | None = None
+    """Of hosted zones."""
     user: str | None = None
     """Who a server that root starts becomes."""
     workers: int = 0
@@ -239,6 +243,7 @@ def load_config(
         limits=source.limits(),
         zones=tuple(zone_configs),
         policy=source.settings.policy,
+        flood_denial=_flood_denial(source.settings.route53.flood_denial),
         user=source.settings.user,
         workers=source.settings.workers if workers is None else workers,
         metrics=source.metrics(),
@@ -436,6 +441,9 @@ class _ConfigurationSource:
         for index, zone in enumerate(self.settings.zones):
             if zone.ksk_arn and not zone.signed:
                 raise self.wrong("an unsigned zone has no KSK", "zones", index, "ksk_arn")
+            if zone.flood_denial is not None and zone.flood_denial == zone.denial.value:
+                reason = f'it is what denial is already: leave it out, or set denial = "{DenialMode.COMPACT.value}"'
+                raise self.wrong(reason, "zones", index, "flood_denial")
             try:
                 origin = origin_of(zone.origin) if zone.origin else origin_of_file(Path(zone.file))
             except ValueError as error:
@@ -445,6 +453,7 @@ class _ConfigurationSource:
                 file=without_detours(self.path(zone.file)),
                 signed=zone.signed,
                 denial=zone.denial,
+                flood_denial=_flood_denial(zone.flood_denial),
                 ksk_arn=zone.ksk_arn,
                 parent=self._parent(zone.parent, zone.parent_anchor, "zones", index),
                 policy=self._policy(index, zone),
@@ -485,6 +494,10 @@ class _ConfigurationSource:
         except msgspec.ValidationError as error:
             wrong = explain(error, zone.policy, Policy)
             raise self.wrong(wrong.reason, "zones", index, "policy", *wrong.path) from None
+
+
+def _flood_denial(named: str | None) -> DenialMode | None:
+    return DenialMode(named) if named is not None else None
 
 
 def zones_from_argument(argument: str, policy: Policy, files: ZoneFilesConfig = _DEFAULT_FILES) -> list[ZoneConfig]:

@@ -16,6 +16,7 @@ _TABLES = ("kms", "tcp", "edns", "chaos", "limits", "hooks", "query_log", "route
 _RELOADED = ("zones", "samples", "policy")
 _NAMES = {
     "udp_size": ("udp.size",),
+    "flood_denial": ("route53.flood_denial",),
     "route53.tls": ("route53.tls_certificate", "route53.tls_key"),
     "query_log.every": ("query_log.sample",),
     "query_log.prefixes": ("query_log.clients",),

@@ -148,6 +148,8 @@ class Route53Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Where the DS of hosted zones is looked up, as for a zone of a file."""
     parent_anchor: _ParentAnchor = ()
     """What validates the answers of parents elsewhere, as for a zone of a file."""
+    flood_denial: Literal["nsec"] | None = None
+    """How hosted zones say no while they are flooded with random names; without it, as ever."""
     rate: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
     """Requests a second that each user may make."""
 
@@ -190,6 +192,8 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Name of the apex; without one, from a file name such as `lab.example.zone`."""
     signed: bool = True
     denial: DenialMode = DenialMode.COMPACT
+    flood_denial: Literal["nsec"] | None = None
+    """How it says no while it is flooded with random names; without it, as ever."""
     ksk_arn: (
         Annotated[str, msgspec.Meta(pattern=r"^arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", description=_ARN)]
         | None

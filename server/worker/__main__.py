@@ -9,7 +9,6 @@ import argparse
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,10 +18,11 @@ import trio
 from keys.timekeeping.clock import Clock
 from keys.timekeeping.system_clocks import SYSTEM
 from server.hosting.zone_image_files import Images
+from server.monitoring.flood_log import log_flood
 from server.monitoring.gc_tuning import Aside, setting_aside
 from server.monitoring.logs import FORMATS, configure_logs
 from server.monitoring.query_failures import log_failure
-from server.monitoring.query_stats import QueryStats
+from server.monitoring.query_stats import QueryStats, counting
 from server.net.limited_responses import LimitedResponses
 from server.net.tcp import serve_tcp
 from server.net.tcp_load import Limits, TcpLoad
@@ -48,7 +48,7 @@ from server.worker.messages import (
     decode_to_worker,
     encode,
 )
-from server.worker.updates import NODES_A_MESSAGE, Follower
+from server.worker.updates import NODES_A_MESSAGE, Follower, answered_as
 from zones import names
 from zones.storage.zone_image import ImageError
 from zones.zone import Zone
@@ -119,13 +119,14 @@ async def _follow(
     asked = _KeysAskedFor()
     load = TcpLoad(Limits(hello.connections, hello.idle))
     facts, rate = hello.answering.facts(lambda: load.keepalive), hello.answering.limit()
-    responder = Responder(lambda: follower.zoneset, caches, log_failure, hello.udp_size, asked.wanted, facts)
+    responder = Responder(lambda: follower.zoneset, caches, log_failure, hello.udp_size, asked.wanted, facts, log_flood)
     clock = Clock(SYSTEM)
     nursery.start_soon(asked.tell, channel)
     clock.adopt(hello.clock)
     watch = ProcessWatch(lambda: follower.zoneset, clock.now, LimitedResponses(rate, responder, clock.now), query_log)
     watch.start(nursery)
-    nursery.start_soon(_report, channel, partial(QueryStats.of, responder, caches, load, rate, log=watch.log), watch)
+    query_stats = counting(responder, caches, load, rate, clock.now, log=watch.log)
+    nursery.start_soon(_report, channel, query_stats, watch)
     nursery.start_soon(clock.watch, lambda: None, _log)
     answers = False
     while (octets := await channel.receive()) is not None:
@@ -138,7 +139,7 @@ async def _follow(
             continue
         if isinstance(message, ZoneMapped):
             # In a thread: the checksum of a million RRsets takes 0.05 s, and is made without holding up answers.
-            opened[message.image] = await trio.to_thread.run_sync(_open, images, message.origin, message.image)
+            opened[message.image] = await trio.to_thread.run_sync(_open, images, message)
         version = follower.follow(message)
         if isinstance(message, Nodes) and len(message.nodes) >= NODES_A_MESSAGE:
             aside.accept()
@@ -152,12 +153,12 @@ async def _follow(
         await trio.lowlevel.checkpoint()
 
 
-def _open(images: Images, origin: bytes, digest: bytes) -> Zone:
+def _open(images: Images, mapped: ZoneMapped) -> Zone:
     try:
-        return images.open(origin, digest).zone
+        return answered_as(images.open(mapped.origin, mapped.image).zone, mapped)
     except ImageError as error:
         what = "an image is missing or damaged, and so this worker ends: `signwright reload` makes it again"
-        _log.error(what, zone=names.to_text(origin), reason=str(error))
+        _log.error(what, zone=names.to_text(mapped.origin), reason=str(error))
         raise
 
 

@@ -55,6 +55,7 @@ class ZoneBegun(msgspec.Struct, frozen=True, array_like=True, tag=1):
     denial: str
     fresh: bool
     """Whether it begins without nodes, and without keys; else with those that it has."""
+    flood_denial: str | None = None
 
 
 class ZoneMapped(msgspec.Struct, frozen=True, array_like=True, tag=6):
@@ -67,6 +68,7 @@ class ZoneMapped(msgspec.Struct, frozen=True, array_like=True, tag=6):
     signed: bool
     denial: str
     image: bytes
+    flood_denial: str | None = None
 
 
 class Nodes(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=2):

@@ -55,11 +55,24 @@ def _zone_updates(before: Zone | None, after: Zone) -> Iterator[ToWorker]:
     if before is after:
         return
     if isinstance(after.nodes, MappedNodes) and (before is None or not _has_image_of(before, after.nodes)):
-        yield ZoneMapped(after.origin, after.signed, after.denial.mode.value, after.nodes.image)
+        yield ZoneMapped(after.origin, after.signed, after.denial.mode.value, after.nodes.image, _flood_denial(after))
         yield from _node_updates(after.nodes.unchanged, after.nodes)
         return
-    yield ZoneBegun(after.origin, after.signed, after.denial.mode.value, fresh=before is None)
+    fresh = before is None
+    yield ZoneBegun(after.origin, after.signed, after.denial.mode.value, fresh, _flood_denial(after))
     yield from _node_updates(before.nodes if before is not None else {}, after.nodes)
+
+
+def _flood_denial(zone: Zone) -> str | None:
+    return zone.flood_denial.value if zone.flood_denial is not None else None
+
+
+def answered_as(zone: Zone, told: ZoneBegun | ZoneMapped) -> Zone:
+    """The same nodes, answered as a message tells, with the chain for that made."""
+    flood_denial = DenialMode(told.flood_denial) if told.flood_denial is not None else None
+    return zone.answered_as(
+        signed=told.signed, denial=DenialMode(told.denial), flood_denial=flood_denial
+    ).with_chain_ready()
 
 
 def _has_image_of(zone: Zone, nodes: MappedNodes) -> bool:
@@ -155,14 +168,12 @@ class Follower:
             return
         if served is None:
             raise ValueError("a change to a zone that is not there")
-        zone = served.zone
-        if (zone.signed, zone.denial.mode.value) != (begun.signed, begun.denial):
-            zone = zone.answered_as(signed=begun.signed, denial=DenialMode(begun.denial))
+        zone = answered_as(served.zone, begun)
+        if zone is not served.zone:
             self._served[begun.origin] = served._replace(zone=zone, loaded=zone)
 
     def _begin_mapped(self, begun: ZoneMapped) -> None:
-        image = self._mapped(begun.origin, begun.image)
-        zone = image.answered_as(signed=begun.signed, denial=DenialMode(begun.denial))
+        zone = answered_as(self._mapped(begun.origin, begun.image), begun)
         served = self._served.get(begun.origin, ServedZone(zone, None, zone))
         self._served[begun.origin] = served._replace(zone=zone, loaded=zone)
         self._begun = ZoneBegun(begun.origin, begun.signed, begun.denial, fresh=False)
@@ -185,6 +196,6 @@ class Follower:
             return
         if begun.origin not in self._nodes:
             raise ValueError("a zone without an apex")
-        zone = Zone(begun.origin, persistent(self._nodes), signed=begun.signed, denial=DenialMode(begun.denial))
+        zone = answered_as(Zone(begun.origin, persistent(self._nodes)), begun)
         self._served[begun.origin] = ServedZone(zone, None, zone)
         self._nodes = {}

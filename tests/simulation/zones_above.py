@@ -163,7 +163,7 @@ class ZonesAbove:
 
     def _child_as_served(self) -> Zone:
         zone = self._child_zone
-        return zone.answered_as(signed=not self._unsigned, denial=zone.denial.mode)
+        return zone.answered_as(signed=not self._unsigned, denial=zone.denial.mode, flood_denial=None)
 
     # --- what is seen
 

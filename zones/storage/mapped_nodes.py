@@ -177,6 +177,11 @@ class MappedNodes(Persistent[Node]):
         over = {owner: node if node is not None else _GONE for owner, node in changes.items()}
         return MappedNodes(self._entries, changed(self._changes, over), size)
 
+    def nsec_chain(self) -> MappedChain | SortedMap[bytes, bytes]:
+        """As `zones.denial.ChainedNodes`."""
+        over = {names.canonical_key(owner): owner if node.rrsets else None for owner, node in self._changes.items()}
+        return MappedChain(self._entries).changed(over)
+
     def differing(self, other: Mapping[bytes, Node]) -> Iterator[tuple[bytes, Node | None, Node | None]]:
         """As `Persistent.differing`. All nodes of another image are others: to compare takes seconds.
 

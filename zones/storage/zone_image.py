@@ -26,7 +26,7 @@ import msgspec
 from zones import names
 from zones.denial import DenialMode
 from zones.persistent_map import SortedMap
-from zones.storage.mapped_nodes import Entries, MappedChain, MappedNodes, Sections
+from zones.storage.mapped_nodes import Entries, MappedNodes, Sections
 from zones.storage.name_hash import MOST_PROBES, HashKey, key_of
 from zones.storage.node_values import node_value
 from zones.zone import Zone
@@ -220,9 +220,7 @@ def read_image(octets: memoryview) -> Image:
     zone = Zone(header.origin, MappedNodes(entries), signed=header.signed, denial=DenialMode(header.denial))
     zone.ttls = SortedMap.of(dict(header.ttls))
     zone.rrset_count, zone.glue_count = header.rrsets, header.glue
-    if zone.denial.needs_chain:
-        zone.chain = MappedChain(entries)
-    return Image(zone, header.sources, header.content, digest, header.left_out)
+    return Image(zone.with_chain_ready(), header.sources, header.content, digest, header.left_out)
 
 
 # Made here, by one thread; images are opened by several: see `keys.custody.stored_keyring`.

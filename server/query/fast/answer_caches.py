@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, TypeVar
 from server.query.cookies import Standing
 from server.query.emit_to_size import Response
 from server.query.sections import Placed
-from zones.zoneset import ZoneSet, changed_names
+from zones.zoneset import ZoneSet, differences
 
 _ENTRY_OVERHEAD = 250  # bytes: a dict slot, two bytes objects, a tuple (sys.getsizeof on CPython 3.11)
 _PREMADE_OVERHEAD = 200  # bytes: three tuples more, likewise
@@ -108,6 +108,11 @@ class Generations(Generic[V]):
         """Forget all."""
         self.young, self._old, self._used = {}, {}, 0
 
+    def forget_all_with(self, octets: bytes) -> None:
+        """Forget what is stored under keys with these octets in them: 0.1 µs for each key that is looked at."""
+        for key in [key for kept in (self.young, self._old) for key in kept if octets in key]:
+            self.pop(key)
+
     def pop(self, key: bytes) -> None:
         """Forget what is stored under `key`, if anything is."""
         value = self.young.pop(key, None)
@@ -184,6 +189,13 @@ class Answers(Generations[V]):
             for name in changed:
                 self.pop(b"".join((before, name, behind)))
 
+    def forget_entangled(self, octets: bytes) -> None:
+        """Forget what depends on more than one node, of keys with these octets in them."""
+        for key in [key for key in self._entangled | self._entangled_before if octets in key]:
+            self.pop(key)
+            self._entangled.discard(key)
+            self._entangled_before.discard(key)
+
     def clear(self) -> None:
         """Forget all."""
         super().clear()
@@ -201,8 +213,9 @@ class Answers(Generations[V]):
 class Caches:
     """The caches of one process that answers.
 
-    Answers are good for one set of zones. Where the next set differs in nodes alone, answers of other names stay, and
-    else they are dropped; signatures are keyed by content and always stay. Answers of names that do not exist are kept
+    Answers are good for one set of zones, to which belongs how each zone denies. Where the next set differs in nodes
+    alone, answers of other names stay; where a zone denies in another way, all but its denials and expansions; and else
+    they are dropped. Signatures are keyed by content and always stay. Answers of names that do not exist are kept
     apart: random names must not evict what is asked for.
     """
 
@@ -234,14 +247,18 @@ class Caches:
         """Forget what is not so in this set of zones at `now`."""
         if zoneset is not self._zoneset:
             before = self._zoneset
-            changed = changed_names(before, zoneset, _MOST_CHANGED, now) if before is not None else None
+            found = differences(before, zoneset, _MOST_CHANGED, now) if before is not None else None
             self._zoneset = zoneset
-            if changed is None:
+            if found is None:
                 self.forget_answers()
                 return
-            for answers in (self.packets, self.stream_packets, self.answers):
-                answers.forget_names(changed)
-            self._forget_denials()
+            if found.names:
+                for answers in (self.packets, self.stream_packets, self.answers):
+                    answers.forget_names(found.names)
+                self._forget_denials()
+                return
+            for origin in found.denied_otherwise:
+                self._forget_denials_of(origin)
 
     def forget_answers(self) -> None:
         """Forget all but signatures, which are keyed by the window they are for."""
@@ -249,6 +266,15 @@ class Caches:
         self.stream_packets.clear()
         self.answers.clear()
         self._forget_denials()
+
+    def _forget_denials_of(self, origin: bytes) -> None:
+        """Forget what the zone `origin` says by way of its denial: that names or types are not there, and expansions.
+
+        What stands at a name, the SOA, and gaps in the zone's chain are the same however the zone denies.
+        """
+        for answers in (self.packets, self.stream_packets, self.answers):
+            answers.forget_entangled(origin)
+        self.denials.forget_all_with(origin)
 
     def _forget_denials(self) -> None:
         # Each shows the SOA, whose serial moves with every change.

@@ -12,6 +12,7 @@ from keys.dnssec.signature_validity import live_times
 from keys.dnssec.zone_keys import ZoneKeys
 from server.query.emit_to_size import QUESTION_POINTER, Response, apex_pointer, head_of
 from server.query.fast.answer_caches import Caches
+from server.query.fast.flood_detection import Names
 from server.query.fast.query_shapes import SignedShape
 from server.query.fast.signed_parts import negative_soa
 from server.query.read_query import HEADER_SIZE, Rcode
@@ -41,6 +42,7 @@ class CompactBelowApex:
         "_soa",
         "_ttl",
         "_until",
+        "names",
         "served",
         "valid_from",
         "valid_until",
@@ -52,6 +54,8 @@ class CompactBelowApex:
         zone = served.zone
         self.served = served
         self.valid_from, self.valid_until = served.valid_from, served.valid_until
+        self.names: Names | None = None
+        """Where the names are counted that are denied, if they are."""
         self._keys, self._shape, self._caches = keys, shape, caches
         self._ttl, self._labels = zone.negative_ttl, zone.apex_labels + 1
         self._head = head_of(shape.flags, Rcode.NXDOMAIN if shape.co else Rcode.NOERROR, 4)

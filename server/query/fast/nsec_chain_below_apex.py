@@ -11,6 +11,7 @@ from keys.dnssec.zone_keys import ZoneKeys
 from server.query.emit_to_size import Response
 from server.query.fast.absent_names import WILDCARD_KEY, chain_key, deny_by_gaps
 from server.query.fast.answer_caches import Caches
+from server.query.fast.flood_detection import Names
 from server.query.fast.query_shapes import SignedShape
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME, canonical_key
 from zones.zoneset import ServedZone
@@ -28,6 +29,7 @@ class ChainBelowApex:
         "_rest",
         "_second",
         "_shape",
+        "names",
         "served",
         "valid_from",
         "valid_until",
@@ -39,6 +41,8 @@ class ChainBelowApex:
         zone = served.zone
         self.served = served
         self.valid_from, self.valid_until = served.valid_from, served.valid_until
+        self.names: Names | None = None
+        """Where the names are counted that are denied, if they are."""
         self._keys, self._shape, self._caches = keys, shape, caches
         self._apex_key = zone.apex_key
         self._around = zone.chain.around

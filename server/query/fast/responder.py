@@ -39,6 +39,7 @@ from server.query.emit_to_size import Response
 from server.query.fast.absent_names import deny_absent
 from server.query.fast.answer_caches import Answers, Caches, Cookied, Generations
 from server.query.fast.compact_below_apex import CompactBelowApex
+from server.query.fast.flood_detection import FloodDetection, Switched, unheard, wants_own_signature
 from server.query.fast.nsec_chain_below_apex import ChainBelowApex
 from server.query.fast.present_rrsets import answer_present
 from server.query.fast.query_forms import FORM, PLAIN_TAIL, QUESTION_TAIL, Form, form_of
@@ -154,9 +155,11 @@ class Responder:
         udp_size: int = DEFAULT_SIZE,
         wanted: Wanted = wait_for_it,
         facts: ServerFacts = SILENT,
+        switched: Switched = unheard,
     ) -> None:
         """`zoneset` gives the zones of now; `failed` is called where a query could not be answered, `wanted` where a
-        zone that is asked for has no keys yet. `facts` is what the server says of itself.
+        zone that is asked for has no keys yet, `switched` where one is flooded, or no more. `facts` is what the server
+        says of itself.
         """
         self._zoneset = zoneset
         self._caches = caches
@@ -172,6 +175,8 @@ class Responder:
         self._below: dict[bytes, Below | None] = {}
         """By apex and kind of query, what denies names one label below; None where that is not simple."""
         self._current = ZoneSet()
+        """As they are answered."""
+        self._floods = FloodDetection(switched)
         self._sizes: list[int] | None = None
         self.datagrams_seen = 0
         """How many datagrams were answered, or deserved silence. Those that no other count names were hot: NOERROR
@@ -465,9 +470,14 @@ class Responder:
             return self._respond(query, name, lowered, tail, number, now, lane)
         return self._read(query, number, now, lane)
 
+    @property
+    def floods(self) -> Mapping[bytes, bool]:
+        """By origin whether a zone is flooded, of those with `flood_denial` that were asked for random names."""
+        return self._floods.states()
+
     def begin(self, now: int) -> None:
         """Forget what is not so at `now`, with the zones of now."""
-        zoneset = self._zoneset()
+        zoneset = self._floods.answered(self._zoneset(), now)
         self._caches.for_zoneset(zoneset, now)
         if zoneset is not self._current:
             self._current = zoneset
@@ -556,11 +566,22 @@ class Responder:
             self._wanted,
             self._facts,
         )
+        if made.response.until and not made.exists and shape.edns is not None and shape.edns.do:
+            self._note_general(query, now)
         if made.response.until and made.exists:
             caches.answers.keep(b"", query.qname, shape.variant, made.response, alone=made.alone)
         elif made.response.until:
             caches.denials.offer(key, made.response)
         return made
+
+    def _note_general(self, query: Query, now: int) -> None:
+        """Count a name that was answered the general way with signatures, if it counts for a flood."""
+        served = self._current.find(query.qname, query.qtype)
+        if served is None or served.zone.flood_denial is None or not is_signed(served, now):
+            return
+        names = self._floods.names(served.zone)
+        if names is not None and wants_own_signature(served.zone, query.qname, query.qtype):
+            names.note(query.qname)
 
     def _signed_zone(self, owner: bytes, signed: SignedShape, now: int) -> ServedZone | None:
         """The zone that answers for `owner`, if it is signed and serves."""
@@ -581,6 +602,9 @@ class Responder:
                     denial = deny_absent(owner, served, now, signed, self._caches)
                 if denial is not None:
                     denials.offer(key, denial)
+                    names = self._floods.names(served.zone)
+                    if names is not None:
+                        names.note(owner)
         except Exception:
             self._failed(owner, signed.qtype)
             return None  # the general way says SERVFAIL
@@ -590,6 +614,8 @@ class Responder:
     def _denied_below(self, owner: bytes, below: Below, signed: SignedShape, now: int) -> Response | None:
         """As `_denied`, by what remembers its denials itself."""
         try:
+            if below.names is not None:
+                below.names.note(owner)
             return below.deny(owner, now)
         except Exception:
             self._failed(owner, signed.qtype)
@@ -626,6 +652,7 @@ class Responder:
         below = None
         if way is not None and keys is not None and zone.signed and not served.gaps and zone.is_plain_below_apex:
             below = way(served, keys, signed, self._caches)
+            below.names = self._floods.names(zone)
         self._below[key] = below
         return below
 

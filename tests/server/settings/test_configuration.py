@@ -76,6 +76,14 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() -> No
             's.toml:1: zones[0]: file is missing; give the path of a master file, such as "lab.example.zone"',
         ),
         (
+            "[[zones]]\nfile = 'x'\nflood_denial = 'compact'",
+            's.toml:3: zones[0].flood_denial: "compact" can\'t be used; give "nsec"',
+        ),
+        (
+            "[route53]\nflood_denial = true",
+            's.toml:2: route53.flood_denial: true can\'t be used; give "nsec"',
+        ),
+        (
             "[[zones]]\nfile = 'x'\nksk_arn = 'a'",
             's.toml:3: zones[0].ksk_arn: "a" can\'t be used; give the ARN of a KMS',
         ),
@@ -358,6 +366,10 @@ def test_an_empty_file_configures_no_zone(tmp_path: Path) -> None:
         (
             '[[zones]]\nfile = "a.zone"\nparent_anchor = "example. DS 1234 13 2 ' + "AB" * 32 + '"',
             ":3: zones[0].parent_anchor: only the answers of servers are validated",
+        ),
+        (
+            '[[zones]]\nfile = "a.zone"\ndenial = "nsec"\nflood_denial = "nsec"',
+            ':4: zones[0].flood_denial: it is what denial is already: leave it out, or set denial = "compact"',
         ),
         (
             '[[zones]]\nfile = "a.zone"\nsigned = false\nksk_arn = "arn:aws:kms:us-east-1:000000000000:key/1"',

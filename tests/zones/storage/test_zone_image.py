@@ -25,7 +25,7 @@ from zones.storage import zone_image
 from zones.storage.mapped_nodes import MappedChain, MappedNodes
 from zones.storage.zone_image import Image, ImageError, SourceFile, image_of, read_image
 from zones.zone import Zone
-from zones.zoneset import ZoneSet, changed_names
+from zones.zoneset import ZoneSet, differences
 
 LAB = wire_name("lab.example")
 SMALL = (
@@ -125,7 +125,7 @@ def test_comparing_two_images_for_a_few_names_looks_at_a_few() -> None:
     text = SMALL + "".join(f"host{number} 300 A 192.0.2.1\n" for number in range(5000))
     one, other = (ZoneSet().with_zone(mapped(lab(text + more)).zone) for more in ("", "@ 300 TXT x\n"))
     nodes = other.get(LAB).zone.nodes  # type: ignore[union-attr]
-    assert changed_names(one, other, most=10, now=NOW) is None
+    assert differences(one, other, most=10, now=NOW) is None
     assert len(list(islice(differing(one.get(LAB).zone.nodes, nodes), 11))) == 11  # type: ignore[union-attr]
 
 
