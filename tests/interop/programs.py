@@ -100,7 +100,7 @@ def _run(command: list[str]) -> str:
 
 
 class Resolver(NamedTuple):
-    """A running unbound."""
+    """A running unbound or named."""
 
     port: int
     log: Path
@@ -135,11 +135,46 @@ def unbound(folder: Path, resolver_conf: str, *options: str) -> Iterator[Resolve
     pytest.fail(f"unbound found {_TRIES} ports in use that had been free, the last of them {port}")
 
 
-def _starts(process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> bool:
+@contextmanager
+def named(folder: Path, lab: Lab) -> Iterator[Resolver]:
+    """A validating BIND on a free port, which asks the lab for lab.example. and uses NSEC records aggressively."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log, conf = folder / "named.log", folder / "named.conf"
+    for _ in range(_TRIES):
+        port = _free_port()
+        # `port` is also where it asks.
+        conf.write_text(f"""\
+options {{
+    directory "{folder}"; pid-file none; session-keyfile none; port {lab.server.address.port};
+    listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; empty-zones-enable no;
+    recursion yes; dnssec-validation yes; synth-from-dnssec yes; minimal-responses no; qname-minimization off;
+}};
+controls {{ }};
+include "{lab.trust / "anchors.delv"}";
+zone "lab.example" {{ type static-stub; server-addresses {{ {lab.server.address.host}; }}; }};
+""")
+        command = ["named", "-g", "-n", "1", "-c", str(conf)]
+        with log.open("w") as output, subprocess.Popen(command, stderr=output) as process:
+            try:
+                if _starts(process, log, ready=" running", taken="address in use"):
+                    yield Resolver(port, log)
+                    return
+            finally:
+                process.kill()
+    pytest.fail(f"named found {_TRIES} ports in use that had been free, the last of them {port}")
+
+
+def _starts(
+    process: subprocess.Popen[bytes],
+    log: Path,
+    seconds: float = 60,
+    ready: str = "start of service",
+    taken: str = "Address already in use",
+) -> bool:
     """Whether it serves; it does not where somebody took the port that was free when it was looked for."""
     deadline = time.monotonic() + seconds
-    while "start of service" not in log.read_text():
-        if process.poll() is not None and "Address already in use" in log.read_text():
+    while ready not in log.read_text():
+        if taken in log.read_text():
             return False
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
