@@ -29,6 +29,7 @@ from server.settings.configuration import ZoneConfig
 from tests.keys.world import Fuse, World
 from tests.lab import anchor, ask, wire_name
 from tests.validator import judge
+from zones.denial import DenialMode
 from zones.recordsets.record_sets import (
     ChangeAction,
     ChangeInfo,
@@ -50,13 +51,21 @@ FILE = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns.elsewhere.test.\n"
 class RunningServer:
     """A process with hosted zones."""
 
-    def __init__(self, world: World, store: Store, nursery: trio.Nursery, *, threads: bool = False) -> None:
+    def __init__(
+        self,
+        world: World,
+        store: Store,
+        nursery: trio.Nursery,
+        *,
+        threads: bool = False,
+        flood_denial: DenialMode | None = None,
+    ) -> None:
         self.world = world
         services = world.services(store, Fuse())
         if threads:
             services = replace(services, run_blocking=trio.to_thread.run_sync)
         self.registry = ZoneRegistry(services, nursery, lambda: None)
-        self.zones = HostedZones(self.registry, services)
+        self.zones = HostedZones(self.registry, services, flood_denial=flood_denial)
 
     def answer(self, name: str, rrtype: str = "A") -> tuple[int, list[str]]:
         """RCODE and data of the answer section."""
@@ -85,10 +94,12 @@ class RunningServer:
 
 
 @asynccontextmanager
-async def running(world: World, *, threads: bool = False) -> AsyncIterator[RunningServer]:
+async def running(
+    world: World, *, threads: bool = False, flood_denial: DenialMode | None = None
+) -> AsyncIterator[RunningServer]:
     with world.open_store() as store:
         async with trio.open_nursery() as nursery:
-            process = RunningServer(world, store, nursery, threads=threads)
+            process = RunningServer(world, store, nursery, threads=threads, flood_denial=flood_denial)
             await process.zones.load()
             await process.registry.sign()
             yield process
@@ -113,6 +124,20 @@ def test_it_is_what_the_api_asks_for(world: World) -> None:
     names = [name for name in vars(ZoneOperations) if not name.startswith("_")]
     assert names
     assert all(callable(getattr(checked, name)) for name in names)
+
+
+async def test_hosted_zones_have_the_chain_that_a_flood_would_want(world: World, autojump_clock: object) -> None:
+    origin = wire_name("lab.example")
+    async with running(world, flood_denial=DenialMode.NSEC) as process:
+        zone = await process.create()
+        await process.zones.change_record_sets(zone.id, [put("www.lab.example", "192.0.2.1")])
+        made = process.registry.zoneset.get(origin)
+    async with running(world, flood_denial=DenialMode.NSEC) as process:
+        loaded = process.registry.zoneset.get(origin)
+        for served in (made, loaded):
+            assert served is not None
+            assert served.zone.flood_denial is DenialMode.NSEC
+            assert list(vars(served.zone)["chain"].values()) == [origin, wire_name("www.lab.example")]
 
 
 async def test_a_zone_is_answered_as_soon_as_it_is_made(world: World, autojump_clock: object) -> None:

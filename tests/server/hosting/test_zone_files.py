@@ -34,7 +34,8 @@ from tests.processes import runs
 from tests.zones.storage.test_zone_contents import compare
 from zones.denial import DenialMode
 from zones.masterfile.load import ZoneFileError, load_zone, parse_zone
-from zones.storage.mapped_nodes import MappedNodes, image_digest
+from zones.persistent_map import SortedMap
+from zones.storage.mapped_nodes import MappedChain, MappedNodes, image_digest
 from zones.storage.zone_image import Image, ImageError, image_of
 
 ORIGIN = "big.example"
@@ -123,10 +124,27 @@ async def test_an_image_is_used_as_long_as_the_file_stays_the_same(folder: Path,
     os.utime(config.file, (1, 1))
     assert (await files(folder).load(config)).fingerprint == first.fingerprint
     # Neither one that is signed otherwise, nor one of other octets, however small the difference.
+    flooded = await files(folder).load(replace(config, flood_denial=DenialMode.NSEC))
+    assert isinstance(flooded.zone.nodes, MappedNodes)
+    assert flooded.fingerprint != first.fingerprint
     for other in (replace(config, signed=False), replace(config, denial=DenialMode.NSEC)):
         assert not isinstance((await files(folder).load(other)).zone.nodes, MappedNodes)
     config.file.write_text(TEXT.replace("192.0.2.53", "192.0.2.54"))
     assert not isinstance((await files(folder).load(config)).zone.nodes, MappedNodes)
+
+
+async def test_the_chain_that_a_flood_would_want_is_made_when_the_zone_is_loaded(
+    folder: Path, config: ZoneConfig
+) -> None:
+    read, mapped = ZoneFiles(None, trio.to_thread.run_sync), files(folder)
+    for reading, kind in ((read, SortedMap), (mapped, MappedChain)):
+        plain = (await reading.load(config)).zone
+        assert "chain" not in vars(plain)
+        zone = (await reading.load(replace(config, flood_denial=DenialMode.NSEC))).zone
+        assert isinstance(vars(zone)["chain"], kind)
+        assert zone.denial.mode is DenialMode.COMPACT
+        assert (zone.in_flood().denial.mode, zone.in_flood().chain) == (DenialMode.NSEC, zone.chain)
+        assert list(zone.chain.values()) == list(plain.chain.values())
 
 
 async def test_what_a_file_includes_may_change_too(folder: Path, config: ZoneConfig) -> None:

@@ -20,7 +20,7 @@ from keys.rules.events import KskIntended, ParentSeen
 from keys.rules.key_status import describe
 from keys.rules.transitions import evolve
 from server.control.server_operations import ServerStatus, WorkerReport, ZoneReport
-from server.monitoring.metrics import KmsMeter, exposition, register
+from server.monitoring.metrics import KmsMeter, exposition, query_stats_metrics, register
 from server.monitoring.query_stats import QueryStats
 from server.net.response_rate_limit import ResponseRateLimit
 from server.net.tcp_load import Ended, Limits, TcpLoad
@@ -308,6 +308,13 @@ def test_lines_of_the_query_log_are_counted_over_processes() -> None:
     register(registry, lambda: status_of((), START), lambda: total)
     found = read(exposition(registry))["signwright_query_log_lines_total"]
     assert found == {(("result", "written"),): 10, (("result", "lost"),): 4}
+
+
+def test_where_a_zone_is_flooded_is_told() -> None:
+    of_two = QueryStats(flooded={"lab.example.": 1}) + QueryStats(flooded={"lab.example.": 1, "other.example.": 0})
+    (gauge,) = [metric for metric in query_stats_metrics(of_two) if metric.name == "signwright_zone_flooded"]
+    assert {sample.labels["zone"]: sample.value for sample in gauge.samples} == {"lab.example.": 2, "other.example.": 0}
+    assert of_two.past().flooded == {}
 
 
 def test_the_query_stats_of_several_processes_is_their_sum() -> None:

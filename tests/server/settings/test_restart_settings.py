@@ -41,6 +41,7 @@ def loaded(folder: Path, text: str) -> Config:
             ("route53.tls_certificate", "route53.tls_key", "route53.users", "route53.rate"),
         ),
         (BEFORE + '[query_log]\nfile = "q"\n', ("query_log.file",)),
+        (BEFORE + '[route53]\nflood_denial = "nsec"\n', ("route53.flood_denial",)),
         (BEFORE + '[policy]\nzsk_lifetime = "7d"\n', ("policy (of hosted zones)",)),
     ],
 )
