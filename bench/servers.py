@@ -272,7 +272,7 @@ SERVERS = {
     for server in (
         Server("signwright", "Signwright, compact", signwright, _own_version, live=True),
         Server("signwright-nsec", "Signwright, NSEC", signwright_nsec, _own_version, live=True),
-        Server("signwright-flood", "Signwright, flood_denial", signwright_flood, _own_version, live=True, warm=4.0),
+        Server("signwright-flood", "Signwright, flood_denial", signwright_flood, _own_version, live=True, warm=8.0),
         Server("signwright-windows", "Signwright, windows of 4 s", signwright_windows, _own_version, live=True),
         Server("signwright-worker", "Signwright, one worker", signwright_worker, _own_version, live=True),
         Server("signwright-workers", "Signwright, two workers", signwright_workers, _own_version, live=True),

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.interop
 _CONFIG = """\
 listen = ["127.0.0.1:0"]
 metrics = "127.0.0.1:0"
+[limits]
+responses = 0
 [kms]
 emulator = "127.0.0.1:0"
 [route53]
