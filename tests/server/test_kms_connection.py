@@ -57,7 +57,7 @@ async def answers(url: str) -> bool:
         while True:
             with suppress(OSError):
                 async with await trio.open_tcp_stream(host, int(port)) as stream:
-                    await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                    await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
                     if (await stream.receive_some()).startswith(b"HTTP/1.1 200"):
                         return True
             await trio.sleep(0.01)

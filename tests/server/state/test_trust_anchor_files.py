@@ -194,7 +194,7 @@ async def test_what_the_disk_refused_is_a_trouble_until_it_can_be_written(
     monkeypatch.setattr("server.control.running_server._UNTIL_WRITTEN", 0.01)
     with open_state(tmp_path / "state") as state, capture_logs() as logs:
         none: Any = None
-        registry: Any = SimpleNamespace(hosted={}, zoneset=ZoneSet())
+        registry: Any = SimpleNamespace(registered={}, zoneset=ZoneSet())
         state.trust.write_text("in the way")
         _, changes = trio.open_memory_channel[None](1)
         async with trio.open_nursery() as nursery:

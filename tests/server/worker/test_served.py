@@ -62,7 +62,7 @@ def metrics(folder: Path) -> dict[str, float]:
     with socket.socket(socket.AF_UNIX) as sock:
         os.chdir(folder)
         sock.connect("state/control.sock")
-        sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
     return {name: float(value) for name, value in re.findall(r"^(signwright_\S+) (\S+)\r?$", text, re.MULTILINE)}
 
