@@ -22,19 +22,24 @@ not 32). `TURN` lets other tasks run. A look that brings little costs as much as
 there is one between two slices, and more only where a batch was full.
 
 Hot queries at 1,000 a second beside random names (compact denial), on two cores that much else shared, so that only
-ratios of one run mean anything; in ms, 99 % of hot queries within, and the hot queries that were lost:
+ratios of one run mean anything; in ms, 99 % of hot queries within, and the hot queries that were lost. Measured when
+every query that waited was still copied:
 
     random names a second      answering batches whole      this loop          NSD
     10,000                     9.2                          3.6                3.6
     30,000                     547 (45 % lost)              4.8 (none)         4.1 (none)
 
 The price, beside a loop that answers each batch whole, is more looks, and what the sorting costs. Answers per CPU
-second, as a share of that loop's, alternated in one run (of the first line, two), on two cores shared by many, where a
-slice makes only 6 or 7:
+second, as a share of that loop's, the least and the most of several runs, on two cores shared by many, where a slice
+makes only 6 or 7 and a signature takes 70 µs. These runs differ by more than the two ways do; what a quiet machine says
+is not known yet:
 
     random names                                  every query copied that waits          this loop
-    192 outstanding, none dropped                 0.71 and 0.90                          0.92 and 0.96
+    192 outstanding, none dropped (5 runs)        0.70 to 0.90                           0.77 to 0.96
+    30,000 a second, 3 times what can be signed   0.64 (median of its rounds 0.50)       0.59 (0.59)
     60,000 a second, 4 times what can be signed   0.28                                   0.44
+
+Hot answers: 0.98 to 1.02, one at a time 0.89 to 1.01.
 
 In virtual time, where each step costs what it does on a quiet core (`test_udp_under_flood`), 0.93 of what can be signed
 is answered at 1.1 to 1.2 times that rate, and 0.86 at 2.2 times (0.92 and 0.82 where every query is copied).
