@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import boto3
@@ -59,8 +60,8 @@ def serials(server: Serving) -> set[int]:
 
 
 def metrics(folder: Path) -> dict[str, float]:
-    with socket.socket(socket.AF_UNIX) as sock:
-        os.chdir(folder)
+    # The path of a Unix socket is short; and a folder that this process stays in is missed once it is gone.
+    with socket.socket(socket.AF_UNIX) as sock, chdir(folder):
         sock.connect("state/control.sock")
         sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
