@@ -135,6 +135,7 @@ options {{
     minimal-responses yes;
     notify no;
     dnssec-validation no;
+    max-records-per-type 0;
 }};
 controls {{ }};
 zone "{ORIGIN}" {{ type primary; file "{site.zone.signed}"; }};
