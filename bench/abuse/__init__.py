@@ -1,7 +1,7 @@
 """Signwright under abuse, beside NSD, Knot and BIND: what honest clients notice, and what an attacker gets out of it.
 
 `scripts/bench-abuse` runs it; `docs/security.md` tells the method. Each case is one server, started for it, under one
-load, while hot queries come at a steady rate; at the end the server is told to end, under load.
+load, while hot queries come at a steady rate; at the end the server gets SIGTERM, still under load.
 
     packets       the octets of queries, and what varies in each
     datagrams     many of them in one system call, from any address of 127/8

@@ -63,7 +63,7 @@ def main(
     """Measure Signwright under abuse, beside other servers: the server on one core, clients and attackers on the other.
 
     Each load meets a server that was started for it, and lasts while hot queries come at a steady rate. At its end the
-    server is told to end, and timed. Ends with 1 where a figure falls short.
+    server gets SIGTERM, and its end is timed. Ends with 1 where a figure falls short.
     """
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     if (os.cpu_count() or 1) < 2:
@@ -121,7 +121,7 @@ def main(
 def _measure(
     name: str, servers: Sequence[str], context: Context, seen: list[Seen], about: dict[str, Any], console: Console
 ) -> None:
-    """One row. What this version lacks is told, and the row goes without it."""
+    """One row. A case that this version cannot run is reported and skipped."""
     try:
         for one in ROWS[name].measure(context, servers):
             seen.append(one)

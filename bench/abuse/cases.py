@@ -31,7 +31,7 @@ _IDLE = 0.1
 """The part of a case's time in which hot queries come alone, before the load."""
 _SETTLE = 0.5
 _LONG = 3600.0
-"""Seconds: until it is told to stop."""
+"""Seconds: longer than any case; it is stopped before."""
 _WATCH = 0.25
 _PEAK = 10.0
 """Seconds of a load that is as fast as it is answered; the last half is measured."""
@@ -129,7 +129,7 @@ def abused(row: str, variant: Variant, load: Load, context: Context) -> Seen:
 
 
 def _watched(stand: Stand, load: Load, context: Context) -> Values:
-    """What honest clients see while the load goes on, and what the server takes meanwhile."""
+    """What honest clients see under load, and what the server uses meanwhile."""
     values: Values = {"resident": stand.resident()}
     pids = stand.child.pids()
     begin, core, used = time.monotonic(), core_times(SERVER_CORE), stand.child.cpu_seconds(pids)

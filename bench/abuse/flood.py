@@ -61,7 +61,7 @@ class _Flood:
                 self.sent += done
             self.behind = max(self.behind, (due - self.sent) / rate)
             if due - self.sent > _MOST_BEHIND * rate:
-                # What this core could not send in its time would come as a burst that nobody asked for.
+                # Sending the backlog of a busy core at once would be a burst, not the rate that is measured.
                 self.skipped += due - self.sent
             # No more than a batch or two at once, so that the schedule is looked at again soon.
             if self.receiver.receive() < BATCH or self.receiver.receive() < BATCH:

@@ -54,7 +54,7 @@ class Ports(NamedTuple):
     metrics: int
 
 
-class Unbuilt(Exception):  # noqa: N818 - it is no error: the row waits for what it measures
+class Unbuilt(Exception):  # noqa: N818 - not an error: the row cannot be measured yet
     """A variant needs a setting that this version does not have; the message names it."""
 
 

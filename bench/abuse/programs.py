@@ -1,4 +1,4 @@
-"""The programs of a load: each reads its order as JSON, works until it is told to stop, and prints what it saw."""
+"""The programs of a load: each reads its order as JSON, works until it is stopped, and prints what it saw."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _LONGEST = 60_000
 
 
 def hostile(listener: str) -> dict[str, bytes]:
-    """Requests that nobody signed, by what is wrong with them."""
+    """Unsigned requests, by what is wrong with them."""
     method, path = _METHODS[listener]
     host = "Host: 127.0.0.1\r\n"
     start = f"{method} {path} HTTP/1.1\r\n{host}"

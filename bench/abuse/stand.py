@@ -1,4 +1,4 @@
-"""A server for one case: started on its core, warm, its memory watched, and told to end while the load goes on."""
+"""A server for one case: started on its core, warmed up, its memory watched, and stopped by SIGTERM under load."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.servers import SERVERS, Site
 from bench.zone import ZoneFiles
 
 GONE_WITHIN = 30.0
-"""Seconds after which a server that was told to end is killed."""
+"""Seconds after which a server that got SIGTERM is killed."""
 CONTROL_WITHIN = 10.0
 _POLL = 0.01
 
