@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.query
@@ -157,6 +158,7 @@ zone "lab.example" {{ type static-stub; server-addresses {{ {lab.server.address.
         with log.open("w") as output, subprocess.Popen(command, stderr=output) as process:
             try:
                 if _starts(process, log, ready=" running", taken="address in use"):
+                    _wait_for_answers(port)
                     yield Resolver(port, log)
                     return
             finally:
@@ -180,6 +182,18 @@ def _starts(
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)
     return True
+
+
+def _wait_for_answers(port: int) -> None:
+    """named says "running" before it reads: what is sent in that millisecond is never answered."""
+    query = dns.message.make_query("version.bind.", "TXT", "CH")
+    for _ in range(100):
+        try:
+            dns.query.udp(query, "127.0.0.1", port=port, timeout=0.3)
+        except dns.exception.Timeout:
+            continue
+        return
+    pytest.fail("named says that it runs, and answers nothing")
 
 
 def _free_port() -> int:
