@@ -472,8 +472,8 @@ def _answer(
     )
     listened = [*chain.from_iterable(sockets.listened)]
     streams, datagrams = [pair.tcp for pair in listened], [pair.udp for pair in listened]
-    watch.seen.limit = LimitedResponses(rate, responder, clock.now)
-    nursery.start_soon(serve_udp, datagrams, responder, clock.now, watch.seen)
+    watch.seen.limit = limited = LimitedResponses(rate, responder, clock.now)
+    nursery.start_soon(serve_udp, datagrams, responder, clock.now, watch.seen, limited.ahead)
     nursery.start_soon(serve_tcp, streams, responder, clock.now, load, datagrams, watch.seen.stream)
     watch.start(nursery)
     return counting(responder, caches, load, rate, clock.now, log=watch.log)

@@ -7,11 +7,12 @@ from typing import Protocol
 
 import msgspec
 
-from server.net.response_rate_limit import ResponseClass, ResponseRateLimit
+from server.net.response_rate_limit import ResponseRateLimit
 from server.net.tcp_load import TcpLoad
 from server.query.cookies import Standing
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import RCODES, Responder
+from server.query.response_class import ResponseClass
 from zones import names
 
 _CACHES = ("packets", "stream_packets", "answers", "denials", "chain_denials", "signatures", "gaps", "cookies")

@@ -6,7 +6,8 @@ gets `rate` a second; in the first second, before it is noticed, up to three tim
 dropped, or slips: it is sent with TC set and nothing in it, so that an honest client asks again over TCP. Errors and
 denials always slip, others every second time. A network that was sent four times the rate in one second gets nothing
 but slips in the next. What goes to the holder of a server cookie, or over TCP, goes where it was asked for and is not
-counted.
+counted. Where a response to a suspect would cost a signature, its class is told before it is made, and one too many is
+not made at all (`server.query.response_class`): a flood from one network costs no signatures.
 
 No network is limited that stays below the rate, whatever others do: only suspects are, and those are counted exactly. A
 suspect is found by its share of all responses, which is cheap: nothing is counted while all responses together stay
@@ -18,13 +19,13 @@ so can neither fill the memory nor hide who asks often.
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from server.query.finished_response import QUESTION_AT, question_end, truncated
+from server.query.finished_response import truncated
+from server.query.response_class import CutAhead, Key, ResponseClass, class_of
 
 IPV4_PREFIX, IPV6_PREFIX = 3, 7
 """Octets of an address that name its network: /24 and /56."""
@@ -39,20 +40,6 @@ _MOST_ZONES = 64
 """Zones whose denials are told apart for one network; all others count as one."""
 _TOLD_A_MINUTE = 10
 _MINUTE = 60
-_AA, _TC = 0x04, 0x02  # in the first octet of the flags
-_POINTER = 0xC0
-_NXDOMAIN = 3
-
-
-class ResponseClass(enum.IntEnum):
-    """What is counted apart."""
-
-    ANSWER = 0
-    DENIAL = 1
-    REFERRAL = 2
-    ERROR = 3
-
-
 _SLIP = (2, 1, 2, 1)
 """By class: which of the limited responses slips, each or each second."""
 
@@ -74,12 +61,16 @@ class _Suspect:
     def __init__(self, exempt: bool, partly_exempt: Sequence[Network]) -> None:
         self.exempt = exempt
         self.partly_exempt = partly_exempt
-        self.counts: dict[tuple[int, bytes], int] = {}
+        self.counts: dict[Key, int] = {}
         """Responses in this second, by class and zone."""
-        self.blocked: frozenset[tuple[int, bytes]] = frozenset()
+        self.blocked: frozenset[Key] = frozenset()
         """Of which there were far too many in the last second."""
         self.seen = 0
         self.limited = 0
+
+    def counted_as(self, key: Key) -> Key:
+        """What a response of this class is counted as."""
+        return key if key in self.counts or len(self.counts) < _MOST_ZONES else (key[0], b"")
 
 
 class ResponseRateLimit:
@@ -141,6 +132,27 @@ class ResponseRateLimit:
             else self._judged(target, suspect, response, number, address, now)
             for number, (response, target) in enumerate(zip(responses, targets, strict=True))
         ]
+
+    def has_suspects(self, now: int) -> bool:
+        """Whether a response that is made at `now` may be one too many."""
+        return bool(self._suspects) and now == self._second
+
+    def is_suspect(self, target: bytes) -> bool:
+        """Whether the network `target` asks for much."""
+        return target in self._suspects
+
+    def is_over(self, target: bytes, address: Callable[[], bytes], key: Key) -> bool:
+        """Whether the next response of this class to the network `target` is one too many in this second.
+
+        `address` gives the whole address. Nothing is counted: `apply` counts what stands for it (`CutAhead`).
+        """
+        suspect = self._suspects.get(target)
+        if suspect is None or suspect.exempt:
+            return False
+        key = suspect.counted_as(key)
+        if suspect.counts.get(key, 0) < self._rate and key not in suspect.blocked:
+            return False
+        return not (suspect.partly_exempt and _is_in(address(), suspect.partly_exempt))
 
     def _begin(self, now: int) -> None:
         """A second begins. Of suspects, those stay who still asked for much in the last one."""
@@ -206,10 +218,8 @@ class ResponseRateLimit:
         suspect.seen += 1
         if suspect.exempt or (suspect.partly_exempt and _is_in(address(number), suspect.partly_exempt)):
             return response
-        key = class_of(response)
         counts = suspect.counts
-        if key not in counts and len(counts) >= _MOST_ZONES:
-            key = key[0], b""
+        key = suspect.counted_as(class_of(response))
         count = counts[key] = counts.get(key, 0) + 1
         if count <= self._rate and key not in suspect.blocked:
             return response
@@ -221,7 +231,7 @@ class ResponseRateLimit:
             self.dropped[kind] += 1
             return None
         self.slipped[kind] += 1
-        return truncated(response)
+        return bytes(response) if isinstance(response, CutAhead) else truncated(response)
 
     def _tell(self, target: bytes, kind: ResponseClass, now: int) -> None:
         """Have the log told, of each network once a minute and of few."""
@@ -236,27 +246,6 @@ class ResponseRateLimit:
             self._untold.clear()
         elif len(self._untold) < _MOST_SUSPECTS:
             self._untold.add(target)
-
-
-def class_of(response: bytes) -> tuple[int, bytes]:
-    """The class of a response without its ID, and of a denial its zone (wire form, lower case)."""
-    if response[5] or response[4] or response[0] & _TC:
-        return ResponseClass.ANSWER, b""
-    rcode = response[1] & 0x0F
-    if rcode == _NXDOMAIN or (not rcode and response[0] & _AA):
-        return ResponseClass.DENIAL, _zone_of(response)
-    if not rcode and (response[7] or response[6]):
-        return ResponseClass.REFERRAL, b""
-    return ResponseClass.ERROR, b""
-
-
-def _zone_of(response: bytes) -> bytes:
-    """The owner of a denial's first record, its SOA: a pointer into the question."""
-    end = question_end(response)
-    if len(response) < end + 2 or response[end] != _POINTER:
-        return b""
-    start = response[end + 1] - 2  # counted without the ID
-    return response[start : end - 4].lower() if QUESTION_AT <= start < end else b""
 
 
 def _network(target: bytes) -> Network:

@@ -97,6 +97,11 @@ class Outgoing(Protocol):
         """
 
 
+Ahead = Callable[[list[bytes | None], Sequence[Miss], Clients, int], Sequence[Miss]]
+"""Is shown what one look at a socket brought that has to be made, with its clients and the time, and may put responses
+that are sent instead into the list of all; what is left of it. Must not raise."""
+
+
 class Asked(msgspec.Struct, frozen=True, gc=False):
     """A query that waits sorted, copied out of its batch."""
 
@@ -121,13 +126,18 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 async def serve_udp(
-    sockets: Sequence[socket.socket], responder: Responder, clock: Callable[[], float], outgoing: Outgoing | None = None
+    sockets: Sequence[socket.socket],
+    responder: Responder,
+    clock: Callable[[], float],
+    outgoing: Outgoing | None = None,
+    ahead: Ahead | None = None,
 ) -> NoReturn:
     """Answer what comes to `sockets`, bound non-blocking UDP sockets, until cancelled.
 
-    `clock` gives seconds since the epoch. `outgoing` sees each batch of responses; without it, none is looked at.
+    `clock` gives seconds since the epoch. `outgoing` sees each batch of responses, and `ahead` what has to be made;
+    without them, neither is looked at.
     """
-    loop = Loop([partial(batch_for, sock) for sock in sockets], responder, clock, time.perf_counter, outgoing)
+    loop = Loop([partial(batch_for, sock) for sock in sockets], responder, clock, time.perf_counter, outgoing, ahead)
     if responder.udp_size <= DEFAULT_SIZE:  # whoever wants larger answers wants fragments
         for sock in sockets:
             never_fragment(sock)
@@ -163,6 +173,7 @@ class Loop:
         clock: Callable[[], float],
         elapsed: Callable[[], float],
         outgoing: Outgoing | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         """`batches` has for each socket what makes a batch of it. `elapsed` gives seconds that only go forward."""
         self._sockets = [_Socket(new) for new in batches]
@@ -170,6 +181,7 @@ class Loop:
         self._clock = clock
         self._elapsed = elapsed
         self._outgoing = outgoing
+        self._ahead = ahead
         self._in_place: deque[_Held] = deque()
         """Batches whose queries wait where they are, in the order of arrival."""
         self._in_place_count = 0
@@ -222,7 +234,8 @@ class Loop:
         if not queries:
             return 0
         now = int(self._clock())
-        responses, missed = self._responder.remembered(queries, now, batch.host)
+        responses, found = self._responder.remembered(queries, now, batch.host)
+        missed = found if self._ahead is None or not found else self._ahead(responses, found, batch, now)
         held = None
         if missed:
             waiting = self._make_or_wait(batch, responses, missed, now)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from server.query.read_query import ID_SIZE, Rejected, Unanswerable, read_query
+from server.query.response_class import CutAhead
 from zones.zoneset import ZoneSet
 
 IPV4, IPV4_PREFIX, IPV6_PREFIX = 4, 3, 7
@@ -112,7 +113,9 @@ def outcome_of(before: bytes | None, after: bytes | None) -> bytes:
 
 
 def _replaced(before: bytes | None, after: bytes) -> bytes:
-    """A shorter response with TC set that the first one did not have is a slip."""
+    """A slip: a shorter response with TC set, which the first one did not have; or what was cut before it was made."""
+    if isinstance(before, CutAhead):
+        return SLIPPED
     cut = before is not None and len(after) < len(before) and after[0] & 2 and not before[0] & 2
     return SLIPPED if cut else SENT
 

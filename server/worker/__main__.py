@@ -26,7 +26,7 @@ from server.monitoring.query_stats import QueryStats, counting
 from server.net.limited_responses import LimitedResponses
 from server.net.tcp import serve_tcp
 from server.net.tcp_load import Limits, TcpLoad
-from server.net.udp import serve_udp
+from server.net.udp import Ahead, serve_udp
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.watching.process_watch import ProcessWatch
@@ -123,7 +123,8 @@ async def _follow(
     clock = Clock(SYSTEM)
     nursery.start_soon(asked.tell, channel)
     clock.adopt(hello.clock)
-    watch = ProcessWatch(lambda: follower.zoneset, clock.now, LimitedResponses(rate, responder, clock.now), query_log)
+    limited = LimitedResponses(rate, responder, clock.now)
+    watch = ProcessWatch(lambda: follower.zoneset, clock.now, limited, query_log)
     watch.start(nursery)
     query_stats = counting(responder, caches, load, rate, clock.now, log=watch.log)
     nursery.start_soon(_report, channel, query_stats, watch)
@@ -146,7 +147,7 @@ async def _follow(
         if version is not None:
             if not answers:
                 aside.look_at_all()
-                _answer(sockets, responder, watch.seen, load, clock, nursery)
+                _answer(sockets, responder, watch.seen, limited.ahead, load, clock, nursery)
                 answers = True
             await _tell(channel, encode(Acknowledged(version)))
         # However much there is to take up, what is asked meanwhile is answered.
@@ -166,13 +167,14 @@ def _answer(
     sockets: Sequence[socket.socket],
     responder: Responder,
     seen: SeenResponses,
+    ahead: Ahead,
     load: TcpLoad,
     clock: Clock,
     nursery: trio.Nursery,
 ) -> None:
     datagrams = [sock for sock in sockets if sock.type is socket.SOCK_DGRAM]
     if datagrams:
-        nursery.start_soon(serve_udp, datagrams, responder, clock.now, seen)
+        nursery.start_soon(serve_udp, datagrams, responder, clock.now, seen, ahead)
     streams = [sock for sock in sockets if sock.type is socket.SOCK_STREAM]
     nursery.start_soon(serve_tcp, streams, responder, clock.now, load, datagrams, seen.stream)
 

@@ -68,6 +68,7 @@ from server.query.respond import (
     response_limit,
     wait_for_it,
 )
+from server.query.response_class import CutAhead, Key, class_ahead, cut_ahead
 from server.query.server_facts import SILENT, ServerFacts, Told, told
 from zones.denial import DenialMode
 from zones.names import MAXIMUM_LABEL, MAXIMUM_NAME
@@ -224,6 +225,28 @@ class Responder:
         self._sender, self.vouched = sender, vouched
         return self._make(missed, number, now, self._udp)
 
+    def cut_ahead(self, missed: Miss, now: int, is_over: Callable[[Key], bool]) -> CutAhead | None:
+        """What is sent at once in place of the response to one of the datagrams looked at last, which would cost a
+        signature; None where that is to be made. `is_over` says of a class whether its next response is one too many.
+
+        Whoever has a valid server cookie is not limited.
+        """
+        try:
+            query = read_query(_ANY_ID + missed.query)
+            key = class_ahead(query, self._current, now)
+        except Exception:
+            return None  # what makes it says why
+        if key is None or not is_over(key):
+            return None
+        said = told(query.edns, self._sender(missed.slot), now, self._facts, over_tcp=False)
+        if said.standing is Standing.VALID:
+            return None
+        self.standings[said.standing] += bool(said.standing)
+        self.datagrams_seen += 1
+        self.udp_rcodes[Rcode.NOERROR] += 1
+        question = missed.query[_NAME_AT : query.question_end - ID_SIZE]
+        return cut_ahead(query, key, question, self.udp_size, said.options)
+
     def exist(self, missed: Sequence[Miss]) -> list[bool]:
         """Of each, whether a zone here has the name: there are finitely many of them, and their answers remembered.
 
@@ -272,7 +295,7 @@ class Responder:
         The first message has its response in any case. `is_late` is asked before each further one that is not
         remembered; where it says so, the rest is left for another time, as it is once there are `most` octets or more.
         """
-        self._sender = lambda _: client
+        self._sender, self.vouched = lambda _: client, []  # not those of datagrams that still wait
         self.begin(now)
         queries = [wire[ID_SIZE:] for wire in wires]
         responses: list[bytes | None] = []

@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.net import response_rate_limit
-from server.net.response_rate_limit import Network, ResponseClass, ResponseRateLimit, class_of
+from server.net.response_rate_limit import Network, ResponseRateLimit
+from server.query import response_class
 from server.query.respond import Via, respond
+from server.query.response_class import ResponseClass, class_of
 from tests.lab import CLIENT, FACTS, NOW, query, served
 from zones.masterfile.load import parse_zone
 
@@ -177,7 +179,7 @@ def test_each_class_and_each_zone_is_counted_apart() -> None:
 
 def test_denials_of_very_many_zones_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     zones = iter([number.to_bytes(4) for number in range(10_000)])
-    monkeypatch.setattr(response_rate_limit, "_zone_of", lambda response: next(zones))
+    monkeypatch.setattr(response_class, "_zone_of", lambda response: next(zones))
     limit = ResponseRateLimit(RATE)
     sent = send(limit, [FLOODER] * 10_000, NOW, DENIAL)
     assert sent.whole.total() <= 66 + 3 * RATE
