@@ -131,19 +131,22 @@ def check_parent(keyring: Keyring, command: Command, answer: ParentDs | None, no
     the wall clock.
     """
     keys_too = isinstance(command, DisableSigning)
+    events = seen_lately(keyring, answer) if answer is not None else []
+    for event in events:
+        keyring = evolve(keyring, event)
     if answer is None or not answer.known:
         # What was last known stays: a parent that can't be asked any more has not dropped its DS for that.
         refusals = (
             _left(keyring.ksk(k.name)) or _waiting(keyring, k, int(now), keys_too) for k in leaving(keyring, command)
         )
-        return Checked([], _first(refusals) or _unknown(keyring, command, int(now)))
+        return Checked([*events], _first(refusals) or _unknown(keyring, command, int(now)))
     event = seen(keyring, answer)
     after = evolve(keyring, event)
     # `seen_at` is rounded up, for waits that begin with it; whether one has ended is asked of the time rounded down.
     going = [after.ksk(ksk.name) for ksk in leaving(keyring, command)]
     refusals = (_named(keyring, k, answer) or _waiting(keyring, k, int(now), keys_too) for k in going)
     refusal = _first(refusals) or _last_ds(after, command)
-    return Checked([event] if is_news(keyring, after) else [], refusal)
+    return Checked([*events, event] if is_news(keyring, after) else [*events], refusal)
 
 
 def _first(refusals: Iterable[RequestRefusedError | None]) -> RequestRefusedError | None:
@@ -263,6 +266,9 @@ async def watch_parent(keeper: WatchedKeys, parent: Parent | None, services: Ser
         )
         if known:
             answer = await _looked(parent, keyring.origin, services)
+            for event in seen_lately(keeper.keyring, answer) if answer is not None else ():
+                yield event
+            keyring = keeper.keyring
             if answer is not None and answer.known:
                 event = seen(keyring, answer)
                 first = keyring.parent_checked is None and answer.settled
@@ -292,6 +298,26 @@ def seen(keyring: Keyring, answer: ParentDs) -> ParentSeen:
     # The TTL of a denial is none of the DS.
     ttl = answer.ttl if answer.rdatas or answer.settled else 0
     return ParentSeen(answer.seen_at, names, ttl, _foreign(keyring, answer))
+
+
+def seen_lately(keyring: Keyring, answer: ParentDs) -> list[ParentSeen]:
+    """What was there lately and is in caches for longer than is stored: a full disk may have kept it from being stored
+    in its time.
+    """
+    events: list[ParentSeen] = []
+    for lately in answer.lately:
+        event = seen(keyring, lately._replace(settled=False))
+        after = evolve(keyring, event)
+        before = {ksk.name: ksk for ksk in keyring.ksks if not ksk.ds_named}
+        named = [ksk for ksk in after.ksks if ksk.ds_named and ksk.name in before]
+        if any(_until(before[ksk.name]) < _until(ksk) for ksk in named):
+            events.append(event)
+            keyring = after
+    return events
+
+
+def _until(ksk: Ksk) -> int:
+    return ksk.ds_until or 0
 
 
 def _is_in(keyring: Keyring, ksk: Ksk, answer: ParentDs) -> bool:

@@ -10,23 +10,27 @@ import trio
 from keys.custody.parent_interface import ParentUnavailable
 from keys.rules.wanted_ds import ParentDs
 from server.hosting.remote_parent import RemoteParent
+from server.hosting.shown_ds import ShownDs
 from server.settings.configuration import LOCAL, Where
 from zones import names
-from zones.node import UnknownDs
+from zones.node import RRset, UnknownDs
 from zones.parent_child import delegation_point
 from zones.rrtypes import TYPE_DS, TYPE_NS
 from zones.zoneset import ServedZone, ZoneSet
 
 
 def parent_for(
-    where: Where, zoneset: Callable[[], ZoneSet], now: Callable[[], float]
+    where: Where, zoneset: Callable[[], ZoneSet], now: Callable[[], float], shown: ShownDs | None = None
 ) -> RemoteParent | LocalParent | None:
-    """Who looks up the DS as the zone's setting says; `None` where nothing is to be checked."""
+    """Who looks up the DS as the zone's setting says; `None` where nothing is to be checked.
+
+    `shown` is what parents served here have shown of the zone until now.
+    """
     match where:
         case None:
             return None
         case "auto" | "local":
-            return LocalParent(zoneset, now, required=where == LOCAL)
+            return LocalParent(zoneset, now, shown, required=where == LOCAL)
         case _:
             return RemoteParent(where, now)
 
@@ -34,30 +38,51 @@ def parent_for(
 class LocalParent:
     """A parent zone that is served by this process: what it answers now, with the DS records it has by itself."""
 
-    def __init__(self, zoneset: Callable[[], ZoneSet], now: Callable[[], float], *, required: bool = True) -> None:
-        """Without `required`, a zone whose parent isn't served here is one whose parent nobody knows."""
+    def __init__(
+        self,
+        zoneset: Callable[[], ZoneSet],
+        now: Callable[[], float],
+        shown: ShownDs | None = None,
+        *,
+        required: bool = True,
+    ) -> None:
+        """Without `required`, a zone whose parent isn't served here is one whose parent nobody knows.
+
+        `shown`, which is of one zone, is kept up to date.
+        """
         self._zoneset = zoneset
         self._now = now
         self._required = required
+        self._shown = shown
         self._changed = trio.Event()
 
     async def look_up(self, origin: bytes) -> ParentDs:
         """As `Parent.look_up`."""
-        served = self._served(origin)
+        self.note(origin)
+        served, lately = self._served(origin), self._shown.lately() if self._shown is not None else ()
         if served is None:
+            unknown = ParentDs((), 0, ceil(self._now()), known=False, lately=lately)
             if not self._required:
-                return ParentDs((), 0, ceil(self._now()), known=False)
-            raise ParentUnavailable(f"no parent zone of {names.to_text(origin)} is served here")
+                return unknown
+            raise ParentUnavailable(f"no parent zone of {names.to_text(origin)} is served here", unknown)
         if TYPE_NS not in served.zone.nodes[served.zone.origin].rrsets:
             raise ParentUnavailable(f"the parent zone {names.to_text(served.zone.origin)} could not be loaded")
-        node = served.zone.nodes.get(origin)
-        rrset = node.rrsets.get(TYPE_DS) if node is not None else None
+        rrset = _ds(served, origin)
         if isinstance(rrset, UnknownDs):
             raise ParentUnavailable(f"the DS of {names.to_text(origin)} can't be told until its keys are loaded")
         seen_at = ceil(self._now())
         if rrset is None:
-            return ParentDs((), served.zone.negative_ttl, seen_at)
-        return ParentDs(tuple(rrset.canonical), rrset.ttl, seen_at)
+            return ParentDs((), served.zone.negative_ttl, seen_at, lately=lately)
+        return ParentDs(tuple(rrset.canonical), rrset.ttl, seen_at, lately=lately)
+
+    def note(self, origin: bytes) -> None:
+        """Remember which DS is shown now: whether the keys' state can store it or not, it is in caches."""
+        if self._shown is None:
+            return
+        served = self._served(origin)
+        rrset = _ds(served, origin) if served is not None else None
+        rdatas = () if rrset is None or isinstance(rrset, UnknownDs) else tuple(rrset.canonical)
+        self._shown.note(rdatas, rrset.ttl if rrset is not None else 0, ceil(self._now()))
 
     def is_asked(self, origin: bytes) -> bool:
         """Whether anything is to be learned here, or refused for want of it."""
@@ -68,8 +93,9 @@ class LocalParent:
         await self._changed.wait()
         self._changed = trio.Event()
 
-    def tell_changed(self) -> None:
-        """To be told after the zone above was replaced."""
+    def tell_changed(self, origin: bytes) -> None:
+        """To be told after the zone above `origin` was replaced."""
+        self.note(origin)
         self._changed.set()
 
     async def delegation(self, origin: bytes) -> frozenset[bytes] | None:
@@ -85,3 +111,9 @@ class LocalParent:
         if served is None or served.zone.origin == origin:
             return None
         return served if delegation_point(served.zone, names.parent(origin)) is None else None
+
+
+def _ds(served: ServedZone, origin: bytes) -> RRset | None:
+    """The DS RRset of `origin` in the zone above."""
+    node = served.zone.nodes.get(origin)
+    return node.rrsets.get(TYPE_DS) if node is not None else None

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from keys.custody.key_manager import KeyManager
 from server.hosting.parent_lookup import LocalParent
 from server.hosting.remote_parent import RemoteParent
+from server.hosting.shown_ds import ShownDs
 from server.settings.configuration import ZoneConfig
 from zones.parent_child import NO_DS, ChildDs
 from zones.zone import Zone
@@ -64,6 +65,8 @@ class RegisteredZone:
     key_manager: KeyManager | None = None
     parent: RemoteParent | LocalParent | None = None
     """Whom the key manager asks for the DS."""
+    shown: ShownDs = field(default_factory=ShownDs)
+    """Which DS parents served here have shown of it."""
     watches: bool = False
     """Whether it does; where a zone of a file has no parent here, a task that waits for one would take 4 kB."""
     refreshes: int = 0

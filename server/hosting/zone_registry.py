@@ -204,6 +204,8 @@ class ZoneRegistry:
         """Have the keys of a zone kept, or kept anew. Returns at once: `key_managers.settled` tells more."""
         config = zone.config
         zone.parent = self.parent_of(zone)
+        if isinstance(zone.parent, LocalParent):
+            zone.parent.note(zone.origin)
         zone.watches = not isinstance(zone.source, File) or zone.is_asked
 
         def publish(origin: bytes, keys: ZoneKeys | None) -> None:
@@ -229,7 +231,7 @@ class ZoneRegistry:
 
     def parent_of(self, zone: RegisteredZone) -> RemoteParent | LocalParent | None:
         """Where a zone's DS and delegation are looked up."""
-        return parent_for(zone.config.parent, lambda: self.zoneset, self._services.now)
+        return parent_for(zone.config.parent, lambda: self.zoneset, self._services.now, zone.shown)
 
     def _renew_orphans(self) -> None:
         """Replace the key managers that have no parent to look at where there is one by now."""
@@ -277,7 +279,7 @@ class ZoneRegistry:
         for owner in owners:
             child = self.registered.get(owner)
             if child is not None and isinstance(child.parent, LocalParent):
-                child.parent.tell_changed()
+                child.parent.tell_changed(owner)
 
     # What is answered
 
@@ -298,7 +300,8 @@ class ZoneRegistry:
             zone.unsigned = keys is None
             zoneset = zoneset.with_zone(zone.as_served(zone.zone))
         self._follow(zoneset.with_keys(origin, keys), (Part.KEYS, origin))
-        if earlier is not None and keys is not None and earlier.delegation != keys.delegation:
+        delegated = earlier.delegation if earlier is not None else ()
+        if keys is not None and delegated != keys.delegation:
             self._tell_children((origin,))  # a parent served here has another DS by now
         if trusted != (trust_anchors(keys) if keys is not None else ()):
             self._changed()

@@ -28,6 +28,7 @@ from keys.dnssec.zone_keys import ZoneKeys
 from keys.rules.keyring import Keyring
 from server.hosting.durable_keys import durable_keys
 from server.hosting.parent_lookup import LocalParent
+from server.hosting.shown_ds import ShownDs
 from tests.lab import ask, zone_keys
 from zones.masterfile.load import parse_zone
 from zones.names import parent, to_text
@@ -69,7 +70,7 @@ class ZonesAbove:
         self._child_zone = parse_zone(_text(world.plan.ds_ttl), to_text(self.child))
         self._starts = 0
         self.zoneset = ZoneSet()
-        self.parent = LocalParent(lambda: self.zoneset, world.now, required=False)
+        self.parent = LocalParent(lambda: self.zoneset, world.now, ShownDs(), required=False)
         self._is_unknown = False
         """Whether what is stored of the child's keys could not be read at the start."""
         self._unsigned = False
@@ -99,7 +100,7 @@ class ZonesAbove:
                 self.zoneset = self.zoneset.with_zone(zone, known.ds if zone.origin == self.child else None)
         for zone in zones:
             self._sign(zone)
-        self.parent = LocalParent(lambda: self.zoneset, self._world.now, required=False)
+        self.parent = LocalParent(lambda: self.zoneset, self._world.now, ShownDs(), required=False)
         self._look()
         # What follows later from what is stored waits for the keys to be published.
         self._published = nameable(self._world.keyring, self._world.now())
@@ -115,7 +116,7 @@ class ZonesAbove:
         changed, self._published = wanted != self._published, wanted
         self._look()
         if changed:
-            self.parent.tell_changed()
+            self.parent.tell_changed(self.child)
 
     def stored(self, keyring: Keyring) -> None:
         """The child's keyring was stored."""
@@ -143,14 +144,14 @@ class ZonesAbove:
             self.zoneset = self.zoneset.with_zone(zone)
             self._sign(zone)
         self._look()
-        self.parent.tell_changed()
+        self.parent.tell_changed(self.child)
 
     def remove(self, name: str) -> None:
         """A zone leaves."""
         if self._told.pop(name, None) is not None:
             self.zoneset = self.zoneset.without_zone(self._origins[name])
             self._look()
-            self.parent.tell_changed()
+            self.parent.tell_changed(self.child)
 
     def _sign(self, zone: Zone) -> None:
         if zone.signed and zone.origin != self.child:

@@ -224,8 +224,13 @@ def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path, monkeypatch: 
         cut.set()
         raise OSError(28, "No space left on device")
 
-    opened, opens = list[object](), query_log._opened
-    monkeypatch.setattr(query_log, "_opened", lambda *of: (opened.append(of), opens(*of))[1])
+    opened, opens = list[str](), query_log._opened
+
+    def noted(file: str, mode: int) -> int:
+        opened.append(file)
+        return opens(file, mode)
+
+    monkeypatch.setattr(query_log, "_opened", noted)
     monkeypatch.setattr("server.watching.query_log.os.write", short)
     with logging(tmp_path / "q.json") as log:
         ask(log)
