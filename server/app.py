@@ -41,6 +41,7 @@ from server.control.control_socket import LIMITS as CONTROL_LIMITS
 from server.control.control_socket import bind_control
 from server.control.running_server import RunningServer
 from server.control.server_operations import RequestOutcome, WorkerReport
+from server.display.screens import ForPeople
 from server.hosting import state_snapshots
 from server.hosting.answering_backends import Backends, Membership, ThisProcess
 from server.hosting.hosted_zones import HostedZones
@@ -211,7 +212,9 @@ async def _serve(
             watched = HttpLimits(connections=32, hosts=frozenset(config.hosts), signed=False)
             await nursery.start(partial(serve_http, watching_app(running, exposition), sockets.watched, limits=watched))
         await supervisor.start(
-            "control socket", partial(_control, control_app(running, exposition), state), refused=(StateError,)
+            "control socket",
+            partial(_control, control_app(running, exposition, ForPeople()), state),
+            refused=(StateError,),
         )
         await registry.sign()
         await _manage(config, state, sockets, registry, zones, kms, clock, supervisor)

@@ -173,7 +173,7 @@ def _become(streams: list[int], cwd: str, env: dict[str, str]) -> None:
 def main() -> None:
     import server.cli
 
-    for module in [*_USED, *server.cli._MODULES.values()]:
+    for module in [*_USED, *(module for module, _ in server.cli.COMMANDS.values())]:
         import_module(module)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(sys.argv[1])

@@ -36,7 +36,8 @@ from keys.custody.change_log import (
 )
 from keys.custody.change_log_table import Head, LogBroken
 from keys.custody.state_connections import RESTORE, StateBusy, StateDamaged, StateTooNew, StateUnavailable
-from keys.custody.state_opening import DATABASE, STATE_KEY, Opened, make_private_file, take_up
+from keys.custody.state_files import DATABASE, STATE_KEY
+from keys.custody.state_opening import Opened, make_private_file, take_up
 from keys.custody.stored_keyring import changes_of, columns, decoded, standing_of
 from keys.custody.zsk_encryption import (
     Entropy,

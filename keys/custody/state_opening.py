@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, select
 from keys.custody import change_log_table, database_schema
 from keys.custody.change_log_table import Begun
 from keys.custody.state_connections import RESTORE, Connections, StateDamaged, StateTooNew, too_new
+from keys.custody.state_files import DATABASE, STATE_KEY
 from keys.custody.stored_keyring import fill_columns
 from keys.custody.zsk_encryption import (
     Entropy,
@@ -22,8 +23,6 @@ from keys.custody.zsk_encryption import (
     sync_directory,
 )
 
-DATABASE = "signwright.db"
-STATE_KEY = "state.key"
 _FINGERPRINT = "state key"
 
 

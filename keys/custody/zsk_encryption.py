@@ -18,6 +18,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from keys.custody.state_files import StateError as StateError  # noqa: PLC0414 - for those who need no names
+
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _FORM = b"\x01"
@@ -26,10 +28,6 @@ _HEADER = "signwright state key 1"
 
 Entropy = Callable[[int], bytes]
 """Makes that many unpredictable bytes: `os.urandom`, or in a simulation what follows from its seed."""
-
-
-class StateError(Exception):
-    """The state can't be used as it is. The message names the file and the way out."""
 
 
 class StateKeyLost(StateError):  # noqa: N818 - it names what happened

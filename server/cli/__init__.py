@@ -8,32 +8,31 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from importlib.metadata import version
 
 import click
 
 from server.cli.command_group import DeclaredGroup
 from server.early_signals import remember_hangups
 
-_MODULES = {
-    "serve": "server.cli.serve",
-    "check": "server.cli.check",
-    "status": "server.cli.server_commands",
-    "top": "server.cli.top",
-    "ds": "server.cli.server_commands",
-    "plan": "server.cli.key_commands",
-    "timeline": "server.cli.key_commands",
-    "events": "server.cli.key_commands",
-    "rollover": "server.cli.key_commands",
-    "ksk": "server.cli.key_commands",
-    "dnssec": "server.cli.key_commands",
-    "trust-clock": "server.cli.key_commands",
-    "reload": "server.cli.server_commands",
-    "backup": "server.cli.server_commands",
-    "restore": "server.cli.server_commands",
-    "kms": "server.cli.serve",
+COMMANDS = {
+    "serve": ("server.cli.serve", "Serve zones, signing as they are asked for."),
+    "check": ("server.cli.check", "Say what is wrong in zone files and configurations."),
+    "status": ("server.cli.server_commands", "Show how the server and its zones are."),
+    "top": ("server.cli.top", "Show who asks for what, live."),
+    "ds": ("server.cli.server_commands", "Print the DS records of ZONE, for its parent zone."),
+    "plan": ("server.cli.key_commands", "Show every action to come for the keys of a zone."),
+    "timeline": ("server.cli.key_commands", "Draw the keys of a zone over time (SVG)."),
+    "events": ("server.cli.key_commands", "Show what was done to the keys of a zone, and why."),
+    "rollover": ("server.cli.key_commands", "Begin a rollover of the zone-signing key of a zone."),
+    "ksk": ("server.cli.key_commands", "Create, activate, deactivate and delete key-signing keys."),
+    "dnssec": ("server.cli.key_commands", "Enable or disable the signing of a zone."),
+    "trust-clock": ("server.cli.key_commands", "Accept the current clock and unfreeze the keys."),
+    "reload": ("server.cli.server_commands", "Have the server read its zones and their files again."),
+    "backup": ("server.cli.backup_commands", "Write a backup of the state, with its private keys."),
+    "restore": ("server.cli.backup_commands", "Put the backup FILE in the place of the state."),
+    "kms": ("server.cli.serve", "Run the KMS emulator by itself."),
 }
-"""Where each command is, the important ones first."""
+"""Where each command is and what it does, the important ones first."""
 
 _EPILOG = """\b
 Examples:
@@ -62,14 +61,14 @@ Exit codes:
 
 
 @click.group(
-    cls=DeclaredGroup, modules=_MODULES, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=DeclaredGroup, commands_of=COMMANDS, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.version_option(version("signwright"), prog_name="signwright")
+@click.version_option(package_name="signwright", prog_name="signwright")
 def cli() -> None:
     """An authoritative DNS server that signs as it answers, with its key-signing keys in a KMS.
 
-    "serve" runs it; the other commands work on zone files, or speak to the server that runs on a state directory
-    (./state unless told).
+    "serve" runs it; the other commands work on zone files, or speak to the server that runs on a state directory: that
+    of --state or --config, else that of the configuration that SIGNWRIGHT_CONFIG names, else ./state.
     """
 
 

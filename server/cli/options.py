@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
-from server.monitoring.logs import FORMATS
-from server.settings.configuration import load_config
-from server.settings.schema import Settings
-from server.state.directory import StateDir
+from server.state.paths import StateDir
+
+_FORMATS = ("auto", "console", "logfmt", "json")
+"""Those of `server.monitoring.logs`, which takes long to import."""
+_DEFAULT_STATE = "state"
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -22,8 +25,8 @@ config_option = click.option(
 state_option = click.option("--state", type=FOLDER, metavar="DIR", help="State directory [default: ./state].")
 log_option = click.option(
     "--log",
-    type=click.Choice(FORMATS),
-    default=FORMATS[0],
+    type=click.Choice(_FORMATS),
+    default=_FORMATS[0],
     show_default=True,
     help="How log lines look, on stderr.",
 )
@@ -35,7 +38,31 @@ def of_running_server(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def located(config: Path | None, state: Path | None) -> StateDir:
-    """The state directory that a command is about. Raises `ConfigError`."""
+    """The state directory that a command is about: that of --state, of --config, of the configuration that
+    SIGNWRIGHT_CONFIG names, or ./state. Raises `ConfigError`.
+    """
     if state is not None:
         return StateDir(state.absolute())
-    return StateDir(load_config(config).state if config else Path(Settings().state).absolute())
+    config = config or configuration_of_environment()
+    return StateDir((_state_of(config) if config is not None else Path(_DEFAULT_STATE)).absolute())
+
+
+def configuration_of_environment() -> Path | None:
+    """What SIGNWRIGHT_CONFIG names, for a command that is told neither --config nor --state."""
+    name = os.environ.get("SIGNWRIGHT_CONFIG")
+    return Path(name) if name else None
+
+
+def _state_of(config: Path) -> Path:
+    """The setting `state`, whatever is wrong with the others: a server that runs can be spoken to.
+
+    All settings take half a second to read.
+    """
+    try:
+        given = import_module("tomllib").loads(config.read_text(encoding="utf-8")).get("state", f"./{_DEFAULT_STATE}")
+    except (OSError, ValueError):
+        given = None
+    if isinstance(given, str):
+        return config.absolute().parent / Path(given).expanduser()
+    found: Path = import_module("server.settings.configuration").load_config(config).state  # says what is wrong
+    return found

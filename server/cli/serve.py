@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from keys.emulator.key_records import Site
 from keys.emulator.run import Emulator, run_emulator
 from server import app
-from server.cli.options import config_option, log_option, state_option
+from server.cli.options import config_option, configuration_of_environment, log_option, state_option
 from server.control.running_server import RunningServer
 from server.control.server_operations import RequestOutcome
 from server.display.status_report import console_for_people, print_banner
@@ -65,6 +65,8 @@ def serve(
     "signwright reload", reads the zone files again; SIGTERM and SIGINT stop the server.
     """
     configure_logs(log)
+    if config is None and state is None:
+        config = configuration_of_environment()
     read = partial(
         load_config,
         config,

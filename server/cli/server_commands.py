@@ -1,28 +1,18 @@
-"""The commands that speak to a running server, and do by themselves what can be done without one."""
+"""The commands that a running server answers in one go: they import next to nothing, and are quick."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import time
+import json
 from pathlib import Path
 
 import click
-import msgspec
 
-from keys.custody.state_database import Store
-from keys.custody.zsk_encryption import StateError
-from server.cli.options import EXISTING_FILE, located, of_running_server
-from server.control.control_client import ControlClient, ControlError, NoServerError, new_private_file
-from server.control.server_operations import Level, ReloadOutcome, ServerStatus, server_level
-from server.display.key_report import about_ds
-from server.display.status_report import console_for_people, print_reload, print_status
-from server.state import restore_swap
-from server.state.backup_archive import stage_archive, write_archive
-from server.state.directory import StateDir, finish_restore, open_state
+from server.cli.options import located, of_running_server
+from server.cli.show import show
+from server.control.socket_http import ControlError, quoted
 
-_BACK = 60
-"""Seconds that a server may take to start again on a restored state."""
+_CRITICAL = 2
+"""The exit code for monitoring, where no server answers."""
 
 
 @click.command()
@@ -36,40 +26,26 @@ def status(ctx: click.Context, config: Path | None, state: Path | None, as_json:
     signatures of one end within a day and are not renewed).
     """
     try:
-        found: ServerStatus = ControlClient(located(config, state)).status()
+        show(ctx, located(config, state), "GET", "status", as_json=as_json)
     except ControlError as error:
         if as_json:
-            click.echo(msgspec.json.encode({"level": Level.CRITICAL.name.lower(), "error": str(error)}))
+            click.echo(json.dumps({"level": "critical", "error": str(error)}, separators=(",", ":")))
         else:
-            click.echo(f"{Level.CRITICAL.name}: {error}")
-        ctx.exit(Level.CRITICAL)
-    level = server_level(found)
-    if as_json:
-        click.echo(msgspec.json.encode({"level": level.name.lower(), **msgspec.to_builtins(found)}))
-    else:
-        print_status(console_for_people(), found)
-    ctx.exit(level)
+            click.echo(f"CRITICAL: {error}")
+        ctx.exit(_CRITICAL)
 
 
 @click.command()
 @click.argument("zone")
 @click.option("--json", "as_json", is_flag=True, help="With what is known of each, for programs.")
 @of_running_server
-def ds(zone: str, as_json: bool, config: Path | None, state: Path | None) -> None:
+@click.pass_context
+def ds(ctx: click.Context, zone: str, as_json: bool, config: Path | None, state: Path | None) -> None:
     """Print the DS records of ZONE, for its parent zone.
 
-    What is to be known of one comes on standard error: before when it may not be added, since caches hold what it would
-    make bogus, or that a parent which is served here has it already.
+    Notes go to standard error: the earliest safe time to add a record, or that a parent on this server already has it.
     """
-    report = ControlClient(located(config, state)).ds(zone)
-    if as_json:
-        click.echo(msgspec.json.encode(report))
-        return
-    for record in report.records:
-        click.echo(record.record)
-    for record in report.records:
-        if (remark := about_ds(record, report.above, int(time.time()))) is not None:
-            click.echo(f"signwright: the DS of {record.ksk} {remark}", err=True)
+    show(ctx, located(config, state), "GET", f"ds/{quoted(zone)}", as_json=as_json)
 
 
 @click.command(short_help="Have the server read its zones and their files again.")
@@ -79,69 +55,7 @@ def ds(zone: str, as_json: bool, config: Path | None, state: Path | None) -> Non
 def reload(ctx: click.Context, as_json: bool, config: Path | None, state: Path | None) -> None:
     """Have the server read its configuration's zones and every zone file again.
 
-    A zone that is wrong is refused, and the one served before goes on; then the exit code is 4. Of other settings than
-    those of zones, it is told which have changed: they take a restart.
+    An invalid zone file is rejected, and the previous zone stays in service; then the exit code is 4. Lists other
+    changed settings, which need a restart.
     """
-    report = ControlClient(located(config, state)).reload()
-    if as_json:
-        click.echo(msgspec.json.encode(report))
-    else:
-        print_reload(console_for_people(), report)
-    ctx.exit(4 if any(zone.outcome is ReloadOutcome.REFUSED for zone in report.zones) else 0)
-
-
-@click.command(short_help="Write a backup of the state, with its private keys.")
-@click.argument("file", type=click.Path(path_type=Path))
-@of_running_server
-def backup(file: Path, config: Path | None, state: Path | None) -> None:
-    """Write a backup of the state to FILE (tar.gz, mode 0600), whether a server runs or not.
-
-    It holds private keys: the state key with the zone-signing keys, the emulator's keys and credentials.
-    """
-    directory = located(config, state)
-    try:
-        ControlClient(directory).backup(file)
-    except NoServerError:
-        if not directory.database.exists():
-            raise StateError(f"there is no state in {directory.path}") from None
-        with (
-            open_state(directory.path),
-            Store.open(directory.path, os.urandom) as store,
-            new_private_file(file) as out,
-        ):
-            write_archive(directory, store.backup, out)
-    click.echo(f"{file}: {file.stat().st_size} octets; it holds private keys, so keep it as safe as they are")
-
-
-@click.command()
-@click.argument("file", type=EXISTING_FILE)
-@of_running_server
-def restore(file: Path, config: Path | None, state: Path | None) -> None:
-    """Put the backup FILE in the place of the state.
-
-    A running server starts again on it by itself. What was there before is kept in the state directory, as
-    before-restore-TIME.
-    """
-    directory = located(config, state)
-    with file.open("rb") as archive:
-        try:
-            kept = ControlClient(directory).restore(archive)
-        except NoServerError:
-            with open_state(directory.path):
-                kept = stage_archive(directory, archive, time.time())
-                finish_restore(directory)
-        else:
-            _wait_for(directory)
-    click.echo(f"Restored from {file}. What was there before is kept in {directory.path / kept}.")
-
-
-def _wait_for(directory: StateDir) -> None:
-    """Wait until the server answers again. Raises `ControlError`."""
-    deadline = time.monotonic() + _BACK
-    while time.monotonic() < deadline:
-        if not restore_swap.pending(directory.path):
-            with contextlib.suppress(NoServerError):
-                ControlClient(directory).status()
-                return
-        time.sleep(0.1)
-    raise ControlError(f"the server did not come back on the restored state within {_BACK} s: see its log")
+    show(ctx, located(config, state), "POST", "reload", as_json=as_json)

@@ -21,8 +21,9 @@ from keys.custody.zsk_encryption import StateError
 from keys.rules.commands import EXISTS, NO_SUCH_KSK, Command, RequestRefusedError
 from keys.rules.key_status import Condition
 from server.control.command_json import COMMAND_TYPES
-from server.control.server_operations import Level, Operations, ZoneReport, ds_report, server_level
+from server.control.server_operations import DsReport, Level, Operations, ZoneReport, ds_report, server_level
 from server.control.shared_answer import SharedAnswer
+from server.control.shown import Look, Screens
 from server.settings.schema import ConfigError
 from server.state.backup_archive import LARGEST, stage_archive, write_archive
 from server.watching.recent_queries import LONGEST
@@ -36,6 +37,8 @@ _NAMED = 10
 _DAY = 86400
 _FARTHEST = 5 * 366 * _DAY
 """Seconds that may be looked ahead."""
+_DIGITS = 4
+"""Of the columns of a terminal."""
 _STATUSES = {NO_SUCH_KSK: 404, EXISTS: 409}
 """Of refused requests, as Route 53 has them; 400 for the rest."""
 _COMMANDS = msgspec.json.Decoder(COMMAND_TYPES)
@@ -53,9 +56,10 @@ class RefusedError(Exception):
         self.message = message
 
 
-def control_app(operations: Operations, exposition: Callable[[], bytes]) -> Starlette:
+def control_app(operations: Operations, exposition: Callable[[], bytes], screens: Screens) -> Starlette:
     """The application to serve on the control socket. `exposition` gives the text of /metrics."""
     control = _Control(operations, exposition)
+    shown = _Shown(control, operations, screens)
     return Starlette(
         routes=[
             *_watching(control),
@@ -63,6 +67,9 @@ def control_app(operations: Operations, exposition: Callable[[], bytes]) -> Star
             Route("/top", control.top, methods=["GET"]),
             Route("/reload", control.reload, methods=["POST"]),
             Route("/trust-clock", control.trust_clock, methods=["POST"]),
+            Route("/shown/status", shown.status, methods=["GET"]),
+            Route("/shown/ds/{zone}", shown.ds, methods=["GET"]),
+            Route("/shown/reload", shown.reload, methods=["POST"]),
             Route("/zones/{zone}", control.zone, methods=["GET"]),
             Route("/zones/{zone}/ds", control.ds, methods=["GET"]),
             Route("/zones/{zone}/plan", control.plan, methods=["GET"]),
@@ -102,11 +109,12 @@ class _Control:
         self._exposition = exposition
         self._looking = trio.CapacityLimiter(1)
         """Who goes through all zones in a thread: queries share the interpreter with one, not with several."""
-        self._metrics = SharedAnswer(partial(self._in_thread, exposition))
-        self._encoded = SharedAnswer(partial(self._in_thread, self._encoded_status))
-        self._level = SharedAnswer(partial(self._in_thread, operations.status))
+        self._metrics = SharedAnswer(partial(self.in_thread, exposition))
+        self._encoded = SharedAnswer(partial(self.in_thread, self._encoded_status))
+        self._level = SharedAnswer(partial(self.in_thread, operations.status))
 
-    async def _in_thread(self, look: Callable[[], T]) -> T:
+    async def in_thread(self, look: Callable[[], T]) -> T:
+        """What looks at all zones; one at a time."""
         return await trio.to_thread.run_sync(look, limiter=self._looking)
 
     async def health(self, _: Request) -> Response:
@@ -142,6 +150,10 @@ class _Control:
         return _json(self._zone(request.path_params["zone"]))
 
     async def ds(self, request: Request) -> Response:
+        return _json(self.ds_of(request))
+
+    def ds_of(self, request: Request) -> DsReport:
+        """The DS records of the zone that is asked about."""
         zone = self._zone(request.path_params["zone"])
         if not zone.signed and zone.keys is None:
             raise RefusedError(409, "NotSigned", f"{zone.origin} is served unsigned, so it has no DS record")
@@ -151,7 +163,7 @@ class _Control:
             problem = zone.keys.problem if zone.keys else None
             reason = f": {problem}" if problem else ""
             raise RefusedError(409, "NotReady", f"{zone.origin} has no signed key-signing key yet{reason}")
-        return _json(ds_report(zone))
+        return ds_report(zone)
 
     async def plan(self, request: Request) -> Response:
         zone = self._with_keys(request)
@@ -220,6 +232,37 @@ class _Control:
             named = ", ".join(served[:_NAMED]) or "none"
             raise RefusedError(404, "NoSuchZone", f"{origin} is not served here; served: {named}{more}")
         return zone
+
+
+class _Shown:
+    """The same for people: what a command prints, and how it ends."""
+
+    def __init__(self, control: _Control, operations: Operations, screens: Screens) -> None:
+        self._control = control
+        self._operations = operations
+        self._screens = screens
+
+    async def status(self, request: Request) -> Response:
+        look = _look(request)
+        return _json(
+            await self._control.in_thread(lambda: self._screens.status(self._operations.status(), look)),
+        )
+
+    async def ds(self, request: Request) -> Response:
+        return _json(self._screens.ds(self._control.ds_of(request), _look(request), self._operations.now()))
+
+    async def reload(self, request: Request) -> Response:
+        look = _look(request)
+        report = await self._operations.reload()
+        return _json(await self._control.in_thread(lambda: self._screens.reload(report, look)))
+
+
+def _look(request: Request) -> Look:
+    given = request.query_params
+    columns = given.get("columns", "")
+    if columns and not (columns.isascii() and columns.isdigit() and 1 <= len(columns) <= _DIGITS):
+        raise RefusedError(400, "InvalidInput", f"columns={columns[:20]}: give a number of at most {_DIGITS} digits")
+    return Look(int(columns) if columns else None, given.get("colour") == "1", given.get("json") == "1")
 
 
 def _seconds(request: Request, name: str, default: int, most: int = _FARTHEST) -> int:

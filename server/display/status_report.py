@@ -29,7 +29,7 @@ from server.display.key_report import COLOURS, about_ds, moment, print_keys, pri
 from server.net.addresses import parse_address
 from server.state.trust_anchor_files import commands
 
-_WIDE = 10_000
+WIDE = 10_000
 """Columns of what is no terminal."""
 
 MOST_TOLD = 100
@@ -48,7 +48,7 @@ def console_for_people(*, stderr: bool = False) -> Console:
     """A console that adds nothing to what is printed, and breaks no line where no terminal limits it."""
     console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
-        console.width = _WIDE
+        console.width = WIDE
     return console
 
 

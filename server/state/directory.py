@@ -7,26 +7,36 @@ what it cannot read. A restored backup waits as `restore-…` and takes its plac
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 
 from keys.custody.private_files import TAKES_NO_WRITES, HeldError, held, private_directory, write_private
-from keys.custody.state_database import DATABASE, STATE_KEY, StateTooNew
-from keys.custody.zsk_encryption import StateError
+from keys.custody.state_database import StateTooNew
+from keys.custody.state_files import StateError
 from server.state import restore_swap
+from server.state.paths import SOCKET_PATH_LIMIT, StateDir, check_socket_path
+
+__all__ = [
+    "SOCKET_PATH_LIMIT",
+    "StateDir",
+    "StateLocked",
+    "check_socket_path",
+    "check_usable",
+    "check_version",
+    "finish_restore",
+    "locked",
+    "open_state",
+    "prepare_state",
+    "read_version",
+]
 
 _log = structlog.get_logger("signwright.state")
 
 VERSION = 1
 """The form in which this program writes the state."""
-
-SOCKET_PATH_LIMIT = 107
-"""Octets of a Unix socket's path: `sun_path` has 108 on Linux, and ends with a zero."""
 
 _MARK = "signwright state "
 _OURS = ("lock", "version", "version.new")
@@ -40,62 +50,6 @@ class StateLocked(StateError):  # noqa: N818 - it names what happened
         who = f"process {pid}" if pid else "another process"
         super().__init__(f"{path} is in use by {who}: one server at a time may use a state directory")
         self.pid = pid
-
-
-class StateDir(NamedTuple):
-    """Where everything is in a state directory."""
-
-    path: Path
-
-    @property
-    def database(self) -> Path:
-        """Keys, keysets and intents; SQLite."""
-        return self.path / DATABASE
-
-    @property
-    def state_key(self) -> Path:
-        """The key that encrypts the private ZSKs in the database."""
-        return self.path / STATE_KEY
-
-    @property
-    def kms(self) -> Path:
-        """The emulator's keys and principals."""
-        return self.path / "kms"
-
-    @property
-    def aws(self) -> Path:
-        """`config` and `credentials` for clients of the emulator."""
-        return self.path / "aws"
-
-    @property
-    def trust(self) -> Path:
-        """DS records, trust anchors, resolver configuration: what is for others to read."""
-        return self.path / "trust"
-
-    @property
-    def images(self) -> Path:
-        """Compiled images of large zones; they can be made again."""
-        return self.path / "zones"
-
-    @property
-    def control_socket(self) -> Path:
-        """Where the running server is spoken to."""
-        return self.path / "control.sock"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the server that uses this directory; its text is the process id."""
-        return self.path / "lock"
-
-    @property
-    def kms_lock(self) -> Path:
-        """Held by the emulator that uses `kms` and `aws`: embedded in a server, or on its own beside one."""
-        return self.kms / "lock"
-
-    @property
-    def version(self) -> Path:
-        """The form in which all the rest is written."""
-        return self.path / "version"
 
 
 @contextmanager
@@ -186,16 +140,6 @@ def read_version(text: str, what: str) -> int:
     if not text.startswith(_MARK) or not number.isascii() or not number.isdigit():
         raise StateError(f"{what} has a version file that Signwright did not write")
     return int(number)
-
-
-def check_socket_path(path: Path) -> None:
-    """Raises `StateError` where no Unix socket can be at `path`."""
-    length = len(os.fsencode(path))
-    if length > SOCKET_PATH_LIMIT:
-        raise StateError(
-            f"the path of the control socket, {path}, has {length} octets, and a Unix socket's path may have "
-            f"{SOCKET_PATH_LIMIT}: choose a state directory with a shorter path"
-        )
 
 
 def finish_restore(state: StateDir) -> list[str]:

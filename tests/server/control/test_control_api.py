@@ -53,6 +53,7 @@ from server.control.server_operations import (
     server_level,
     zone_level,
 )
+from server.display.screens import ForPeople
 from server.settings.schema import ConfigError
 from server.state.backup_archive import write_archive
 from server.state.directory import StateDir, finish_restore, open_state
@@ -184,7 +185,7 @@ async def running(state: StateDir) -> AsyncIterator[Server]:
     with Store.open(state.path, os.urandom) as store:
         server = Server(state, store)
         async with trio.open_nursery() as nursery:
-            app = control_app(server, lambda: b"up 1\n")
+            app = control_app(server, lambda: b"up 1\n", ForPeople())
             await nursery.start(partial(serve_http, app, bind_control(state.control_socket), limits=LIMITS))
             yield server
             nursery.cancel_scope.cancel()

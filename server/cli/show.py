@@ -1,0 +1,45 @@
+"""Printing what the server shows: `server.control.shown`, asked for and passed on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import click
+
+from server.control.socket_http import asked
+from server.state.paths import StateDir
+
+_MOST_COLUMNS, _USUAL_COLUMNS = 9999, 80
+
+
+def show(ctx: click.Context, state: StateDir, method: str, path: str, *, as_json: bool = False) -> None:
+    """Print what the server answers, and end as it says. Raises `ControlError`."""
+    with asked(state, method, f"/shown/{path}?{_look(as_json=as_json)}") as answer:
+        shown = json.loads(answer.read())
+    click.echo(shown["out"], nl=False)
+    click.echo(shown["err"], nl=False, err=True)
+    ctx.exit(shown["exit"])
+
+
+def _look(*, as_json: bool) -> str:
+    """What standard output is, for `server.control.shown.Look`."""
+    if as_json:
+        return "json=1"
+    if not sys.stdout.isatty():
+        return ""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")
+    return f"columns={_columns()}&colour={0 if plain else 1}"
+
+
+def _columns() -> int:
+    """Of the terminal, or as COLUMNS has it."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isascii() and given.isdigit() and 0 < int(given) < _MOST_COLUMNS:
+        return int(given)
+    try:
+        found = os.get_terminal_size(sys.stdout.fileno()).columns
+    except OSError:
+        found = 0
+    return min(found, _MOST_COLUMNS) or _USUAL_COLUMNS
