@@ -71,6 +71,7 @@ from server.route53.serve_api import endpoint as route53_endpoint
 from server.route53.serve_api import point_clients, serve_route53, tls_context
 from server.settings.configuration import AUTO, Config, ConfigError, ZoneConfig
 from server.signals import FAILS_WITHIN, Signals, hearing
+from server.state import server_file
 from server.state.directory import StateDir, open_state
 from server.supervised import Supervisor, failure_of, said, trace_of
 from server.watching.process_watch import ProcessWatch
@@ -125,6 +126,7 @@ async def run(
             with ExitStack() as held:
                 aside = held.enter_context(setting_aside())
                 state = held.enter_context(open_state(config.state))
+                held.enter_context(server_file.gone_afterwards(state))
                 sockets = _bind(config, held)
                 clock = Clock(SYSTEM)
                 store = held.enter_context(Store.open(state.path, os.urandom, clock.now))
@@ -226,6 +228,7 @@ async def _serve(
             await supervisor.attempt("writing trust files", running.write_trust)
         await registry.membership.all_published()
         _settle(aside)
+        await supervisor.attempt("writing server.json", running.write_server_file)
         on_ready(running)
         return await running.ended()
 

@@ -14,6 +14,7 @@ from server.state.paths import StateDir
 
 _FORMATS = ("auto", "console", "logfmt", "json")
 """Those of `server.monitoring.logs`, which takes long to import."""
+_LEVELS = ("debug", "info", "warning", "error")
 _DEFAULT_STATE = "state"
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -29,6 +30,15 @@ log_option = click.option(
     default=_FORMATS[0],
     show_default=True,
     help="How log lines look, on stderr.",
+)
+
+
+level_option = click.option(
+    "--log-level",
+    type=click.Choice(_LEVELS),
+    default="info",
+    show_default=True,
+    help='Least level that is logged; on a terminal, what is done to keys takes "debug".',
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -17,15 +18,21 @@ from msgspec.structs import replace
 from keys.emulator.key_records import Site
 from keys.emulator.run import Emulator, run_emulator
 from server import app
-from server.cli.options import config_option, configuration_of_environment, log_option, state_option
+from server.cli.options import (
+    config_option,
+    configuration_of_environment,
+    level_option,
+    log_option,
+    state_option,
+)
 from server.control.running_server import RunningServer
 from server.control.server_operations import RequestOutcome
 from server.display.status_report import console_for_people, print_banner
-from server.monitoring.logs import configure_logs
+from server.monitoring.logs import configure_logs, hold_log
 from server.net.addresses import Address, parse_address
 from server.net.listen import bind_stream
 from server.privileges import become
-from server.settings.configuration import load_config
+from server.settings.configuration import HIGHEST_OFFSET, load_config
 from server.settings.schema import KmsSettings
 from server.state.directory import StateDir, prepare_state
 
@@ -39,6 +46,12 @@ _log = structlog.get_logger("signwright")
 @click.option(
     "--listen", multiple=True, metavar="ADDR:PORT", help="Address for UDP and TCP, such as 127.0.0.1:5300; repeatable."
 )
+@click.option(
+    "--base-port",
+    type=click.IntRange(1, 0xFFFF - HIGHEST_OFFSET),
+    metavar="N",
+    help="DNS on port N, the Route 53 API on N+80, the KMS emulator on N+81 [default: 5300].",
+)
 @click.option("--kms-endpoint", metavar="URL", help="A KMS to use in place of the embedded emulator.")
 @click.option(
     "--workers",
@@ -47,14 +60,17 @@ _log = structlog.get_logger("signwright")
     help="Programs that answer, each on a core of its own; 0, the default, answers in one program with all else.",
 )
 @log_option
+@level_option
 def serve(
     zones: tuple[str, ...],
     config: Path | None,
     state: Path | None,
     listen: tuple[str, ...],
+    base_port: int | None,
     kms_endpoint: str | None,
     workers: int | None,
     log: str,
+    log_level: str,
 ) -> None:
     """Serve zones, signing as they are asked for.
 
@@ -64,7 +80,7 @@ def serve(
     DS records, trust anchors for delv and a configuration for unbound are written to STATE/trust/. SIGHUP, as
     "signwright reload", reads the zone files again; SIGTERM and SIGINT stop the server.
     """
-    configure_logs(log)
+    configure_logs(log, level=logging.getLevelNamesMapping()[log_level.upper()])
     if config is None and state is None:
         config = configuration_of_environment()
     read = partial(
@@ -74,12 +90,19 @@ def serve(
         state=state,
         listen=listen,
         kms_endpoint=kms_endpoint,
+        base_port=base_port,
         workers=workers,
     )
     settings = read()
     if settings.user is not None:
         become(settings.user, settings.state)
-    while trio.run(app.run, settings, read, _print_ready, log) is RequestOutcome.RESTART:
+    let_go = hold_log()
+
+    def ready(running: RunningServer) -> None:
+        _print_ready(running)
+        let_go()
+
+    while trio.run(app.run, settings, read, ready, log) is RequestOutcome.RESTART:
         # A restored state waits: run on it, whatever zones its keys are of.
         settings = replace(read(), samples=False)
 
@@ -87,7 +110,8 @@ def serve(
 def _print_ready(running: RunningServer) -> None:
     try:
         console = console_for_people()
-        print_banner(console, running.status(), running.state.trust)
+        config = running.config
+        print_banner(console, running.status(), running.state.trust, config.resolver, samples=config.samples)
         console.file.flush()
     except OSError as error:  # a pipe that nobody reads, a file on a full disk: the zones are served all the same
         _log.warning("the banner could not be printed", reason=str(error))

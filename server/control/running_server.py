@@ -44,7 +44,9 @@ from server.hosting.zone_registry import ZoneRegistry
 from server.net.addresses import Address
 from server.settings.configuration import LOCAL, Config, ConfigError
 from server.settings.restart_settings import waiting_for_restart
+from server.state import server_file
 from server.state.directory import StateDir
+from server.state.server_file import ServerFile
 from server.state.trust_anchor_files import ZoneTrust, ds_records, trust_files, write_trust
 from server.supervised import Supervisor
 from server.watching.recent_queries import TopReport
@@ -349,7 +351,7 @@ class RunningServer:
             return True
         folder = self.state.trust
         written = await trio.to_thread.run_sync(
-            lambda: write_trust(folder, trust_files(folder, trusts, self.listeners))
+            lambda: write_trust(folder, trust_files(folder, trusts, self.listeners, self.config.resolver))
         )
         for path, reason in written.failed[:1]:
             more = f", and {len(written.failed) - 1} more" if len(written.failed) > 1 else ""
@@ -359,6 +361,12 @@ class RunningServer:
         self._tell_trouble(_TRUST_FILES, None)
         self._trusts = trusts
         return True
+
+    async def write_server_file(self) -> None:
+        """Write STATE/server.json. Raises `OSError`."""
+        dns = [str(address) for address in self.listeners]
+        content = ServerFile(pid=os.getpid(), dns=dns, route53=self._api, kms=self._kms)
+        await trio.to_thread.run_sync(server_file.write, self.state, content)
 
     async def keep_trust_written(self, changes: AsyncIterator[None]) -> None:
         """Write STATE/trust/ again after each change, and first what was not written so far.

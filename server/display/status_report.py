@@ -26,14 +26,19 @@ from server.control.server_operations import (
 )
 from server.display.columns import print_columns
 from server.display.key_report import COLOURS, about_ds, moment, print_keys, print_line, span
-from server.net.addresses import parse_address
-from server.state.trust_anchor_files import commands
+from server.net.addresses import Address, parse_address
+from server.state.trust_anchor_files import RESOLVER, commands
+from zones.denial import DenialMode
 
 WIDE = 10_000
 """Columns of what is no terminal."""
 
 MOST_TOLD = 100
 """Zones that are told one by one. Of more, only those are that want attention, and no more of these."""
+
+_COMPACT = """
+A name that does not exist is answered NOERROR, with NXNAME in the types of its NSEC record (compact denial, RFC 9824):
+  dig +dnssec shows it; delv says "ncache nxrrset", which is right; denial = "nsec" answers NXDOMAIN instead."""
 
 _OUTCOMES = {
     ReloadOutcome.ADDED: "green",
@@ -52,8 +57,14 @@ def console_for_people(*, stderr: bool = False) -> Console:
     return console
 
 
-def print_banner(console: Console, status: ServerStatus, trust: Path) -> None:
-    """What `serve` prints once it answers; `trust` is STATE/trust/. The last line begins with "Ready"."""
+def print_banner(
+    console: Console, status: ServerStatus, trust: Path, resolver: Address = RESOLVER, *, samples: bool = False
+) -> None:
+    """What `serve` prints once it answers; `trust` is STATE/trust/. The last line begins with "Ready".
+
+    `resolver` is where one listens that is started as the banner says. `samples` tells whether only sample zones are
+    served.
+    """
     console.print(Text(f"Signwright {status.version}", style="bold"))
     _print_zones(console, status)
     signed = [zone for zone in status.zones if zone.ds]
@@ -64,7 +75,11 @@ def print_banner(console: Console, status: ServerStatus, trust: Path) -> None:
         if len(signed) > MOST_TOLD:
             print_line(console, f"  {trust}/*.ds, of {len(signed)} zones")
             print_line(console, "    signwright ds ZONE says before when one may not be added", "yellow")
-        _print_commands(console, signed[0], status, trust)
+        _print_commands(console, signed[0], status, trust, resolver)
+    if any(zone.denial == DenialMode.COMPACT.value and zone.ds for zone in status.zones):
+        print_line(console, _COMPACT)
+    if samples or not status.zones:
+        _print_next(console, status)
     if status.route53 is not None:
         _print_api(console, status.route53, Path(status.state) / "aws")
     if status.metrics is not None:
@@ -234,8 +249,8 @@ def _undelegated(origin: str, above: str, status: ServerStatus) -> str:
     )
 
 
-def _print_commands(console: Console, zone: ZoneReport, status: ServerStatus, trust: Path) -> None:
-    paste = commands(trust, zone.origin, zone.example, [parse_address(text) for text in status.listeners])
+def _print_commands(console: Console, zone: ZoneReport, status: ServerStatus, trust: Path, resolver: Address) -> None:
+    paste = commands(trust, zone.origin, zone.example, [parse_address(text) for text in status.listeners], resolver)
     console.print("\nTo try it:", style="bold")
     for line in (paste.dig, paste.delv):
         print_line(console, f"  {line}", "cyan")
@@ -243,6 +258,16 @@ def _print_commands(console: Console, zone: ZoneReport, status: ServerStatus, tr
     for line in (paste.unbound, paste.through_unbound):
         print_line(console, f"  {line}", "cyan")
     print_line(console, f"\nTrust anchors and resolver configuration: {trust}/", "dim")
+
+
+def _print_next(console: Console, status: ServerStatus) -> None:
+    """What to do where there is nothing to serve yet."""
+    served = "These are sample zones. To serve your own" if status.zones else "No zone is served yet. To serve one"
+    console.print(f"\n{served}:", style="bold")
+    print_line(console, "  signwright serve example.net.zone         its file, in place of these arguments")
+    print_line(console, "  [[zones]]                                 in the configuration (docs/signwright.toml)")
+    if status.route53 is not None:
+        print_line(console, "  aws route53 create-hosted-zone            by the API, as follows")
 
 
 def _print_api(console: Console, url: str, aws: Path) -> None:

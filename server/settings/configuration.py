@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 import zones
 from keys.dnssec.signing_policy import Policy
@@ -63,6 +64,8 @@ Where = ParentServers | Literal["auto", "local"] | None
 """Where a zone's DS is looked up; `None`: nowhere."""
 _WORDS: dict[str, Where] = {AUTO: AUTO, LOCAL: LOCAL, "none": None}
 _DNS = 53
+RESOLVER_OFFSET, ROUTE53_OFFSET, KMS_OFFSET, HIGHEST_OFFSET = 1, 80, 81, 83
+"""What `--base-port` is added to: ports that belong together. 82 and 83 are for CloudWatch and the page."""
 _IDENTITY_LIMIT = 128  # octets, so that an NSID fits into every response
 _ABOUT = 0.02
 """How far a share of queries may be from 1/N: 0.33 stands for a third."""
@@ -206,6 +209,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     route53: Route53Config | None = None
     samples: bool = False
     """Whether `zones` are the samples because none were named."""
+    resolver: Address = Address("127.0.0.1", 5301)
+    """Where a resolver listens that somebody starts with STATE/trust/resolver.conf."""
 
 
 def load_config(
@@ -216,11 +221,13 @@ def load_config(
     listen: Sequence[str] = (),
     kms_endpoint: str | None = None,
     workers: int | None = None,
+    base_port: int | None = None,
 ) -> Config:
     """The configuration from a file (or the defaults) and what the command line says beside it.
 
     Zones of the command line come after those of the file; with neither a file nor zones, the samples are served. The
-    other arguments take the place of their settings. Raises `ConfigError`.
+    other arguments take the place of their settings; `base_port` those of the ports of all listeners but `metrics`.
+    Raises `ConfigError`.
     """
     source = _ConfigurationSource.read(file) if file else _ConfigurationSource(Settings(), "", "", Path.cwd())
     zone_configs = [*source.zones()]
@@ -253,8 +260,25 @@ def load_config(
         route53=source.route53(),
         samples=as_samples,
     )
+    if base_port is not None:
+        config = _on_ports(config, base_port, listens=bool(listen))
     _refuse_shared(config, source, arguments=bool(listen))
     return config
+
+
+def _on_ports(config: Config, base: int, *, listens: bool) -> Config:
+    """The same on the ports that follow from `base`; `listens` tells whether --listen says where DNS is served."""
+    hosts = config.listen if listens else tuple(dict.fromkeys(one._replace(port=base) for one in config.listen))
+    route53 = config.route53
+    if route53 is not None:
+        route53 = replace(route53, listen=route53.listen._replace(port=base + ROUTE53_OFFSET))
+    return replace(
+        config,
+        listen=hosts,
+        resolver=config.resolver._replace(port=base + RESOLVER_OFFSET),
+        kms=replace(config.kms, emulator=config.kms.emulator._replace(port=base + KMS_OFFSET)),
+        route53=route53,
+    )
 
 
 def samples() -> list[ZoneConfig]:

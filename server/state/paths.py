@@ -56,6 +56,11 @@ class StateDir(NamedTuple):
         return self.path / "control.sock"
 
     @property
+    def server_file(self) -> Path:
+        """Where a server that is ready listens, for programs."""
+        return self.path / "server.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the server that uses this directory; its text is the process id."""
         return self.path / "lock"

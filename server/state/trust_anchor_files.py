@@ -20,7 +20,7 @@ _LONGEST_STEM = 240
 """Characters of a file's name before its suffix; while it is written, another one follows."""
 _KEPT_OF_LONG = 200
 RESOLVER = Address("127.0.0.1", 5301)
-"""Where the resolver of `resolver.conf` listens."""
+"""Where the resolver of `resolver.conf` listens, unless `--base-port` says otherwise."""
 
 _NAMES_OF_SPECIAL_USE = ("test.", "invalid.", "onion.", "localhost.", "local.", "arpa.")
 """What resolvers answer by themselves (RFC 6761, RFC 6303) unless told that a zone is served."""
@@ -78,12 +78,12 @@ def unbound_conf(zones: Sequence[ZoneTrust], servers: Sequence[Address]) -> str:
     return "\n".join([*lines, "", "server:", ""])
 
 
-def resolver_conf(fragment: Path) -> str:
+def resolver_conf(fragment: Path, resolver: Address = RESOLVER) -> str:
     """A whole configuration for an unbound that anyone may start, with the fragment included."""
     lines = [
         "# A validating resolver to try the zones with: unbound -d -c THIS_FILE",
         "server:",
-        f"    interface: {RESOLVER.host}@{RESOLVER.port}",
+        f"    interface: {resolver.host}@{resolver.port}",
         '    username: ""',
         '    chroot: ""',
         '    directory: ""',
@@ -96,14 +96,16 @@ def resolver_conf(fragment: Path) -> str:
     return "\n".join(lines)
 
 
-def trust_files(folder: Path, zones: Sequence[ZoneTrust], servers: Sequence[Address]) -> dict[str, str]:
-    """Everything under STATE/trust/, which is `folder`, by file name."""
+def trust_files(
+    folder: Path, zones: Sequence[ZoneTrust], servers: Sequence[Address], resolver: Address = RESOLVER
+) -> dict[str, str]:
+    """Everything under STATE/trust/, which is `folder`, by file name. `resolver` is where `resolver.conf` listens."""
     files = {ds_file(zone.origin): "\n".join([*ds_records(zone), ""]) for zone in zones if zone.ds}
     return {
         **files,
         "anchors.delv": delv_anchors(zones),
         "unbound.conf": unbound_conf(zones, reachable(servers)),
-        "resolver.conf": resolver_conf(folder / "unbound.conf"),
+        "resolver.conf": resolver_conf(folder / "unbound.conf", resolver),
     }
 
 
@@ -116,7 +118,9 @@ class Commands(NamedTuple):
     through_unbound: str
 
 
-def commands(folder: Path, origin: str, query: str, servers: Sequence[Address]) -> Commands:
+def commands(
+    folder: Path, origin: str, query: str, servers: Sequence[Address], resolver: Address = RESOLVER
+) -> Commands:
     """How to ask the first of `servers` for `query` ("www.lab.example A"), and to have the answer validated.
 
     `folder` is STATE/trust/.
@@ -125,12 +129,12 @@ def commands(folder: Path, origin: str, query: str, servers: Sequence[Address]) 
     at = f"@{server.host} -p {server.port}"
     name, _, rrtype = query.partition(" ")
     query = f"{name.removesuffix('.') or '.'} {rrtype}"
-    anchors, resolver = shlex.quote(str(folder / "anchors.delv")), shlex.quote(str(folder / "resolver.conf"))
+    anchors, configuration = shlex.quote(str(folder / "anchors.delv")), shlex.quote(str(folder / "resolver.conf"))
     return Commands(
         dig=f"dig {at} +dnssec {query}",
         delv=f"delv {at} -a {anchors} +root={origin.removesuffix('.') or '.'} {query}",
-        unbound=f"unbound -d -c {resolver}",
-        through_unbound=f"dig @{RESOLVER.host} -p {RESOLVER.port} +dnssec {query}",
+        unbound=f"unbound -d -c {configuration}",
+        through_unbound=f"dig @{resolver.host} -p {resolver.port} +dnssec {query}",
     )
 
 

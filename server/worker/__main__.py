@@ -6,6 +6,7 @@ It answers once it has all zones, and until the stream from the control process 
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from keys.timekeeping.system_clocks import SYSTEM
 from server.hosting.zone_image_files import Images
 from server.monitoring.flood_log import log_flood
 from server.monitoring.gc_tuning import Aside, setting_aside
-from server.monitoring.logs import FORMATS, configure_logs
+from server.monitoring.logs import FORMATS, LEVELS, configure_logs
 from server.monitoring.query_failures import log_failure
 from server.monitoring.query_stats import QueryStats, counting
 from server.net.limited_responses import LimitedResponses
@@ -62,6 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("server.worker", description="A worker of Signwright, which starts it by itself.")
     parser.add_argument("--number", type=int, required=True, help="which worker it is, for its log")
     parser.add_argument("--log", choices=FORMATS, default=FORMATS[0])
+    parser.add_argument("--log-level", choices=LEVELS, default="info")
     parser.add_argument(
         "--channel", type=_socket, required=True, help="descriptor of the stream to the control process"
     )
@@ -72,7 +74,7 @@ def main() -> None:
     # Whoever sends these to all programs at once, a terminal or a supervisor, means the control process.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    configure_logs(arguments.log)
+    configure_logs(arguments.log, level=logging.getLevelNamesMapping()[arguments.log_level.upper()])
     structlog.contextvars.bind_contextvars(worker=arguments.number)
     trio.run(_work, arguments.channel, arguments.sockets, Images(arguments.images), arguments.query_log)
 

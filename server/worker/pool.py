@@ -28,6 +28,7 @@ from keys.timekeeping.system_clocks import offset_as_read
 from server.child_programs import command, environment
 from server.control.server_operations import WorkerReport
 from server.hosting.zone_image_files import Images
+from server.monitoring.logs import level_now
 from server.monitoring.query_stats import QueryStats
 from server.net.listen import Pair
 from server.net.tcp_load import Limits
@@ -306,7 +307,8 @@ class Pool:
 
     async def _start(self, worker: _Worker, channel: socket.socket) -> trio.Process:
         descriptors = [fd for pair in worker.pairs for fd in (pair.udp.fileno(), pair.tcp.fileno())]
-        options: dict[str, object] = {"--number": worker.number, "--log": self._log, "--channel": channel.fileno()}
+        options: dict[str, object] = {"--number": worker.number, "--log": self._log, "--log-level": level_now()}
+        options["--channel"] = channel.fileno()
         options["--images"] = self._images.folder
         if self._query_log is not None:
             options["--query-log"] = msgspec.json.encode(self._query_log).decode()

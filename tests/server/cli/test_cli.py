@@ -42,6 +42,13 @@ def test_the_life_of_a_server(folder: Path) -> None:
         assert server.banner[-1].startswith("Ready: 1 zone on 127.0.0.1:")
         assert server.serial("lab.example") == 1
 
+        where = json.loads((folder / "state/server.json").read_text())
+        assert where["dns"] == [str(server.address)]
+        assert where["pid"] == server.process.pid
+        assert where["kms"].startswith("http://127.0.0.1:")
+        assert where["route53"].startswith("http://127.0.0.1:")
+        assert (where["cloudwatch"], where["page"]) == (None, None)
+
         told = run("status", cwd=folder)
         assert (told.returncode, told.stdout.split(":")[0], told.stderr) == (0, "OK", "")
         value = json.loads(run("status", "--json", cwd=folder).stdout)

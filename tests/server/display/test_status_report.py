@@ -28,6 +28,7 @@ from server.control.server_operations import (
 )
 from server.display.key_report import print_events, print_ksks, print_plan, span
 from server.display.status_report import console_for_people, print_banner, print_reload, print_status
+from server.net.addresses import Address
 from server.supervised import ServerTrouble
 
 NOW = 1_767_225_600  # 2026-01-01 00:00:00 UTC
@@ -129,8 +130,30 @@ def test_the_banner_ends_with_ready_and_holds_what_to_paste() -> None:
         "",
         "Trust anchors and resolver configuration: /s/trust/",
         "",
+        "A name that does not exist is answered NOERROR, with NXNAME in the types of its NSEC record (compact denial, "
+        "RFC 9824):",
+        '  dig +dnssec shows it; delv says "ncache nxrrset", which is right; denial = "nsec" answers NXDOMAIN instead.',
+        "",
         "Ready: 2 of 3 zones on 0.0.0.0:5300, [::1]:5300 (UDP and TCP), KMS http://127.0.0.1:5381, state /s",
     ]
+
+
+def banner(of: ServerStatus, *, samples: bool = False) -> str:
+    to, console = plain()
+    print_banner(console, of, Path("/s/trust"), Address("127.0.0.1", 5901), samples=samples)
+    return to.getvalue()
+
+
+def test_the_banner_says_what_to_do_next_where_no_zone_of_ones_own_is_served() -> None:
+    none = msgspec.structs.replace(status(), zones=(), route53="http://127.0.0.1:5380")
+    told = banner(none)
+    assert "No zone is served yet. To serve one:\n  signwright serve example.net.zone " in told
+    assert "  aws route53 create-hosted-zone " in told
+    assert "NXNAME" not in told
+    assert told.splitlines()[-1].startswith("Ready: 0 zones on ")
+    assert "These are sample zones. To serve your own:\n" in banner(status(), samples=True)
+    assert "To serve" not in banner(status())
+    assert "  dig @127.0.0.1 -p 5901 +dnssec www.lab.example A\n" in banner(status())
 
 
 def test_a_narrow_terminal_has_colour_and_breaks_nothing_that_is_to_be_copied() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from server.monitoring.logs import configure_logs
+from server.monitoring.logs import LEVELS, configure_logs, hold_log, level_now
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,8 @@ def _as_before() -> Iterator[None]:
     root.handlers[:], level, config = before
     root.setLevel(level)
     structlog.configure(**config)
-    logging.getLogger("signwright").setLevel(logging.NOTSET)
+    for name in ("signwright", "signwright.keys"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def written(form: str) -> list[str]:
@@ -76,3 +77,52 @@ def test_a_traceback_shows_no_local_variables(form: str) -> None:
         structlog.get_logger("signwright").exception("failed")
     assert "failed" in stream.getvalue()
     assert "never to be seen" not in stream.getvalue()
+
+
+def test_on_a_terminal_what_is_done_to_keys_is_logged_at_debug_only() -> None:
+    for form, level, said in (
+        ("console", logging.INFO, False),
+        ("console", logging.DEBUG, True),
+        ("logfmt", logging.INFO, True),
+    ):
+        stream = io.StringIO()
+        configure_logs(form, stream, level)
+        structlog.get_logger("signwright.keys").info("KSK created")
+        structlog.get_logger("signwright.keys").error("KSK lost")
+        assert ("KSK created" in stream.getvalue()) == said
+        assert "KSK lost" in stream.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_the_banner_comes_before_the_log_unless_something_is_wrong() -> None:
+    stream = Terminal()
+    configure_logs("console", stream)
+    log, let_go = structlog.get_logger("signwright"), hold_log()
+    log.info("loaded")
+    assert stream.getvalue() == ""
+    log.warning("a word")
+    assert "loaded" in stream.getvalue()
+    log.info("second")
+    assert "second" not in stream.getvalue()
+    let_go()
+    assert "second" in stream.getvalue()
+    log.info("third")
+    assert "third" in stream.getvalue()
+
+
+def test_a_log_for_programs_waits_for_nothing() -> None:
+    stream = io.StringIO()
+    configure_logs("logfmt", stream)
+    hold_log()
+    structlog.get_logger("signwright").info("loaded")
+    assert "loaded" in stream.getvalue()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_worker_logs_from_the_same_level(level: str) -> None:
+    configure_logs("logfmt", io.StringIO(), logging.getLevelNamesMapping()[level.upper()])
+    assert level_now() == level

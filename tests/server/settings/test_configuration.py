@@ -463,3 +463,17 @@ def test_wrong_edns_chaos_and_limits(tmp_path: Path, text: str, message: str) ->
     with pytest.raises(ConfigError) as caught:
         load_config(file)
     assert message in str(caught.value)
+
+
+def test_a_base_port_moves_all_listeners_together(tmp_path: Path) -> None:
+    config = load_config(base_port=6300)
+    assert {address.port for address in config.listen} == {6300}
+    assert config.route53 is not None
+    assert [config.resolver.port, config.route53.listen.port, config.kms.emulator.port] == [6301, 6380, 6381]
+    file = tmp_path / "s.toml"
+    file.write_text('listen = ["127.0.0.2:1", "127.0.0.2:2", "127.0.0.3:1"]\n[route53]\nlisten = false\n')
+    config = load_config(file, base_port=6300)
+    assert list(map(str, config.listen)) == ["127.0.0.2:6300", "127.0.0.3:6300"]
+    assert config.route53 is None
+    assert list(map(str, load_config(file, base_port=6300, listen=["127.0.0.9:53"]).listen)) == ["127.0.0.9:53"]
+    assert load_config(file).resolver.port == 5301

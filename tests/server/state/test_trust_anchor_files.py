@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from server.control.running_server import RunningServer
 from server.net.addresses import Address
+from server.settings.configuration import load_config
 from server.state.directory import open_state
 from server.state.trust_anchor_files import (
     ZoneTrust,
@@ -199,7 +200,8 @@ async def test_what_the_disk_refused_is_a_trouble_until_it_can_be_written(
         _, changes = trio.open_memory_channel[None](1)
         async with trio.open_nursery() as nursery:
             supervisor = Supervisor(nursery, lambda: 0.0)
-            running = RunningServer(none, none, state, none, registry, SERVERS, "", supervisor=supervisor)
+            config = load_config(state=state.path)
+            running = RunningServer(config, none, state, none, registry, SERVERS, "", supervisor=supervisor)
             assert not await running.write_trust()
             (trouble,) = running.status().troubles
             assert trouble.what == "trust files"
