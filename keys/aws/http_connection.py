@@ -108,7 +108,7 @@ class HttpConnection:
             with trio.fail_after(HEAD_WITHIN):
                 await stream.do_handshake()
         except (trio.BrokenResourceError, trio.TooSlowError) as error:
-            self._log.note("no TLS handshake", str(error.__cause__ or "it took too long")[:200])
+            self._log.note("TLS handshake failed", str(error.__cause__ or "timed out")[:200])
             raise _GoneError from None
 
     async def _exchange(self) -> bool:
@@ -157,11 +157,13 @@ class HttpConnection:
                 self._received += octets
         if scope.cancelled_caught:
             if self._received:
-                raise BadRequestError(HTTPStatus.REQUEST_TIMEOUT, f"no whole header within {HEAD_WITHIN:.0f} s")
+                raise BadRequestError(
+                    HTTPStatus.REQUEST_TIMEOUT, f"the request header was not complete within {HEAD_WITHIN:.0f} s"
+                )
             return None
         if not end:
             raise BadRequestError(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a request's headers may have {LONGEST_HEAD} octets"
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the request headers exceed {LONGEST_HEAD} octets"
             )
         head = bytes(self._received[:end])
         del self._received[:end]
@@ -183,7 +185,7 @@ class HttpConnection:
             shown = host[:100].encode("ascii", "backslashreplace").decode()
             raise BadRequestError(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                f'the host "{shown}" is not a name of this server: call it by an address or as localhost, or '
+                f'the host "{shown}" is not a name of this server: use its IP address or localhost, or '
                 + ("sign the request" if self._limits.signed else "add the name to the setting hosts"),
             )
 
@@ -239,7 +241,9 @@ class HttpConnection:
 
     def _hold(self, octets: int) -> None:
         if not self._limits.trusted and not self._connections.hold(self._held, octets):
-            raise BadRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the bodies of requests are too large together")
+            raise BadRequestError(
+                HTTPStatus.SERVICE_UNAVAILABLE, "the server holds too many octets of request bodies; try again later"
+            )
 
     async def _body_part(self) -> bytes:
         """Octets of the body; `_body_read` says whether they are the last. Raises `_GoneError`."""
@@ -322,7 +326,7 @@ class HttpConnection:
                 for start in range(0, len(piece), _PIECE):
                     await self._stream.send_all(whole[start : start + _PIECE])
         if scope.cancelled_caught:
-            self._log.note("an answer was not taken", f"{size} octets in {seconds:.0f} s")
+            self._log.note("the client did not read the response in time", f"{size} octets in {seconds:.0f} s")
             raise _GoneError
 
     async def _ready_for_next(self) -> bool:

@@ -93,7 +93,7 @@ class Connections:
             key=lambda held: (not held.known, of_client[held.client], -(held.waits_since or 0)),
             default=None,
         )
-        self._log.note(f"{self._limits.connections} HTTP connections are open", "the one longest idle is closed")
+        self._log.note(f"{self._limits.connections} HTTP connections are open", "closing the one idle longest")
         if victim is not None and of_client[victim.client] < of_client[client]:  # then one of its own
             own = (held for held in candidates if held.client == client)
             victim = max(own, key=lambda held: (not held.known, -(held.waits_since or 0)), default=None)
@@ -115,7 +115,7 @@ class Connections:
             victim = max(candidates, key=lambda other: (not other.known, other.body), default=None)
             if victim is None:
                 return False
-            self._log.note("the bodies of HTTP requests are too large together", "the largest is not waited for")
+            self._log.note("HTTP request bodies exceed their memory", "closing the connection with the largest")
             self.release(victim)
             victim.close()
         return True

@@ -42,18 +42,20 @@ def head_end(received: bytearray, looked_at: int) -> int:
 def read_head(connection: h11.Connection, head: bytes) -> h11.Request:
     """The request whose line and headers are `head`, as `connection` reads them. Raises `BadRequestError`."""
     if _has_forbidden(head):
-        raise BadRequestError(HTTPStatus.BAD_REQUEST, "a control character in the headers")
+        raise BadRequestError(HTTPStatus.BAD_REQUEST, "control character in the headers")
     try:
         connection.receive_data(head)
         request = connection.next_event()
     except h11.RemoteProtocolError as error:
         raise BadRequestError(HTTPStatus(error.error_status_hint), str(error)[:200]) from None
     if not isinstance(request, h11.Request):
-        raise BadRequestError(HTTPStatus.BAD_REQUEST, "no request line")
+        raise BadRequestError(HTTPStatus.BAD_REQUEST, "invalid request line")
     if request.http_version not in _VERSIONS:
-        raise BadRequestError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.1 is what is spoken here")
+        raise BadRequestError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1 are supported")
     if len(request.headers) > MOST_HEADERS:
-        raise BadRequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a request may have {MOST_HEADERS} headers")
+        raise BadRequestError(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the request has more than {MOST_HEADERS} headers"
+        )
     return request
 
 

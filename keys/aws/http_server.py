@@ -83,7 +83,7 @@ class _Listener:
             except OSError as error:
                 if error.errno in _BROKEN:
                     raise
-                self._log.note("no HTTP connection can be accepted", error.strerror or "")
+                self._log.note("cannot accept HTTP connections", error.strerror or "")
                 await trio.sleep(EXHAUSTED_PAUSE)
                 continue
             try:
@@ -111,7 +111,7 @@ class _Listener:
             await connection.serve()
         except Exception:
             # What one client provokes must not end the server for all the others.
-            self._log.note("an HTTP request failed", with_traceback=True)
+            self._log.note("HTTP request failed", with_traceback=True)
         finally:
             self.connections.remove(held)
             # Not `aclose`, which would wait for a client to take the end of TLS.

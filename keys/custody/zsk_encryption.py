@@ -64,11 +64,11 @@ class ZskCipher:
         nonce = encrypted[1 : 1 + _NONCE_BYTES]
         try:
             if not encrypted.startswith(_FORM):
-                raise StateKeyWrong("an encrypted key has a form that this version does not know")
+                raise StateKeyWrong("an encrypted key has a format that this version does not support")
             return self._aead.decrypt(nonce, encrypted[1 + _NONCE_BYTES :], bound)
         except (InvalidTag, ValueError):
             raise StateKeyWrong(
-                "an encrypted key cannot be decrypted: it was altered, or the state key is another one"
+                "cannot decrypt an encrypted key: it was altered, or the state key is not the one that encrypted it"
             ) from None
 
 
@@ -96,18 +96,18 @@ def make_state_key(path: Path, entropy: Entropy) -> None:
 
 def read_state_key(path: Path, entropy: Entropy) -> ZskCipher:
     """The cipher of an existing state key file. Raises `StateKeyLost` and `StateKeyWrong`."""
-    way_out = "put the right one back from its backup"
+    way_out = "restore the correct file from its backup"
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_text(encoding="ascii")
     except FileNotFoundError:
         raise StateKeyLost(
-            f"{path}: the state key is gone, and without it the ZSKs in the state can't be read: {way_out}"
+            f"{path}: the state key is missing, and the ZSKs in the state cannot be decrypted without it: {way_out}"
         ) from None
     except UnicodeDecodeError:
         raise StateKeyWrong(f"{path}: not a state key: {way_out}") from None
     if mode & 0o077:
-        raise StateKeyWrong(f"{path}: the state key is open to others (mode {mode:04o}): chmod 600 {path}")
+        raise StateKeyWrong(f"{path}: other users can read the state key (mode {mode:04o}): run chmod 600 {path}")
     header, _, encoded = text.partition("\n")
     try:
         key = base64.b64decode(encoded.strip(), validate=True)

@@ -69,18 +69,18 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise PolicyError(name, "must not be negative")
         for name in ("slot", "window", "refresh", "zsk_lifetime", "probe", "parent_check"):
             if not getattr(self, name):
-                raise PolicyError(name, "must be longer than nothing")
+                raise PolicyError(name, "must be greater than 0")
         if not self.retry:
-            raise PolicyError("retry", "must be longer than nothing")
+            raise PolicyError("retry", "must be greater than 0")
         if self.retry_most < self.retry:
-            raise PolicyError("retry_most", f"is {self.retry_most} s, and retry is longer: {self.retry} s")
+            raise PolicyError("retry_most", f"is {self.retry_most} s, less than retry, {self.retry} s")
         if self.dnskey_ttl > MAXIMUM_SIGNED_TTL:
-            raise PolicyError("dnskey_ttl", f"is {self.dnskey_ttl} s, more than one week: {MAXIMUM_SIGNED_TTL} s")
+            raise PolicyError("dnskey_ttl", f"is {self.dnskey_ttl} s; the maximum is {MAXIMUM_SIGNED_TTL} s, one week")
         needed = 1 + -(-2 * self.refresh // self.slot)
         if self.slots < needed:
             raise PolicyError(
                 "slots",
-                f"is {self.slots}, and must be {needed} or more: those after the first, of {self.slot} s each, last "
-                f"for two refreshes of {self.refresh} s, or one failed refresh would leave the zone without a valid "
-                "DNSKEY signature",
+                f"is {self.slots}, and must be at least {needed}: the slots after the first, of {self.slot} s each, "
+                f"must last for two refreshes of {self.refresh} s, or one failed refresh would leave the zone without "
+                "a valid DNSKEY signature",
             )

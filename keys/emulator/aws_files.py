@@ -63,7 +63,9 @@ def load_profiles(state: Path, names: Sequence[str], random_bytes: RandomBytes) 
     try:
         return {name: _access_key(parser, name) for name in names}
     except KeyError as error:
-        raise CredentialsFileError(f"{path}: a profile without {error}; remove the profile to have it made") from None
+        raise CredentialsFileError(
+            f"{path}: a profile lacks {error}; remove the profile, and the server generates it again"
+        ) from None
 
 
 def write_config(state: Path, region: str, endpoints: Mapping[str, str | None], profiles: Sequence[str] = ()) -> None:
@@ -121,7 +123,7 @@ def _read(path: Path) -> Principals:
     except (configparser.Error, KeyError, UnicodeDecodeError):
         raise CredentialsFileError(
             f"{path}: not a credentials file with the profiles {ROOT_PROFILE} and {SERVICE_PROFILE}; "
-            "remove it to have new credentials generated"
+            "remove it, and the server generates new credentials"
         ) from None
 
 

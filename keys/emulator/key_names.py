@@ -27,7 +27,9 @@ def key_name(key_id: str, site: Site) -> str:
         if parts[3] != site.region:
             raise AwsError("NotFoundException", f"Invalid arn {parts[3]}")
         if parts[4] != site.account:
-            raise AwsError("NotFoundException", f"Account {parts[4]} has no keys here: this is {site.account}.")
+            raise AwsError(
+                "NotFoundException", f"Account {parts[4]} has no keys in this KMS; its account is {site.account}."
+            )
         kind, _, rest = parts[5].partition("/")
         name = rest if kind == "key" else parts[5]
     if not _KEY_ID.fullmatch(name) and not is_alias(name):

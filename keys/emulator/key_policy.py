@@ -101,7 +101,7 @@ def parse_policy(text: str) -> tuple[Statement, ...]:
     try:
         document = read_json(text)
     except ValueError as error:
-        raise MalformedPolicyError(f"The policy can't be read: {error}.") from None
+        raise MalformedPolicyError(f"The policy is not valid JSON: {error}.") from None
     _only(document, {"Version", "Id", "Statement"}, {"Statement"}, "policy")
     if document.get("Version", "2012-10-17") not in ("2012-10-17", "2008-10-17"):
         raise MalformedPolicyError("Version must be 2012-10-17 or 2008-10-17.")
@@ -226,9 +226,9 @@ def _condition(operator: str, key: str, wanted: Any) -> PolicyCondition:
         if "${" in value:
             raise MalformedPolicyError("Policy variables are not supported.")
         if operator == "Bool" and value.lower() not in ("true", "false"):
-            raise MalformedPolicyError(f"Bool wants true or false for {key}.")
+            raise MalformedPolicyError(f"Bool needs true or false for {key}.")
         if operator.startswith("Arn") and value != "*" and (not value.startswith("arn:") or value.count(":") < 5):
-            raise MalformedPolicyError(f"{operator} wants an ARN for {key}.")
+            raise MalformedPolicyError(f"{operator} needs an ARN for {key}.")
     return PolicyCondition(operator, key.lower(), values)
 
 

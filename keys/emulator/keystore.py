@@ -125,12 +125,12 @@ class Keystore:
 def _read_key(path: Path) -> StoredKey:
     file = _decode(path, _KeyFile)
     if path.stem != file.record.id:
-        raise KeystoreError(f"{path}: holds another key than its name says")
+        raise KeystoreError(f"{path}: the key in this file does not match the file's name; restore it from a backup")
     try:
         return StoredKey(file.record, load_private(file.private_key, file.record.spec))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # What the library says may quote the key.
-        raise KeystoreError(f"{path}: damaged: its private key can't be read") from None
+        raise KeystoreError(f"{path}: damaged: cannot read its private key; restore it from a backup") from None
 
 
 def _read_aliases(path: Path) -> dict[str, AliasRecord]:
@@ -141,7 +141,7 @@ def _decode(path: Path, kind: type[_T]) -> _T:
     try:
         file = msgspec.json.decode(path.read_bytes(), type=kind)
     except (msgspec.DecodeError, OSError) as error:
-        raise KeystoreError(f"{path}: damaged: {error}") from None
+        raise KeystoreError(f"{path}: damaged: {error}; restore it from a backup") from None
     if getattr(file, "version", None) != 1:
-        raise KeystoreError(f"{path}: written by a newer version")
+        raise KeystoreError(f"{path}: written by a newer version of Signwright; run that version")
     return file

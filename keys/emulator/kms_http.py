@@ -99,8 +99,8 @@ class Edge:
         except ClientDisconnect:
             return Dropped()
         except Exception:
-            _log.exception("a request failed", request_id=request_id)
-            response = _error(AwsError("KMSInternalException", "The request failed; the KMS's log says how."))
+            _log.exception("request failed", request_id=request_id)
+            response = _error(AwsError("KMSInternalException", "The request failed; see the log of the KMS."))
         response.headers["x-amzn-requestid"] = request_id
         return response
 
@@ -180,7 +180,7 @@ async def _healthy(_: Request) -> Response:
 async def _body(request: Request) -> bytes:
     body = await read_body(request, MAXIMUM_BODY)
     if body is None:
-        raise AwsError("RequestEntityTooLargeException", f"A request may have {MAXIMUM_BODY} bytes.")
+        raise AwsError("RequestEntityTooLargeException", f"The request exceeds {MAXIMUM_BODY} bytes.")
     return body
 
 
@@ -194,7 +194,7 @@ def _number(text: str | None) -> int | None:
     try:
         return None if text is None else int(text)
     except ValueError:
-        raise AwsError("ValidationException", "number must be a number.") from None
+        raise AwsError("ValidationException", "number must be an integer.") from None
 
 
 def _error(error: AwsError) -> Response:

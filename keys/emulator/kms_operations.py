@@ -283,14 +283,14 @@ def _key_spec(params: Mapping[str, Any]) -> str:
     spec = str(params.get("KeySpec", params.get("CustomerMasterKeySpec", "SYMMETRIC_DEFAULT")))
     if spec not in key_material.ALGORITHM:
         supported = " and ".join(key_material.ALGORITHM)
-        raise AwsError("UnsupportedOperationException", f"This KMS makes keys of {supported}, not of {spec}.")
+        raise AwsError("UnsupportedOperationException", f"This KMS creates keys of {supported}, not of {spec}.")
     usage = params.get("KeyUsage", "ENCRYPT_DECRYPT")
     if usage != "SIGN_VERIFY":
         raise AwsError("ValidationException", f"KeyUsage {usage} is not compatible with KeySpec {spec}.")
     if params.get("Origin", "AWS_KMS") != "AWS_KMS" or params.get("MultiRegion"):
-        raise AwsError("UnsupportedOperationException", "Only single-Region keys of origin AWS_KMS are made here.")
+        raise AwsError("UnsupportedOperationException", "This KMS creates only single-Region keys of origin AWS_KMS.")
     if "CustomKeyStoreId" in params or "XksKeyId" in params:
-        raise AwsError("UnsupportedOperationException", "There are no custom key stores here.")
+        raise AwsError("UnsupportedOperationException", "This KMS has no custom key stores.")
     return spec
 
 
@@ -337,7 +337,7 @@ def _no_dry_run(call: KmsCall) -> None:
 
 def _no_grants(call: KmsCall) -> None:
     if call.params.get("GrantTokens"):
-        raise AwsError("InvalidGrantTokenException", "There are no grants here, so no token can stand for one.")
+        raise AwsError("InvalidGrantTokenException", "This KMS has no grants, so it accepts no grant tokens.")
 
 
 def _policy_name(call: KmsCall) -> None:
@@ -348,7 +348,7 @@ def _policy_name(call: KmsCall) -> None:
 def _check_policy(call: KmsCall, key: StoredKey) -> None:
     """That a new policy can be read and does not lock out who sets it, unless they said that it may."""
     if len(key.record.policy.encode()) > MAXIMUM_POLICY:
-        raise AwsError("LimitExceededException", f"A key policy may have {MAXIMUM_POLICY} bytes.")
+        raise AwsError("LimitExceededException", f"The key policy exceeds {MAXIMUM_POLICY} bytes.")
     try:
         parse_policy(key.record.policy)
     except MalformedPolicyError as error:
@@ -372,7 +372,7 @@ def _with_tags(tags: Mapping[str, str], added: list[dict[str, str]]) -> dict[str
         raise AwsError("TagException", "Tag keys that begin with aws: belong to AWS.")
     merged = {**tags, **new}
     if len(merged) > MAXIMUM_TAGS:
-        raise AwsError("LimitExceededException", f"A key may have {MAXIMUM_TAGS} tags.")
+        raise AwsError("LimitExceededException", f"A key can have at most {MAXIMUM_TAGS} tags.")
     return merged
 
 

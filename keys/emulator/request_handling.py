@@ -48,7 +48,7 @@ class Service:
         """Read a request. Raises `AwsError`."""
         operation = OPERATIONS.get(name)
         if operation is None:
-            raise AwsError("UnknownOperationException", f"{name} is no operation of this KMS.")
+            raise AwsError("UnknownOperationException", f"{name} is not an operation of this KMS.")
         params = self._requests.parse(name, body)
         try:
             key = self._key(operation, params) if isinstance(operation, KeyOperation) else None
@@ -90,7 +90,7 @@ class Service:
         """The key a request names. Raises `AwsError`."""
         given = params[operation.named_by]
         if not operation.by_alias and key_names.is_alias(key_names.key_name(given, self._site)):
-            raise AwsError("NotFoundException", f"Invalid keyId '{given}': this operation takes no alias.")
+            raise AwsError("NotFoundException", f"Invalid keyId '{given}': this operation does not accept an alias.")
         return self._find(given)
 
     def _find(self, given: str) -> StoredKey:

@@ -101,7 +101,7 @@ async def _keep_up(
                 write()
             unwritten = []
         except OSError as error:
-            report(f"keys whose time has come are not deleted, or aws/config is not written: {error}")
+            report(f"cannot delete keys that are due for deletion, or write aws/config: {error}")
             await trio.sleep(retry)
             retry = min(2 * retry, EXPIRY_INTERVAL)
         else:
@@ -123,5 +123,5 @@ def _locked(directory: Path) -> Iterator[None]:
         try:
             holding.enter_context(private_files.held(directory / "lock"))
         except private_files.HeldError:
-            raise KeystoreError(f"{directory}: another process is using this key store") from None
+            raise KeystoreError(f"{directory}: another process uses this key store; stop it first") from None
         yield

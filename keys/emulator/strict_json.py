@@ -22,7 +22,7 @@ def read_json(text: str) -> Any:
         if character in "[{":
             depth += 1
             if depth > MAXIMUM_DEPTH:
-                raise ValueError("nested too deep")
+                raise ValueError("nested too deeply")
         elif character in "]}":
             depth -= 1
     return json.loads(text, object_pairs_hook=_object_without_duplicates)
@@ -30,8 +30,8 @@ def read_json(text: str) -> Any:
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(pairs) > MAXIMUM_MEMBERS:
-        raise ValueError("too many members")
+        raise ValueError("too many members in an object")
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a member is given twice")
+        raise ValueError("duplicate member")
     return members

@@ -120,7 +120,7 @@ class FakeKms:
 
         def perform(request_id: str) -> PublicKey:
             if self._usable(arn, request_id).wrong:
-                raise classify(WRONG_KEY, f"{arn} is not for signing", request_id)
+                raise classify(WRONG_KEY, f"{arn} is not a signing key", request_id)
             return PublicKey(arn, self._usable(arn, request_id).signer.public_key)
 
         return await self._call("get_public_key", arn, perform)
@@ -131,7 +131,7 @@ class FakeKms:
 
         def perform(request_id: str) -> KmsSignature:
             if self._usable(arn, request_id).wrong:
-                raise classify("InvalidKeyUsageException", f"{arn} is not for signing", request_id)
+                raise classify("InvalidKeyUsageException", f"{arn} is not a signing key", request_id)
             return KmsSignature(self._usable(arn, request_id).signer.sign(message), request_id)
 
         return await self._call("sign", arn, perform)
@@ -140,7 +140,7 @@ class FakeKms:
 
     def make_wrong_key(self) -> str:
         """CreateKey of a key that is not for signing; its ARN."""
-        arn = self._make(KeyRequest("not for signing", None, {}))
+        arn = self._make(KeyRequest("not a signing key", None, {}))
         self.keys[arn].wrong = True
         return arn
 

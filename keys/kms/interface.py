@@ -16,7 +16,7 @@ MAXIMUM_MESSAGE = 4096
 def check_message(message: bytes) -> None:
     """Raises `ValueError` for a message longer than a KMS signs: a bug of the caller, no matter of the KMS."""
     if len(message) > MAXIMUM_MESSAGE:
-        raise ValueError(f"a message of {len(message)} bytes: a KMS signs at most {MAXIMUM_MESSAGE}")
+        raise ValueError(f"the message has {len(message)} bytes; a KMS signs at most {MAXIMUM_MESSAGE}")
 
 
 class KeyRequest(NamedTuple):

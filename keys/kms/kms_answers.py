@@ -109,7 +109,7 @@ def error_of(status: int, body: bytes, request_id: str) -> KmsError:
         answer = msgspec.json.decode(body, type=_ErrorAnswer)
     except (ValueError, RecursionError):
         if status >= 500:
-            return KmsUnavailable(f"Http{status}", "an answer without an error code", request_id)
+            return KmsUnavailable(f"Http{status}", "the response has no error code", request_id)
         return _malformed(f"HTTP status {status} without an error code", request_id)
     # "com.amazonaws.kms#NotFoundException", or the bare code; some add ":http://…".
     code = one_line(answer.code).rpartition("#")[2].partition(":")[0]
@@ -119,7 +119,7 @@ def error_of(status: int, body: bytes, request_id: str) -> KmsError:
 def next_marker(page: ListKeysAnswer | ListResourceTagsAnswer, request_id: str) -> str:
     """Where the next page begins, of a page that says there is one."""
     if page.next_marker is None:
-        raise _malformed("a page that is not the last and names no next one", request_id)
+        raise _malformed("a truncated list has no marker for its next page", request_id)
     return page.next_marker
 
 
@@ -127,15 +127,15 @@ def public_key(answer: GetPublicKeyAnswer, arn: str, request_id: str) -> PublicK
     """The public half of the key asked for as `arn`. Raises `KmsRefused` (`WrongKey`) for a key of another kind."""
     spec = answer.key_spec or answer.customer_master_key_spec
     if spec is None:
-        raise _malformed("a public key without its KeySpec", request_id)
+        raise _malformed("the response with the public key has no KeySpec", request_id)
     name = _named(answer.key_id, arn, request_id)
     if (answer.key_usage, spec) != ("SIGN_VERIFY", "ECC_NIST_P256"):
         kind = one_line(f"{spec} for {answer.key_usage}")
-        raise KmsRefused(WRONG_KEY, f"a KSK is ECC_NIST_P256 for SIGN_VERIFY; {name} is {kind}", request_id)
+        raise KmsRefused(WRONG_KEY, f"a KSK needs a key of ECC_NIST_P256 for SIGN_VERIFY; {name} is {kind}", request_id)
     try:
         return PublicKey(name, public_key_from_spki(answer.public_key))
     except (ValueError, UnsupportedAlgorithm):
-        raise _malformed("the public key is not one on P-256", request_id) from None
+        raise _malformed("the public key is not a P-256 key", request_id) from None
 
 
 def signature(answer: SignAnswer, arn: str, request_id: str) -> KmsSignature:
@@ -144,7 +144,7 @@ def signature(answer: SignAnswer, arn: str, request_id: str) -> KmsSignature:
     try:
         return KmsSignature(raw_signature(answer.signature), request_id)
     except ValueError:
-        raise _malformed("the signature is not one of ECDSA on P-256", request_id) from None
+        raise _malformed("the signature is not an ECDSA P-256 signature", request_id) from None
 
 
 def one_line(text: str) -> str:
@@ -162,7 +162,7 @@ def _named(answered: str, asked: str, request_id: str) -> str:
     if not answered.startswith("arn:"):
         return asked  # some emulators answer the id alone
     if _is_key_arn(asked) and answered != asked:
-        raise _malformed("an answer about another key", request_id)
+        raise _malformed("the response names another key", request_id)
     return one_line(answered)
 
 

@@ -170,7 +170,7 @@ class KmsClient:
             if not page.truncated:
                 return found
             parameters["Marker"] = kms_answers.next_marker(page, request_id)
-        raise KmsUnavailable(MALFORMED_ANSWER, "a list of keys that does not end", request_id)
+        raise KmsUnavailable(MALFORMED_ANSWER, "the list of keys does not end", request_id)
 
     async def tags(self, arn: str) -> dict[str, str] | None:
         """The tags of a key; `None` for one that is not ours, or not any more. Raises `KmsError`."""
@@ -187,7 +187,7 @@ class KmsClient:
             if not page.truncated:
                 return found
             parameters["Marker"] = kms_answers.next_marker(page, request_id)
-        raise KmsUnavailable(MALFORMED_ANSWER, "a list of tags that does not end", request_id)
+        raise KmsUnavailable(MALFORMED_ANSWER, "the list of tags does not end", request_id)
 
     async def is_alive(self, arn: str) -> bool:
         """Whether a key is ours and not about to be deleted. Raises `KmsError`."""
@@ -224,7 +224,7 @@ class KmsClient:
         if self._source_account is None:
             return {}
         if not _HOSTED_ZONE_ID.fullmatch(hosted_zone_id):
-            raise ValueError("a hosted zone id is up to 32 capital letters and digits")
+            raise ValueError("a hosted zone ID must be up to 32 capital letters and digits")
         return {
             "X-Amz-Source-Arn": f"arn:aws:route53:::hostedzone/{hosted_zone_id}",
             "X-Amz-Source-Account": self._source_account,
@@ -249,7 +249,7 @@ class KmsClient:
                 answer = await self._exchange(self._http, self._destination, operation, parameters, kind, headers)
                 outcome = "ok"
                 return answer
-            raise KmsUnavailable(TIMED_OUT, f"{operation} was not answered within {self._time_outs.total} s")
+            raise KmsUnavailable(TIMED_OUT, f"{operation} got no response within {self._time_outs.total} s")
         except KmsError as error:
             outcome = error.code
             if outcome in CREDENTIAL_CODES:
@@ -325,7 +325,7 @@ async def _send(http: httpx2.AsyncClient, request: httpx2.Request) -> tuple[int,
         text = kms_answers.one_line(f"{type(error).__name__}: {error}")
         raise KmsUnavailable(CONNECTION_FAILED, text) from None
     if len(received) > _LONGEST_ANSWER:
-        raise KmsUnavailable(MALFORMED_ANSWER, f"an answer of over {_LONGEST_ANSWER} bytes", request_id)
+        raise KmsUnavailable(MALFORMED_ANSWER, f"the response exceeds {_LONGEST_ANSWER} bytes", request_id)
     return response.status_code, request_id, bytes(received)
 
 

@@ -29,7 +29,7 @@ SessionFactory = Callable[[], Session]
 
 _AHEAD = 16 * 60
 """Seconds before their end from which credentials are asked for each time: botocore renews them 15 minutes before."""
-_ENDPOINT = "the KMS endpoint must be http:// or https://, a host and maybe a port"
+_ENDPOINT = "the KMS endpoint must be http:// or https://, a host and optionally a port"
 
 
 class Destination(NamedTuple):
@@ -96,19 +96,21 @@ class CredentialChain:
             credentials = session.get_credentials()
             frozen = None if credentials is None else credentials.get_frozen_credentials()
         except PartialCredentialsError:
-            raise KmsRefused(NO_CREDENTIALS, "half of the credentials are missing") from None
+            raise KmsRefused(NO_CREDENTIALS, "the AWS credentials lack the access key or the secret key") from None
         except (CredentialRetrievalError, ClientError, OSError, RuntimeError) as error:
             name = type(error).__name__
-            raise KmsUnavailable(CREDENTIALS_UNAVAILABLE, f"credentials could not be fetched ({name})") from None
+            raise KmsUnavailable(CREDENTIALS_UNAVAILABLE, f"cannot fetch the AWS credentials ({name})") from None
         except (BotoCoreError, ValueError) as error:
             name = type(error).__name__
-            raise KmsRefused(INVALID_CONFIGURATION, f"the AWS configuration can't be used ({name})") from None
+            raise KmsRefused(INVALID_CONFIGURATION, f"the AWS configuration is not valid ({name})") from None
         if frozen is None or not frozen.access_key or not frozen.secret_key:
             raise KmsRefused(
                 NO_CREDENTIALS, "no AWS credentials in the environment, the AWS files or the metadata service"
             )
         if not all(_is_plain(text) for text in (frozen.access_key, frozen.secret_key, frozen.token or "")):
-            raise KmsRefused(INVALID_CONFIGURATION, "the AWS credentials hold characters that credentials don't have")
+            raise KmsRefused(
+                INVALID_CONFIGURATION, "the AWS credentials contain characters that are not allowed in credentials"
+            )
         loaded = KmsCredentials(*frozen[:3])
         if self._session is session:  # else they were found to be wrong meanwhile
             self._ends = credentials if isinstance(credentials, RefreshableCredentials) else None

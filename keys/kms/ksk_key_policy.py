@@ -23,7 +23,7 @@ def dnssec_key_policy(account_id: str, partition: str = "aws") -> str:
     `account_id` is 12 digits; `partition` is `aws`, `aws-cn` or `aws-us-gov`. Raises `ValueError` for anything else.
     """
     if not _ACCOUNT.fullmatch(account_id):
-        raise ValueError("an AWS account id is 12 digits")
+        raise ValueError("an AWS account ID must be 12 digits")
     if not _PARTITION.fullmatch(partition):
         raise ValueError("not an AWS partition")
     service = {"Service": DNSSEC_SERVICE}

@@ -116,7 +116,7 @@ class Clock:
             try:
                 self._look_and_tell(moved, log)
             except Exception:  # whatever it is, answers go on
-                log.exception("a look at the clocks failed")
+                log.exception("cannot check the clocks")
 
     def _look_and_tell(self, moved: Callable[[], None], log: FilteringBoundLogger) -> None:
         self.look()
@@ -142,11 +142,11 @@ def _tell(before: ClockState, after: ClockState, held: HeldStep | None, log: Fil
     if after.moves != before.moves and after.last is not None:
         log.warning("the time jumped", reason=after.last.kind.value, seconds=round(after.last.by))
     elif after.held is None and before.held is not None:
-        log.warning("the clock is right again: the step was never followed")
+        log.warning("the clock is correct again; the server ignored the step")
     if held is not None and after.held != before.held:
         log.error(
-            "the clock alone went forward: it is not followed yet",
+            "only the system clock went forward: the server does not follow it yet",
             seconds=held.by,
             until=held.until,
-            way_out="set it right; if it is right, signwright trust-clock",
+            way_out="set the clock; if it is correct, run: signwright trust-clock",
         )

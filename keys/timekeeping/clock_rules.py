@@ -47,13 +47,13 @@ class Reading(NamedTuple):
 class Kind(enum.Enum):
     """Why the believed time jumped."""
 
-    SLEPT = "the machine slept"
+    SLEPT = "the machine was suspended"
     SET_BACK = "the clock was set back"
-    RETURNED = "the clock was set back before, and right again now"
-    SYNCHRONISED = "the clock was set when it was synchronised for the first time"
-    OUTLASTED = "the clock went forward and has stood there since"
-    TRUSTED = "the clock went forward, and a person trusts it"
-    ADOPTED = "the server has decided which clock is right"
+    RETURNED = "the clock had been set back, and is correct again"
+    SYNCHRONISED = "the clock was synchronised for the first time"
+    OUTLASTED = "the clock went forward and has stayed there"
+    TRUSTED = "the clock went forward, and an operator accepted it"
+    ADOPTED = "the control process decided which clock is correct"
 
 
 class Move(NamedTuple):

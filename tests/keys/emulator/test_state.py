@@ -119,7 +119,7 @@ def damaged(change: Any) -> Any:
         (damaged(lambda key: {"record": {**key["record"], "spec": "ECC_NIST_EDWARDS25519"}}), "private key"),
         (damaged(lambda key: {"record": {**key["record"], "spec": "RSA"}}), "private key"),
         (damaged(lambda key: {"record": {**key["record"], "state": "Lost"}}), "damaged"),
-        (damaged(lambda key: {"record": {**key["record"], "id": KEY_ID[::-1]}}), "another key"),
+        (damaged(lambda key: {"record": {**key["record"], "id": KEY_ID[::-1]}}), "does not match the file's name"),
         (damaged(lambda key: {"version": 2}), "newer version"),
         (damaged(lambda key: {"extra": 1}), "damaged"),
     ],

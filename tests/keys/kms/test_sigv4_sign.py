@@ -84,7 +84,7 @@ async def test_only_calls_about_a_hosted_zone_name_one(server: Scripted) -> None
 @pytest.mark.parametrize("zone", ["", "Z1\r\nX-Amz-Evil: 1", "z1", "Z1/../*", "Z" * 33])
 async def test_a_hosted_zone_id_cannot_carry_anything_else(server: Scripted, zone: str) -> None:
     async with client(server.url, source_account="123456789012") as kms:
-        with pytest.raises(ValueError, match="hosted zone id"):
+        with pytest.raises(ValueError, match="hosted zone ID"):
             await kms.sign(ARN, zone, b"m")
     assert not server.requests
 

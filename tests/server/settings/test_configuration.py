@@ -61,11 +61,11 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() -> No
         ("[policy]\nslots = '15'", 's.toml:2: policy.slots: "15" can\'t be used; give a whole number'),
         (
             "[policy]\nslots = 2",
-            "s.toml:2: policy.slots: is 2, and must be 7 or more: those after the first, of 28800 s",
+            "s.toml:2: policy.slots: is 2, and must be at least 7: the slots after the first, of 28800 s",
         ),
-        ("[policy]\nrefresh = '5d'", "s.toml:1: policy: slots is 15, and must be 31 or more: "),
-        ("[policy]\nslot = '1h'\nprobe = 0", "s.toml:3: policy.probe: must be longer than nothing"),
-        ("[policy]\nretry = '10m'", "s.toml:1: policy: retry_most is 300 s, and retry is longer: 600 s"),
+        ("[policy]\nrefresh = '5d'", "s.toml:1: policy: slots is 15, and must be at least 31: "),
+        ("[policy]\nslot = '1h'\nprobe = 0", "s.toml:3: policy.probe: must be greater than 0"),
+        ("[policy]\nretry = '10m'", "s.toml:1: policy: retry_most is 300 s, less than retry, 600 s"),
         ("[udp]\n\nsize = 100", "s.toml:3: udp.size: 100 can't be used; give a whole number from 512 to 4096"),
         (
             "[[zones]]\nfile = 'x'\ndenial = 'nsec3'",
@@ -297,11 +297,11 @@ def test_an_empty_file_configures_no_zone(tmp_path: Path) -> None:
         ('[[zones]]\nfile = "db"\norigin = "a..b"', ":3: zones[0].origin: 'a..b' is no domain name"),
         (
             '[[zones]]\nfile = "a.zone"\n[zones.policy]\nslots = 1',
-            ":4: zones[0].policy.slots: is 1, and must be 7 or more",
+            ":4: zones[0].policy.slots: is 1, and must be at least 7",
         ),
         (
             '[[zones]]\nfile = "a.zone"\npolicy.refresh = "5d"\n',
-            ":3: zones[0].policy: slots is 15, and must be 31",
+            ":3: zones[0].policy: slots is 15, and must be at least 31",
         ),
         ('[[zones]]\nfile = "a.zone"\n[[zones]]\nfile = "A.zone"', ":4: zones[1].file: zone a. is given twice: "),
         ('listen = ["127.0.0.1:99999"]', ":1: listen: the port 99999 in the address '127.0.0.1:99999' is over 65535"),
