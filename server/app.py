@@ -209,15 +209,7 @@ async def _serve(
             query_stats = _answer(config, answering, sockets, limits, registry, watch, clock, nursery)
         _watch(watch, lease, running, supervisor)
         metrics.register(collectors, running.status, query_stats)
-        exposition = partial(metrics.exposition, collectors)
-        if sockets.watched is not None:
-            watched = HttpLimits(connections=32, hosts=frozenset(config.hosts), signed=False)
-            await nursery.start(partial(serve_http, watching_app(running, exposition), sockets.watched, limits=watched))
-        await supervisor.start(
-            "control socket",
-            partial(_control, control_app(running, exposition, ForPeople()), state),
-            refused=(StateError,),
-        )
+        await _show(config, state, sockets, running, collectors, supervisor, nursery)
         await registry.sign()
         await _manage(config, state, sockets, registry, zones, kms, clock, supervisor)
         await supervisor.attempt("writing trust files", running.write_trust)
@@ -231,6 +223,27 @@ async def _serve(
         await supervisor.attempt("writing server.json", running.write_server_file)
         on_ready(running)
         return await running.ended()
+
+
+async def _show(
+    config: Config,
+    state: StateDir,
+    sockets: _Sockets,
+    running: RunningServer,
+    collectors: CollectorRegistry,
+    supervisor: Supervisor,
+    nursery: trio.Nursery,
+) -> None:
+    """Open what people and their monitoring look at: the metrics and the control socket."""
+    exposition = partial(metrics.exposition, collectors)
+    if sockets.watched is not None:
+        watched = HttpLimits(connections=32, hosts=frozenset(config.hosts), signed=False)
+        await nursery.start(partial(serve_http, watching_app(running, exposition), sockets.watched, limits=watched))
+    await supervisor.start(
+        "control socket",
+        partial(_control, control_app(running, exposition, ForPeople()), state),
+        refused=(StateError,),
+    )
 
 
 class _Load:
