@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 import structlog
+import trio
 
 from keys.custody.action_executor import Services
 from keys.custody.key_manager import KeyManager
-from keys.custody.state_database import StateDamaged, StateTooNew, StateUnavailable
+from keys.custody.state_database import StateDamaged, StateOvertaken, StateTooNew, StateUnavailable
 from keys.custody.zsk_encryption import StateError
 from keys.rules.events import TriedAgain
 from keys.rules.keyring import Keyring
@@ -27,6 +28,9 @@ from server.hosting.zone_registry import ZoneRegistry
 
 WHAT = "following the change log"
 """As a trouble, while the state can't be read."""
+LOOKED_AT = 900.0
+"""Seconds after which the log's end is looked at where nobody writes, so that a state that was put in the place of the
+one that is served is noticed all the same."""
 _log = structlog.get_logger("signwright.zones")
 
 
@@ -40,8 +44,16 @@ class StateSnapshots:
 
     async def run(self) -> None:
         """Take each snapshot that is needed. Raises `StateError` where the state can't be read: to be tried again."""
+        store = self._services.store
         while True:
-            await self.take(await self._registry.membership.losing())
+            lost: Sequence[Lost] = ()
+            with trio.move_on_after(LOOKED_AT):
+                lost = await self._registry.membership.losing()
+            if lost:
+                await self.take(lost)
+                continue
+            with suppress(StateUnavailable, StateOvertaken):  # of which whoever writes is told
+                await self._services.run_blocking(store.look_at_log)
 
     async def take(self, lost: Sequence[Lost]) -> None:
         """Answer from what is stored, with the position that is read. Raises `StateError`; then nothing is found."""

@@ -15,7 +15,7 @@ from keys.custody.state_connections import StateUnavailable
 from keys.custody.state_database import DATABASE, Store
 from keys.rules.commands import CreateKsk, EnableSigning
 from keys.rules.keyring import Keyring
-from server.hosting.state_snapshots import StateSnapshots
+from server.hosting.state_snapshots import LOOKED_AT, StateSnapshots
 from server.settings.configuration import ZoneConfig
 from tests.keys.world import Fuse, World
 from tests.lab import wire_name
@@ -163,6 +163,24 @@ async def test_a_state_that_is_restored_under_a_running_server_is_answered(
         await trio.sleep(20 * 86400)  # its keys are kept, too
         process.valid("signed.example", "SOA", "signed.example")
         assert not process.registry.membership.log.lost
+
+
+async def test_a_state_that_is_restored_is_noticed_though_nobody_writes(
+    world: World, autojump_clock: object, tmp_path: Path
+) -> None:
+    backup = tmp_path / DATABASE
+    async with following(world) as process:
+        zone = await process.create()
+        await process.zones.change_record_sets(zone.id, [put("www.lab.example", "192.0.2.1")])
+        process.store.backup(backup)
+        await process.zones.change_record_sets(zone.id, [put("www.lab.example", "192.0.2.2")])
+        process.restore(backup)
+        await trio.sleep(2 * LOOKED_AT)
+        assert process.answer("www.lab.example") == (0, ["192.0.2.1"])
+        assert process.registry.membership.log.position == process.store.position
+        before = process.store.position
+        await trio.sleep(3600)
+        assert process.store.position == before  # to look writes nothing
 
 
 async def test_a_key_manager_finds_that_the_state_was_restored(
