@@ -306,18 +306,12 @@ def seen_lately(keyring: Keyring, answer: ParentDs) -> list[ParentSeen]:
     """
     events: list[ParentSeen] = []
     for lately in answer.lately:
-        event = seen(keyring, lately._replace(settled=False))
-        after = evolve(keyring, event)
-        before = {ksk.name: ksk for ksk in keyring.ksks if not ksk.ds_named}
-        named = [ksk for ksk in after.ksks if ksk.ds_named and ksk.name in before]
-        if any(_until(before[ksk.name]) < _until(ksk) for ksk in named):
-            events.append(event)
-            keyring = after
+        until = lately.seen_at + keyring.propagation + lately.ttl
+        # Not what an event would make of it: that counts from what was stored last, and so would never be covered.
+        if any(not k.ds_named and (k.ds_until or 0) < until and _is_in(keyring, k, lately) for k in keyring.ksks):
+            events.append(seen(keyring, lately._replace(settled=False)))
+            keyring = evolve(keyring, events[-1])
     return events
-
-
-def _until(ksk: Ksk) -> int:
-    return ksk.ds_until or 0
 
 
 def _is_in(keyring: Keyring, ksk: Ksk, answer: ParentDs) -> bool:
