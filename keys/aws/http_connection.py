@@ -138,7 +138,7 @@ class HttpConnection:
 
     async def _read_head(self) -> bytes | None:
         """The octets of the next request's line and headers; `None`: the client wants no more, or says nothing."""
-        fresh = self._request is None
+        fresh = has_begun = self._request is None
         looked_at = 0
         with trio.CancelScope(deadline=trio.current_time() + (HEAD_WITHIN if fresh else KEEP_ALIVE)) as scope:
             while True:
@@ -148,7 +148,8 @@ class HttpConnection:
                 end = head_end(self._received, looked_at)
                 if end or len(self._received) >= LONGEST_HEAD:
                     break
-                if self._received and not looked_at and not fresh:
+                if self._received and not has_begun:
+                    has_begun = True  # whatever empty lines it sends yet
                     scope.deadline = trio.current_time() + HEAD_WITHIN
                 looked_at = len(self._received)
                 octets = await self._stream.receive_some(LONGEST_HEAD - looked_at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import dns.rcode
 import dns.rdatatype
@@ -80,17 +80,27 @@ class RecentQueries:
 
     def report(self, minutes: int) -> TopReport:
         """The last so many minutes, as far as they were counted."""
-        begin = self._last - minutes * _MINUTE
+        return next(step for step in self.reporting(minutes) if step is not None)
+
+    def reporting(self, minutes: int) -> Iterator[TopReport | None]:
+        """As `report`, in steps of about a millisecond, between which queries can be answered; the last gives it."""
+        kept_now = (_MINUTE, [*self._minutes]), (_PIECE, [*self._pieces])  # others may be there after a step
+        last = self._last
+        begin = last - minutes * _MINUTE
         total = QueryCounts()
-        covered = self._last
-        for size, kept in ((_MINUTE, self._minutes), (_PIECE, self._pieces)):
+        covered = last
+        for size, kept in kept_now:
             for number, counts in kept:
+                yield None
                 if (number + 1) * size > begin:
                     total.merge(counts)
                     covered = min(covered, number * size)
-        tables = {name: _rows(getattr(total, name), _TEXTS[name]) for name in TALLIES}
-        return TopReport(
-            seconds=round(self._last - max(covered, self._since), 3),
+        tables: dict[str, tuple[TopRow, ...]] = {}
+        for name in TALLIES:
+            yield None
+            tables[name] = _rows(getattr(total, name), _TEXTS[name])
+        yield TopReport(
+            seconds=round(last - max(covered, self._since), 3),
             queries=total.queries,
             read=total.read,
             octets=total.octets,
@@ -99,9 +109,12 @@ class RecentQueries:
 
 
 def _add(kept: deque[tuple[int, QueryCounts]], number: int, counts: QueryCounts) -> None:
-    if not kept or kept[-1][0] != number:
-        kept.append((number, QueryCounts()))
-    kept[-1][1].merge(counts)
+    """Add to a piece. A report that is being made goes on with the one before."""
+    made = QueryCounts()
+    if kept and kept[-1][0] == number:
+        made.merge(kept.pop()[1])
+    made.merge(counts)
+    kept.append((number, made))
 
 
 def _rows(tally: Tally, text: Callable[[bytes], str]) -> tuple[TopRow, ...]:

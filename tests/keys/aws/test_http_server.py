@@ -284,6 +284,18 @@ async def test_who_sends_nothing_more_is_not_waited_for(
         assert seconds <= trio.current_time() - began <= seconds + LINGER + 1
 
 
+async def test_empty_lines_that_drip_are_no_way_to_stay(autojump_clock: MockClock) -> None:
+    autojump_clock.autojump_threshold = 0.02
+    async with serving() as server, await server.connect() as client:
+        assert await status(client, REQUEST) == b"200"
+        began = trio.current_time()
+        with pytest.raises(trio.BrokenResourceError):
+            while trio.current_time() < began + 10 * KEEP_ALIVE:
+                await client.send_all(b"\r" if trio.current_time() == began else b"\n\r")
+                await trio.sleep(HEAD_WITHIN - 1)
+        assert trio.current_time() - began <= 3 * HEAD_WITHIN
+
+
 async def test_an_answer_that_is_not_taken_is_given_up(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

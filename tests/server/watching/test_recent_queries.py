@@ -43,6 +43,40 @@ def test_a_short_time_is_told_as_such() -> None:
     assert [row.key for row in report.names] == ["a."]
 
 
+def test_a_report_is_made_in_steps_and_is_of_the_moment_in_which_it_began() -> None:
+    recent = RecentQueries(0)
+    for second in range(1, 200):
+        recent.add(counts(b"\x00"), second)
+    whole, steps = recent.report(LONGEST), recent.reporting(LONGEST)
+    given = []
+    for number, step in enumerate(steps):
+        recent.add(counts(b"\x00"), 200 + number)  # pieces become minutes meanwhile
+        given.append(step)
+    assert given[-1] == whole
+    assert set(given[:-1]) == {None}
+    assert len(given) > 13
+
+
+async def test_others_run_while_a_report_is_made(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    lease = TopLease(lambda _: None, lambda: counts(b"\x00"))
+    nursery.start_soon(lease.run)
+    for _ in range(100):
+        await lease.top(LONGEST)
+        await trio.sleep(5)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    nursery.start_soon(other)
+    await lease.top(LONGEST)
+    assert turns > 13
+    nursery.cancel_scope.cancel()
+
+
 def test_words_for_what_has_no_name() -> None:
     made = counts(b"")
     made.zones.add(b"")
