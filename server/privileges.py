@@ -71,7 +71,7 @@ def _hand_over(state: Path, account: pwd.struct_passwd) -> None:
     """A new state directory is the user's. One that is another's is left as it is: a person decides whose it is."""
     if not state.exists():
         private_directory(state)
-        os.chown(state, account.pw_uid, account.pw_gid)
+        _give(state, account)
         return
     if not state.is_dir():
         return  # whoever opens it says what is wrong
@@ -84,6 +84,24 @@ def _hand_over(state: Path, account: pwd.struct_passwd) -> None:
             f"the state directory {state} is not {account.pw_name}'s ({named}{more}): "
             f"chown -R {account.pw_name}: {state}"
         )
+
+
+def _give(made: Path, account: pwd.struct_passwd) -> None:
+    """Make a directory that has just been made the user's. Raises `StateError` where something else stands there.
+
+    Whoever owns a folder above it may put a link in its place meanwhile, and root would give away what that leads to.
+    """
+    try:
+        descriptor = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise StateError(f"the state directory {made} was replaced while it was made: {error.strerror}") from None
+    try:
+        is_ours = os.fstat(descriptor).st_uid == os.geteuid()
+        if not is_ours or os.listdir(descriptor):  # noqa: PTH208 - of what is open, whatever stands there by now
+            raise StateError(f"the state directory {made} was replaced while it was made: look who owns its parents")
+        os.fchown(descriptor, account.pw_uid, account.pw_gid)
+    finally:
+        os.close(descriptor)
 
 
 def _check_readable(user: str) -> None:

@@ -57,6 +57,31 @@ def test_a_state_of_another_user_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 @as_root
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_state_that_is_replaced_while_it_is_made_gives_nothing_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: bool
+) -> None:
+    """Whoever owns the folder above it is quicker: by a link to it, or by one to a folder above it."""
+    other, above = tmp_path / "other", tmp_path / "above"
+    (other / "state").mkdir(parents=True)
+    if not empty:
+        (other / "state" / "shadow").write_text("")
+    above.mkdir()
+
+    def raced(path: Path) -> None:
+        if empty:
+            path.symlink_to(other / "state")
+        else:
+            above.rmdir()
+            above.symlink_to(other)
+
+    monkeypatch.setattr("server.privileges.private_directory", raced)
+    with pytest.raises(StateError, match="was replaced while it was made"):
+        _hand_over(above / "state", pwd.getpwnam(NOBODY))
+    assert (other / "state").stat().st_uid == 0
+
+
+@as_root
 def test_what_a_state_is_called_by_may_be_of_another_user(tmp_path: Path) -> None:
     nobody = pwd.getpwnam(NOBODY)
     state, link = tmp_path / "state", tmp_path / "link"
