@@ -234,18 +234,19 @@ class Responder:
         try:
             query = read_query(_ANY_ID + missed.query)
             key = class_ahead(query, self._current, now)
+            if key is None or not is_over(key):
+                return None
+            said = told(query.edns, self._sender(missed.slot), now, self._facts, over_tcp=False)
+            if said.standing is Standing.VALID:
+                return None
+            question = missed.query[_NAME_AT : query.question_end - ID_SIZE]
+            cut = cut_ahead(query, key, question, self.udp_size, said.options)
         except Exception:
             return None  # what makes it says why
-        if key is None or not is_over(key):
-            return None
-        said = told(query.edns, self._sender(missed.slot), now, self._facts, over_tcp=False)
-        if said.standing is Standing.VALID:
-            return None
         self.standings[said.standing] += bool(said.standing)
         self.datagrams_seen += 1
         self.udp_rcodes[Rcode.NOERROR] += 1
-        question = missed.query[_NAME_AT : query.question_end - ID_SIZE]
-        return cut_ahead(query, key, question, self.udp_size, said.options)
+        return cut
 
     def exist(self, missed: Sequence[Miss]) -> list[bool]:
         """Of each, whether a zone here has the name: there are finitely many of them, and their answers remembered.
