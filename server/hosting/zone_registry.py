@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from math import ceil
 from typing import NamedTuple
@@ -22,16 +22,17 @@ from keys.custody.action_executor import Services
 from keys.custody.change_log import Position
 from keys.custody.key_manager import KeyManager
 from keys.custody.state_database import FileZone
-from keys.custody.unsigned_zones import AT_A_TIME, UnsignedZone, store_unsigned
+from keys.custody.unsigned_zones import UnsignedZone, store_unsigned
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.zone_keys import ZoneKeys
 from keys.rules.keyring import hosted_zone_id
 from server.hosting.answering_backends import Membership, ThisProcess
-from server.hosting.durable_keys import NOTHING, DurableKeys, durable_keys, of_keyring
-from server.hosting.file_reading import FileReading, Patience
+from server.hosting.durable_keys import NOTHING, DurableKeys, durable_keys
+from server.hosting.file_reading import Patience
 from server.hosting.followed_log import Part, Subject
 from server.hosting.key_manager_supervisor import KeyManagerSupervisor
 from server.hosting.name_locks import NameLocks
+from server.hosting.new_unsigned_zones import NewUnsignedZones
 from server.hosting.noted_files import NotedFiles
 from server.hosting.parent_lookup import LocalParent, parent_for
 from server.hosting.registered_zone import File, LoadedChange, RegisteredZone, ZoneLoad
@@ -49,8 +50,6 @@ from zones.storage.mapped_nodes import image_digest
 from zones.zone import Zone
 from zones.zoneset import ZoneSet, trust_anchors
 
-_MANY_NEW = 16
-"""Zones from which on they are read before the first of them is answered, to be stored together."""
 _NOTED_WITHIN, _NOTED_AT_ONCE = 0.1, 500
 """Seconds for which a zone that was read waits for others to be noted with it, and how many are noted at once."""
 _log = structlog.get_logger("signwright.zones")
@@ -97,6 +96,7 @@ class ZoneRegistry:
         self.key_managers = KeyManagerSupervisor(nursery, self.membership.keeps)
         self._files = files or ZoneFiles(None, services.run_blocking)
         self._services = services
+        self._new_unsigned = NewUnsignedZones(self._files, services, self.names, self.registered)
         self._changed = changed
         self._loading = trio.Lock()
         self._joining: list[RegisteredZone] | None = []
@@ -347,7 +347,7 @@ class ZoneRegistry:
             done.set()
 
         async with trio.open_nursery() as nursery:
-            ahead, begun = await self._read_ahead(wanted, known, patience, nursery)
+            ahead, begun = await self._new_unsigned.read(wanted, known, patience, nursery)
             for origin in wanted:
                 done = trio.Event()
                 nursery.start_soon(load_one, origin, done)
@@ -368,58 +368,6 @@ class ZoneRegistry:
             if isinstance(zone.source, File) and zone.zone is None:
                 zone.problem = f"{config.file}: is being read"
                 self._replace(self.zoneset.with_unloaded(origin, zone.ds), origin)
-
-    async def _read_ahead(
-        self,
-        wanted: Mapping[bytes, ZoneConfig],
-        known: dict[bytes, DurableKeys],
-        patience: Patience,
-        nursery: trio.Nursery,
-    ) -> tuple[dict[bytes, LoadedZone | StateError], dict[bytes, FileReading]]:
-        """Read the zones that are new and to be served unsigned, where they are many, and store of hundreds at a time
-        what has to be known before they are answered; what came of each, and those that are still being read, in
-        `nursery`. What can't be read is left to be told later.
-        """
-        new = [origin for origin, keys in known.items() if _is_to_be_noted(wanted[origin], keys)]
-        ahead: dict[bytes, LoadedZone | StateError] = {}
-        begun: dict[bytes, FileReading] = {}
-        for origin in new if len(new) >= _MANY_NEW else ():
-            reading = FileReading(self._files, wanted[origin])
-            nursery.start_soon(reading.read)
-            if not await patience.wait_for(reading.done):
-                begun[origin] = reading
-            elif reading.result is not None:
-                ahead[origin] = reading.result
-        read = sorted(ahead)  # whoever holds many names takes them in this order
-        for start in range(0, len(read), AT_A_TIME):
-            async with AsyncExitStack() as held:
-                for origin in read[start : start + AT_A_TIME]:
-                    await held.enter_async_context(self.names.holding(origin))
-                await self._store_ahead(read[start : start + AT_A_TIME], wanted, known, ahead)
-        return ahead, begun
-
-    async def _store_ahead(
-        self,
-        origins: Sequence[bytes],
-        wanted: Mapping[bytes, ZoneConfig],
-        known: dict[bytes, DurableKeys],
-        ahead: dict[bytes, LoadedZone | StateError],
-    ) -> None:
-        zones = [
-            UnsignedZone(origin, one.zone.maximum_ttl, wanted[origin].policy.propagation, False)
-            for origin in origins
-            if origin not in self.registered and isinstance(one := ahead[origin], LoadedZone)
-        ]
-        services, now = self._services, ceil(self._services.now())
-        try:
-            stored = await services.run_blocking(lambda: store_unsigned(services.store, zones, services.new_token, now))
-        except StateError as error:
-            stored = {zone.origin: error for zone in zones}
-        for origin, keyring in stored.items():
-            if isinstance(keyring, StateError):
-                ahead[origin] = keyring
-            else:
-                known[origin] = of_keyring(keyring, now)
 
     async def _load(
         self, origin: bytes, config: ZoneConfig, known: DurableKeys, ahead: LoadedZone | StateError | None = None
@@ -610,12 +558,6 @@ class ZoneRegistry:
             zone = self.registered[origin]
             self.unhost(zone)
         return ZoneLoad(zone.config.origin, LoadedChange.REMOVED)
-
-
-def _is_to_be_noted(config: ZoneConfig, known: DurableKeys) -> bool:
-    """Whether it is not stored yet that a new zone of a file is served unsigned, as its setting says."""
-    noted = known.configured is False and known.unsigned_ttl is not None
-    return not config.signed and known.unsigned and known.problem is None and not noted
 
 
 def _wants_key_manager(zone: RegisteredZone) -> bool:
