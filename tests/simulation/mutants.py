@@ -414,8 +414,8 @@ MUTANTS = (
     Mutant(
         "a parent that leaves: its DS counts as gone",
         "server.hosting.parent_lookup",
-        "return ParentDs((), 0, ceil(self._now()), known=False)",
-        "return ParentDs((), 0, ceil(self._now()))",
+        "known=False, lately=lately)",
+        "lately=lately)",
         seed=4,
         days=120,
     ),
