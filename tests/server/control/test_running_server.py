@@ -19,7 +19,7 @@ from server.control.running_server import RunningServer
 from server.hosting.hosted_zones import HostedZones
 from server.hosting.zone_registry import ZoneRegistry
 from server.net.addresses import Address
-from server.settings.configuration import ConfigError
+from server.settings.configuration import ConfigError, load_config
 from server.state.directory import StateDir
 from tests.keys.world import Fuse, World
 from zones.zoneset import ZoneSet
@@ -134,7 +134,7 @@ async def test_a_zone_is_a_trust_anchor_or_insecure_by_its_keyring(tmp_path: Pat
             registry = ZoneRegistry(services, nursery, lambda: None)
             zones = HostedZones(registry, services)
             nothing: Any = None
-            running = RunningServer(nothing, nothing, StateDir(tmp_path), store, registry, (SERVER,), "")
+            running = RunningServer(load_config(), nothing, StateDir(tmp_path), store, registry, (SERVER,), "")
             zone, _ = await zones.create_zone("x.example", "r", ["ns.example"])
             key_manager = await zones.key_manager(zone.id)
             unbound = tmp_path / "trust" / "unbound.conf"
