@@ -1,4 +1,4 @@
-"""The two files that AWS clients read, so that they find the emulator and may use it without one option.
+"""The files that AWS clients read, so that they find the emulator and may use it without one option.
 
 `AWS_CONFIG_FILE=STATE/aws/config AWS_SHARED_CREDENTIALS_FILE=STATE/aws/credentials aws kms list-keys` works as it
 stands: the default profile is the account's root, `signwright-service` the service principal.
@@ -13,6 +13,7 @@ from io import StringIO
 from pathlib import Path
 
 from keys.custody import private_files
+from keys.emulator.aws_environment import write_environment
 from keys.emulator.principals import AccessKey, Principals, RandomBytes, generate_access_key
 
 ROOT_PROFILE = "default"
@@ -71,6 +72,8 @@ def load_profiles(state: Path, names: Sequence[str], random_bytes: RandomBytes) 
 def write_config(state: Path, region: str, endpoints: Mapping[str, str | None], profiles: Sequence[str] = ()) -> None:
     """Write STATE/aws/config: the region, and the URL of each service by its AWS name (`kms`, `route_53`).
 
+    STATE/aws/env follows from it.
+
     Services that are not named keep the URL that they have there; those whose URL is `None` lose it. `profiles` are
     those beside the ones of the two principals.
     """
@@ -84,6 +87,7 @@ def write_config(state: Path, region: str, endpoints: Mapping[str, str | None], 
     sections |= {f"profile {name}": profile for name in (SERVICE_PROFILE, *profiles)}
     private_files.private_directory(config_path(state).parent)
     private_files.write_private(config_path(state), _ini({**sections, _SERVICES: services}))
+    write_environment(state, region, {name: text.rpartition(" = ")[2] for name, text in services.items()})
 
 
 def endpoint_of(state: Path, service: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import signal
 import sys
 import time
@@ -146,9 +147,7 @@ async def _run_kms(state: StateDir, address: Address, site: Site) -> None:
         async with trio.open_nursery() as nursery:
             emulator: Emulator = await nursery.start(partial(run_emulator, state.path, sock, now=time.time, site=site))
             click.echo("To use it from a shell:\n")
-            click.echo(f"  export AWS_CONFIG_FILE={state.aws / 'config'}")
-            click.echo(f"  export AWS_SHARED_CREDENTIALS_FILE={state.aws / 'credentials'}")
-            click.echo("  aws kms list-keys\n")
+            click.echo(f"  . {shlex.quote(str(state.aws / 'env'))} && aws kms list-keys\n")
             click.echo(f"Ready: KMS emulator on {emulator.endpoint}, account {site.account}, state {state.path}")
             await signals.__anext__()
             nursery.cancel_scope.cancel()

@@ -5,6 +5,7 @@ The same words with and without a terminal; colour only on one.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -273,8 +274,7 @@ def _print_next(console: Console, status: ServerStatus) -> None:
 def _print_api(console: Console, url: str, aws: Path) -> None:
     console.print("\nThe Route 53 API, and a shell whose AWS tools find it:", style="bold")
     print_line(console, f"  {url}")
-    print_line(console, f"  export AWS_CONFIG_FILE={aws}/config AWS_SHARED_CREDENTIALS_FILE={aws}/credentials", "cyan")
-    print_line(console, "  aws route53 list-hosted-zones", "cyan")
+    print_line(console, f"  . {shlex.quote(str(aws / 'env'))} && aws route53 list-hosted-zones", "cyan")
 
 
 def _workers(count: int) -> str:

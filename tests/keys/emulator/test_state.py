@@ -55,7 +55,7 @@ async def test_all_that_is_secret_is_private(root: Any, tmp_path: Path) -> None:
     await root("create_key", **P256)
     await root("create_alias", AliasName="alias/a", TargetKeyId=(await root("list_keys"))["Keys"][0]["KeyId"])
     found = [path for folder in ("kms", "aws") for path in (tmp_path / folder).rglob("*")]
-    assert len(found) == 5  # a key, the aliases, a lock; config and credentials
+    assert len(found) == 6  # a key, the aliases, a lock; config, credentials and env
     for path in found:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     for folder in ("kms", "aws"):

@@ -324,7 +324,7 @@ def test_the_emulator_by_itself(folder: Path) -> None:
     ):
         try:
             lines = ready(process)
-            assert f"  export AWS_CONFIG_FILE={folder}/state/aws/config" in lines
+            assert f"  . {folder}/state/aws/env && aws kms list-keys" in lines
             endpoint = re.search(r"on (http://\S+),", lines[-1])
             assert endpoint
             config = (folder / "state/aws/config").read_text()
