@@ -69,6 +69,7 @@ from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
 from server.route53.serve_api import endpoint as route53_endpoint
 from server.route53.serve_api import point_clients, serve_route53, tls_context
+from server.service_manager import keep_alive, notify
 from server.settings.configuration import AUTO, Config, ConfigError, ZoneConfig
 from server.signals import FAILS_WITHIN, Signals, hearing
 from server.state import server_file
@@ -132,6 +133,7 @@ async def run(
                 store = held.enter_context(Store.open(state.path, os.urandom, clock.now))
                 outcome = RequestOutcome.STOPPED
                 async with trio.open_nursery() as nursery:
+                    nursery.start_soon(keep_alive)
                     try:
                         with signals.serving:
                             outcome = await _serve(
@@ -220,8 +222,7 @@ async def _serve(
             await supervisor.attempt("writing trust files", running.write_trust)
         await registry.membership.all_published()
         _settle(aside)
-        await supervisor.attempt("writing server.json", running.write_server_file)
-        on_ready(running)
+        await _say_ready(running, on_ready, supervisor)
         return await running.ended()
 
 
@@ -244,6 +245,13 @@ async def _show(
         partial(_control, control_app(running, exposition, ForPeople()), state),
         refused=(StateError,),
     )
+
+
+async def _say_ready(running: RunningServer, on_ready: Callable[[RunningServer], None], supervisor: Supervisor) -> None:
+    """Tell programs, people and the service manager, in this order: who waits for one finds what comes before it."""
+    await supervisor.attempt("writing server.json", running.write_server_file)
+    on_ready(running)
+    notify("READY=1")
 
 
 class _Load:
@@ -540,11 +548,9 @@ async def _reload_on_hangup(running: RunningServer, signals: Signals) -> None:
 
     async def reload(loaded: trio.Event) -> None:
         failure = await failure_of(partial(running.reload, loaded.set))
-        if failure is None:
-            _log.info("reloaded")
-        elif isinstance(failure, ConfigError):
+        if isinstance(failure, ConfigError):
             _log.error("not reloaded", reason=str(failure))
-        else:
+        elif failure is not None:
             _log.error("not reloaded", reason=said(failure), **trace_of(failure))
         loaded.set()
 

@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from server.early_signals import take_hangup
+from server.service_manager import notify
 
 STOPS_WITHIN, FAILS_WITHIN = 5.0, 60.0
 """Seconds from the signal, or from a failure or a restart, to the end of the process. What failed is to be told of,
@@ -64,6 +65,7 @@ class Signals:
                 self._hangup.set()
             elif not self.is_stopped:
                 _log.info("stopping", signal=signal.Signals(number).name)
+                notify("STOPPING=1")
                 self.is_stopped = True
                 self.end_soon(0, STOPS_WITHIN)
                 self.serving.cancel()

@@ -31,6 +31,7 @@ ROOMS = [
     "server.child_programs",
     "server.supervised",
     "server.early_signals",
+    "server.service_manager",
     "server.signals",
     "server.privileges",
     "server.net",

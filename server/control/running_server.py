@@ -76,6 +76,8 @@ _UNTIL_WRITTEN = 10
 """Seconds until trust files that could not be written are tried again."""
 _READ_WITHIN = 60
 """Seconds in which the configuration must be read."""
+_LOGGED = 10
+"""Zones that are named in the log for each outcome of a reload."""
 _TRUST_FILES = "trust files"
 _log = structlog.get_logger("signwright")
 
@@ -286,7 +288,9 @@ class RunningServer:
         waiting = waiting_for_restart(self.config, config, hosted=hosted)
         if waiting:
             _log.warning("settings have changed that take a restart", settings=list(waiting))
-        return ReloadReport(tuple(self._reload(load, before) for load in loads), waiting)
+        report = ReloadReport(tuple(self._reload(load, before) for load in loads), waiting)
+        _log_reload(report)
+        return report
 
     async def _read_again(self) -> Config:
         """The configuration as it is now. A file system that hangs delays neither the end nor, for ever, a reload."""
@@ -387,6 +391,19 @@ class RunningServer:
     def _tell_trouble(self, what: str, reason: str | None) -> None:
         if self._supervisor is not None:
             self._supervisor.report(what, reason)
+
+
+def _log_reload(report: ReloadReport) -> None:
+    """Say what became of the zones, also where nothing changed; a refusal has a line of its own already."""
+    named: dict[str, str] = {}
+    for outcome in (ReloadOutcome.ADDED, ReloadOutcome.REPLACED, ReloadOutcome.REMOVED, ReloadOutcome.REFUSED):
+        origins = [zone.origin for zone in report.zones if zone.outcome is outcome]
+        if origins:
+            more = f" and {len(origins) - _LOGGED} more" if len(origins) > _LOGGED else ""
+            named[outcome.value] = ", ".join(origins[:_LOGGED]) + more
+    unchanged = sum(zone.outcome is ReloadOutcome.UNCHANGED for zone in report.zones)
+    warnings = sum(len(zone.warnings) for zone in report.zones)
+    _log.info("reloaded", **named, unchanged=unchanged, warnings=warnings or None)
 
 
 def _said_of_withheld(origin: str, withheld: Withheld) -> str:

@@ -11,11 +11,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock
 
 from keys.rules.commands import CreateKsk, EnableSigning
-from server.control.running_server import RunningServer
+from server.control.running_server import RunningServer, _log_reload
+from server.control.server_operations import ReloadOutcome, ReloadReport, ZoneReload
 from server.hosting.hosted_zones import HostedZones
 from server.hosting.zone_registry import ZoneRegistry
 from server.net.addresses import Address
@@ -153,3 +155,22 @@ async def test_a_zone_is_a_trust_anchor_or_insecure_by_its_keyring(tmp_path: Pat
             assert report is not None
             assert report.signed
             nursery.cancel_scope.cancel()
+
+
+def test_a_reload_is_logged_with_what_became_of_the_zones_also_where_nothing_did() -> None:
+    zones = [ZoneReload(origin=f"z{n}.", outcome=ReloadOutcome.REPLACED) for n in range(12)]
+    zones += [ZoneReload(origin="same.", outcome=ReloadOutcome.UNCHANGED, warnings=("one", "two"))]
+    with structlog.testing.capture_logs() as logs:
+        _log_reload(ReloadReport(tuple(zones)))
+        _log_reload(ReloadReport((ZoneReload(origin="same.", outcome=ReloadOutcome.UNCHANGED),)))
+    named = ", ".join(f"z{n}." for n in range(10))
+    assert logs == [
+        {
+            "event": "reloaded",
+            "log_level": "info",
+            "replaced": f"{named} and 2 more",
+            "unchanged": 1,
+            "warnings": 2,
+        },
+        {"event": "reloaded", "log_level": "info", "unchanged": 1, "warnings": None},
+    ]
