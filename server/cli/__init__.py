@@ -17,6 +17,7 @@ from server.early_signals import remember_hangups
 COMMANDS = {
     "serve": ("server.cli.serve", "Serve zones, signing as they are asked for."),
     "check": ("server.cli.check", "Say what is wrong in zone files and configurations."),
+    "doctor": ("server.cli.doctor", "Look at this host: ports, clock, limits, permissions, disk."),
     "status": ("server.cli.server_commands", "Show how the server and its zones are."),
     "top": ("server.cli.top", "Show who asks for what, live."),
     "ds": ("server.cli.server_commands", "Print the DS records of ZONE, for its parent zone."),
@@ -41,6 +42,7 @@ Examples:
   signwright serve lab.example=db.lab zones/  by name; a folder's *.zone files
   signwright serve --config signwright.toml   docs/signwright.toml has all
   signwright check zones/ signwright.toml     what is wrong, as file:line
+  signwright doctor                           what of this host is in the way
   signwright ds lab.example                   the DS records for the parent
   signwright status || page-somebody          0 well, 1 warning, 2 critical
   signwright top                              who asks for what, live
