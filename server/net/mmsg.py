@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 import sys
@@ -50,6 +51,8 @@ _CONTROL = 64  # octets for one IP_PKTINFO or IPV6_PKTINFO message
 _NAME_SIZE_4, _NAME_SIZE_6 = 16, 28  # octets of a struct sockaddr_in and sockaddr_in6
 _MSGHDR = struct.calcsize("PI4xPPPPi4x")
 _MMSGHDR = _MSGHDR + 8
+# What takes the lengths of so many datagrams out of their headers.
+_LENGTHS = [struct.Struct("=" + f"{_MSGHDR}xI4x" * count) for count in range(BATCH + 1)]
 _AGAIN = (errno.EAGAIN, errno.EWOULDBLOCK)
 _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3
 _IP_PKTINFO = 8  # Linux; not in Python 3.11's socket module
@@ -95,6 +98,9 @@ class Batch(Clients, Protocol):
 
         Does not wait.
         """
+
+    def has_come(self) -> bool:
+        """Whether `receive` would find any: less than half the cost of a `receive` that finds none."""
 
     def send(self, responses: Sequence[bytes | None], start: int = 0) -> int:
         """Send the response to each datagram received last, from the one numbered `start` on; None is silence.
@@ -149,8 +155,11 @@ class KernelBatch:
         """Addresses and sizes of the vectors of a batch: each slot's ID, and the place of what follows it."""
         self._header_octets = _ffi.buffer(self._received)
         # recvmmsg overwrites the lengths of address and control data: each batch starts from this copy.
-        self._fresh_headers = self._header_octets[:]
-        self._lengths = struct.Struct("=" + f"{_MSGHDR}xI4x" * BATCH)
+        self._fresh_headers = memoryview(self._header_octets[:])
+        self._written = 0
+        """How many headers the kernel has written since."""
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     def _headers(self, vectors_each: int) -> tuple[Any, Any]:
         headers = _ffi.new("struct mmsghdr[]", BATCH)
@@ -168,14 +177,22 @@ class KernelBatch:
 
     def receive(self) -> list[bytes]:
         """As `Batch.receive`."""
-        self._header_octets[:] = self._fresh_headers
+        if self._written:
+            written = self._written * _MMSGHDR
+            self._header_octets[:written] = self._fresh_headers[:written]
+            self._written = 0
         count = self._library.recvmmsg(self._fd, self._received, BATCH, socket.MSG_DONTWAIT, _ffi.NULL)
         if count < 0:
             _raise_unless(_ffi.errno, (*_AGAIN, errno.EINTR, errno.ECONNREFUSED))
             return []
+        self._written = count
         octets = self._query_octets
-        lengths = self._lengths.unpack(self._header_octets)
-        return [octets[at : at + length - ID_SIZE] for at, length in zip(_STARTS[:count], lengths, strict=False)]
+        lengths = _LENGTHS[count].unpack_from(self._header_octets)
+        return [octets[at : at + length - ID_SIZE] for at, length in zip(_STARTS, lengths, strict=False)]
+
+    def has_come(self) -> bool:
+        """As `Batch.has_come`."""
+        return bool(self._poll.poll(0))
 
     def send(self, responses: Sequence[bytes | None], start: int = 0) -> int:
         """As `Batch.send`."""
@@ -346,6 +363,10 @@ class PlainBatch:
             queries.append(query[ID_SIZE:])
             self._senders.append(PlainSender(query[:ID_SIZE], control, sender))
         return queries
+
+    def has_come(self) -> bool:
+        """As `Batch.has_come`; a look costs one system call in any case."""
+        return True
 
     def send(self, responses: Sequence[bytes | None], start: int = 0) -> int:
         """As `Batch.send`."""

@@ -19,7 +19,13 @@ are made than `waiting_queries` holds, 40 ms of signatures: those of names that 
 Waiting for sockets costs a trip through the scheduler (25 µs); looking once more does not (1 µs). So a batch that was
 not full is no reason to wait: at half of the highest rate, the next queries have come meanwhile (median latency 17 µs,
 not 32). `TURN` lets other tasks run. A look that brings little costs as much as making an answer, so where queries wait
-there is one between two slices, and more only where a batch was full.
+there is one between two slices, and more only where a batch was full. Where the last one brought nothing, the socket is
+asked first (3 µs amid signatures, where a `recvmmsg` that finds nothing takes 10).
+
+What is made in a slice is made together (`Responder.make`), as many as the last ones say that fit: 57 µs each by six,
+87 one by one, on a busy machine. Random names on that machine, in CPU time an answer, base and this loop in turns: 1.10
+of the answers that a loop gave which made one after the other and always received (medians of 14 pairs; 1.13 where
+another program sent, of 8).
 
 Hot queries at 1,000 a second beside random names (compact denial), on two cores that much else shared, so that only
 ratios of one run mean anything; in ms, 99 % of hot queries within, and the hot queries that were lost. Measured when
@@ -74,6 +80,14 @@ SLICE = 0.0005
 _TOGETHER = 48
 """Responses to what has waited that are sent together, at the latest at the end of a turn: a system call for a few of
 them costs as much as making one."""
+_AT_ONCE = 16
+"""Responses that are made together (`Responder.make`): a slice at most, while a signature takes 30 µs."""
+_SLOWER = 1.125
+"""By what a response may seem to take longer than the last ones."""
+_LEAST = 1e-7
+"""Seconds that a response takes at least."""
+_TOO_SHORT = SLICE / 4
+"""Seconds at the end of a slice in which none are made: one alone takes half as long again as one of many."""
 _MOST_IN_PLACE = 16
 """Batches whose queries wait where they were received: 270 kB each."""
 _MOST_SPARE = 4
@@ -190,6 +204,7 @@ class Loop:
         self._made: dict[Batch, _Made] = {}
         """Responses to what has waited sorted that are not sent yet, by batch."""
         self._made_count = 0
+        self._pace = _Pace()
         self._blocked: list[tuple[Callable[[], Awaitable[None]], Send, Sequence[bytes | None], int]] = []
         """What a socket did not take: responses, and how many of them are done."""
 
@@ -202,6 +217,8 @@ class Loop:
         """Answer what has come and what waits, for `TURN`."""
         elapsed = self._elapsed
         end = elapsed() + TURN
+        if len(self._sockets) == 1 and not self.is_behind:
+            self._sockets[0].was_empty = False  # it was waited for
         came = True
         while came or self.is_behind:
             came, full = False, True
@@ -230,7 +247,10 @@ class Loop:
     def _look(self, place: _Socket) -> int:
         """Take what has come to one socket, at most `BATCH`, and answer what is remembered; how many there were."""
         batch = place.batch
+        if place.was_empty and not batch.has_come():
+            return 0
         queries = batch.receive()
+        place.was_empty = not queries
         if not queries:
             return 0
         now = int(self._clock())
@@ -286,63 +306,72 @@ class Loop:
 
     def _make(self, responses: list[bytes | None], missed: Sequence[Miss], now: int, end: float) -> int:
         """Make responses to what has just come until `end`; how many."""
-        make, elapsed = self._responder.make, self._elapsed
-        for number, one in enumerate(missed, 1):
-            responses[one.slot] = make(one, now)
-            if elapsed() >= end:
-                return number
-        return len(missed)
+        made, at = 0, self._elapsed()
+        while made < len(missed) and end - at > _TOO_SHORT:
+            some = missed[made : made + self._pace.at_once(end - at)]
+            at = self._make_some(some, responses, now, at)
+            made += len(some)
+        return made
+
+    def _make_some(self, some: Sequence[Miss], responses: list[bytes | None], now: int, at: float) -> float:
+        """Make responses to queries in the place of each; the time then."""
+        slots = [one.slot for one in some]
+        for slot, response in zip(slots, self._responder.make(some, slots, now), strict=True):
+            responses[slot] = response
+        return self._pace.note(len(some), at, self._elapsed())
 
     def _make_waiting(self) -> None:
         """Make responses to what waits, for `SLICE`: first to what came before it was sorted."""
         now, at = int(self._clock()), self._elapsed()
         end = at + SLICE
         self._responder.begin(now)
-        while self._in_place and at < end:
+        while self._in_place and end - at > _TOO_SHORT:
             at = self._make_in_place(self._in_place[0], now, at, end)
         if self._sorted.is_sorting:
             self._make_sorted(now, at, end)
 
     def _make_in_place(self, held: _Held, now: int, at: float, end: float) -> float:
         """Make responses to what waits in one batch until `end`, and send them once all are made; the time then."""
-        make, elapsed = self._responder.make_later, self._elapsed
-        missed, responses, vouched, host = held.missed, held.responses, held.vouched, held.batch.host
-        made, before = held.made, held.made
+        missed, made, before = held.missed, held.made, held.made
+        self._responder.look_again(held.batch.host, held.vouched)
         if at - held.came > OLDEST:
             self._responder.dropped.too_old += len(missed) - made
             made = len(missed)
-        while made < len(missed) and at < end:
-            one = missed[made]
-            responses[one.slot] = make(one, now, one.slot, host, vouched)
-            made += 1
-            at = elapsed()
+        while made < len(missed) and end - at > _TOO_SHORT:
+            some = missed[made : made + self._pace.at_once(end - at)]
+            at = self._make_some(some, held.responses, now, at)
+            made += len(some)
         held.made = made
         self._in_place_count -= made - before
         if made == len(missed):
             self._in_place.popleft()
-            self._responder.vouched = vouched
-            self._send(held.batch, held.queries, responses)
+            self._send(held.batch, held.queries, held.responses)
             held.place.give_back(held.batch)
         return at
 
     def _make_sorted(self, now: int, at: float, end: float) -> None:
         """Make responses to what waits sorted until `end`; send them once they are many."""
-        waiting, make, elapsed = self._sorted, self._responder.make_later, self._elapsed
-        made, count = self._made, self._made_count
-        batch = None
-        while at < end and count < BATCH and (asked := waiting.take(at)) is not None:
-            if asked.batch is not batch:
-                batch = asked.batch
-                late = made.get(batch) or made.setdefault(batch, _Made())
-            late.responses.append(make(asked.missed, now, len(late.asked), asked.host, late.vouched))
-            late.asked.append(asked)
-            count += 1
-            at = elapsed()
-        self._made_count = count
+        waiting = self._sorted
+        while end - at > _TOO_SHORT and self._made_count < BATCH:
+            some = waiting.take_some(min(self._pace.at_once(end - at), BATCH - self._made_count), at)
+            if not some:
+                break
+            for batch in dict.fromkeys(one.batch for one in some):
+                self._make_late(batch, [one for one in some if one.batch is batch], now)
+            at = self._pace.note(len(some), at, self._elapsed())
         if not waiting.count and not self._in_place_count:
             waiting.is_sorting = False
-        if count >= _TOGETHER or not waiting.count:
+        if self._made_count >= _TOGETHER or not waiting.count:
             self._send_made()
+
+    def _make_late(self, batch: Batch, some: Sequence[Asked], now: int) -> None:
+        """Make responses to queries that have waited sorted, all of one batch."""
+        late = self._made.get(batch) or self._made.setdefault(batch, _Made())
+        begin = len(late.asked)
+        late.asked += some
+        self._responder.look_again(late.host, late.vouched)
+        late.responses += self._responder.make([one.missed for one in some], range(begin, len(late.asked)), now)
+        self._made_count += len(some)
 
     def _send(self, batch: Batch, queries: Sequence[bytes], responses: list[bytes | None]) -> None:
         """Send responses to queries that are where they were received."""
@@ -375,6 +404,26 @@ class Loop:
         self._blocked.clear()
 
 
+class _Pace:
+    """How many responses are made together: as many as the time allows, by what the last ones took."""
+
+    __slots__ = ("_each",)
+
+    def __init__(self) -> None:
+        self._each = SLICE
+        """Seconds that a response took to make, of the last ones."""
+
+    def at_once(self, left: float) -> int:
+        """How many to make, where `left` seconds are left."""
+        return min(max(1, int(left / self._each)), _AT_ONCE)
+
+    def note(self, count: int, began: float, now: float) -> float:
+        """So many were made from `began` to `now`; `now`."""
+        # Where another program had the processor meanwhile, that says nothing of the next ones.
+        self._each = max(min((now - began) / count, _SLOWER * self._each), _LEAST)
+        return now
+
+
 class _Socket:
     """One socket: the batch that is received into next, and others for when the queries of one have to wait in it."""
 
@@ -382,6 +431,8 @@ class _Socket:
         self._new = new
         self._spare: list[Batch] = []
         self.batch = new()
+        self.was_empty = False
+        """Whether nothing had come at the last look."""
 
     def next_batch(self) -> None:
         """Receive into another batch from now on."""

@@ -7,6 +7,8 @@ all that is around it). Longer names and what is rare are left to that. The octe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from keys.dnssec.rrsig import TYPE_RRSIG, record, rrsig_prefix
 from keys.dnssec.signature_validity import live_times
 from keys.dnssec.zone_keys import ZoneKeys
@@ -24,6 +26,10 @@ from zones.zoneset import ServedZone
 _SIGNATURE_SIZE = 64
 _BEYOND_NAME = 2
 """Octets that the next name has more than the name denied (`zones.names.successor`)."""
+
+Unsigned = tuple[Callable[[bytes], bytes], bytes, bytes, bytes, int]
+"""What signs, and what; the response's body up to the RRSIG; the RRSIG's rdata up to its signature; until when it is
+good, in seconds since the epoch."""
 
 
 class CompactBelowApex:
@@ -74,6 +80,11 @@ class CompactBelowApex:
 
         The zone's keyset must serve at `now`.
         """
+        unsigned = self.prepare(owner, now)
+        return None if unsigned is None else self.complete(unsigned, unsigned[0](unsigned[1]))
+
+    def prepare(self, owner: bytes, now: int) -> Unsigned | None:
+        """As `deny`, all but the signature and what comes after."""
         if now >= self._until:
             self._renew(now)
         sized = self._sized.get(len(owner)) or self._size(len(owner))
@@ -86,9 +97,14 @@ class CompactBelowApex:
         prefix = rrsig_prefix(TYPE_NSEC, self._labels, self._ttl, inception, expiration, signer.key_tag, self._origin)
         nsec = b"".join((nsec_up_to_owner, owner, NO_SUCH_NAME))
         # One record in canonical form is its owner and the record as it is sent (RFC 4034 §3.1.8.1).
-        signature = signer.sign(b"".join((prefix, owner, nsec)))
-        body = b"".join((before, nsec, self._rrsig, prefix, signature, self._shape.opt))
-        return Response(self._head, body, end if end < self._until else self._until)
+        data = b"".join((prefix, owner, nsec))
+        return signer.sign, data, before + nsec, prefix, end if end < self._until else self._until
+
+    def complete(self, unsigned: Unsigned, signature: bytes) -> Response:
+        """The response that was prepared, with its signature."""
+        _, _, before, prefix, until = unsigned
+        body = b"".join((before, self._rrsig, prefix, signature, self._shape.opt))
+        return Response(self._head, body, until)
 
     def _renew(self, now: int) -> None:
         """Show the SOA with the RRSIG of now."""

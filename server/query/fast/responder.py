@@ -38,7 +38,7 @@ from server.query.edns import DEFAULT_SIZE, MINIMUM_SIZE, OPTION_COOKIE, Edns
 from server.query.emit_to_size import Response
 from server.query.fast.absent_names import deny_absent
 from server.query.fast.answer_caches import Answers, Caches, Cookied, Generations
-from server.query.fast.compact_below_apex import CompactBelowApex
+from server.query.fast.compact_below_apex import CompactBelowApex, Unsigned
 from server.query.fast.flood_detection import FloodDetection, Switched, unheard, wants_own_signature
 from server.query.fast.nsec_chain_below_apex import ChainBelowApex
 from server.query.fast.present_rrsets import answer_present
@@ -145,6 +145,12 @@ class _Lane:
         self.rcodes = [0] * RCODES
 
 
+_Unsigned = tuple[CompactBelowApex, bytes, Unsigned]
+"""A denial that waits for its signature: what completes it, its key in `Caches.denials`, and what was made of it."""
+_WAITS = Response(b"", b"", 0)
+"""Stands for such a denial."""
+
+
 class Responder:
     """Answers for one process: the zones as they are now, and the caches."""
 
@@ -172,7 +178,9 @@ class Responder:
         """The largest UDP response in octets."""
         self._udp = _Lane(Via.UDP, caches.packets, caches.cookies)
         self._tcp = _Lane(Via.TCP, caches.stream_packets, caches.stream_cookies)
-        self._latest = 0
+        self._latest = self._begun_at = 0
+        self._begun: ZoneSet | None = None
+        """What `begin` was last called for."""
         self._below: dict[bytes, Below | None] = {}
         """By apex and kind of query, what denies names one label below; None where that is not simple."""
         self._current = ZoneSet()
@@ -210,20 +218,49 @@ class Responder:
         self.datagrams_seen += len(queries) - len(missed)
         return responses, missed
 
-    def make(self, missed: Miss, now: int) -> bytes | None:
-        """The response to one of the datagrams looked at last that was not remembered; None where silence is due."""
-        self.datagrams_seen += 1
-        return self._make(missed, missed.slot, now, self._udp)
+    def make(self, missed: Sequence[Miss], numbers: Sequence[int], now: int) -> list[bytes | None]:
+        """The responses to datagrams that were not remembered, in their order; None where silence is due.
 
-    def make_later(self, missed: Miss, now: int, number: int, sender: Sender, vouched: list[int]) -> bytes | None:
-        """As `make`, for a datagram that has waited: the one numbered `number` of those that are answered with it.
-
-        `sender` gives its address. `vouched` takes its number where it had a valid server cookie. `begin` must have
-        been called for this `now`, and for the zones of now.
+        They go out with others, numbered `numbers` among them. `begin` must have been called for this `now`, and for
+        the zones of now. Many at once cost less than one by one: their signatures are made one after the other, for
+        which OpenSSL needs the nearest of the processor's caches whole, as Python does for all else. A compact denial
+        of 46 µs loses 8 where the two alternate (33 for the signature, 5 for all else, each for itself).
         """
-        self.datagrams_seen += 1
+        self.datagrams_seen += len(missed)
+        waiting: list[_Unsigned] = []
+        places: list[int] = []
+        responses: list[bytes | None] = []
+        for one, number in zip(missed, numbers, strict=True):
+            responses.append(self._make(one, number, now, self._udp, waiting))
+            if len(waiting) > len(places):
+                places.append(len(responses) - 1)
+        if waiting:
+            try:
+                signatures = [sign(data) for _, _, (sign, data, _, _, _) in waiting]
+            except Exception:
+                # One by one, so that it is told whose fails, and concerns no other.
+                for place in places:
+                    responses[place] = self._make(missed[place], numbers[place], now, self._udp)
+            else:
+                for place, unsigned, signature in zip(places, waiting, signatures, strict=True):
+                    responses[place] = self._signed(missed[place], unsigned, signature)
+        return responses
+
+    def _signed(self, missed: Miss, unsigned: _Unsigned, signature: bytes) -> bytes:
+        """The response to a datagram that waited for nothing else."""
+        below, key, prepared = unsigned
+        denial = below.complete(prepared, signature)
+        self._caches.denials.offer(key, denial)
+        self._udp.rcodes[denial.head[1] & 15] += 1
+        return b"".join((denial.head, missed.name, missed.tail[:QUESTION_TAIL], denial.body))
+
+    def look_again(self, sender: Sender, vouched: list[int]) -> None:
+        """Have `make` go on with datagrams that were looked at before others.
+
+        `sender` gives the address of each by its number. `vouched` takes the numbers of those that had a valid server
+        cookie.
+        """
         self._sender, self.vouched = sender, vouched
-        return self._make(missed, number, now, self._udp)
 
     def cut_ahead(self, missed: Miss, now: int, is_over: Callable[[Key], bool]) -> CutAhead | None:
         """What is sent at once in place of the response to one of the datagrams looked at last, which would cost a
@@ -269,8 +306,9 @@ class Responder:
     def datagrams(self, queries: Sequence[bytes], now: int, sender: Sender = _nobody) -> list[bytes | None]:
         """The response to each datagram, or None where silence is due: `remembered` and `make` in one."""
         responses, missed = self.remembered(queries, now, sender)
-        for one in missed:
-            responses[one.slot] = self.make(one, now)
+        slots = [one.slot for one in missed]
+        for slot, response in zip(slots, self.make(missed, slots, now), strict=True):
+            responses[slot] = response
         return responses
 
     def messages(self, wires: Sequence[bytes], now: int, client: bytes | None = None) -> list[bytes | None]:
@@ -396,14 +434,19 @@ class Responder:
         options = self._options(form, tail, number, now, lane)
         return with_options(response, options) if options else response
 
-    def _make(self, missed: Miss, number: int, now: int, lane: _Lane) -> bytes | None:
-        """What is not remembered, numbered `number` of those that are answered together."""
+    def _make(
+        self, missed: Miss, number: int, now: int, lane: _Lane, waiting: list[_Unsigned] | None = None
+    ) -> bytes | None:
+        """What is not remembered, numbered `number` of those that are answered together.
+
+        None also where all but its signature is made: then it is put into `waiting`, where there is such a list.
+        """
         query, tail = missed.query, missed.tail
         try:
             if len(tail) > PLAIN_TAIL:
                 return self._with_options(query, missed.name_end, tail, number, now, lane)
             if missed.name_end > 0:
-                return self._respond(query, missed.name, missed.lowered, tail, number, now, lane)
+                return self._respond(query, missed.name, missed.lowered, tail, number, now, lane, waiting)
             return self._read(query, number, now, lane)
         except Exception:
             # Whatever a stranger sends, it does not end the loop that answers all others.
@@ -500,8 +543,12 @@ class Responder:
         return self._floods.states()
 
     def begin(self, now: int) -> None:
-        """Forget what is not so at `now`, with the zones of now."""
-        zoneset = self._floods.answered(self._zoneset(), now)
+        """Forget what is not so at `now`, with the zones of now. A call for the same again costs next to nothing."""
+        given = self._zoneset()
+        if given is self._begun and now == self._begun_at:
+            return
+        self._begun, self._begun_at = given, now
+        zoneset = self._floods.answered(given, now)
         self._caches.for_zoneset(zoneset, now)
         if zoneset is not self._current:
             self._current = zoneset
@@ -524,9 +571,10 @@ class Responder:
         return self._sizes
 
     def _respond(
-        self, query: bytes, name: bytes, lowered: bytes, tail: bytes, number: int, now: int, lane: _Lane
-    ) -> bytes | None:
-        """What is not in the young generation. The name goes up to the first zero octet."""
+        self, query: bytes, name: bytes, lowered: bytes, tail: bytes, number: int, now: int, lane: _Lane,
+        waiting: list[_Unsigned] | None = None,
+    ) -> bytes | None:  # fmt: skip
+        """What is not in the young generation. The name goes up to the first zero octet. `waiting`: as for `_make`."""
         shape = lane.shapes.get(query[:_NAME_AT] + tail)
         if shape is None:
             return self._read(query, number, now, lane)
@@ -540,7 +588,9 @@ class Responder:
                 if below is not None and below.remembers:
                     response = self._denied_below(owner, below, signed, now)
                 else:
-                    response = self._denied(owner, name, served, below, shape, signed, now)
+                    response = self._denied(owner, name, served, below, shape, signed, now, waiting)
+                    if response is _WAITS:
+                        return None
         if response is None:
             known = lane.packets.get(b"".join((query[:_NAME_AT], lowered, tail)))
             if known is not None and now < known[1]:  # it was of the old generation
@@ -614,21 +664,32 @@ class Responder:
 
     def _denied(
         self, owner: bytes, name: bytes, served: ServedZone, below: Below | None, shape: Shape, signed: SignedShape,
-        now: int,
+        now: int, waiting: list[_Unsigned] | None,
     ) -> Response | None:  # fmt: skip
-        """The denial of a name that does not exist in a signed zone; None where it must be made the general way."""
+        """The denial of a name that does not exist in a signed zone; None where it must be made the general way.
+
+        `_WAITS` where all but its signature is made, and is in `waiting`.
+        """
         try:
             denials, key = self._caches.denials, owner + shape.variant
             denial = denials.get(key)
             if denial is None or now >= denial.until:
-                denial = below.deny(owner, now) if below is not None else None
-                if denial is None and _is_name(name):
-                    denial = deny_absent(owner, served, now, signed, self._caches)
-                if denial is not None:
+                denial = None
+                if type(below) is CompactBelowApex and (prepared := below.prepare(owner, now)) is not None:
+                    if below.names is not None:
+                        below.names.note(owner)
+                    if waiting is not None:
+                        waiting.append((below, key, prepared))
+                        return _WAITS
+                    denial = below.complete(prepared, prepared[0](prepared[1]))
                     denials.offer(key, denial)
-                    names = self._floods.names(served.zone)
-                    if names is not None:
-                        names.note(owner)
+                elif _is_name(name):
+                    denial = deny_absent(owner, served, now, signed, self._caches)
+                    if denial is not None:
+                        denials.offer(key, denial)
+                        names = self._floods.names(served.zone)
+                        if names is not None:
+                            names.note(owner)
         except Exception:
             self._failed(owner, signed.qtype)
             return None  # the general way says SERVFAIL

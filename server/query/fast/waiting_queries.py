@@ -124,6 +124,13 @@ class WaitingQueries(Generic[Q]):
         self.count = self._existing.count + self._others.count
         return found
 
+    def take_some(self, most: int, now: float) -> list[Q]:
+        """As `take`, at most so many, in the order in which they are to be answered."""
+        taken: list[Q] = []
+        while len(taken) < most and (query := self.take(now)) is not None:
+            taken.append(query)
+        return taken
+
 
 def prefix_of(client: bytes) -> bytes:
     """Of an address, what has a turn of its own."""

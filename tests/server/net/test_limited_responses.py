@@ -55,9 +55,11 @@ class Process:
             hosts = [client(start + n) if callable(client) else client for n in range(len(queries))]
             clients = From(hosts)
             responses, missed = self.responder.remembered(queries, self.now, clients.host)
-            for one in self.limited.ahead(responses, missed, clients, self.now):
-                responses[one.slot] = self.responder.make(one, self.now)
-                self.made[hosts[one.slot]] += 1
+            wanted = self.limited.ahead(responses, missed, clients, self.now)
+            slots = [one.slot for one in wanted]
+            for slot, response in zip(slots, self.responder.make(wanted, slots, self.now), strict=True):
+                responses[slot] = response
+                self.made[hosts[slot]] += 1
             before = [*responses]
             self.limited(queries, responses, clients)
             self.outcomes.update(outcome_of(was, left) for was, left in zip(before, responses, strict=True))
@@ -181,7 +183,8 @@ def test_a_cookie_over_tcp_vouches_for_no_datagram() -> None:
     queries = [wire[2:] for wire in random_names(2)]
     _, missed = responder.remembered(queries, NOW, lambda _: FLOODER)
     vouched: list[int] = []
-    responder.make_later(missed[0], NOW, 0, lambda _: FLOODER, vouched)
+    responder.look_again(lambda _: FLOODER, vouched)
+    responder.make(missed[:1], [0], NOW)
     for _ in range(100):
         responder.messages(random_names(3, option=option), NOW, HONEST)
     assert vouched == []

@@ -254,3 +254,21 @@ def test_large_and_empty_datagrams(make: Make, sockets: ExitStack) -> None:
 
 def test_the_platform_chooses(sockets: ExitStack) -> None:
     assert isinstance(batch_for(udp(sockets)), KernelBatch | PlainBatch)
+
+
+def test_it_is_known_whether_any_have_come(make: Make, sockets: ExitStack) -> None:
+    server, asks = udp(sockets), client(sockets)
+    batch = make(server)
+    if make is KernelBatch:
+        assert not batch.has_come()
+    for number in range(3):
+        asks.sendto(b"ID%d" % number, server.getsockname())
+        assert batch.has_come()
+        assert received(batch, 1) == [b"%d" % number]
+    # What the kernel wrote last is in place of no later length.
+    for size in (4, 40, 400):
+        for _ in range(3):
+            asks.sendto(b"ID" + bytes(size), server.getsockname())
+        assert received(batch, 3) == [bytes(size)] * 3
+        assert batch.send([b"x"] * 3) == 3
+        assert [asks.recv(99) for _ in range(3)] == [b"IDx"] * 3

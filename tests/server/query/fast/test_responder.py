@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keys.dnssec.zone_signer import ZoneSigner
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
@@ -384,8 +385,7 @@ def test_what_is_not_remembered_is_made_later_from_the_zones_of_then() -> None:
     assert responder.datagrams_seen == 0
     current[0] = served(_ZONE.replace("192.0.2.1", "192.0.2.9"), "lab.example")
     responder.begin(NOW)
-    for one in missed:
-        wire, response = wires[one.slot], responder.make(one, NOW)
+    for wire, response in zip(wires, responder.make(missed, range(4), NOW), strict=True):
         assert (None if response is None else wire[:2] + response) == respond(wire, current[0], NOW, Via.UDP)
     assert responder.datagrams_seen == 4
 
@@ -404,9 +404,10 @@ def test_what_has_waited_gets_the_cookie_of_its_own_client(qname: str) -> None:
     responder.begin(NOW)
     vouched: list[int] = []
     # The last comes first, as where the newest are answered before.
-    for number, one in enumerate(reversed(missed)):
+    late = missed[::-1]
+    responder.look_again(lambda number: wires[late[number].slot][1], vouched)
+    for one, response in zip(late, responder.make(late, range(len(late)), NOW), strict=True):
         wire, client = wires[one.slot]
-        response = responder.make_later(one, NOW, number, lambda _, client=client: client, vouched)  # type: ignore[misc]
         assert response is not None
         assert wire[:2] + response == respond(wire, _ZONES, NOW, Via.UDP, client=client, facts=FACTS)
     assert vouched == [0, 2]
@@ -484,3 +485,37 @@ def test_a_bug_is_servfail_for_its_query_and_ends_nothing(monkeypatch: pytest.Mo
             )  # fmt: skip
     assert len(failed) == 4
     assert responder.messages([b"\x00\x01\x80" + absent[3:]], NOW) == [None]
+
+
+def test_denials_whose_signatures_are_made_together_are_those_that_are_made_one_by_one() -> None:
+    wires = [query(f"absent{number}.lab.example", "A", co=bool(number % 3)) for number in range(7)]
+    hot = query("www.lab.example", "A")
+    wires[3:3] = [wires[0], hot, query("a.b.lab.example", "A"), query("www.lab.example", "MX")]
+    responder = knowing(hot)
+    responder.datagrams([wire[2:] for wire in [query("x.lab.example", "A"), query("x.lab.example", "A", co=True)]], NOW)
+    counted = sum(responder.udp_rcodes)
+    assert datagrams(responder, wires) == [respond(wire, _ZONES, NOW, Via.UDP) for wire in wires]
+    assert sum(responder.udp_rcodes) == counted + len(wires) - wires.count(hot)
+
+
+def test_of_signatures_that_are_made_together_one_that_fails_is_one_that_fails_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed: list[bytes] = []
+    responder = Responder(lambda: _ZONES, Caches(), lambda name, _: failed.append(name))
+    responder.datagrams([query("x.lab.example", "A")[2:]] * 2, NOW)
+    wires = [query(f"{name}.lab.example", "A") for name in ("one", "evil", "two")]
+    sign = ZoneSigner.sign
+
+    def fails(signer: ZoneSigner, data: bytes) -> bytes:
+        if b"evil" in data:
+            raise ValueError
+        return sign(signer, data)
+
+    monkeypatch.setattr(ZoneSigner, "sign", fails)
+    one, evil, two = datagrams(responder, wires)
+    assert [one, two] == [respond(wire, _ZONES, NOW, Via.UDP) for wire in (wires[0], wires[2])]
+    assert evil is not None
+    assert evil[3] & 15 == 2
+    assert failed
+    assert {wire_name("evil.lab.example")} == {*failed}
