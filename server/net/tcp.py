@@ -57,7 +57,8 @@ _TELL_AGAIN = 60.0  # seconds between two lines of the log about that
 _SLOWEST = 2000
 """Octets a second that a client must take of its responses, to the end of the wire: one that takes an octet now and
 then must not hold a connection for ever."""
-_OUT_OF_SOCKETS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_OUT_OF_SOCKETS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC)
+"""ENOSPC is what epoll says where a user watches as many descriptors as one may (fs.epoll.max_user_watches)."""
 _GONE_BEFORE_ACCEPTED = (
     errno.ECONNABORTED, errno.EPROTO, errno.EPERM,
     # What became of that one connection, by accept(2) of Linux.
@@ -92,8 +93,13 @@ async def serve_tcp(
             if clients.turn(trio.current_time()):
                 await trio.lowlevel.checkpoint()
                 continue
-            with trio.CancelScope(deadline=clients.next_deadline()):
-                await trio.lowlevel.wait_readable(clients.fileno())  # lets others run, even where it need not wait
+            try:
+                with trio.CancelScope(deadline=clients.next_deadline()):
+                    await trio.lowlevel.wait_readable(clients.fileno())  # lets others run, even where it need not wait
+            except OSError as error:
+                if error.errno not in _OUT_OF_SOCKETS:
+                    raise
+                await trio.sleep(_PAUSE)  # trio has an epoll of its own
     finally:
         clients.close()
 
@@ -161,7 +167,7 @@ class TcpClients:
         self._paused_until = -math.inf
         self._told_of_pause = -math.inf
         self._accepting = False
-        self._accept_again()
+        self._accept_again(-math.inf)
 
     def fileno(self) -> int:
         """Readable when `turn` has something to do."""
@@ -182,7 +188,7 @@ class TcpClients:
             if self._is_over():
                 return True
         if not self._accepting and now >= self._paused_until:
-            self._accept_again()
+            self._accept_again(now)
         while self._round or self._begin_round():
             one = self._round.popleft()
             if isinstance(one, _Connection):
@@ -227,11 +233,28 @@ class TcpClients:
                 self._round.append(one)
         return bool(self._round)
 
-    def _accept_again(self) -> None:
-        for sock in self._listeners:
+    def _accept_again(self, now: float) -> None:
+        for number, sock in enumerate(self._listeners):
             self._known[sock.fileno()] = sock
-            self._epoll.register(sock, select.EPOLLIN)
+            if not self._watch(sock, now):
+                for other in self._listeners[:number]:
+                    self._epoll.unregister(other)
+                return
         self._accepting = True
+
+    def _watch(self, sock: socket.socket, now: float, wanted: int = select.EPOLLIN) -> bool:
+        """Have epoll tell of a socket; False where it takes no more, and then no connections are accepted for a while.
+
+        Raises `OSError` where that fails for any other reason.
+        """
+        try:
+            self._epoll.register(sock, wanted)
+        except OSError as error:
+            if error.errno not in _OUT_OF_SOCKETS:
+                raise
+            self._accept_no_more(now, error)
+            return False
+        return True
 
     def _accept_no_more(self, now: float, error: OSError) -> None:
         if self._accepting:
@@ -289,8 +312,10 @@ class TcpClients:
             wanted = select.EPOLLIN
         if connection.watched != wanted:
             if connection.watched is None:
+                if not self._watch(connection.sock, now, wanted):
+                    self._end(connection, Ended.FULL)
+                    return
                 self._known[connection.sock.fileno()] = connection
-                self._epoll.register(connection.sock, wanted)
             else:
                 self._epoll.modify(connection.sock, wanted)
             connection.watched = wanted
@@ -362,14 +387,26 @@ class TcpClients:
         self._load.untaken -= self._waiting.pop(connection)
 
     def _look_at_idle(self, connection: _Connection, now: float) -> None:
-        """End a connection whose time is over, unless the client has taken its responses all the while."""
+        """End a connection whose time is over, unless the client has taken its responses all the while.
+
+        Where nobody has looked meanwhile, as this process was stopped, that is not held against the client: what it has
+        asked is read before, and where it has taken all that the kernel had for it, its time begins anew.
+        """
         if not connection.unsent:
             if connection.queries:  # it waits for us
                 self._places.renew(connection, now)
-            else:
+                return
+            self._proceed(connection, now)
+            if not connection.ended and connection.since < now:
                 self._end(connection, Ended.IDLE)
             return
         left = _left(connection)
+        if left == len(connection.unsent):
+            self._places.renew(connection, now)
+            self._proceed(connection, now)
+            if not connection.ended:
+                connection.left = _left(connection)
+            return
         if connection.left - left < _SLOWEST * (now - connection.since):
             self._end(connection, Ended.SLOW)
             return

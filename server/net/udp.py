@@ -53,6 +53,8 @@ is answered at 1.1 to 1.2 times that rate, and 0.86 at 2.2 times (0.92 and 0.82 
 
 from __future__ import annotations
 
+import errno
+import math
 import selectors
 import socket
 import time
@@ -65,6 +67,7 @@ from operator import not_
 from typing import NoReturn, Protocol
 
 import msgspec
+import structlog
 import trio
 
 from server.net.mmsg import BATCH, Batch, Clients, Sender, batch_for, never_fragment
@@ -94,6 +97,14 @@ _MOST_SPARE = 4
 """Batches that a socket keeps: to make one takes as long as making 10 answers."""
 _BLOCKED = 0.01
 """Seconds that a socket is waited for which takes no more responses: what it still does not take is lost."""
+
+_SHORT = (errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC)
+"""What a system that lacks memory says, also to trio's epoll: it passes, and nothing that came is lost meanwhile."""
+_PAUSE = 0.01
+"""Seconds until the next try."""
+_TELL_AGAIN = 60.0
+"""Seconds between two lines of the log about that."""
+_log = structlog.get_logger("signwright.udp")
 
 Send = Callable[[Sequence[bytes | None], int], int]
 """Send responses from one place on; returns how many are done (`Batch.send`)."""
@@ -156,13 +167,22 @@ async def serve_udp(
         for sock in sockets:
             never_fragment(sock)
     with _readable(sockets) as wait:
+        told = -math.inf
         while True:
-            # Either lets others run, even where it need not wait.
-            if loop.is_behind:
-                await trio.lowlevel.checkpoint()
-            else:
-                await wait()
-            await loop.turn()
+            try:
+                # Either lets others run, even where it need not wait.
+                if loop.is_behind:
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await wait()
+                await loop.turn()
+            except OSError as error:
+                if error.errno not in _SHORT:
+                    raise
+                if trio.current_time() >= told + _TELL_AGAIN:
+                    told = trio.current_time()
+                    _log.warning("the system lacks memory for UDP: queries wait", error=str(error))
+                await trio.sleep(_PAUSE)
 
 
 @contextmanager

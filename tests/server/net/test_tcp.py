@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import dns.message
 import pytest
@@ -535,6 +536,32 @@ def test_a_client_that_waits_for_the_server_is_not_idle(held: ExitStack) -> None
     assert driven.load.ended[Ended.IDLE] == 1
 
 
+def test_what_was_asked_while_this_process_was_stopped_is_answered_before_anybody_is_idle(held: ExitStack) -> None:
+    driven = Driven(held, responder(), Limits(idle=_IDLE))
+    asks, dribbles, says_nothing = (driven.connect() for _ in range(3))
+    wire = query("www.lab.example", "A")
+    driven.ask(wire, asks, dribbles, says_nothing)
+    asks.send(frame(wire))
+    dribbles.send(frame(wire)[:-1])
+    driven.turns(3 * _IDLE)
+    assert driven.load.ended[Ended.IDLE] == 2
+    assert asks.recv(4096) == frame(expected(wire)) * 2
+    assert [is_closed(one) for one in (asks, dribbles, says_nothing)] == [False, True, True]
+
+
+def test_who_took_all_that_the_kernel_had_while_this_process_was_stopped_is_not_slow(held: ExitStack) -> None:
+    driven = Driven(held, responder(), Limits(idle=_IDLE))
+    client, wire = driven.connect(), query("big.lab.example", "TXT")
+    client.send(frame(wire) * 60)
+    driven.turns()
+    while select.select([client], [], [], 0.5)[0]:  # longer than a kernel waits to send the rest
+        client.recv(1 << 20)
+    driven.turns(100 * _IDLE)  # in which any client could have taken more
+    assert driven.load.open == 1
+    driven.turns(200 * _IDLE)
+    assert driven.load.ended[Ended.SLOW] == 1
+
+
 @pytest.mark.parametrize("is_known", [False, True])
 def test_each_message_is_counted_once_however_large_its_response_is(held: ExitStack, *, is_known: bool) -> None:
     answers = responder()
@@ -575,6 +602,44 @@ def test_a_connection_that_went_wrong_before_it_was_accepted_is_passed_over(held
     held.enter_context(socket.create_connection(listener.getsockname()))
     clients.turn(0.0)
     assert load.open == 1
+
+
+class FullEpoll:
+    """An epoll of a user who may watch no more descriptors, while `room` is 0."""
+
+    room = 0
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._epoll, name)
+
+    def register(self, sock: socket.socket, wanted: int) -> None:
+        if not FullEpoll.room:
+            raise OSError(errno.ENOSPC, "as epoll_ctl(2) says")
+        FullEpoll.room -= 1
+        self._epoll.register(sock, wanted)
+
+
+def test_where_epoll_takes_no_more_sockets_it_tries_again(held: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {name: value for name, value in vars(select).items() if name.isupper() or name == "poll"}
+    monkeypatch.setattr("server.net.tcp.select", SimpleNamespace(**names, epoll=FullEpoll))
+    monkeypatch.setattr(FullEpoll, "room", 0)
+    driven = Driven(held, responder(), Limits())
+    first, wire = driven.connect(), query("www.lab.example", "A")
+    driven.turns(0.0)  # not even the listener has room
+    FullEpoll.room = 1
+    driven.turns(1.0)
+    assert driven.load.open == 0
+    assert is_closed(first)
+    FullEpoll.room = 9
+    second = driven.connect()
+    driven.turns(1.01)
+    assert driven.load.open == 0  # it waits a little
+    driven.turns(2.0)
+    driven.ask(wire, second, now=2.0)
+    assert second.recv(4096) == frame(expected(wire))
 
 
 def test_what_clients_do_not_take_is_bounded_in_octets_of_all_together(held: ExitStack) -> None:

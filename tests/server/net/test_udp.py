@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import sys
@@ -9,10 +10,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from server.net.addresses import Address
 from server.net.listen import Pair, bind
-from server.net.mmsg import Clients
+from server.net.mmsg import Clients, KernelBatch
 from server.net.udp import serve_udp
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
@@ -115,6 +117,29 @@ async def test_what_looks_at_responses_before_they_leave_may_change_them(bound: 
         with trio.fail_after(60):
             assert await sock.recv(4096) == expected(wires[1]) + b"!"
     assert sorted(seen) == sorted((wire[2:], bytes([127, 0, 0, 1])) for wire in wires)
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("number", [errno.ENOMEM, errno.ENOBUFS])
+async def test_a_system_that_lacks_memory_for_a_moment_ends_nothing(
+    bound: Pair, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    receive, failures = KernelBatch.receive, [number] * 3
+
+    def fails(batch: KernelBatch) -> list[bytes]:
+        if failures:
+            raise OSError(failures.pop(), "as recvmmsg(2) says")
+        return receive(batch)
+
+    monkeypatch.setattr(KernelBatch, "receive", fails)
+    wire = query("www.lab.example", "A")
+    with capture_logs() as lines:
+        nursery.start_soon(serve_udp, [bound.udp], Responder(lambda: _ZONES, Caches(), surprised), clock)
+        with await client(*bound.address) as sock, trio.fail_after(60):
+            await sock.send(wire)
+            assert await sock.recv(4096) == expected(wire)
+    assert not failures
+    assert [line["log_level"] for line in lines] == ["warning"]
     nursery.cancel_scope.cancel()
 
 
