@@ -29,7 +29,7 @@ that do not: they never have such names.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import msgspec
 
@@ -82,6 +82,8 @@ _ONE_QUESTION_AND_OPT = b"\x00\x01\x00\x00\x00\x00\x00\x01"
 _CLOCK_STEP = 600  # seconds back that the margin of every RRSIG covers with ease
 _SHAPES = 4096  # remembered at once
 _FORMS = 4096
+_FEW = 4
+"""Sizes of origins: of more, only those are tried that a name has. With 200 of them it costs 1.8 µs a name, not 28."""
 _BELOW = 2048  # remembered at once, over all shapes
 _ROOM_FOR_OPTIONS = 256
 """Octets that a remembered response must leave free for EDNS options: else it is found out whether they fit."""
@@ -186,7 +188,7 @@ class Responder:
         self._current = ZoneSet()
         """As they are answered."""
         self._floods = FloodDetection(switched)
-        self._sizes: list[int] | None = None
+        self._sizes: Mapping[int, None] | None = None
         self.datagrams_seen = 0
         """How many datagrams were answered, or deserved silence. Those that no other count names were hot: NOERROR
         from one dictionary."""
@@ -291,10 +293,11 @@ class Responder:
         Cheap, since it is asked where there is no time to lose (0.3 µs).
         """
         served, sizes = self._current.get, self._sizes_of_origins()
+        are_few = len(sizes) <= _FEW
         exist: list[bool] = []
         for one in missed:
             owner = one.lowered + b"\x00"
-            for size in sizes:
+            for size in sizes if are_few else _sizes_of_suffixes(owner, sizes):
                 zone = served(owner[-size:])
                 if zone is not None:
                     exist.append(owner in zone.zone.nodes)
@@ -564,10 +567,12 @@ class Responder:
         elif now > self._latest:
             self._latest = now
 
-    def _sizes_of_origins(self) -> list[int]:
-        """Of the zones of now, the longest first: a name's zone is found without a look at each of its labels."""
+    def _sizes_of_origins(self) -> Mapping[int, None]:
+        """Of the zones of now, the longest first: where they are few, a name's zone is found without a look at each of
+        its labels.
+        """
         if self._sizes is None:
-            self._sizes = sorted({len(origin) for origin in self._current}, reverse=True)
+            self._sizes = dict.fromkeys(sorted({len(origin) for origin in self._current}, reverse=True))
         return self._sizes
 
     def _respond(
@@ -792,6 +797,22 @@ def _learned(tail: bytes, lane: _Lane) -> Form | None:
             lane.forms.clear()
         lane.forms[tail[:FORM]] = form
     return form
+
+
+def _sizes_of_suffixes(owner: bytes, sizes: Container[int]) -> list[int]:
+    """Those of `sizes` (octets) that a zone of `owner` may have by the labels of that, the longest first.
+
+    `owner` need not be a name.
+    """
+    found: list[int] = []
+    position, left = 0, len(owner)
+    while left > 0:
+        if left in sizes:
+            found.append(left)
+        step = owner[position] + 1
+        position += step
+        left -= step
+    return found
 
 
 def _has_counts(query: bytes) -> bool:

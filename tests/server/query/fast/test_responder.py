@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import dns.flags
@@ -16,6 +17,7 @@ from keys.dnssec.zone_signer import ZoneSigner
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
+from tests.growth import growth
 from tests.lab import FACTS, NOW, datagrams, query, served, surprised, wire_name, zone_keys
 from zones.denial import DenialMode
 from zones.masterfile.load import parse_zone
@@ -350,9 +352,10 @@ def test_cookies_are_judged_anew_where_the_clock_went_back() -> None:
     assert responder.vouched == []
 
 
-def test_names_that_exist_are_told_from_others_in_whichever_zone_they_would_be() -> None:
+@pytest.mark.parametrize("more", [[], ["other.test", "a.longer.test", "test", "www.another.one.test"]])
+def test_names_that_exist_are_told_from_others_in_whichever_zone_they_would_be(more: Sequence[str]) -> None:
     zones = ZoneSet()
-    for origin in ("lab.example", "deep.down.lab.example", "example"):
+    for origin in ("lab.example", "deep.down.lab.example", "example", *more):
         zones = zones.with_zone(parse_zone(_ZONE, f"{origin}."))
     current = [zones]
     responder = Responder(lambda: current[0], Caches(), surprised)
@@ -519,3 +522,16 @@ def test_of_signatures_that_are_made_together_one_that_fails_is_one_that_fails_a
     assert evil[3] & 15 == 2
     assert failed
     assert {wire_name("evil.lab.example")} == {*failed}
+
+
+def test_whether_a_name_exists_is_told_as_fast_with_origins_of_many_sizes() -> None:
+    text = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\n"
+
+    def asked(origins: Sequence[str]) -> Callable[[], object]:
+        zones = ZoneSet().with_zones([parse_zone(text, origin, signed=False) for origin in origins])
+        responder = Responder(lambda: zones, Caches(), surprised)
+        _, missed = responder.remembered([query(f"q{number}.elsewhere", "A")[2:] for number in range(500)], NOW)
+        return lambda: responder.exist(missed)
+
+    many_sizes = [f"{'a' * (number % 50 + 1)}.{('b' * 50 + '.') * (number // 50)}example." for number in range(150)]
+    assert growth(asked(many_sizes[:5]), asked(many_sizes)) < 5
