@@ -60,6 +60,7 @@ PURE_ROOMS = [
     "server.query.fast",
 ]
 NOT_PURE = [
+    "zones.masterfile.check_zone",
     "zones.masterfile.load",
     "zones.masterfile.master_file_reader",
     "zones.masterfile.regular_files",

@@ -33,6 +33,13 @@ def to_text(owner: bytes) -> str:
     return dns.name.from_wire(owner, 0)[0].to_text()
 
 
+def end_of(octets: bytes, start: int) -> int:
+    """The position behind the uncompressed name that begins at `start`."""
+    while length := octets[start]:
+        start += length + 1
+    return start + 1
+
+
 def parent(owner: bytes) -> bytes:
     """The name without its first label. `owner` must not be the root."""
     return owner[owner[0] + 1 :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,65 +10,78 @@ import click
 
 from keys.dnssec.signing_policy import Policy
 from server.cli import start_check
-from server.cli.exit_codes import Exit, exit_of
+from server.cli.exit_codes import Exit
 from server.cli.progress import reading
 from server.settings.configuration import ConfigError, ZoneConfig, load_config, zones_from_argument
-from zones.masterfile.load import ZoneFileError, ZoneWarning, load_zone
+from zones.masterfile.check_zone import CheckedZone, check_zone
+from zones.masterfile.found_faults import Finding
 
 
 @click.command(short_help="Say what is wrong in zone files and configurations.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--json", "as_json", is_flag=True, help="Print errors and warnings as JSON on stdout.")
 @click.pass_context
-def check(ctx: click.Context, files: tuple[str, ...]) -> None:
-    """Check zone files and configurations; print file:line: reason for what is wrong.
+def check(ctx: click.Context, files: tuple[str, ...], as_json: bool) -> None:
+    """Check zone files and configurations; print FILE:LINE: REASON for each error.
 
-    Warnings go to stderr, and change no exit code: a zone that has some is served.
+    Warnings go to stderr as FILE:LINE: warning: REASON and do not change the exit code: a server takes such a zone.
+    Both are sorted by line, at most 100 for each file. What only follows from another error is not reported.
 
     A FILE is a configuration (*.toml), which is checked with the zones that it names and for whether a server would
-    start on this host, or a zone as for "serve". The bounds of [zone_files] hold here too: those of the configuration,
+    start on this host, or a zone as for "serve". The bounds of [zone_files] apply here too: those of the configuration,
     or else the defaults.
+
+    Exit codes: 0 no error, 4 a zone has errors, 5 a configuration has errors.
     """
     worst = Exit.DONE
+    told: list[Finding] = []
     for file in files:
-        for error in _problems(file):
-            click.echo(str(error))
-            worst = max(worst, exit_of(error) or Exit.FAILED)
+        for finding, code in _findings(file, quiet=as_json):
+            if as_json:
+                told.append(finding)
+            else:
+                click.echo(str(finding), err=finding.severity == "warning")
+            if finding.severity == "error":
+                worst = max(worst, code)
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in told], indent=2))
     ctx.exit(worst)
 
 
-def _problems(file: str) -> Iterator[Exception]:
+def _findings(file: str, *, quiet: bool) -> Iterator[tuple[Finding, Exit]]:
     """What is wrong with one argument, while what is right is said."""
     try:
         if file.endswith(".toml"):
             config = load_config(Path(file))
-            click.echo(f"{file}: a configuration with {len(config.zones)} zones")
-            yield from start_check.problems(Path(file), config)
-            for remark in start_check.remarks(Path(file), config):
-                click.echo(remark, err=True)
+            if not quiet:
+                click.echo(f"{file}: a configuration with {len(config.zones)} zones")
+            for found in start_check.findings(Path(file), config):
+                yield found, Exit.CONFIGURATION
             zones: list[ZoneConfig] = list(config.zones)
         else:
             zones = zones_from_argument(file, Policy())
     except ConfigError as error:
-        yield error
+        exit_code = Exit.CONFIGURATION if file.endswith(".toml") else Exit.ZONE_FILE
+        yield from ((found, exit_code) for found in start_check.of_error(file, error))
         return
     for zone in zones:
-        assert zone.file is not None
-        warnings: list[ZoneWarning] = []
-        try:
-            with reading(zone.file) as progress:
-                loaded = load_zone(
-                    zone.file,
-                    zone.origin,
-                    signed=zone.signed,
-                    denial=zone.denial,
-                    progress=progress,
-                    warned=warnings.extend,
-                    limits=zone.files.reading,
-                )
-        except ZoneFileError as error:
-            yield error
-        else:
-            for warning in warnings:
-                click.echo(f"{warning.file}:{warning.line}: warning: {warning.reason}", err=True)
+        checked = _checked(zone)
+        for finding in (*checked.errors.told(), *checked.warnings.told()):
+            yield finding, Exit.ZONE_FILE
+        if checked.zone is not None and not quiet:
+            loaded = checked.zone
             names, rrsets = len(loaded.nodes), loaded.rrset_count
             click.echo(f"{zone.file}: {zone.origin} serial {loaded.serial}, {names} names, {rrsets} RRsets")
+
+
+def _checked(zone: ZoneConfig) -> CheckedZone:
+    assert zone.file is not None
+    with reading(zone.file) as progress:
+        return check_zone(
+            zone.file,
+            zone.origin,
+            signed=zone.signed,
+            denial=zone.denial,
+            progress=progress,
+            limits=zone.files.reading,
+        )

@@ -18,7 +18,8 @@ Left alone it takes up to 4 MiB that a client does not read, and 32 MiB that we 
 second to the other side of the world, on each connection."""
 _WAITING_CLIENTS = 4096  # connections that nobody has accepted yet; the kernel bounds it by net.core.somaxconn
 
-_PRIVILEGED = 1024
+PRIVILEGED = 1024
+"""Ports below this one take a capability (CAP_NET_BIND_SERVICE)."""
 
 
 class PortInUse(Exception):  # noqa: N818
@@ -90,6 +91,13 @@ def check_host(address: Address) -> None:
     _bound(Address(address.host, 0), socket.SOCK_DGRAM).close()
 
 
+def check_free(address: Address, *, udp: bool, where: str) -> None:
+    """Raises `PortInUse` and `CannotListen` as a bind of this address for TCP, and for `udp`; nothing stays bound."""
+    if udp:
+        _bound(address, socket.SOCK_DGRAM, where).close()
+    _bound(address, socket.SOCK_STREAM, where).close()
+
+
 def bind_stream(address: Address, where: str = "--listen") -> socket.socket:
     """A listening TCP socket; `where` is what an error says to change. Raises `PortInUse` and `CannotListen`."""
     sock = _bound(address, socket.SOCK_STREAM, where)
@@ -148,9 +156,9 @@ def _bound(address: Address, kind: int, where: str = "--listen", *, shared: bool
 
 def way_out(address: Address, error: OSError, where: str) -> str:
     """What a person can do about an address that can't be bound; `where` is what to change it with."""
-    if error.errno == errno.EACCES and address.port < _PRIVILEGED:
+    if error.errno == errno.EACCES and address.port < PRIVILEGED:
         return (
-            f": a port below {_PRIVILEGED} takes the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=): "
+            f": a port below {PRIVILEGED} takes the capability CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=): "
             f"grant it, or listen on a higher port with {where}"
         )
     if error.errno == errno.EADDRNOTAVAIL:

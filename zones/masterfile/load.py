@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import dns.exception
 import dns.name
@@ -13,11 +14,11 @@ import dns.name
 from zones import names
 from zones.build_zone import build_zone
 from zones.denial import DenialMode
-from zones.masterfile.master_file_reader import Progress, Reader, Reading, with_newlines
+from zones.masterfile.master_file_reader import Progress, Reader, Reading, Recovery, with_newlines
 from zones.masterfile.reading_limits import DEFAULT_LIMITS, LimitError, ReadingLimits
 from zones.masterfile.regular_files import is_below, open_regular, real_path
 from zones.masterfile.warnings import ZoneWarning
-from zones.masterfile.zone_rules import Gathering, ZoneFileError
+from zones.masterfile.zone_rules import Gathering, LenientGathering, ZoneFileError
 from zones.zone import Zone
 
 __all__ = [
@@ -61,21 +62,75 @@ def load_zone(
     out with a warning (`zones.masterfile.formerly_valid`).
     """
     reading = Reading(str(path), path.parent, progress, read, plain=plain, limits=limits)
+    source, is_shown = _source_of(path, reading)
+    try:
+        return _compile(source, origin, reading, warned, signed=signed, denial=denial, lenient=lenient)
+    except ZoneFileError as error:
+        if is_shown or isinstance(error, LimitError) or error.file != str(path):
+            raise
+        raise ZoneFileError(error.file, error.line, _UNSHOWN) from None
+
+
+def _source_of(path: Path, reading: Reading) -> tuple[bytes, bool]:
+    """The text of the zone file, and whether errors may show any of it. Raises `ZoneFileError`."""
     try:
         with open_regular(path) as file:
             source = reading.take(file, str(path), (str(path), 0))
         is_shown = is_below(real_path(path), reading.folders)
     except OSError as error:
-        raise ZoneFileError(str(path), 0, f"cannot be read: {error.strerror}") from None
+        raise ZoneFileError(str(path), 0, f"cannot be read: {error.strerror}", "unreadable") from None
     except ValueError as error:  # a path that no file can have
-        raise ZoneFileError(str(path), 0, f"cannot be read: {error}") from None
-    source = source.removeprefix(b"\xef\xbb\xbf")
-    try:
-        return _compile(with_newlines(source), origin, reading, warned, signed=signed, denial=denial, lenient=lenient)
-    except ZoneFileError as error:
-        if is_shown or isinstance(error, LimitError) or error.file != str(path):
-            raise
-        raise ZoneFileError(error.file, error.line, _UNSHOWN) from None
+        raise ZoneFileError(str(path), 0, f"cannot be read: {error}", "unreadable") from None
+    return with_newlines(source.removeprefix(b"\xef\xbb\xbf")), is_shown
+
+
+class FaultTaker(Recovery, Protocol):
+    """Takes all that is wrong with a zone file."""
+
+    def read(self, path: str, octets: bytes) -> None:
+        """Told the path and the octets of each file that is read."""
+
+    def warn(self, warnings: Sequence[ZoneWarning]) -> None:
+        """Told once what is hardly meant."""
+
+    def has_errors(self) -> bool:
+        """Whether there are errors by now."""
+
+
+def read_zone(
+    path: Path,
+    origin: str,
+    found: FaultTaker,
+    *,
+    signed: bool,
+    denial: DenialMode,
+    progress: Progress | None,
+    limits: ReadingLimits,
+) -> Zone | None:
+    """As `load_zone`, but `found` takes all errors and warnings; None where there are errors.
+
+    Raises `ZoneFileError` for one behind which nothing can be read.
+    """
+    reading = Reading(str(path), path.parent, progress, found.read, plain=True, limits=limits)
+    source, is_shown = _source_of(path, reading)
+    if not is_shown:
+        return load_zone(
+            path, origin, signed=signed, denial=denial, progress=progress, warned=found.warn, limits=limits
+        )
+    apex = _apex(origin, reading)
+    wire_origin = names.from_dnspython(apex)
+    gathering = LenientGathering(wire_origin, found.take, signed=signed)
+    with _without_cycles():
+        try:
+            Reader(source, apex, reading, gathering, found).read_all()
+        except ZoneFileError as error:
+            found.take(error)  # what was read is judged all the same, not what is missing
+            found.lose(None, "")
+        gathering.check_all(reading.file)
+        found.warn(gathering.warnings())
+        if found.has_errors():
+            return None
+        return build_zone(wire_origin, gathering.rrsets(), signed=signed, denial=denial)
 
 
 def parse_zone(
@@ -107,10 +162,7 @@ def _compile(
     denial: DenialMode,
     lenient: bool,
 ) -> Zone:
-    try:
-        apex = dns.name.from_text(origin)
-    except dns.exception.DNSException as error:
-        raise ZoneFileError(reading.file, 0, f"{origin!r} is no domain name: {error}") from None
+    apex = _apex(origin, reading)
     wire_origin = names.from_dnspython(apex)
     gathering = Gathering(wire_origin, signed=signed, lenient=lenient)
     with _without_cycles():
@@ -121,6 +173,13 @@ def _compile(
     if warned is not None:
         warned(warnings)
     return zone
+
+
+def _apex(origin: str, reading: Reading) -> dns.name.Name:
+    try:
+        return dns.name.from_text(origin)
+    except dns.exception.DNSException as error:
+        raise ZoneFileError(reading.file, 0, f"{origin!r} is no domain name: {error}") from None
 
 
 @contextmanager

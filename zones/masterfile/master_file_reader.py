@@ -37,13 +37,17 @@ from zones.masterfile.reading_limits import (
     LONGEST_TEMPLATE,
     LONGEST_WORD,
     Consumption,
+    LimitError,
     ReadingLimits,
 )
 from zones.masterfile.record_faults import fault_of, rdata_words
+from zones.masterfile.record_recovery import end_of_record, lost_by
 from zones.masterfile.regular_files import open_below, real_path
 from zones.masterfile.simple_lines import Record, State, read_plain
-from zones.masterfile.zone_rules import ZoneFileError
+from zones.masterfile.zone_rules import LenientGathering, ZoneFileError
 
+_UNKNOWN_NAME = dns.name.from_wire(LenientGathering.UNKNOWN, 0)[0]
+_UNKNOWN_TTL = LenientGathering.UNKNOWN_TTL
 _NEWLINE = b"\n"[0]
 _ASCII = [chr(octet) for octet in range(0x80)]
 _GROWS = 0x100000  # octets that a file may have more than when it was opened
@@ -52,6 +56,22 @@ _FIRST_BLOCK, _LARGEST_BLOCK = 2048, 0x10000  # octets that are read at once, wh
 
 Progress = Callable[[int, int], None]
 """Told now and then how many octets have been read, of how many; included files count once they are met."""
+
+
+class Recovery(Protocol):
+    """Takes what is wrong with a record, after which reading goes on behind it."""
+
+    def wants(self, file: str, line: int) -> bool:
+        """Whether the reason of an error on this line matters, or only that there is one."""
+
+    def take(self, error: ZoneFileError) -> None:
+        """Take an error."""
+
+    def lose(self, owner: bytes | None, word: str) -> None:
+        """What stands at `owner` is not known as a whole, or of any name where that is None.
+
+        `word` is the type or directive that could not be read, upper case, empty where that is not known either.
+        """
 
 
 class Taker(Protocol):
@@ -159,6 +179,11 @@ class _Source:
         return self._octets[start : self._position].decode()
 
     @property
+    def size(self) -> int:
+        """How many octets there are."""
+        return len(self._octets)
+
+    @property
     def position(self) -> int:
         """How many octets have been read."""
         return self._position
@@ -181,6 +206,20 @@ class _Source:
         if end < 0:
             end = self._octets.find(b"\n", start)
         return self._octets[start:end].split(b"\n") if end >= 0 else []
+
+    def octets_from(self, start: int, most: int) -> bytes:
+        """So many of the octets from a position on."""
+        return self._octets[start : start + most]
+
+    def end_of_record(self, start: int) -> tuple[int, int]:
+        """Where the record at a position ends, which is wrong, and how many octets were looked at in vain for that."""
+        return end_of_record(self._octets, start)
+
+    def go_to(self, position: int) -> None:
+        """Read on from here."""
+        self.tell()
+        self._reading.advance(position - self._position, 0, self._file)
+        self._position = self._told = position
 
     def skip(self, lines: Sequence[bytes]) -> None:
         """Go on after these, which are the next."""
@@ -338,7 +377,18 @@ class Reader(dns.zonefile.Reader):
 
     _tokenizer: _Tokenizer
 
-    def __init__(self, source: bytes, origin: dns.name.Name, reading: Reading, taker: Taker) -> None:
+    def __init__(
+        self,
+        source: bytes,
+        origin: dns.name.Name,
+        reading: Reading,
+        taker: Taker,
+        recovery: Recovery | None = None,
+    ) -> None:
+        """With a `recovery`, an error does not end the reading, except one that exceeds a limit."""
+        self._recovery = recovery
+        self._in_vain = 0
+        """Octets that were looked at once more after an error."""
         self._reading = reading
         self._taker = taker
         self._collector = _Collector(origin, taker, self._rdata_words, reading.tell)
@@ -402,6 +452,21 @@ class Reader(dns.zonefile.Reader):
         """
         outer = sys.exc_info()[1]
         try:
+            while True:
+                try:
+                    self._read_on(outer)
+                except ZoneFileError as error:
+                    if self._recovery is None or isinstance(error, LimitError) or not self._recover(error):
+                        raise
+                else:
+                    return
+        finally:
+            for included in (self.current_file, *(state[3] for state in self.saved_state)):
+                if included is not None:
+                    included.close()
+
+    def _read_on(self, outer: BaseException | None) -> None:
+        try:
             self.read()
         except ZoneFileError:
             raise
@@ -412,11 +477,51 @@ class Reader(dns.zonefile.Reader):
                 raise self._reading.refusal from None
             if isinstance(error, OSError):
                 raise ZoneFileError(*self._began(), f"cannot include {error.filename}: {error.strerror}") from None
-            raise ZoneFileError(*self._began(), self._reason(error)) from None
-        finally:
-            for included in (self.current_file, *(state[3] for state in self.saved_state)):
-                if included is not None:
-                    included.close()
+            wanted = self._recovery is None or self._recovery.wants(*self._began())
+            raise ZoneFileError(*self._began(), self._reason(error) if wanted else "", "syntax") from None
+
+    def _recover(self, error: ZoneFileError) -> bool:
+        """Go on behind the record that is wrong; False where its end can't be found within linear time."""
+        assert self._recovery is not None
+        self._reading.refusal = None
+        if self.saved_state and self.saved_state[-1][0] is self._tokenizer:  # an included file that is no text
+            *_, file, _, _, _, _, _ = self.saved_state.pop()
+            assert self.current_file is not None
+            self.current_file.close()
+            self.current_file = file
+        tokenizer, source = self._tokenizer, self._tokenizer.source
+        start = tokenizer.began_at
+        if not self._lose(source.octets_from(start, LONGEST_TEMPLATE)):
+            self._recovery.take(error)
+        end, in_vain = source.end_of_record(start)
+        self._in_vain += in_vain + max(0, source.position - end)
+        if self._in_vain > max(_LARGEST_BLOCK, source.size):
+            return False
+        again = _Tokenizer(source, tokenizer.filename, self._reading, self._read_plain_lines, self._include)
+        again.idna_codec = tokenizer.idna_codec
+        again.line_number = tokenizer.began + source.octets_from(start, end - start).count(b"\n")
+        source.go_to(end)
+        self._tokenizer = again
+        return True
+
+    def _lose(self, text: bytes) -> bool:
+        """Note what is not known after a record or directive that is wrong; whether it depends on an earlier error."""
+        assert self._recovery is not None
+        assert self.last_name is not None
+        lost = lost_by(text.decode(errors="ignore"), self.current_origin, self._tokenizer.idna_codec)
+        if lost.word == "$TTL":
+            self.default_ttl, self.default_ttl_known, self.default_ttl_from_soa = _UNKNOWN_TTL, True, False
+        elif lost.word == "$ORIGIN":
+            self.current_origin = _UNKNOWN_NAME
+        if not lost.is_directive:
+            # The TTL of the record may have been wrong, which those after it would have.
+            self.last_ttl, self.last_ttl_known = _UNKNOWN_TTL, True
+            if not lost.is_blank:
+                self.last_name = lost.owner or _UNKNOWN_NAME
+        is_known = not self.last_name.is_subdomain(_UNKNOWN_NAME)
+        owner = names.from_dnspython(self.last_name) if is_known and not lost.is_directive else None
+        self._recovery.lose(owner, lost.word)
+        return lost.is_blank and not is_known
 
     def _reason(self, error: Exception) -> str:
         """What is wrong with the record or directive that is being read: where dnspython tells too little, more."""

@@ -43,6 +43,8 @@ DEFAULT_LIMITS = ReadingLimits()
 class LimitError(ZoneFileError):
     """A zone file that takes more than a bound allows."""
 
+    code = "limit"
+
 
 class Consumption:
     """What was taken so far. Each method raises `LimitError` for what would exceed a bound."""

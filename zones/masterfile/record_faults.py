@@ -42,6 +42,15 @@ from zones.masterfile.rdata_fields import (
 
 _DIRECTIVES = {"$TTL": (seconds_field("TTL"),), "$ORIGIN": (name_field("origin"),)}
 
+_OTHER_DIRECTIVES = ("$INCLUDE", "$GENERATE", "$UNICODE")
+_ALL_DIRECTIVES = ", ".join((*_DIRECTIVES, *_OTHER_DIRECTIVES))
+
+_IN_OUR_WORDS = {
+    "newline in quoted string": "a quoted string without its closing quote on the same line",
+    "unbalanced parentheses": "a ( without a ) behind it",
+}
+"""What dnspython tells."""
+
 _UNOPENED = "a ) without a ( before it"
 """Of which dnspython says nothing."""
 
@@ -61,6 +70,8 @@ def fault_of(text: str, origin: dns.name.Name, codec: dns.name.IDNACodec | None,
                 _see_directive(directive, tokenizer, origin)
             case directive if not directive.startswith("$"):
                 _see_record(first, tokenizer, origin)
+            case directive if directive not in _OTHER_DIRECTIVES:
+                return f"unknown directive {short(first.value)}; there are {_ALL_DIRECTIVES}"
     except FaultError as fault:
         return str(fault)
     except MemoryError:
@@ -68,7 +79,7 @@ def fault_of(text: str, origin: dns.name.Name, codec: dns.name.IDNACodec | None,
     except Exception:  # noqa: S110 - dnspython's, of what stands around rdata; what it told first is kept
         pass
     if told and told != WORDLESS:
-        return printable(told)
+        return _IN_OUR_WORDS.get(told) or printable(told)
     line = text.partition("\n")[0]
     return _UNOPENED if ")" in line else short(line) + " cannot be read"
 
@@ -116,8 +127,28 @@ def _type_of_record(tokenizer: Tokenizer) -> RdataType:
         if (what := _ttl_or_class(token.value)) not in missing:
             if token.value.isdigit():
                 raise FaultError(f"{shown(token)} stands where the type was expected")
-            return dns.rdatatype.from_text(token.value)
+            try:
+                return dns.rdatatype.from_text(token.value)
+            except (dns.exception.DNSException, ValueError):
+                raise FaultError(_no_type(token, tokenizer, missing)) from None
         missing.remove(what)
+
+
+def _no_type(token: Token, tokenizer: Tokenizer, missing: set[str]) -> str:
+    """What is wrong with a word that is not a TTL, a class or a type; `missing` are those that have not come yet."""
+    if "TTL" in missing and token.value.lstrip("+-")[:1].isdigit():
+        return f"expected a TTL (seconds, or a time as 1w2d3h4m5s), found {shown(token)}"
+    following = tokenizer.get()
+    if "class" in missing and following.is_identifier() and _is_type_or_ttl(following.value):
+        return f"expected a TTL, the class IN or a type, found {shown(token)}"
+    return f"unknown record type {shown(token)}; without a mnemonic, write TYPE65534 (RFC 3597)"
+
+
+def _is_type_or_ttl(text: str) -> bool:
+    with suppress(dns.exception.DNSException, ValueError):
+        dns.rdatatype.from_text(text)
+        return True
+    return text.isdigit()
 
 
 def _ttl_or_class(text: str) -> str:

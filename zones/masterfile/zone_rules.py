@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import dns.rdatatype
 
@@ -41,13 +41,18 @@ _LARGEST_RRSET = 0xFFFF - 12 - (255 + 4) - (_RECORD_FIXED + 18 + 255 + 64) - 11
 
 
 class ZoneFileError(Exception):
-    """A zone that cannot be served: `file`, `line` (0 where no single line is at fault) and `reason`."""
+    """A zone that cannot be served: `file`, `line` (0 where no single line is at fault), `reason` and `code`."""
 
-    def __init__(self, file: str, line: int, reason: str) -> None:
+    code = "zone"
+    """The kind of error, for programs."""
+
+    def __init__(self, file: str, line: int, reason: str, code: str | None = None) -> None:
         super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
         self.file = file
         self.line = line
         self.reason = reason
+        if code is not None:
+            self.code = code
 
 
 class Gathering:
@@ -97,15 +102,21 @@ class Gathering:
     def check(self, file: str) -> None:
         """Check the whole, when all records are there. Raises `ZoneFileError`, in which `file` stands for all lines."""
         self._left_out += self._without_signals()
+        for error in self._faults_of_owners(file):
+            raise error
+        self._left_out += self._without_outdated()
+
+    def _faults_of_owners(self, file: str) -> Iterator[ZoneFileError]:
+        """What is wrong with the apex, and with what stands together at one owner."""
         grouped = self._records
         apex = grouped.get(self._origin, {})
         for rrtype in (TYPE_SOA, TYPE_NS):
             if rrtype not in apex:
-                raise ZoneFileError(file, 0, f"no {_mnemonic(rrtype)} record at the apex {names.to_text(self._origin)}")
+                reason = f"no {_mnemonic(rrtype)} record at the apex {names.to_text(self._origin)}"
+                yield ZoneFileError(file, 0, reason, f"no-{_mnemonic(rrtype).lower()}")
         for owner, of_owner in grouped.items():
             if not of_owner.keys().isdisjoint(_WITH_RULES):
-                _check_owner(owner, of_owner, self._origin)
-        self._left_out += self._without_outdated()
+                yield from _faults_of_owner(owner, of_owner, self._origin)
 
     def _without_outdated(self) -> list[ZoneWarning]:
         """Leave out the records that are no longer valid. Raises `ZoneFileError` for an invalid RRset with one.
@@ -155,6 +166,60 @@ class Gathering:
         return rrsets
 
 
+class LenientGathering(Gathering):
+    """Gathers what can be gathered, and hands each error on instead of raising it: to check a whole zone at once."""
+
+    UNKNOWN = b"\x08\x00unknown\x00"
+    """Stands for an owner or origin that could not be read: what is at or below it is left out, silently."""
+    UNKNOWN_TTL = -1
+    """Stands for a TTL that could not be read: it differs from no other."""
+
+    def __init__(self, origin: bytes, found: Callable[[ZoneFileError], None], *, signed: bool) -> None:
+        super().__init__(origin, signed=signed)
+        self._found = found
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Take the next records, except those that can't stand in the zone."""
+        for record in records:
+            if record[0].endswith(self.UNKNOWN):
+                continue
+            try:
+                super().add([record])
+            except ZoneFileError as error:
+                self._found(error)
+
+    def take_outdated(self, record: Record, reason: str) -> None:
+        """Take a record that is no longer valid, which is an error."""
+        if record[0].endswith(self.UNKNOWN):
+            return
+        try:
+            super().take_outdated(record, reason)
+        except ZoneFileError as error:
+            self._found(error)
+
+    def check_all(self, file: str) -> None:
+        """Check the whole: as `check`, but every owner and every RRset."""
+        self._left_out += self._without_signals()
+        for error in self._faults_of_owners(file):
+            self._found(error)
+        for of_owner in self._records.values():
+            for rrtype, group in of_owner.items():
+                for error in self._faults_of_rrset(rrtype, group):
+                    self._found(error)
+
+    def _faults_of_rrset(self, rrtype: int, group: list[Record]) -> Iterator[ZoneFileError]:
+        first = next((record for record in group if record[1] != self.UNKNOWN_TTL), None)
+        if first is not None:
+            _, ttl, _, _, _, _, line = first
+            for record in group:
+                if record[1] not in (ttl, self.UNKNOWN_TTL):
+                    yield _other_ttl(record, ttl, line)
+        try:
+            _rrset(rrtype, [(o, 0, t, rdata, canonical, f, n) for o, _, t, rdata, canonical, f, n in group])
+        except ZoneFileError as error:
+            yield error
+
+
 def _rrset(rrtype: int, group: list[Record]) -> RRset:
     first = group[0]
     _, ttl, _, rdata, canonical, _, line = first
@@ -164,15 +229,20 @@ def _rrset(rrtype: int, group: list[Record]) -> RRset:
         return RRset.of_one(rrtype, ttl, rdata, canonical)
     for record in group:
         if record[1] != ttl:
-            raise _refused(
-                record,
-                f"TTL {record[1]} differs from the {ttl} of the RRset's first record, line {line}: "
-                "all records of an RRset have one TTL (RFC 2181 §5.2)",
-            )
+            raise _other_ttl(record, ttl, line)
     distinct = {record[4]: record[3] for record in group}
     if sum(_RECORD_FIXED + len(rdata) for rdata in distinct.values()) > _LARGEST_RRSET:
         raise _too_large(first)
     return RRset(rrtype, ttl, list(distinct.values()), distinct)
+
+
+def _other_ttl(record: Record, ttl: int, line: int) -> ZoneFileError:
+    return _refused(
+        record,
+        f"TTL {record[1]} differs from the {ttl} of the RRset's first record, line {line}: "
+        "all records of an RRset have one TTL (RFC 2181 §5.2)",
+        "ttl-mismatch",
+    )
 
 
 def _too_large(record: Record) -> ZoneFileError:
@@ -184,7 +254,7 @@ def _too_large(record: Record) -> ZoneFileError:
 def _check_owner_and_type(record: Record, origin: bytes, *, signed: bool) -> None:
     owner, rrtype = record[0], record[2]
     if not names.is_subdomain(owner, origin):
-        raise _refused(record, f"{names.to_text(owner)} is outside the zone {names.to_text(origin)}")
+        raise _refused(record, f"{names.to_text(owner)} is outside the zone {names.to_text(origin)}", "outside")
     if rrtype in _WITHOUT_RULES:
         return
     if rrtype in _MADE_BY_SIGNING or (signed and rrtype == TYPE_DNSKEY):
@@ -203,25 +273,26 @@ def _check_owner_and_type(record: Record, origin: bytes, *, signed: bool) -> Non
         raise _refused(record, "DS at the apex: it belongs into the parent zone (RFC 4035 §2.4)")
 
 
-def _check_owner(owner: bytes, of_owner: Mapping[int, list[Record]], origin: bytes) -> None:
+def _faults_of_owner(owner: bytes, of_owner: Mapping[int, list[Record]], origin: bytes) -> Iterator[ZoneFileError]:
     for rrtype, section in _AT_MOST_ONE.items():
         group = of_owner.get(rrtype, [])
         if len({record[4] for record in group}) > 1:
-            raise _refused(group[1], f"a second {_mnemonic(rrtype)} at {names.to_text(owner)} ({section})")
+            reason = f"a second {_mnemonic(rrtype)} at {names.to_text(owner)} ({section})"
+            yield _refused(group[1], reason, "more-than-one")
     if TYPE_CNAME in of_owner and len(of_owner) > 1:
         other = next(group for rrtype, group in of_owner.items() if rrtype != TYPE_CNAME)[0]
         last = max(of_owner[TYPE_CNAME][0], other, key=lambda record: record[6])
-        raise _refused(
-            last, f"{names.to_text(owner)} has a CNAME and other data ({_mnemonic(other[2])}) (RFC 2181 §10.1)"
-        )
+        reason = f"{names.to_text(owner)} has a CNAME and other data ({_mnemonic(other[2])}) (RFC 2181 §10.1)"
+        yield _refused(last, reason, "cname-and-other-data")
     if TYPE_DS in of_owner and TYPE_NS not in of_owner:
-        raise _refused(of_owner[TYPE_DS][0], "DS where there is no delegation: no NS beside it (RFC 4035 §2.4)")
+        reason = "DS where there is no delegation: no NS beside it (RFC 4035 §2.4)"
+        yield _refused(of_owner[TYPE_DS][0], reason, "ds-without-ns")
     if TYPE_DNAME in of_owner and TYPE_NS in of_owner and owner != origin:
-        raise _refused(of_owner[TYPE_DNAME][0], "DNAME at a delegation point (RFC 6672 §2.3)")
+        yield _refused(of_owner[TYPE_DNAME][0], "DNAME at a delegation point (RFC 6672 §2.3)", "dname-and-ns")
 
 
-def _refused(record: Record, reason: str) -> ZoneFileError:
-    return ZoneFileError(record[5], record[6], reason)
+def _refused(record: Record, reason: str, code: str | None = None) -> ZoneFileError:
+    return ZoneFileError(record[5], record[6], reason, code)
 
 
 def _mnemonic(rrtype: int) -> str:

@@ -252,7 +252,8 @@ def test_a_zone_that_is_wrong_does_not_keep_others_from_being_served(folder: Pat
 
 def test_check(folder: Path) -> None:
     (folder / "bad.zone").write_text(ZONE + "ns1 300 CNAME www\n")
-    (folder / "s.toml").write_text('[[zones]]\nfile = "lab.example.zone"\n[[zones]]\nfile = "bad.zone"\n')
+    ports = 'listen = ["127.0.0.1:0"]\n[kms]\nemulator = "127.0.0.1:0"\n[route53]\nlisten = "127.0.0.1:0"\n'
+    (folder / "s.toml").write_text(ports + '[[zones]]\nfile = "lab.example.zone"\n[[zones]]\nfile = "bad.zone"\n')
     (folder / "wrong.toml").write_text("[tcp]\nidel = 3\n")
     good = run("check", "lab.example.zone", cwd=folder)
     assert (good.returncode, good.stdout) == (
@@ -269,7 +270,7 @@ def test_check(folder: Path) -> None:
     wrong = run("check", "wrong.toml", "none.zone", cwd=folder)
     assert (wrong.returncode, wrong.stdout) == (
         5,
-        "wrong.toml:2: tcp.idel: unknown setting; did you mean idle?\nthere is no zone file none.zone\n",
+        "wrong.toml:2: tcp.idel: unknown setting; did you mean idle?\nnone.zone: there is no zone file none.zone\n",
     )
 
 

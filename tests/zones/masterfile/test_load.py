@@ -25,7 +25,7 @@ def owners(zone: Zone) -> set[str]:
 @pytest.mark.parametrize(
     ("text", "line", "reason"),
     [
-        ("a BOGUS x\n", 4, "unknown rdatatype 'BOGUS'"),
+        ("a BOGUS x\n", 4, "unknown record type BOGUS"),
         ("a A 192.0.2\n", 4, "A: 192.0.2 is no IPv4 address"),
         ("\n; comment\na A 192.0.2.1\nb A 192.0.2.256\n", 7, "A: 192.0.2.256 is no IPv4 address"),
         ('a TXT (\n "x" )\nb MX ( 10\n no..name )\n', 6, "label is empty"),

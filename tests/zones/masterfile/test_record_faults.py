@@ -55,7 +55,7 @@ www 60 IN                            the record ends before its type
 www "A" x                            "A" stands where the type was expected
 www 4294967296 A 192.0.2.1           4294967296 stands where the type was expected
 www CH A 192.0.2.1                   class CH: only records of class IN are served
-www BOGUS x                          unknown rdatatype 'BOGUS'
+www BOGUS x                          unknown record type BOGUS; without a mnemonic, write TYPE65534 (RFC 3597)
 a..b A 192.0.2.1                     a..b is no domain name: A DNS label is empty
 www A 192.0.2.1 )                    a ) without a ( before it
 )                                    a ) without a ( before it
