@@ -21,6 +21,7 @@ COMMANDS = {
     "status": ("server.cli.server_commands", "Show how the server and its zones are."),
     "top": ("server.cli.top", "Show who asks for what, live."),
     "ds": ("server.cli.server_commands", "Print the DS records of ZONE, for its parent zone."),
+    "export": ("server.cli.export", "Print ZONE as a master file, signed or not."),
     "plan": ("server.cli.key_commands", "Show every action to come for the keys of a zone."),
     "timeline": ("server.cli.key_commands", "Draw the keys of a zone over time (SVG)."),
     "events": ("server.cli.key_commands", "Show what was done to the keys of a zone, and why."),
@@ -46,6 +47,7 @@ Examples:
   signwright ds lab.example                   the DS records for the parent
   signwright status || page-somebody          0 well, 1 warning, 2 critical
   signwright top                              who asks for what, live
+  signwright export lab.example --signed      the zone as a master file
   signwright plan lab.example --until 90d     what will be done to the keys
   signwright timeline lab.example --svg k.svg the same as a picture
   signwright rollover lab.example             a new zone-signing key, now

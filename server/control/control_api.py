@@ -24,9 +24,11 @@ from server.control.command_json import COMMAND_TYPES
 from server.control.server_operations import DsReport, Level, Operations, ZoneReport, ds_report, server_level
 from server.control.shared_answer import SharedAnswer
 from server.control.shown import Look, Screens
+from server.control.zone_export import write_export
 from server.settings.schema import ConfigError
 from server.state.backup_archive import LARGEST, stage_archive, write_archive
 from server.watching.recent_queries import LONGEST
+from zones.export import CannotExportError
 
 _CHUNK = 1 << 16
 _JSON = "application/json"
@@ -72,6 +74,7 @@ def control_app(operations: Operations, exposition: Callable[[], bytes], screens
             Route("/shown/reload", shown.reload, methods=["POST"]),
             Route("/zones/{zone}", control.zone, methods=["GET"]),
             Route("/zones/{zone}/ds", control.ds, methods=["GET"]),
+            Route("/zones/{zone}/export", control.export, methods=["GET"]),
             Route("/zones/{zone}/plan", control.plan, methods=["GET"]),
             Route("/zones/{zone}/events", control.events, methods=["GET"]),
             Route("/zones/{zone}/timeline", control.timeline, methods=["GET"]),
@@ -164,6 +167,29 @@ class _Control:
             reason = f": {problem}" if problem else ""
             raise RefusedError(409, "NotReady", f"{zone.origin} has no signed key-signing key yet{reason}")
         return ds_report(zone)
+
+    async def export(self, request: Request) -> Response:
+        zone = self._zone(request.path_params["zone"])
+        signed = request.query_params.get("signed", "0")
+        if signed not in ("0", "1"):
+            raise RefusedError(400, "InvalidInput", f"signed={signed[:20]}: give 0 or 1")
+        served = self._operations.served(zone.origin) if zone.serial is not None else None
+        if served is None:
+            raise RefusedError(409, "NotLoaded", f"{zone.origin} is not answered now: {zone.refused or zone.withheld}")
+        if signed == "1" and served.keys is None:
+            why = "has no signed DNSKEY RRset yet" if zone.signed else "is served unsigned"
+            raise RefusedError(409, "NotSigned", f"{zone.origin} {why}, so it can only be exported without --signed")
+        spool = TemporaryFile(dir=self._operations.state.path)  # noqa: SIM115 - closed when it is sent
+        try:
+            await write_export(served, self._operations.now(), spool, signed=signed == "1")
+            size = spool.tell()
+        except CannotExportError as error:
+            spool.close()
+            raise RefusedError(409, "NotReady", f"{zone.origin} can't be exported: {error}") from None
+        except BaseException:
+            spool.close()
+            raise
+        return StreamingResponse(_sent(spool), media_type="text/dns", headers={"Content-Length": str(size)})
 
     async def plan(self, request: Request) -> Response:
         zone = self._with_keys(request)

@@ -162,6 +162,10 @@ class RunningServer:
             return None
         return self._report(hosted) if hosted is not None else None
 
+    def served(self, origin: str) -> ServedZone | None:
+        """As `Operations.served`."""
+        return self._registry.zoneset.get(names.from_text(origin))
+
     def status(self) -> ServerStatus:
         """As `Operations.status`."""
         held = self._clock.held

@@ -19,6 +19,7 @@ from keys.rules.timeline import Timeline
 from server.state.directory import StateDir
 from server.supervised import ServerTrouble
 from server.watching.recent_queries import TopReport
+from zones.zoneset import ServedZone
 
 
 class RequestOutcome(enum.Enum):
@@ -221,6 +222,9 @@ class Operations(Protocol):
 
     def zone(self, origin: str) -> ZoneReport | None:
         """How one zone is, without a look at the others; None where it has none of that origin."""
+
+    def served(self, origin: str) -> ServedZone | None:
+        """A zone as it is answered; None where it is not."""
 
     async def top(self, minutes: int) -> TopReport:
         """What was asked in the last so many minutes, as far as somebody asked for this all the while.
