@@ -71,6 +71,7 @@ PURE_BESIDES = [
     "keys.custody.change_log",
     "keys.custody.members",
     "keys.timekeeping.clock_rules",
+    "server.control.trust_chain",
     "server.net.addresses",
     "server.net.tcp_framing",
     "server.net.tcp_load",

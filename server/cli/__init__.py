@@ -22,6 +22,7 @@ COMMANDS = {
     "top": ("server.cli.top", "Show who asks for what, live."),
     "ds": ("server.cli.server_commands", "Print the DS records of ZONE, for its parent zone."),
     "export": ("server.cli.export", "Print ZONE as a master file, signed or not."),
+    "chain": ("server.cli.chain", "Show the chain of trust from the parent's DS to an answer of ZONE."),
     "plan": ("server.cli.key_commands", "Show every action to come for the keys of a zone."),
     "timeline": ("server.cli.key_commands", "Draw the keys of a zone over time (SVG)."),
     "events": ("server.cli.key_commands", "Show what was done to the keys of a zone, and why."),

@@ -6,6 +6,7 @@
     GET  /zones/{zone}/ds    {"zone": …, "ds": [lines for the parent zone]}
     GET  /shown/status, /shown/ds/{zone}, POST /shown/reload     what a command prints: {"out", "err", "exit"} (`shown`)
     GET  /zones/{zone}/export    a master file (`zones.export`); ?signed=1: with signatures and an NSEC chain
+    GET  /zones/{zone}/chain     the chain of trust of an answer (`trust_chain`); ?name=NAME&type=TYPE
     POST /backup             a tar.gz (`server.state.backup_archive`)
     POST /restore            takes such a tar.gz; 202 {"kept": …}, and the server starts again on it
 

@@ -8,6 +8,7 @@ from functools import partial
 from tempfile import TemporaryFile
 from typing import IO, Any, TypeVar
 
+import dns.exception
 import msgspec
 import trio
 from starlette.applications import Starlette
@@ -29,6 +30,7 @@ from server.settings.schema import ConfigError
 from server.state.backup_archive import LARGEST, stage_archive, write_archive
 from server.watching.recent_queries import LONGEST
 from zones.export import CannotExportError
+from zones.masterfile.reading_limits import LONGEST_NAME
 
 _CHUNK = 1 << 16
 _JSON = "application/json"
@@ -75,6 +77,7 @@ def control_app(operations: Operations, exposition: Callable[[], bytes], screens
             Route("/zones/{zone}", control.zone, methods=["GET"]),
             Route("/zones/{zone}/ds", control.ds, methods=["GET"]),
             Route("/zones/{zone}/export", control.export, methods=["GET"]),
+            Route("/zones/{zone}/chain", control.chain, methods=["GET"]),
             Route("/zones/{zone}/plan", control.plan, methods=["GET"]),
             Route("/zones/{zone}/events", control.events, methods=["GET"]),
             Route("/zones/{zone}/timeline", control.timeline, methods=["GET"]),
@@ -190,6 +193,21 @@ class _Control:
             spool.close()
             raise
         return StreamingResponse(_sent(spool), media_type="text/dns", headers={"Content-Length": str(size)})
+
+    async def chain(self, request: Request) -> Response:
+        zone = self._zone(request.path_params["zone"])
+        if zone.serial is None:
+            raise RefusedError(409, "NotLoaded", f"{zone.origin} is not answered now: {zone.refused or zone.withheld}")
+        name, rrtype = zone.example.split()
+        name = request.query_params.get("name", name)
+        rrtype = request.query_params.get("type", rrtype)
+        if len(name) > LONGEST_NAME or len(rrtype) > LONGEST_NAME:
+            raise RefusedError(400, "InvalidInput", "the name or the type is too long")
+        try:
+            made = await self.in_thread(partial(self._operations.trust_chain, zone.origin, name, rrtype))
+        except (ValueError, dns.exception.DNSException) as error:
+            raise RefusedError(400, "InvalidInput", f"{name} {rrtype}: {error}") from None
+        return _json(made)
 
     async def plan(self, request: Request) -> Response:
         zone = self._with_keys(request)

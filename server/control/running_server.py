@@ -11,6 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import dns.exception
+import dns.message
 import dns.rdatatype
 import structlog
 import trio
@@ -21,6 +22,7 @@ from keys.custody.zsk_encryption import StateError
 from keys.rules.commands import WRONG_SIGNING, Command, RequestRefusedError, TrustClock
 from keys.rules.events import Entry
 from keys.rules.forecast import forecast, steps
+from keys.rules.moments import told
 from keys.rules.timeline import Timeline, timeline
 from keys.timekeeping.clock import Clock
 from keys.timekeeping.system_clocks import SYSTEM
@@ -38,10 +40,12 @@ from server.control.server_operations import (
     ZoneReload,
     ZoneReport,
 )
+from server.control.trust_chain import ParentsDs, TrustChain, trust_chain
 from server.hosting.parent_lookup import LocalParent
 from server.hosting.registered_zone import File, LoadedChange, RegisteredZone, ZoneLoad
 from server.hosting.zone_registry import ZoneRegistry
 from server.net.addresses import Address
+from server.query.respond import Via, respond
 from server.settings.configuration import LOCAL, Config, ConfigError
 from server.settings.restart_settings import waiting_for_restart
 from server.state import server_file
@@ -165,6 +169,25 @@ class RunningServer:
     def served(self, origin: str) -> ServedZone | None:
         """As `Operations.served`."""
         return self._registry.zoneset.get(names.from_text(origin))
+
+    def trust_chain(self, origin: str, name: str, rrtype: str) -> TrustChain:
+        """As `Operations.trust_chain`."""
+        report, zoneset, now = self.zone(origin), self._registry.zoneset, self.now()
+        assert report is not None
+        owner, rdtype = names.from_text(name), dns.rdatatype.from_text(rrtype)
+        found = zoneset.find(owner, rdtype)
+        if found is None or found.zone.origin != names.from_text(origin):
+            where = "in no zone here" if found is None else f"in the zone {names.to_text(found.zone.origin)}"
+            raise ValueError(f"{name} {rrtype} is {where}: give a name of {origin}")
+
+        def ask(qname: str, qtype: str) -> dns.message.Message:
+            query = dns.message.make_query(qname, qtype, want_dnssec=True).to_wire()
+            response = respond(query, zoneset, now, Via.TCP)
+            assert response is not None  # only what is no query gets silence
+            return dns.message.from_wire(response)
+
+        above = ask(origin, "DS") if report.above is not None else None
+        return trust_chain(origin, _parents_ds(report, above), ask(origin, "DNSKEY"), ask(name, rrtype), now)
 
     def status(self) -> ServerStatus:
         """As `Operations.status`."""
@@ -429,6 +452,21 @@ def _trust(hosted: RegisteredZone, served: ServedZone | None) -> ZoneTrust:
     keys = served.keys if served is not None else None
     signers = trust_anchors(keys) if keys is not None else ()
     return ZoneTrust(hosted.config.origin, signers, not hosted.unsigned)
+
+
+def _parents_ds(report: ZoneReport, above: dns.message.Message | None) -> ParentsDs:
+    """What is known of the DS of a zone; `above` is the response of the parent that is served here."""
+    if above is not None and report.above is not None:
+        sets = [rrset for rrset in above.answer if rrset.rdtype == dns.rdatatype.DS]
+        records = tuple(rdata.to_text() for rrset in sets for rdata in rrset)
+        return ParentsDs(records, True, f"{report.above.origin} is served here")
+    keys = report.keys
+    if keys is None or keys.parent_checked is None:
+        return ParentsDs((), False, "no parent was asked: see the setting parent")
+    own = tuple(ksk.ds for ksk in keys.ksks if ksk.ds_named and ksk.ds is not None)
+    return ParentsDs(
+        (*own, *keys.foreign_ds), True, f"{report.parent}, asked at {told(keys.parent_checked, '%Y-%m-%d %H:%MZ')}"
+    )
 
 
 def _example(zone: Zone) -> str:

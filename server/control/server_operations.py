@@ -16,6 +16,7 @@ from keys.rules.commands import Command
 from keys.rules.events import Entry
 from keys.rules.key_status import Condition, ZoneStatus
 from keys.rules.timeline import Timeline
+from server.control.trust_chain import TrustChain
 from server.state.directory import StateDir
 from server.supervised import ServerTrouble
 from server.watching.recent_queries import TopReport
@@ -225,6 +226,12 @@ class Operations(Protocol):
 
     def served(self, origin: str) -> ServedZone | None:
         """A zone as it is answered; None where it is not."""
+
+    def trust_chain(self, origin: str, name: str, rrtype: str) -> TrustChain:
+        """The chain of trust of an answer of the zone `origin`. May run in a thread.
+
+        Raises `ValueError`, with a message for people, and `dns.exception.DNSException` for an invalid name or type.
+        """
 
     async def top(self, minutes: int) -> TopReport:
         """What was asked in the last so many minutes, as far as somebody asked for this all the while.

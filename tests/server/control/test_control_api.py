@@ -53,6 +53,7 @@ from server.control.server_operations import (
     server_level,
     zone_level,
 )
+from server.control.trust_chain import TrustChain
 from server.display.screens import ForPeople
 from server.settings.schema import ConfigError
 from server.state.backup_archive import write_archive
@@ -142,6 +143,9 @@ class Server:
 
     def zone(self, origin: str) -> ZoneReport | None:
         return {zone.origin: zone for zone in self.zones}.get(origin)
+
+    def trust_chain(self, origin: str, name: str, rrtype: str) -> TrustChain:
+        return TrustChain(origin, name, rrtype, NOW, "valid", "", ())
 
     def served(self, origin: str) -> ServedZone | None:
         del origin
