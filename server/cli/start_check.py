@@ -170,7 +170,7 @@ def _of_listeners(config: Config) -> Iterator[tuple[CannotListen | PortInUse, tu
             if own is None or any(address == one or address.overlaps(one) for one in own):
                 check_host(address)
             else:
-                check_free(address, udp=is_dns, where=".".join(setting))
+                check_free(address, udp=is_dns, where="the setting " + ".".join(setting))
         except (CannotListen, PortInUse) as error:
             yield error, setting
 

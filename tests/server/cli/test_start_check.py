@@ -91,7 +91,8 @@ def test_a_port_that_another_program_has_is_an_error(tmp_path: Path) -> None:
         text = f'listen = ["{address}"]\n' + NO_PORT + ZONES
         (told,) = found(tmp_path, text)
         assert told == (
-            f"s.toml:1: listen: UDP {address} is in use by another process: end it, or listen elsewhere with listen"
+            f"s.toml:1: listen: UDP {address} is in use by another process: "
+            "end it, or listen elsewhere with the setting listen"
         )
         # One that the server of this state has is free once it is restarted.
         state = tmp_path / "state"
