@@ -10,6 +10,9 @@ from keys.dnssec.signing_policy import Policy
 from keys.rules.events import Entry, Event, KmsFailed, entry
 from keys.rules.key_status import Heard, ZoneStatus, changes
 from keys.rules.keyring import Keyring, KskStatus
+from keys.rules.parent_report import DsState
+
+_PARENT_CHANGES = {"parent_ds": "the parent's DS has changed", "parent_ns": "the parent's NS has changed"}
 
 
 def entries(events: Sequence[Event], why: str, earlier: Keyring, later: Keyring) -> list[Entry]:
@@ -76,6 +79,10 @@ class KeyEventLog:
                 self._log.error(
                     "a KSK needs action", ksk=change.ksk, reason=change.reason, safe_until=status.safe_until
                 )
+            elif change.about != "status":
+                bad = change.after in (DsState.FOREIGN.value, DsState.UNKNOWN.value, "differs")
+                report = self._log.warning if bad or status.parent_ds.is_gone else self._log.info
+                report(_PARENT_CHANGES[change.about], before=change.before, after=change.after, reason=change.reason)
             self._services.notify(self._zone, change)
 
     def clock(self, problem: str | None) -> None:

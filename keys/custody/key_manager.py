@@ -19,8 +19,9 @@ from keys.custody.action_executor import Executor, Services
 from keys.custody.clock_jumps import JumpWatch
 from keys.custody.key_event_log import KeyEventLog, entries
 from keys.custody.key_publisher import Publisher
-from keys.custody.parent_ds_checks import ask, check_parent, watch_parent
+from keys.custody.parent_ds_checks import ask, check_parent
 from keys.custody.parent_interface import Parent
+from keys.custody.parent_watch import CompareNameServers, ParentWatch
 from keys.custody.state_database import Secret, StateOvertaken, StateUnavailable
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.name_text import to_text
@@ -65,11 +66,13 @@ class KeyManager:
         publish: Publish,
         *,
         parent: Parent | None = None,
+        name_servers: CompareNameServers | None = None,
         signing: bool = True,
         configured: bool | None = None,
         shown: Callable[[bytes], None] = lambda _: None,
     ) -> None:
-        """`parent` looks up the DS; without one nothing is checked.
+        """`parent` looks up the DS; without one nothing is checked. `name_servers` compares the parent's NS records
+        with the zone's.
 
         `configured` is the setting `signed`, or `None` for a zone without it; `signing` then decides whether a new zone
         starts signing by itself. `shown` is called with the origin each time the stored keys were published, or cannot
@@ -80,6 +83,7 @@ class KeyManager:
         self._services = services
         self._blocking = services.run_blocking
         self._parent = parent
+        self._watch = ParentWatch(self, parent, services, name_servers) if parent is not None else None
         self._executor = Executor(origin, services, self._progressed)
         self._configured = configured
         self._keyring = Keyring(
@@ -121,8 +125,12 @@ class KeyManager:
         """How the keys are now."""
         frozen = self._frozen or self._clock_wrong or self._publisher.problem is not None
         problem = self._problem or self._publisher.problem
-        unheeded = self._unheeded
-        return describe(self._keyring, self._policy, self._now(), self._ksk_arn, problem, frozen, unheeded)
+        look = self._watch.latest if self._watch is not None else None
+        return describe(self._keyring, self._policy, self._now(), self._ksk_arn, problem, frozen, self._unheeded, look)
+
+    def tell_status(self) -> None:
+        """Tell of what has changed in the status."""
+        self._teller.tell_status(self.status)
 
     @property
     def keyring(self) -> Keyring:
@@ -248,7 +256,7 @@ class KeyManager:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                if self._parent is not None:
+                if self._watch is not None:
                     nursery.start_soon(self._guard, self._watch_parent)
                 await self._guard(self._keep)
                 nursery.cancel_scope.cancel()
@@ -473,7 +481,8 @@ class KeyManager:
         ]
 
     async def _watch_parent(self) -> None:
-        async for event in watch_parent(self, self._parent, self._services):
+        assert self._watch is not None
+        async for event in self._watch.events():
             if self._frozen or self._clock_wrong or self._stuck is not None:
                 continue
             try:

@@ -6,8 +6,8 @@ parent is known, the last KSK that every cache knows may be the one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import trio
 
@@ -15,7 +15,6 @@ from keys.custody.action_executor import Services
 from keys.custody.parent_interface import Parent, ParentUnavailable
 from keys.dnssec.ds import names_key
 from keys.dnssec.name_text import to_text
-from keys.dnssec.signing_policy import Policy
 from keys.kms.kms_errors import KmsError, KmsUnavailable
 from keys.rules.commands import (
     IN_PARENT,
@@ -38,24 +37,12 @@ from keys.rules.moments import told
 from keys.rules.transitions import evolve
 from keys.rules.wanted_ds import ParentDs
 
-_SOON = 61
+SOON = 61
 """Seconds. A server of the parent that said a minute ago that a DS is gone can confirm it."""
 _MOST_FOREIGN = 8
 """DS records that name no key here and are kept to be told: some are enough to see whose they are."""
 _LONGEST_LOOK = 60.0
 """Seconds after which a look at the parent has failed, whatever it waits for."""
-
-
-class WatchedKeys(Protocol):
-    """A key manager, to whoever watches the parent."""
-
-    @property
-    def keyring(self) -> Keyring:
-        """The keys as they are stored."""
-
-    @property
-    def policy(self) -> Policy:
-        """The policy in force."""
 
 
 async def ask(keyring: Keyring, command: Command, services: Services, parent: Parent | None) -> ParentDs | None:
@@ -162,7 +149,7 @@ def _named(keyring: Keyring, ksk: Ksk, answer: ParentDs) -> RequestRefusedError 
     else:
         said = (
             f"The parent's DS record named Key Signing Key with name {ksk.name} until just now: it counts as gone once "
-            f"all servers of the parent that are asked have agreed on that for a minute. Try again in {_SOON} s."
+            f"all servers of the parent that are asked have agreed on that for a minute. Try again in {SOON} s."
         )
     return RequestRefusedError(IN_PARENT, said)
 
@@ -252,46 +239,6 @@ def _moment(at: int, now: int) -> str:
     return f"{told(at, '%Y-%m-%d %H:%M:%S UTC')} (in {at - now} s)"
 
 
-async def watch_parent(keeper: WatchedKeys, parent: Parent | None, services: Services) -> AsyncIterator[ParentSeen]:
-    """Look at the parent again and again, and when its DS has changed; what is news of it.
-
-    A look-up that fails is logged and made again.
-    """
-    told = False
-    while parent is not None:
-        keyring, gone = keeper.keyring, False
-        known = bool(keyring.foreign_ds) or any(
-            ksk.published is not None or ksk.ds_until is not None or (told and ksk.public_key is not None)
-            for ksk in keyring.ksks
-        )
-        if known:
-            answer = await _looked(parent, keyring.origin, services)
-            for event in seen_lately(keeper.keyring, answer) if answer is not None else ():
-                yield event
-            keyring = keeper.keyring
-            if answer is not None and answer.known:
-                event = seen(keyring, answer)
-                first = keyring.parent_checked is None and answer.settled
-                if first or is_news(keeper.keyring, evolve(keeper.keyring, event)):
-                    yield event
-                gone = _is_going(keeper.keyring, answer)
-        # A zone whose first KSK is only just being made is looked at as soon as a DS may name that.
-        pause = keeper.policy.parent_check if known and not gone else min(_SOON, keeper.policy.parent_check)
-        told = False
-        with trio.move_on_after(pause):
-            await parent.changed()
-            told = True
-
-
-async def _looked(parent: Parent, origin: bytes, services: Services) -> ParentDs | None:
-    """What was seen at the parent, if anything was; a failure is logged."""
-    try:
-        return await look(parent, origin)
-    except ParentUnavailable as error:
-        services.log.warning("the parent's DS can't be looked up", zone=to_text(origin), error=str(error))
-        return error.seen
-
-
 def seen(keyring: Keyring, answer: ParentDs) -> ParentSeen:
     """What the parent's answer says of the zone's KSKs. One that was named still is until the answer is settled."""
     names = tuple(ksk.name for ksk in keyring.ksks if _is_in(keyring, ksk, answer) or _may_be(ksk, answer))
@@ -329,7 +276,7 @@ def _may_be(ksk: Ksk, answer: ParentDs) -> bool:
     return ksk.ds_named and not answer.settled
 
 
-def _is_going(keyring: Keyring, answer: ParentDs) -> bool:
+def is_going(keyring: Keyring, answer: ParentDs) -> bool:
     """Whether a DS that was there was not found any more, which has to be confirmed."""
     return any(_may_be(ksk, answer) and not _is_in(keyring, ksk, answer) for ksk in keyring.ksks)
 

@@ -13,6 +13,7 @@ from keys.dnssec.signing_policy import Policy
 from keys.rules.keyring import Keyring, Ksk, KskStatus, Trouble, Zsk, ZskPhase, zsk_phase
 from keys.rules.moments import told
 from keys.rules.next_action import plan
+from keys.rules.parent_report import UNWATCHED, DsState, ParentLook, ParentReport, is_foreign, parent_report
 from keys.rules.zsk_rollover_times import activation_at, removable_at, rollover_at, suspended
 
 
@@ -41,6 +42,10 @@ class StatusChange(msgspec.Struct, frozen=True, kw_only=True):
     before: str
     after: str
     reason: str | None
+    about: str = "status"
+    """What it is that has changed: "status", or of the zone "parent_ds" (`DsState`) and "parent_ns" ("same" or
+    "differs").
+    """
 
 
 def ignore(zone: str, change: StatusChange) -> None:
@@ -133,6 +138,8 @@ class ZoneStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Before when the parent's DS must not name a KSK that is signed with, in words; `None` where nothing waits."""
     foreign_ds: tuple[str, ...] = ()
     """The parent's DS records that name no KSK of this zone, as text, when last looked at."""
+    parent_ds: ParentReport = UNWATCHED
+    """What the parent zone has of this zone."""
 
 
 def describe(
@@ -143,14 +150,15 @@ def describe(
     problem: str | None,
     frozen: bool,
     unheeded: str | None = None,
+    look: ParentLook | None = None,
 ) -> ZoneStatus:
     """The status of a zone, whatever its keyring holds: it raises nothing, so that one zone hides no other.
 
     `problem` is what the key manager knows of troubles beside the KMS's; `unheeded` is why it does not have the zone
-    served unsigned, as the configuration says.
+    served unsigned, as the configuration says; `look` is what was last seen at the parent, if anybody looks.
     """
     try:
-        return _described(keyring, policy, now, ksk_arn, problem, frozen, unheeded)
+        return _described(keyring, policy, now, ksk_arn, problem, frozen, unheeded, look)
     except Exception as error:  # a stored value that nobody expects
         why = f"what is stored of its keys can't be shown ({type(error).__name__}: {error})"
         return _unreadable(keyring, f"{problem}; {why}" if problem is not None else why)
@@ -183,6 +191,7 @@ def _described(
     problem: str | None,
     frozen: bool,
     unheeded: str | None,
+    look: ParentLook | None,
 ) -> ZoneStatus:
     keyset = keyring.keyset
     troubles = [ksk.trouble for ksk in keyring.ksks if ksk.trouble is not None]
@@ -217,6 +226,7 @@ def _described(
         is_served_unsigned=keyring.served_unsigned,
         ds_wait=_ds_wait(keyring, now),
         foreign_ds=tuple(ds_text(rdata) for rdata in keyring.foreign_ds),
+        parent_ds=parent_report(keyring, look, policy.parent_check, now),
     )
 
 
@@ -226,11 +236,21 @@ class Heard(NamedTuple):
     condition: Condition
     ksks: tuple[tuple[str, str], ...]
     """Name and status."""
+    parent: tuple[str, str]
+    """`DsState`, and whether the parent's NS RRset is the zone's."""
 
     @classmethod
     def of(cls, status: ZoneStatus) -> Self:
         """What is heard of a status."""
-        return cls(status.condition, tuple((ksk.name, ksk.status.value) for ksk in status.ksks))
+        ksks = tuple((ksk.name, ksk.status.value) for ksk in status.ksks)
+        parent = status.parent_ds
+        is_asked = parent.state is not DsState.UNKNOWN or parent.problem is not None
+        state = parent.state.value if is_asked else _NOT_ASKED
+        return cls(status.condition, ksks, (state, "differs" if parent.parent_ns else "same"))
+
+
+_NOT_ASKED = "not asked"
+"""What the parent's DS is until it was first asked for: what is seen then is no change."""
 
 
 def changes(before: Heard, after: ZoneStatus, at: int) -> list[StatusChange]:
@@ -245,7 +265,30 @@ def changes(before: Heard, after: ZoneStatus, at: int) -> list[StatusChange]:
         was, (now, message) = earlier.get(name, "NONE"), later.get(name, ("NONE", None))
         if was != now:
             told.append(StatusChange(at=at, ksk=name, before=was, after=now, reason=message))
+    for about, was, now in zip(("parent_ds", "parent_ns"), before.parent, Heard.of(after).parent, strict=True):
+        if was != now and (was != _NOT_ASKED or after.parent_ds.state is DsState.FOREIGN):
+            reason = _of_parent(after.parent_ds, about)
+            told.append(StatusChange(at=at, ksk=None, before=was, after=now, reason=reason, about=about))
     return told
+
+
+def _of_parent(parent: ParentReport, about: str) -> str:
+    """What the parent has, in words."""
+    if about == "parent_ns":
+        if not parent.parent_ns:
+            return "the parent's NS records are those of the zone"
+        return f"the parent has {', '.join(parent.parent_ns)}; the zone has {', '.join(parent.zone_ns)}"
+    match parent.state:
+        case DsState.MATCHES:
+            return "the parent's DS names a KSK that signs the zone"
+        case DsState.FOREIGN:
+            return f"the parent's DS names no KSK that signs the zone: {', '.join(parent.records)}"
+        case DsState.ABSENT:
+            return "the parent's DS has gone" if parent.is_gone else "the parent has no DS for the zone"
+        case DsState.UNKNOWN:
+            return parent.problem or "the parent was not asked yet"
+        case DsState.UNWATCHED:
+            return "no parent is known that could be asked"
 
 
 def _safe_until(keyring: Keyring, now: int) -> int | None:
@@ -305,7 +348,7 @@ def _zsk(keyring: Keyring, zsk: Zsk, now: int) -> ZskReport:
 def _condition(keyring: Keyring, now: int, problem: str | None, frozen: bool) -> Condition:
     if frozen:
         return Condition.FROZEN
-    if keyring.foreign_ds and not any(ksk.ds_named for ksk in keyring.ksks):
+    if is_foreign(keyring):
         return Condition.FAILING
     if not keyring.signing:
         return Condition.UNSIGNED
@@ -331,12 +374,14 @@ def _ds_wait(keyring: Keyring, now: int) -> str | None:
 
 
 def _foreign_ds(keyring: Keyring) -> str | None:
-    if not keyring.foreign_ds:
-        return None
-    named = any(ksk.ds_named for ksk in keyring.ksks)
-    effect = "beside those that do" if named else "so validators find every answer of the zone bogus"
-    told = ", ".join(ds_text(rdata) for rdata in keyring.foreign_ds)
-    return f"foreign DS: the parent has DS records that name no KSK of this zone, {effect}; remove them there: {told}"
+    told = [ds_text(rdata) for rdata in keyring.foreign_ds]
+    if not is_foreign(keyring):
+        beside = "the parent has DS records that name no KSK of this zone, beside those that do; remove them there"
+        return f"foreign DS: {beside}: {', '.join(told)}" if told else None
+    told += [ds_text(ds_rdata(keyring.origin, ksk.rdata)) for ksk in keyring.ksks if ksk.ds_named and ksk.public_key]
+    why = "while the zone is served unsigned" if keyring.served_unsigned else "that name no KSK that signs this zone"
+    effect = "so validators find every answer of the zone bogus"
+    return f"foreign DS: the parent has DS records {why}, {effect}: {', '.join(told)}"
 
 
 def _notice(keyring: Keyring, ksk_arn: str | None, unheeded: str | None) -> str | None:

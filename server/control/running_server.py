@@ -23,6 +23,7 @@ from keys.rules.commands import WRONG_SIGNING, Command, RequestRefusedError, Tru
 from keys.rules.events import Entry
 from keys.rules.forecast import forecast, steps
 from keys.rules.moments import told
+from keys.rules.parent_report import UNWATCHED
 from keys.rules.timeline import Timeline, timeline
 from keys.timekeeping.clock import Clock
 from keys.timekeeping.system_clocks import SYSTEM
@@ -218,6 +219,7 @@ class RunningServer:
         trust = _trust(hosted, served)
         ds = tuple(ds_records(trust))
         loaded = served is not None and hosted.fingerprint is not None
+        keys = hosted.key_manager.status if hosted.key_manager is not None else None
         return ZoneReport(
             origin=hosted.config.origin,
             file=str(hosted.config.file or HOSTED_FILE),
@@ -228,10 +230,11 @@ class RunningServer:
             refused=hosted.problem,
             withheld=_said_of_withheld(hosted.config.origin, withheld) if withheld is not None else None,
             ds=ds,
-            keys=hosted.key_manager.status if hosted.key_manager is not None else None,
+            keys=keys,
             parent=_asked(hosted),
             refreshes=hosted.refreshes,
             above=self._above(hosted, trust, ds) if loaded else None,
+            parent_ds=keys.parent_ds if keys is not None else UNWATCHED,
         )
 
     def _above(self, hosted: RegisteredZone, trust: ZoneTrust, ds: Sequence[str]) -> Above | None:

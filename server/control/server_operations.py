@@ -15,6 +15,7 @@ import msgspec
 from keys.rules.commands import Command
 from keys.rules.events import Entry
 from keys.rules.key_status import Condition, ZoneStatus
+from keys.rules.parent_report import UNWATCHED, DsState, ParentReport
 from keys.rules.timeline import Timeline
 from server.control.trust_chain import TrustChain
 from server.state.directory import StateDir
@@ -76,6 +77,8 @@ class ZoneReport(msgspec.Struct, frozen=True, kw_only=True):
     refreshes: int = 0
     """How often the DNSKEY RRset was signed anew since the server was started."""
     above: Above | None = None
+    parent_ds: ParentReport = UNWATCHED
+    """What the parent zone has of this zone."""
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -328,7 +331,17 @@ def _own_level(zone: ZoneReport, now: int) -> Level:
     ends = [end for end in (zone.keys.valid_until, zone.keys.safe_until) if end is not None]
     if level is Level.WARNING and ends and min(ends) - now < SHORT_RUNWAY:
         return Level.CRITICAL
-    return level
+    return max(level, parent_level(zone, zone.keys))
+
+
+def parent_level(zone: ZoneReport, keys: ZoneStatus) -> Level:
+    """How much what the parent has of a zone wants attention."""
+    parent = zone.parent_ds
+    if parent.state is DsState.FOREIGN:
+        return Level.CRITICAL
+    is_served = keys.signing and not keys.is_served_unsigned
+    warns = parent.is_gone or parent.parent_ns or (parent.problem is not None and is_served)
+    return Level.WARNING if warns else Level.OK
 
 
 def server_level(status: ServerStatus) -> Level:

@@ -8,6 +8,7 @@ from math import ceil
 import trio
 
 from keys.custody.parent_interface import ParentUnavailable
+from keys.rules.parent_report import NameServers
 from keys.rules.wanted_ds import ParentDs
 from server.hosting.remote_parent import RemoteParent
 from server.hosting.shown_ds import ShownDs
@@ -33,6 +34,23 @@ def parent_for(
             return LocalParent(zoneset, now, shown, required=where == LOCAL)
         case _:
             return RemoteParent(where, now)
+
+
+async def compared_name_servers(
+    parent: RemoteParent | LocalParent | None, origin: bytes, zoneset: Callable[[], ZoneSet]
+) -> NameServers | None:
+    """The NS records that the parent and the zone itself have; `None` where one of them can't be told.
+
+    Raises `ParentUnavailable`.
+    """
+    above = await parent.delegation(origin) if parent is not None else None
+    served = zoneset().get(origin)
+    if above is None or served is None:
+        return None
+    rrset = served.zone.nodes[origin].rrsets.get(TYPE_NS)
+    if rrset is None:
+        return None
+    return NameServers(*(tuple(sorted(map(names.to_text, one))) for one in (above, rrset.canonical)))
 
 
 class LocalParent:

@@ -34,7 +34,7 @@ from server.hosting.key_manager_supervisor import KeyManagerSupervisor
 from server.hosting.name_locks import NameLocks
 from server.hosting.new_unsigned_zones import NewUnsignedZones
 from server.hosting.noted_files import NotedFiles
-from server.hosting.parent_lookup import LocalParent, parent_for
+from server.hosting.parent_lookup import LocalParent, compared_name_servers, parent_for
 from server.hosting.registered_zone import File, LoadedChange, RegisteredZone, ZoneLoad
 from server.hosting.remote_parent import RemoteParent
 from server.hosting.zone_files import LoadedZone, ZoneFiles
@@ -219,6 +219,7 @@ class ZoneRegistry:
             self._services,
             publish,
             parent=zone.parent if zone.watches else None,
+            name_servers=partial(compared_name_servers, zone.parent, zone.origin, lambda: self.zoneset),
             signing=isinstance(zone.source, File),
             configured=config.signed if isinstance(zone.source, File) else None,
             shown=partial(self.membership.passed_over, Part.KEYS),

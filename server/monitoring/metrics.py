@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from keys.rules.key_status import Condition, ZoneStatus
 from keys.rules.keyring import KskStatus, ZskPhase
+from keys.rules.parent_report import DsState
 from server.control.server_operations import ServerStatus, server_level, zone_level
 from server.monitoring.query_stats import QueryStats
 
@@ -151,6 +152,9 @@ def _key_metrics(zones: list[ZoneStatus], now: int) -> Iterator[Metric]:
             "signwright_zone_runway_seconds": "Time until the zone is bogus if no KMS signs from now on",
             "signwright_zone_safe_runway_seconds": "The same for a KSK that the DS may name, where that is earlier",
             "signwright_zone_refreshed_timestamp_seconds": "When the DNSKEY RRset was last signed",
+            "signwright_parent_ds_gone": "Whether the parent's DS named a KSK of the zone, and has gone (0 or 1)",
+            "signwright_parent_ns_differs": "Whether the parent's NS records differ from the zone's own (0 or 1)",
+            "signwright_parent_checked_timestamp_seconds": "When the parent last answered what its DS is",
             "signwright_zsk_rotation_suspended": "Whether a KSK in ACTION_NEEDED suspends ZSK rotation (0 or 1)",
             "signwright_zsk_next_transition_timestamp_seconds": "When the next step of the ZSK rollover is due",
         },
@@ -163,6 +167,9 @@ def _key_metrics(zones: list[ZoneStatus], now: int) -> Iterator[Metric]:
     statuses = GaugeMetricFamily("signwright_ksk_status", "1 at the status of the KSK", labels=(*of_ksk, "status"))
     runways = GaugeMetricFamily(
         "signwright_ksk_runway_seconds", "Time until the last RRSIG of the KSK expires", labels=of_ksk
+    )
+    parents = GaugeMetricFamily(
+        "signwright_parent_ds", "1 at what the parent's DS is to the zone's keys", labels=(*_ZONE, "state")
     )
     phases = GaugeMetricFamily("signwright_zsk_phase", "1 at the phase of the ZSK", labels=(*_ZONE, "zsk", "phase"))
     for zone in zones:
@@ -178,6 +185,12 @@ def _key_metrics(zones: list[ZoneStatus], now: int) -> Iterator[Metric]:
         if zone.rollover_at is not None:
             gauges.add("signwright_zsk_next_transition_timestamp_seconds", zone.rollover_at, *labels)
         gauges.add("signwright_zsk_rotation_suspended", zone.suspended_since is not None, *labels)
+        gauges.add("signwright_parent_ds_gone", zone.parent_ds.is_gone, *labels)
+        gauges.add("signwright_parent_ns_differs", bool(zone.parent_ds.parent_ns), *labels)
+        if zone.parent_ds.checked is not None:
+            gauges.add("signwright_parent_checked_timestamp_seconds", zone.parent_ds.checked, *labels)
+        for state in DsState:
+            parents.add_metric((*labels, state.value), float(zone.parent_ds.state is state))
         for condition in Condition:
             conditions.add_metric((*labels, condition.value), float(zone.condition is condition))
         for ksk in zone.ksks:
@@ -189,6 +202,7 @@ def _key_metrics(zones: list[ZoneStatus], now: int) -> Iterator[Metric]:
                 phases.add_metric((*labels, str(zsk.sequence), zsk.phase.value), 1)
     yield from gauges
     yield conditions
+    yield parents
     yield statuses
     yield runways
     yield phases

@@ -137,10 +137,13 @@ class _Hook:
 
 def body_of(zone: str, change: StatusChange) -> bytes:
     """What a hook is given: the change as JSON, with a sentence for people, which chat servers show, as `text`."""
-    who = f"{zone} {change.ksk}" if change.ksk else zone
+    who = f"{zone} {change.ksk}" if change.ksk else zone + _ABOUT.get(change.about, "")
     reason = f": {change.reason}" if change.reason else ""
     text = f"{who} is {change.after} (was {change.before}){reason}"
     return msgspec.json.encode({"text": text, "zone": zone, **msgspec.to_builtins(change)})
+
+
+_ABOUT = {"parent_ds": ": the parent's DS", "parent_ns": ": the parent's NS"}
 
 
 class _Webhook:

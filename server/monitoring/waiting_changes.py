@@ -19,7 +19,7 @@ from keys.rules.key_status import StatusChange
 MOST = 1000
 """Changes that may wait, of whichever zones, before later ones take the place of earlier ones."""
 
-_Whose = tuple[str, str | None]
+_Whose = tuple[str, str | None, str]
 
 
 class Waiting(NamedTuple):
@@ -31,8 +31,8 @@ class Waiting(NamedTuple):
 
     @property
     def whose(self) -> _Whose:
-        """The zone, or its KSK, that the change is of."""
-        return self.zone, self.change.ksk
+        """The zone, or its KSK, that the change is of, and what of it."""
+        return self.zone, self.change.ksk, self.change.about
 
 
 class WaitingChanges:

@@ -84,6 +84,7 @@ def test_what_is_told_has_a_sentence_for_people_and_every_field() -> None:
         "before": "ACTIVE",
         "after": "ACTION_NEEDED",
         "reason": "Sign: AccessDeniedException: no",
+        "about": "status",
     }
     assert json.loads(body_of("lab.example.", BACK))["text"] == "lab.example. is signing (was troubled)"
 
