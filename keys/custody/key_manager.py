@@ -27,6 +27,7 @@ from keys.custody.zsk_encryption import StateError
 from keys.dnssec.name_text import to_text
 from keys.dnssec.signing_policy import Policy
 from keys.dnssec.zone_keys import ZoneKeys
+from keys.rules import moments
 from keys.rules.commands import (
     WRONG_SIGNING,
     ActivateKsk,
@@ -37,7 +38,7 @@ from keys.rules.commands import (
     decide,
 )
 from keys.rules.events import Action, ClockJumped, Entry, Event, KmsFailed, Observed, SigningConfigured, TriedAgain
-from keys.rules.key_status import ZoneStatus, describe
+from keys.rules.key_status import CLOCK_WRONG, ZoneStatus, describe
 from keys.rules.keyring import Keyring, hosted_zone_id
 from keys.rules.next_action import evolve, plan, retry_delay
 from keys.rules.safety import UnsafeTransitionError, assert_safe, evolve_safely
@@ -341,7 +342,8 @@ class KeyManager:
         wrong = behind > self._policy.clock_tolerance
         if wrong != self._clock_wrong:
             self._clock_wrong = wrong
-            said = f"the clock is wrong: it lies {behind} s before what was stored at {self._keyring.newest}"
+            newest = moments.told(self._keyring.newest, "%Y-%m-%d %H:%MZ")
+            said = f"{CLOCK_WRONG}: it is {moments.duration(behind)} behind the newest stored event ({newest})"
             self._problem = said if wrong else None
             self._teller.clock(self._problem)
             self._teller.tell_status(self.status)

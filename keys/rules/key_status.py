@@ -33,6 +33,10 @@ class Condition(enum.Enum):
     """A bug, a clock that is wrong, or a state that can't be used: what is published stays, and nothing changes."""
 
 
+CLOCK_WRONG = "the clock is wrong"
+"""How a problem begins that freezes keys until the clock is right, or trusted."""
+
+
 class StatusChange(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a person may want to be told: the zone's condition, or the status of one KSK, is another now."""
 

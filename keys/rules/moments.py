@@ -17,3 +17,12 @@ def told(at: int, form: str) -> str:
     """A time in UTC in the form that `strftime` takes; outside the years 1 to 9999 as `second 9007199254740993`."""
     moment = calendar(at)
     return moment.strftime(form) if moment is not None else f"second {at}"
+
+
+def duration(seconds: int) -> str:
+    """A duration in its two largest units: `4d 23h`, `59m 3s`."""
+    if seconds < 0:
+        return f"-{duration(-seconds)}"
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    first = next((n for n, (value, _) in enumerate(parts) if value), 3)
+    return " ".join(f"{value}{unit}" for value, unit in parts[first : first + 2])

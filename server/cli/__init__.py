@@ -18,7 +18,7 @@ COMMANDS = {
     "serve": ("server.cli.serve", "Serve zones, signing as they are asked for."),
     "check": ("server.cli.check", "Say what is wrong in zone files and configurations."),
     "doctor": ("server.cli.doctor", "Look at this host: ports, clock, limits, permissions, disk."),
-    "status": ("server.cli.server_commands", "Show how the server and its zones are."),
+    "status": ("server.cli.server_commands", "Show what to do, and how the server and its zones are."),
     "top": ("server.cli.top", "Show who asks for what, live."),
     "ds": ("server.cli.server_commands", "Print the DS records of ZONE, for its parent zone."),
     "export": ("server.cli.export", "Print ZONE as a master file, signed or not."),

@@ -22,6 +22,7 @@ from keys.rules.commands import (
     TrustClock,
     WithdrawDs,
 )
+from keys.rules.moments import duration as span
 from server.cli.ask_key_manager import ask
 from server.cli.options import located, of_running_server
 from server.control.control_client import ControlClient, ControlError
@@ -32,7 +33,6 @@ from server.display.key_report import (
     print_ksks,
     print_plan,
     print_suspension,
-    span,
 )
 from server.display.status_report import console_for_people
 from server.display.timeline_svg import render_svg
@@ -150,7 +150,7 @@ def ksk() -> None:
     \b
     A rollover by Double-Signature (RFC 6781 §4.1.2):
       signwright ksk create lab.example ksk_new   both sign the DNSKEY RRset
-      signwright status                           wait for "DS may be added"
+      signwright status                           wait for "safe to add the DS"
       signwright ds lab.example                   to the parent: both, then new
       signwright status                           wait for "KSK may be removed"
       signwright ksk deactivate lab.example ksk_1

@@ -16,11 +16,24 @@ _MOST_COLUMNS, _USUAL_COLUMNS = 9999, 80
 
 def show(ctx: click.Context, state: StateDir, method: str, path: str, *, as_json: bool = False) -> None:
     """Print what the server answers, and end as it says. Raises `ControlError`."""
-    with asked(state, method, f"/shown/{path}?{_look(as_json=as_json)}") as answer:
+    ctx.exit(printed(state, method, path, as_json=as_json))
+
+
+def printed(
+    state: StateDir, method: str, path: str, *, as_json: bool = False, asked_for: str = "", clear: bool = False
+) -> int:
+    """Print what the server answers; the exit code that it says. Raises `ControlError`.
+
+    `asked_for` is added to the query string. With `clear`, what a terminal shows gives way to it.
+    """
+    look = "&".join(filter(None, (_look(as_json=as_json), asked_for)))
+    with asked(state, method, f"/shown/{path}?{look}") as answer:
         shown = json.loads(answer.read())
+    if clear:
+        click.clear()
     click.echo(shown["out"], nl=False)
     click.echo(shown["err"], nl=False, err=True)
-    ctx.exit(shown["exit"])
+    return int(shown["exit"])
 
 
 def _look(*, as_json: bool) -> str:

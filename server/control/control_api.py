@@ -306,7 +306,11 @@ def _look(request: Request) -> Look:
     columns = given.get("columns", "")
     if columns and not (columns.isascii() and columns.isdigit() and 1 <= len(columns) <= _DIGITS):
         raise RefusedError(400, "InvalidInput", f"columns={columns[:20]}: give a number of at most {_DIGITS} digits")
-    return Look(int(columns) if columns else None, given.get("colour") == "1", given.get("json") == "1")
+    options = given.get("options", "")
+    if not options.isprintable():
+        raise RefusedError(400, "InvalidInput", "options: must be printable")
+    width = int(columns) if columns else None
+    return Look(width, given.get("colour") == "1", given.get("json") == "1", options, given.get("zone"))
 
 
 def _seconds(request: Request, name: str, default: int, most: int = _FARTHEST) -> int:

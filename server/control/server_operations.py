@@ -281,6 +281,9 @@ class Level(enum.IntEnum):
     CRITICAL = 2
 
 
+STATE_TROUBLE = "state"
+"""What a `ServerTrouble` is about where the state directory can't be written."""
+
 SHORT_RUNWAY = 86400
 """Seconds of validity left below which a signed zone is critical."""
 

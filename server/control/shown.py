@@ -21,6 +21,10 @@ class Look(msgspec.Struct, frozen=True):
     colour: bool = False
     as_json: bool = False
     """For programs; all else says nothing then."""
+    options: str = ""
+    """What follows each command that is shown, so that it can be pasted: " --state /var/lib/signwright"."""
+    zone: str | None = None
+    """Its name, where only one is to be shown."""
 
 
 class Shown(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from rich.text import Text
 from keys.rules.events import Entry
 from keys.rules.key_status import KskReport, ZskReport
 from keys.rules.keyring import KskStatus, ZskPhase
+from keys.rules.moments import duration as span
 from keys.rules.moments import told
 from server.control.server_operations import Above, DsRecord, Level, Planned, ZoneReport
 from server.display.columns import Cell, Columns, print_columns, print_prose
@@ -67,13 +68,15 @@ def _about_ksk(ksk: KskReport, zone: ZoneReport, now: int) -> Iterator[str]:
     elif ksk.published is None:
         yield "not in the DNSKEY RRset"
     elif ksk.ready is None:
-        yield "DS may not be added yet"
+        yield "not safe to add the DS yet"
     elif ksk.ready > now:
-        yield f"DS may be added from {earliest(ksk.ready, now)}"
+        yield f"safe to add the DS from {earliest(ksk.ready, now)}"
+    elif ksk.ds_named:
+        yield "the DS is at the parent"
     else:
-        yield f"DS may be added since {utc(ksk.ready)}"
+        yield f"safe to add the DS (since {utc(ksk.ready)})"
     if zone.parent == "none":
-        yield "the parent is not looked at"
+        yield "the parent's DS is not monitored"
     elif ksk.ds_named:
         yield "the parent's DS names it: KSK may not be removed"
     elif ksk.removable is not None:
@@ -137,7 +140,7 @@ def print_key_lines(console: Console, zone: ZoneReport, now: int, lead: str | No
         when = f", {moment(keys.rollover_at, now)}" if keys.rollover_at is not None else ""
         print_line(console, f"{lead}rollover: {keys.rollover}{when}", "dim")
     if keys.next_action is not None:
-        when = f"in {span(keys.next_at - now)}" if keys.next_at is not None else "now"
+        when = f"in {span(keys.next_at - now)}" if keys.next_at is not None and keys.next_at > now else "now"
         print_line(console, f"{lead}next: {keys.next_action} {when} ({keys.next_why})", "dim")
 
 
@@ -146,8 +149,8 @@ def trouble_text(zone: ZoneReport, ksk: KskReport) -> str:
     trouble = ksk.trouble
     if trouble is None:
         return ksk.message or "unknown"
-    mended = f"mend that, then: signwright ksk activate {zone.origin} {ksk.name}"
-    way_out = mended if trouble.refused else "tried again by itself"
+    mended = f"fix this, then run: signwright ksk activate {zone.origin} {ksk.name}"
+    way_out = mended if trouble.refused else "retried automatically"
     return f"{trouble.doing}: {trouble.code}: {trouble.message} (since {utc(trouble.since)}; {way_out})"
 
 
@@ -209,15 +212,6 @@ def print_events(console: Console, entries: Sequence[Entry]) -> None:
             print_line(console, f"    KMS request {request}", "dim")
 
 
-def span(seconds: int) -> str:
-    """A duration in its two largest units: `4d 23h`, `59m 3s`."""
-    if seconds < 0:
-        return f"-{span(-seconds)}"
-    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
-    first = next((n for n, (value, _) in enumerate(parts) if value), 3)
-    return " ".join(f"{value}{unit}" for value, unit in parts[first : first + 2])
-
-
 def utc(at: int, *, seconds: bool = False) -> str:
     """A time in UTC: `2026-01-06 00:00Z`."""
     return told(at, "%Y-%m-%d %H:%M:%SZ" if seconds else "%Y-%m-%d %H:%MZ")
@@ -225,7 +219,7 @@ def utc(at: int, *, seconds: bool = False) -> str:
 
 def moment(at: int, now: int) -> str:
     """A time, and how far it is: `2026-01-06 00:00Z (5d 0h)`."""
-    return f"{utc(at)} ({span(at - now)})"
+    return f"{utc(at)} ({span(at - now)})" if at >= now else f"{utc(at)} ({span(now - at)} ago)"
 
 
 def earliest(at: int, now: int) -> str:

@@ -7,13 +7,24 @@ import io
 import msgspec
 from rich.console import Console
 
-from server.control.server_operations import DsReport, ReloadOutcome, ReloadReport, ServerStatus, server_level
+from server.control.server_operations import (
+    DsReport,
+    ReloadOutcome,
+    ReloadReport,
+    ServerStatus,
+    server_level,
+    zone_level,
+)
 from server.control.shown import Look, Shown
+from server.control.what_to_do import to_do
 from server.display.key_report import about_ds
-from server.display.status_report import WIDE, print_reload, print_status
+from server.display.status_report import WIDE, print_reload, print_state, print_to_do
 
 _ZONE_FILE = 4
 """The exit code where a zone file is refused, as `server.cli.exit_codes` has it."""
+
+_UNKNOWN = 3
+"""The exit code of `status` for a zone that is not here: monitoring's UNKNOWN, since 2 is CRITICAL."""
 
 
 class ForPeople:
@@ -21,12 +32,22 @@ class ForPeople:
 
     def status(self, status: ServerStatus, look: Look) -> Shown:
         """As `Screens.status`."""
-        level = server_level(status)
+        steps, level = to_do(status, look.options), server_level(status)
+        if look.zone is not None:
+            origin = look.zone.lower().rstrip(".") + "."
+            status = msgspec.structs.replace(status, zones=tuple(one for one in status.zones if one.origin == origin))
+            if not status.zones:
+                return Shown(
+                    "", f"signwright: {origin} is not served here; signwright status lists the zones\n", _UNKNOWN
+                )
+            level, steps = zone_level(status.zones[0], status.now), [step for step in steps if step.zone == origin]
         if look.as_json:
-            encoded = msgspec.json.encode({"level": level.name.lower(), **msgspec.to_builtins(status)})
+            todo = msgspec.to_builtins(steps)
+            encoded = msgspec.json.encode({"level": level.name.lower(), **msgspec.to_builtins(status), "todo": todo})
             return Shown(_line(encoded), exit=level)
         console, text = _console(look)
-        print_status(console, status)
+        print_to_do(console, level, steps)
+        print_state(console, status, is_whole=look.zone is None)
         return Shown(text.getvalue(), exit=level)
 
     def ds(self, report: DsReport, look: Look, now: int) -> Shown:

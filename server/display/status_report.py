@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from keys.rules.key_status import Condition
+from keys.rules.moments import duration as span
 from server.control.server_operations import (
     HOSTED_FILE,
     DsReport,
@@ -25,14 +26,18 @@ from server.control.server_operations import (
     server_level,
     zone_level,
 )
+from server.control.what_to_do import ToDo, headline, to_do
 from server.display.columns import print_columns
-from server.display.key_report import COLOURS, about_ds, moment, print_keys, print_line, span
+from server.display.key_report import COLOURS, about_ds, moment, print_keys, print_line
 from server.net.addresses import Address, parse_address
 from server.state.trust_anchor_files import RESOLVER, commands
 from zones.denial import DenialMode
 
 WIDE = 10_000
 """Columns of what is no terminal."""
+
+MOST_STEPS = 10
+"""Steps that `status` lists."""
 
 MOST_TOLD = 100
 """Zones that are told one by one. Of more, only those are that want attention, and no more of these."""
@@ -96,34 +101,44 @@ def print_banner(
     )
 
 
-def print_status(console: Console, status: ServerStatus) -> None:
-    """What `status` prints. The first word is the level."""
-    level = server_level(status)
-    print_line(
-        console,
-        f"{level.name}: {_count(len(status.zones), len(status.zones))} on {', '.join(status.listeners)}, "
-        f"up {span(status.now - status.started)}",
-        COLOURS[level],
-    )
-    if status.clock is not None:
-        print_line(
-            console,
-            f"The system clock went forward by {span(status.clock.by)} and is not followed before "
-            f"{moment(status.clock.until, status.now)}: set it right, or if it is right: signwright trust-clock",
-            COLOURS[Level.WARNING],
-        )
+def print_status(console: Console, status: ServerStatus, options: str = "") -> None:
+    """What `status` prints: what to do first, with its command, to which `options` are added; then how all is."""
+    print_to_do(console, server_level(status), to_do(status, options))
+    print_state(console, status)
+
+
+def print_to_do(console: Console, level: Level, steps: list[ToDo]) -> None:
+    """The level with the most urgent step and its command, then the other steps."""
+    print_line(console, headline(level, steps), COLOURS[level])
+    for number, step in enumerate(steps[:MOST_STEPS]):
+        if number:
+            print_line(
+                console, f"{step.level.upper()}: {' '.join(step.text.split())}", COLOURS[Level[step.level.upper()]]
+            )
+        if step.command is not None:
+            print_line(console, f"  {step.command}", "cyan")
+    if len(steps) > MOST_STEPS:
+        print_line(console, f"{len(steps) - MOST_STEPS} more steps: signwright status --json lists all", "dim")
+
+
+def print_state(console: Console, status: ServerStatus, *, is_whole: bool = True) -> None:
+    """How the server and its zones, keys and workers are; `is_whole` is whether it is about all of it."""
+    if is_whole:
+        zones = _count(len(status.zones), len(status.zones))
+        up = span(max(0, status.now - status.started))
+        print_line(console, f"{zones} on {', '.join(status.listeners)}, up {up}")
     told = _print_zones(console, status)
     signed = [zone for zone in told if zone.keys is not None and (zone.keys.ksks or zone.keys.zsks)]
     if signed:
         console.print()
         print_keys(console, signed, status.now)
-    if status.workers:
+    if status.workers and is_whole:
         console.print()
         _print_workers(console, status)
-    if status.troubles:
+    if status.troubles and is_whole:
         console.print()
-    for trouble in status.troubles:
-        lasting = span(status.now - trouble.since)
+    for trouble in status.troubles if is_whole else ():
+        lasting = span(max(0, status.now - trouble.since))
         print_line(console, f"{trouble.what}: failing for {lasting}: {trouble.reason}", COLOURS[Level.WARNING])
 
 

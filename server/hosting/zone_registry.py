@@ -302,7 +302,7 @@ class ZoneRegistry:
             zoneset = zoneset.with_zone(zone.as_served(zone.zone))
         self._follow(zoneset.with_keys(origin, keys), (Part.KEYS, origin))
         delegated = earlier.delegation if earlier is not None else ()
-        if keys is not None and delegated != keys.delegation:
+        if delegated != (keys.delegation if keys is not None else ()):
             self._tell_children((origin,))  # a parent served here has another DS by now
         if trusted != (trust_anchors(keys) if keys is not None else ()):
             self._changed()

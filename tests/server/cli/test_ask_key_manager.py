@@ -191,7 +191,7 @@ def test_a_ds_that_was_withdrawn_is_not_said_to_be_one_that_may_be_added() -> No
 def test_why_something_is_not_done_yet() -> None:
     other = replace(NO_KEY, name="ksk_2")
     assert why_not(ActivateKsk("ksk_1"), zone(NEEDY)) == (
-        "Sign: DisabledException: it is disabled (since 2026-01-01 00:00Z; mend that, then: signwright ksk activate "
+        "Sign: DisabledException: it is disabled (since 2026-01-01 00:00Z; fix this, then run: signwright ksk activate "
         "lab.example. ksk_1)"
     )
     held = zone(NEEDY, other, problem="Sign: no")

@@ -51,7 +51,15 @@ def test_the_life_of_a_server(folder: Path) -> None:
 
         told = run("status", cwd=folder)
         assert (told.returncode, told.stdout.split(":")[0], told.stderr) == (0, "OK", "")
+        assert told.stdout.startswith("OK: nothing to do\n1 zone on 127.0.0.1:")
+        of_zone = run("status", "lab.example", cwd=folder)
+        assert (of_zone.returncode, of_zone.stdout.splitlines()[0]) == (0, "OK: nothing to do")
+        # Monitoring takes 2 for CRITICAL, so wrong usage is 3.
+        for wrong in (("other.example",), ("--nonsense",)):
+            assert run("status", *wrong, cwd=folder).returncode == 3
         value = json.loads(run("status", "--json", cwd=folder).stdout)
+        assert value["todo"] == []
+        assert value["zones"][0]["parent_ds"]["state"] == "unwatched"
         assert (value["level"], value["zones"][0]["origin"]) == ("ok", "lab.example.")
         assert value["zones"][0]["keys"]["ksks"][0]["arn"].startswith("arn:aws:kms:")
 
@@ -104,6 +112,8 @@ def test_reload_by_command_and_by_signal(folder: Path) -> None:
         warned = run("status", cwd=folder)
         assert (warned.returncode, warned.stdout.split(":")[0]) == (1, "WARNING")
         assert f"file refused: {file}:4: " in warned.stdout
+        options = ("--state", str(folder / "state"))
+        assert run("status", *options, cwd=folder).stdout.splitlines()[1] == f"  signwright reload {' '.join(options)}"
 
         file.write_text(ZONE.replace("hostmaster 1 ", "hostmaster 3 "))
         server.process.send_signal(signal.SIGHUP)

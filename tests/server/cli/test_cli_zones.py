@@ -106,7 +106,7 @@ def test_a_zone_that_the_signed_zone_above_does_not_delegate_is_a_warning(folder
     with serving(folder) as server:
         warned = run("status", cwd=folder)
         assert (warned.returncode, warned.stdout.split(":")[0]) == (1, "WARNING")
-        assert [line for line in warned.stdout.splitlines() if "bogus" in line] == [
+        assert [line for line in warned.stdout.splitlines() if "is bogus" in line] == [
             f"{below} is bogus to validators: {above}, signed and served here too, has no delegation to it; add its NS "
             f"records, with the addresses of those name servers that lie in it, to {above} ({folder / above}zone)"
             for below, above in [("x.lab.example.", "lab.example."), ("y.x.lab.example.", "x.lab.example.")]
@@ -146,7 +146,8 @@ def test_so_it_is_for_a_hosted_zone(folder: Path, monkeypatch: pytest.MonkeyPatc
         for name in ("api.lab.example", "child.lab.example", "other.example"):
             route53.create_hosted_zone(Name=name, CallerReference=name)
         warned = run("status", cwd=folder)
-        assert (warned.returncode, warned.stdout.count("bogus")) == (1, 1)
+        assert (warned.returncode, warned.stdout.count("is bogus")) == (1, 1)
+        assert warned.stdout.startswith("WARNING: validating resolvers find api.lab.example. bogus: its signed parent")
         assert "\napi.lab.example. is bogus to validators: lab.example., signed" in warned.stdout
         assert [zone["above"] and zone["above"]["by_itself"] for zone in zones(folder)] == [None, False, False, None]
 

@@ -109,7 +109,7 @@ def test_a_ksk_rollover_by_double_signature(folder: Path) -> None:
         assert len(run("ds", "lab.example", cwd=folder).stdout.splitlines()) == 2
 
         listed = run("ksk", "list", "LAB.example.", cwd=folder).stdout.splitlines()
-        assert [line.split()[0] for line in listed] == ["ksk_1", "ARN", "DS", "DS", "ksk_new", "ARN", "DS", "DS"]
+        assert [line.split()[0] for line in listed] == ["ksk_1", "ARN", "DS", "DS", "ksk_new", "ARN", "DS", "safe"]
         assert all(re.fullmatch(r"ksk_\w+ ACTIVE since .*Z, key tag \d+", line) for line in listed[::4])
         assert all(re.fullmatch(r"  ARN  arn:aws:kms:\S+", line) for line in listed[1::4])
         assert all(re.fullmatch(r"  DS   \d+ 13 2 [0-9A-F]{64}", line) for line in listed[2::4])
@@ -293,7 +293,7 @@ def test_a_lost_ksk_is_replaced_as_the_manual_says(folder: Path, monkeypatch: py
         warned = run("status", cwd=folder)
         assert (warned.returncode, warned.stdout.split(":")[0]) == (1, "WARNING")
         assert re.search(
-            r"ksk_1 ACTION_NEEDED: Sign: DisabledException: .* then: signwright ksk activate", warned.stdout
+            r"ksk_1 ACTION_NEEDED: Sign: DisabledException: .* then run: signwright ksk activate", warned.stdout
         )
         ahead = run("plan", "lab.example", cwd=folder).stdout
         assert re.search(r"rotation is suspended since .* by ksk_1; safe until 20", ahead)

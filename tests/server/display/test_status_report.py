@@ -12,6 +12,7 @@ from rich.console import Console
 from keys.rules.events import Entry
 from keys.rules.key_status import Condition, KskReport, ZoneStatus, ZskReport
 from keys.rules.keyring import KskStatus, Trouble, ZskPhase
+from keys.rules.moments import duration as span
 from server.control.server_operations import (
     Above,
     ClockHeld,
@@ -26,7 +27,7 @@ from server.control.server_operations import (
     server_level,
     zone_level,
 )
-from server.display.key_report import print_events, print_ksks, print_plan, span
+from server.display.key_report import print_events, print_ksks, print_plan
 from server.display.status_report import console_for_people, print_banner, print_reload, print_status
 from server.net.addresses import Address
 from server.supervised import ServerTrouble
@@ -172,13 +173,15 @@ def test_status() -> None:
     to, console = plain()
     print_status(console, status(Condition.TROUBLED, "Sign: DisabledException: the key is disabled"))
     lines = [line.rstrip() for line in to.getvalue().splitlines()]
-    assert lines[0] == "CRITICAL: 3 zones on 0.0.0.0:5300, [::1]:5300, up 1h 2m"
+    assert lines[0].startswith("CRITICAL: bad.example. is not served: bad.zone:3: no; fix this, then run: (and 1 more)")
+    assert lines[1] == "  signwright reload"
+    assert "3 zones on 0.0.0.0:5300, [::1]:5300, up 1h 2m" in lines
     assert "lab.example. keys: Sign: DisabledException: the key is disabled" in lines
-    assert lines[8:] == [
+    assert lines[12:] == [
         "KEY      TAG  STATE   SINCE              VALID WITHOUT KMS UNTIL",
         "lab.example.",
         "  ksk_1  258  ACTIVE  -                  -",
-        "    DS may be added since 2026-01-01 00:00Z; the parent is not looked at",
+        "    safe to add the DS (since 2026-01-01 00:00Z); the parent's DS is not monitored",
         "  ZSK 1  77   active  2026-01-01 00:00Z  -",
         "  next: SignKeyset in 1d 0h (regular refresh)",
     ]
@@ -244,20 +247,21 @@ def test_a_key_that_needs_action_says_why_since_when_and_until_when_the_zone_is_
     to, console = plain()
     print_status(console, msgspec.structs.replace(status(), zones=(zone,)))
     lines = [line.rstrip() for line in to.getvalue().splitlines()]
-    assert lines[0].startswith("WARNING: 1 zone")
-    assert lines[5:] == [
+    assert lines[0].startswith("WARNING: lab.example. ksk_1: the KMS refuses since 2025-12-31 22:00Z: Sign: Disabled")
+    assert lines[1] == "  signwright ksk activate lab.example. ksk_1"
+    assert lines[lines.index("KEY      TAG  STATE          SINCE              VALID WITHOUT KMS UNTIL") :] == [
         "KEY      TAG  STATE          SINCE              VALID WITHOUT KMS UNTIL",
         "lab.example.",
         "  ksk_1  258  ACTION_NEEDED  2025-12-31 22:00Z  2026-01-04 00:00Z (3d 0h)",
-        "    DS may be added since 2025-12-31 01:46Z; the parent's DS names it: KSK may not be removed",
+        "    the DS is at the parent; the parent's DS names it: KSK may not be removed",
         "  ksk_2  258  ACTIVE         2025-12-31 22:00Z  2026-01-04 00:00Z (3d 0h)",
-        "    DS may be added from 2026-01-01 01:00Z (1h 0m); KSK may be removed from 2026-01-01 00:01Z (1m 0s)",
+        "    safe to add the DS from 2026-01-01 01:00Z (1h 0m); KSK may be removed from 2026-01-01 00:01Z (1m 0s)",
         "  ZSK 1  77   retired        2026-01-01 00:00Z  -",
         "    lost at 2026-01-01 00:00Z; no cache holds what it signed from 2026-01-01 00:10Z (10m 0s)",
         "  ZSK 2  78   published      2026-01-01 00:00Z  -",
         "    may sign from 2026-01-01 00:05Z (5m 0s)",
         "  ksk_1 ACTION_NEEDED: Sign: DisabledException: it is disabled "
-        "(since 2025-12-31 22:00Z; mend that, then: signwright ksk activate lab.example. ksk_1)",
+        "(since 2025-12-31 22:00Z; fix this, then run: signwright ksk activate lab.example. ksk_1)",
         "  ZSK rotation is suspended since 2025-12-31 22:00Z by ksk_1; safe until 2026-01-04 00:00Z (3d 0h)",
         "  rollover: suspended until ksk_1 can sign again",
         "  next: SignKeyset in 1d 0h (regular refresh)",
@@ -292,14 +296,18 @@ def test_names_are_whole_in_a_terminal_of_80_columns(width: int) -> None:
     beside = f"{LONG}  7       compact  signing   2026-01-06 00:00Z (5d 0h)"
     below = " " * 28 + "7       compact  signing   2026-01-06 00:00Z (5d 0h)"
     assert lines[0].startswith("WARNING: ")
-    assert lines[3:5] == ([LONG, below] if width == 80 else [beside, lines[4]])
-    (undelegated,) = [line for line in lines if "bogus" in line]
+    table = lines[lines.index(next(line for line in lines if line.startswith("ZONE "))) :]
+    assert table[2:4] == ([LONG, below] if width == 80 else [beside, table[3]])
+    first, undelegated = [line for line in lines if "bogus" in line]
+    assert first == lines[0]
     assert undelegated.startswith(
         "plain.example. is bogus to validators: lab.example., signed and served here too, has"
     )
     assert undelegated.endswith(" to lab.example. (f)")
-    assert all(len(line) <= width for line in lines if line != undelegated)
-    assert "    DS is in lab.example., which is served here; the parent is not looked at" in lines
+    assert all(len(line) <= width for line in lines if line not in (first, undelegated))
+    assert "DS is in lab.example., which is served here; the parent's DS is not monitored" in " ".join(
+        " ".join(lines).split()
+    )
 
 
 def test_a_missing_delegation_does_not_make_a_short_runway_critical() -> None:
@@ -315,9 +323,9 @@ def test_a_clock_that_is_not_followed_is_told_with_the_way_out() -> None:
     assert server_level(held) >= Level.WARNING
     to = io.StringIO()
     print_status(Console(file=to, highlight=False, width=400), held)
-    (line,) = [line for line in to.getvalue().splitlines() if "clock" in line]
-    assert line.startswith("The system clock went forward by 365d 0h and is not followed before")
-    assert line.endswith("signwright trust-clock")
+    lines = to.getvalue().splitlines()
+    (at,) = [number for number, line in enumerate(lines) if "the system clock went forward by 365d 0h" in line]
+    assert lines[at + 1] == "  signwright trust-clock"
 
 
 def test_ksks_are_listed_with_what_is_copied_on_lines_of_their_own() -> None:
@@ -327,8 +335,9 @@ def test_ksks_are_listed_with_what_is_copied_on_lines_of_their_own() -> None:
         "ksk_1 ACTIVE since 2026-01-01 00:00Z, key tag 258",
         f"  ARN  {ARN}",
         f"  DS   {DS.split(' DS ')[1]}",
-        "  DS may be added since 2026-01-01",
-        "  00:00Z; the parent is not looked at",
+        "  safe to add the DS (since 2026-01-01",
+        "  00:00Z); the parent's DS is not",
+        "  monitored",
     ]
 
 

@@ -9,7 +9,7 @@ import msgspec
 from rich.console import Console
 
 from server.control.server_operations import ReloadOutcome, ReloadReport, ServerStatus, ZoneReload, ZoneReport
-from server.display.status_report import MOST_TOLD, print_banner, print_reload, print_status
+from server.display.status_report import MOST_STEPS, MOST_TOLD, print_banner, print_reload, print_status
 
 NOW = 1_767_225_600  # 2026-01-01 00:00:00 UTC
 
@@ -51,18 +51,20 @@ def lines_of_status(count: int, refused: int) -> list[str]:
 
 def test_a_hundred_zones_are_told_one_by_one() -> None:
     lines = lines_of_status(MOST_TOLD, 0)
-    assert [line.split()[0] for line in lines[2:]] == [f"zone{n}.example." for n in range(MOST_TOLD)]
+    assert [line.split()[0] for line in lines[3:]] == [f"zone{n}.example." for n in range(MOST_TOLD)]
 
 
 def test_of_more_only_those_that_want_attention() -> None:
     lines = lines_of_status(10_000, 2)
-    assert lines[0].startswith("WARNING: 10000 zones on")
-    assert [line.split()[:2] for line in lines[1:4]] == [
+    assert lines[0].startswith("WARNING: zone0.example. is served as it was before: f:0: no")
+    assert lines[1] == "  signwright reload"
+    assert lines[4].startswith("10000 zones on")
+    assert [line.split()[:2] for line in lines[5:8]] == [
         ["ZONE", "SERIAL"],
         ["zone0.example.", "1"],
         ["zone1.example.", "1"],
     ]
-    assert lines[4:] == [
+    assert lines[8:] == [
         "zone0.example. file refused: f:0: no",
         "zone1.example. file refused: f:1: no",
         "2 of 10000 zones told, all others are well; status --json tells all",
@@ -71,12 +73,12 @@ def test_of_more_only_those_that_want_attention() -> None:
 
 def test_and_no_more_than_a_hundred_of_these() -> None:
     lines = lines_of_status(10_000, 5_000)
-    assert len(lines) == 3 + 2 * MOST_TOLD
+    assert len(lines) == 2 * MOST_STEPS + 1 + 3 + 2 * MOST_TOLD
     assert lines[-1] == "100 of 10000 zones told, 4900 more want attention; status --json tells all"
 
 
 def test_where_all_are_well_there_is_no_table() -> None:
-    assert lines_of_status(10_000, 0)[1:] == ["0 of 10000 zones told, all others are well; status --json tells all"]
+    assert lines_of_status(10_000, 0)[2:] == ["0 of 10000 zones told, all others are well; status --json tells all"]
 
 
 def test_the_banner_leads_to_the_ds_records() -> None:
