@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from math import ceil
 
@@ -484,15 +484,16 @@ class KeyManager:
 
     async def _watch_parent(self) -> None:
         assert self._watch is not None
-        async for event in self._watch.events():
-            if self._frozen or self._clock_wrong or self._stuck is not None:
-                continue
-            try:
-                async with self._changing():
-                    await self._apply([event], "the parent was looked at")
-                self._ds_seen.set()
-            except StateUnavailable as error:
-                self._teller.disk(error, 1)  # it is news still, when the parent is looked at again
+        async with aclosing(self._watch.events()) as events:
+            async for event in events:
+                if self._frozen or self._clock_wrong or self._stuck is not None:
+                    continue
+                try:
+                    async with self._changing():
+                        await self._apply([event], "the parent was looked at")
+                    self._ds_seen.set()
+                except StateUnavailable as error:
+                    self._teller.disk(error, 1)  # it is news still, when the parent is looked at again
 
     # --- state
 

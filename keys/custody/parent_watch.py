@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from math import ceil
 from typing import Protocol
 
@@ -49,7 +49,7 @@ class ParentWatch:
         self.latest = ParentLook()
         """What came of the latest looks."""
 
-    async def events(self) -> AsyncIterator[ParentSeen]:
+    async def events(self) -> AsyncGenerator[ParentSeen, None]:
         """Look now and then, and when the parent's DS has changed; gives what is news of it.
 
         A look-up that fails is logged and made again.
