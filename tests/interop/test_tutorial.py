@@ -132,7 +132,7 @@ def asked_all_the_time(resolver: Resolver) -> Iterator[list[tuple[int, bool]]]:
 def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     (tmp_path / "quick.toml").write_text(CONFIG)
     there, back, away = re.split(
-        r"^## (?:The way back|The zone goes)$", TUTORIAL.read_text("utf-8"), flags=re.MULTILINE
+        r"^## (?:Disable signing|Delete the zone)$", TUTORIAL.read_text("utf-8"), flags=re.MULTILINE
     )
     with serving(tmp_path) as server, shell(tmp_path, server) as opened:
         paste(opened, there)
