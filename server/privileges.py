@@ -38,7 +38,7 @@ def become(user: str, state: Path) -> None:
         return
     if os.geteuid() != _ROOT:
         raise CannotBecomeUser(
-            f"this process runs as user ID {os.geteuid()}, and root alone can become {user}: "
+            f"this process runs as user ID {os.geteuid()}, and only root can become {user}: "
             f"start it as root or as {user}"
         )
     _hand_over(state, account)
@@ -60,10 +60,10 @@ def account_of(user: str) -> pwd.struct_passwd:
         account = pwd.getpwnam(user)
     except KeyError:
         raise CannotBecomeUser(
-            f"this host has no user {user}: make one (useradd --system {user}), or name another"
+            f"this host has no user {user}: create it (useradd --system {user}), or name another"
         ) from None
     if account.pw_uid == _ROOT:
-        raise CannotBecomeUser(f"{user} is root: name an ordinary user, or leave the setting out to stay root")
+        raise CannotBecomeUser(f"{user} is root: name an unprivileged user, or remove the setting to stay root")
     return account
 
 
@@ -81,7 +81,7 @@ def _hand_over(state: Path, account: pwd.struct_passwd) -> None:
         named = ", ".join(str(path) for path in of_others[:_MOST_NAMED])
         more = " and others" if len(of_others) > _MOST_NAMED else ""
         raise StateError(
-            f"the state directory {state} is not {account.pw_name}'s ({named}{more}): "
+            f"the state directory {state} does not belong to {account.pw_name} ({named}{more}): run "
             f"chown -R {account.pw_name}: {state}"
         )
 
@@ -109,7 +109,7 @@ def _check_readable(user: str) -> None:
     for path in (os.__file__, __file__, sys.executable):
         if not os.access(path, os.R_OK):
             raise CannotBecomeUser(
-                f"{user} can't read {path}, which this program is made of: install it where that user can, as in /opt"
+                f"{user} cannot read {path}, a part of this program: install it where that user can read it, as in /opt"
             )
 
 

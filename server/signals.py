@@ -95,4 +95,4 @@ def _end(status: int, seconds: float) -> None:
 
 
 def _say(seconds: float) -> None:
-    _log.error("ends without waiting: something hangs, such as a disk", seconds=seconds)
+    _log.error("exiting without a clean stop: something hangs, such as a disk", seconds=seconds)

@@ -148,7 +148,7 @@ class Supervisor:
         since = known.since if known is not None else int(self._now())
         self._failing[what] = _Failing(since, reason)
         if known is None or known.reason != reason:
-            _log.error("fails, and is tried again", what=what, reason=reason, again_in=again, **trace_of(failure))
+            _log.error("failed; will retry", what=what, reason=reason, again_in=again, **trace_of(failure))
 
 
 async def failure_of(

@@ -16,6 +16,6 @@ def log_flood(origin: bytes, is_on: bool) -> None:
     with suppress(Exception):  # a log that cannot be written to keeps nobody from an answer
         zone = names.to_text(origin)
         if is_on:
-            _log.warning("flood of random names: denied by the NSEC chain", zone=zone)
+            _log.warning("flood of random names: the zone uses the NSEC chain", zone=zone)
         else:
-            _log.info("end of a flood of random names: denied as ever", zone=zone)
+            _log.info("end of the flood of random names: the zone uses compact denial again", zone=zone)

@@ -114,12 +114,12 @@ class _Hook:
             if reason is None:
                 return True
             if pause is not None:
-                _log.warning("a hook failed", hook=self._name, error=reason, again_in=pause)
+                _log.warning("hook failed", hook=self._name, error=reason, again_in=pause)
                 await trio.sleep(pause)
             else:
                 self._waiting.set_aside(one)
                 change = body_of(*one).decode()
-                _log.error("a status change is not told yet", hook=self._name, error=reason, change=change)
+                _log.error("status change not delivered yet", hook=self._name, error=reason, change=change)
         return False
 
     async def _try(self, one: Waiting) -> str | None:
@@ -163,9 +163,9 @@ class _Webhook:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise HookFailedError(type(error).__name__) from None
         except trio.TooSlowError:
-            raise HookFailedError(f"no answer within {self._timeout} s") from None
+            raise HookFailedError(f"no response within {self._timeout} s") from None
         if not 200 <= status < 300:
-            raise HookFailedError(f"it answered {status}")
+            raise HookFailedError(f"HTTP status {status}")
 
 
 class _Program:
@@ -185,12 +185,12 @@ class _Program:
                     deliver_cancel=_end,
                 )
         except OSError as error:
-            raise HookFailedError(f"it cannot be run: {error.strerror}") from None
+            raise HookFailedError(f"cannot run it: {error.strerror}") from None
         except trio.TooSlowError:
-            raise HookFailedError(f"it did not end within {self._timeout} s, and was killed") from None
+            raise HookFailedError(f"killed: it ran longer than {self._timeout} s") from None
         if done.returncode:
             said = done.stdout[-_LONGEST_OUTPUT:].decode(errors="replace").strip()
-            raise HookFailedError(f"it ended with {done.returncode}" + (f": {said}" if said else ""))
+            raise HookFailedError(f"exit status {done.returncode}" + (f": {said}" if said else ""))
 
 
 async def _end(process: trio.Process) -> None:

@@ -33,15 +33,15 @@ def parse_address(text: str) -> Address:
     """Read `127.0.0.1:5300` or `[::1]:5300`. Raises `ValueError`, whose message says what is wrong."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit():
-        raise ValueError(f"{text!r} is no address with a port, such as 127.0.0.1:5300 or [::1]:5300")
+        raise ValueError(f"{text!r} is not a valid address: must be ADDRESS:PORT, such as 127.0.0.1:5300 or [::1]:5300")
     if int(port) > _MOST:
-        raise ValueError(f"the port {port} in the address {text!r} is over {_MOST}")
+        raise ValueError(f"the port {port} in the address {text!r} is greater than {_MOST}")
     bracketed = host.startswith("[") and host.endswith("]")
     try:
         parsed = ipaddress.ip_address(host[1:-1] if bracketed else host)
     except ValueError:
         hint = " (give the IP address, such as 127.0.0.1)" if host and ":" not in host else ""
-        raise ValueError(f"{host!r} in {text!r} is no IP address{hint}") from None
+        raise ValueError(f"{host!r} in {text!r} is not a valid IP address{hint}") from None
     if bracketed != (parsed.version == 6):
-        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, an IPv4 address does not")
+        raise ValueError(f"{text!r}: put an IPv6 address in brackets, and an IPv4 address without")
     return Address(str(parsed), int(port))

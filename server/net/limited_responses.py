@@ -55,5 +55,5 @@ class LimitedResponses:
         for network, response_class, untold in self._limit.news:
             others = {"other_networks": untold} if untold else {}
             kind = f"{response_class.name.lower()}s"
-            _log.warning("responses are limited", network=network, responses=kind, **others)
+            _log.warning("response rate limited", network=network, responses=kind, **others)
         self._limit.news.clear()

@@ -74,7 +74,7 @@ class CookieKey:
     def __init__(self, key: bytes) -> None:
         """`key` is of `KEY_SIZE` octets."""
         if len(key) != KEY_SIZE:
-            raise ValueError(f"a cookie key has {KEY_SIZE} octets, not {len(key)}")
+            raise ValueError(f"a cookie key must have {KEY_SIZE} octets, not {len(key)}")
         self._key = key
         self._secrets: dict[int, bytes] = {}
 

@@ -66,19 +66,19 @@ def read_opt(opt_class: int, opt_ttl: int, rdata: bytes) -> Edns:
     cookie, nsid, keepalive = b"", False, None
     while position < end:
         if position + 4 > end:
-            raise OptError("option without a length")
+            raise OptError("EDNS option without a length")
         code, size = _OPTION.unpack_from(rdata, position)
         position += 4 + size
         if code == OPTION_COOKIE and not cookie:
             if not is_well_formed(size):
-                raise OptError("COOKIE of a length that none has")
+                raise OptError("COOKIE option of an invalid length")
             cookie = rdata[position - size : position]
         elif code == OPTION_NSID:
             nsid = True
         elif code == OPTION_KEEPALIVE and keepalive is None:
             keepalive = size
     if position != end:
-        raise OptError("option longer than the record")
+        raise OptError("EDNS option longer than the OPT record")
     return edns._replace(cookie=cookie, nsid=nsid, keepalive=keepalive)
 
 

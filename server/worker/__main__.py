@@ -60,14 +60,16 @@ _log = structlog.get_logger("signwright.worker")
 
 def main() -> None:
     """Answer, as the command line says."""
-    parser = argparse.ArgumentParser("server.worker", description="A worker of Signwright, which starts it by itself.")
-    parser.add_argument("--number", type=int, required=True, help="which worker it is, for its log")
+    parser = argparse.ArgumentParser(
+        "server.worker", description="A worker of Signwright. The server starts it; do not run it yourself."
+    )
+    parser.add_argument("--number", type=int, required=True, help="number of this worker, for its log")
     parser.add_argument("--log", choices=FORMATS, default=FORMATS[0])
     parser.add_argument("--log-level", choices=LEVELS, default="info")
     parser.add_argument(
         "--channel", type=_socket, required=True, help="descriptor of the stream to the control process"
     )
-    parser.add_argument("--images", type=Path, required=True, help="where the images of large zones are")
+    parser.add_argument("--images", type=Path, required=True, help="folder of the images of large zones")
     parser.add_argument("--query-log", type=_query_log, help="how queries are logged, as JSON")
     parser.add_argument("sockets", type=_socket, nargs="*", help="descriptors of UDP and TCP sockets")
     arguments = parser.parse_args()
@@ -98,7 +100,9 @@ async def _work(
             return
         hello = decode_to_worker(first)
         if not isinstance(hello, Hello) or hello.protocol != PROTOCOL:
-            raise RuntimeError(f"the control process speaks another protocol than {PROTOCOL}")
+            raise RuntimeError(
+                f"the control process uses a protocol other than {PROTOCOL}; run the same version of both"
+            )
         with setting_aside() as aside:
             async with trio.open_nursery() as nursery:
                 await _follow(hello, channel, sockets, images, query_log, aside, nursery)
@@ -160,7 +164,7 @@ def _open(images: Images, mapped: ZoneMapped) -> Zone:
     try:
         return answered_as(images.open(mapped.origin, mapped.image).zone, mapped)
     except ImageError as error:
-        what = "an image is missing or damaged, and so this worker ends: `signwright reload` makes it again"
+        what = "a zone image is missing or damaged, so this worker ends; to make it again: signwright reload"
         _log.error(what, zone=names.to_text(mapped.origin), reason=str(error))
         raise
 

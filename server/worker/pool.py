@@ -248,7 +248,7 @@ class Pool:
         if len(given_up) == len(self._workers) and not self._has_answered:
             first = given_up[0]
             raise WorkerFailed(
-                f"no worker could be started: worker {first.number} {first.ended} before it answered; the log has more"
+                f"cannot start any worker: worker {first.number} {first.ended} before it answered; see the log"
             )
         answering = sum(worker.answers for worker in self._workers)
         return answering > 0 and answering + len(given_up) == len(self._workers)
@@ -280,9 +280,9 @@ class Pool:
         if failure is None:
             return ended
         if isinstance(failure, OSError):  # no memory for another process, or no descriptors: the others go on
-            return f"could not be started: {failure}"
-        _log.error("a worker is given up", worker=worker.number, **trace_of(failure))
-        return f"was given up: {said(failure)}"
+            return f"could not start: {failure}"
+        _log.error("worker abandoned", worker=worker.number, **trace_of(failure))
+        return f"was abandoned: {said(failure)}"
 
     async def _live(self, worker: _Worker) -> str:
         """Start a worker and keep it until it is dead; how it ended."""
@@ -366,9 +366,9 @@ class Pool:
         assert isinstance(nodes, MappedNodes)
         try:
             if await trio.to_thread.run_sync(self._images.provide, origin, nodes.image, nodes.octets):
-                _log.warning("an image was gone, and is written again", zone=names.to_text(origin))
+                _log.warning("zone image was missing; written again", zone=names.to_text(origin))
         except OSError as error:
-            _log.error("an image is gone, and cannot be written", zone=names.to_text(origin), reason=str(error))
+            _log.error("zone image is missing and cannot be written", zone=names.to_text(origin), reason=str(error))
 
     async def _hear(self, worker: _Worker, channel: Channel) -> None:
         while (octets := await channel.receive()) is not None:
@@ -391,7 +391,7 @@ class Pool:
             worker.spoke = False
             await trio.sleep(self._look)
             silent = 0 if worker.spoke else silent + 1
-        _log.error("worker does nothing any more", worker=worker.number, pid=worker.pid)
+        _log.error("worker does not respond; ending it", worker=worker.number, pid=worker.pid)
         living.cancel()
 
     def _tell(self) -> None:
@@ -414,4 +414,4 @@ def _ending(status: int | None) -> str:
         number = -status
         known = number in signal.Signals.__members__.values()  # a real-time signal may have no name
         return f"was killed by {signal.Signals(number).name if known else f'signal {number}'}"
-    return f"ended with {status}"
+    return f"exited with status {status}"

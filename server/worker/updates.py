@@ -143,7 +143,7 @@ class Follower:
                 self._take_nodes({value.owner: node_of(value) for value in message.nodes}, message.gone)
                 return None
             case Hello() | ClockMoved():
-                raise ValueError(f"{type(message).__name__} says nothing of zones")
+                raise ValueError(f"{type(message).__name__} does not update a zone")
         self._end_zone()
         match message:
             case ZoneBegun():
@@ -154,7 +154,7 @@ class Follower:
                 self._served.pop(origin, None)
             case KeysReplaced(origin, keys):
                 if origin not in self._served:
-                    raise ValueError("keys of a zone that is not there")
+                    raise ValueError("keys of an unknown zone")
                 self._served[origin] = signed_with(self._served[origin], keys_of(keys) if keys is not None else None)
             case Commit(version):
                 self.zoneset = ZoneSet(self._served)
@@ -167,7 +167,7 @@ class Follower:
         if begun.fresh:
             return
         if served is None:
-            raise ValueError("a change to a zone that is not there")
+            raise ValueError("a change to an unknown zone")
         zone = answered_as(served.zone, begun)
         if zone is not served.zone:
             self._served[begun.origin] = served._replace(zone=zone, loaded=zone)
@@ -181,7 +181,7 @@ class Follower:
     def _take_nodes(self, nodes: Mapping[bytes, Node], gone: tuple[bytes, ...]) -> None:
         begun = self._begun
         if begun is None:
-            raise ValueError("nodes of no zone")
+            raise ValueError("nodes outside a zone update")
         if begun.fresh:
             self._nodes.update(nodes)
         if begun.fresh or not (nodes or gone):

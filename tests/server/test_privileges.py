@@ -18,22 +18,22 @@ from server.state.directory import open_state
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "nobody"
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become another user")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 def test_a_user_that_this_host_does_not_have_is_refused_with_the_way_out() -> None:
-    with pytest.raises(CannotBecomeUser, match="no user signwright-absent: make one"):
+    with pytest.raises(CannotBecomeUser, match="no user signwright-absent: create it"):
         account_of("signwright-absent")
 
 
 def test_root_is_refused() -> None:
-    with pytest.raises(CannotBecomeUser, match="root is root: name an ordinary user"):
+    with pytest.raises(CannotBecomeUser, match="root is root: name an unprivileged user"):
         account_of("root")
 
 
 def test_an_ordinary_user_becomes_nobody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    with pytest.raises(CannotBecomeUser, match="runs as user ID 12345, and root alone can become nobody"):
+    with pytest.raises(CannotBecomeUser, match="runs as user ID 12345, and only root can become nobody"):
         become(NOBODY, tmp_path / "state")
     assert not (tmp_path / "state").exists()
 
@@ -50,7 +50,9 @@ def test_a_state_of_another_user_is_left_as_it_is(tmp_path: Path) -> None:
     state.mkdir(mode=0o700)
     os.chown(state, pwd.getpwnam(NOBODY).pw_uid, -1)
     (state / "version").write_text("signwright state 1\n")
-    with pytest.raises(StateError, match=rf"is not nobody's \({state}/version\): chown -R nobody: {state}"):
+    with pytest.raises(
+        StateError, match=rf"does not belong to nobody \({state}/version\): run chown -R nobody: {state}"
+    ):
         become(NOBODY, state)
     assert (state / "version").stat().st_uid == 0
     assert os.geteuid() == 0
@@ -87,7 +89,7 @@ def test_what_a_state_is_called_by_may_be_of_another_user(tmp_path: Path) -> Non
     state, link = tmp_path / "state", tmp_path / "link"
     state.mkdir(mode=0o700)
     link.symlink_to(state)
-    with pytest.raises(StateError, match=rf"is not nobody's \({link}\): "):
+    with pytest.raises(StateError, match=rf"does not belong to nobody \({link}\): "):
         _hand_over(link, nobody)
     os.chown(state, nobody.pw_uid, -1)
     _hand_over(link, nobody)
@@ -137,7 +139,7 @@ def test_a_program_that_the_user_cannot_read_is_named(reachable: Path) -> None:
     code = f"import os, pathlib; from server.privileges import become; os.__file__ = {str(reachable / 'os.py')!r}\n"
     code += f"become({NOBODY!r}, pathlib.Path({str(reachable / 'state')!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert f"nobody can't read {reachable / 'os.py'}, which this program is made of" in done.stderr
+    assert f"nobody cannot read {reachable / 'os.py'}, a part of this program" in done.stderr
 
 
 @as_root

@@ -159,7 +159,7 @@ async def test_a_task_that_tries_again_by_itself_tells_only_news() -> None:
         async with supervising() as supervisor:
             for reason in ("full", "full", None, None):
                 supervisor.report("trust files", reason)
-    assert [line["event"] for line in logs] == ["fails, and is tried again", "works again"]
+    assert [line["event"] for line in logs] == ["failed; will retry", "works again"]
     assert not supervisor.troubles()
 
 

@@ -99,7 +99,7 @@ async def test_a_webhook_is_told_in_order_and_again_where_it_failed() -> None:
                 await receiver.received(3)
     assert [body["after"] for body in receiver.bodies] == ["ACTION_NEEDED", "ACTION_NEEDED", "signing"]
     (warning,) = [line for line in logs if line["log_level"] == "warning"]
-    assert (warning["hook"], warning["error"]) == ("webhook at 127.0.0.1", "it answered 503")
+    assert (warning["hook"], warning["error"]) == ("webhook at 127.0.0.1", "HTTP status 503")
     assert SECRET not in str(logs)
 
 
@@ -115,7 +115,7 @@ async def test_a_webhook_that_hangs_or_is_gone_is_given_up_and_the_log_says_what
                 refused.notify("lab.example.", CHANGE)
                 await logged(logs, "error", 2)
     first, second = [line for line in logs if line["log_level"] == "error"]
-    assert first["error"] == "no answer within 1 s"
+    assert first["error"] == "no response within 1 s"
     assert second["error"] == "ConnectError"
     assert json.loads(second["change"])["after"] == "ACTION_NEEDED"
     assert SECRET not in str(logs)
@@ -151,9 +151,9 @@ async def test_a_program_reads_the_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "seconds", "error"),
     [
-        ("#!/bin/sh\necho out of paper >&2; exit 3\n", 60, "it ended with 3: out of paper"),
-        ("#!/bin/sh\nexec sleep 600\n", 1, "it did not end within 1 s, and was killed"),
-        (None, 60, "it cannot be run: No such file or directory"),
+        ("#!/bin/sh\necho out of paper >&2; exit 3\n", 60, "exit status 3: out of paper"),
+        ("#!/bin/sh\nexec sleep 600\n", 1, "killed: it ran longer than 1 s"),
+        (None, 60, "cannot run it: No such file or directory"),
     ],
 )
 async def test_a_program_that_fails(tmp_path: Path, script: str | None, seconds: int, error: str) -> None:

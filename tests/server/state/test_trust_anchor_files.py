@@ -211,7 +211,7 @@ async def test_what_the_disk_refused_is_a_trouble_until_it_can_be_written(
             await until((state.trust / "anchors.delv").exists)
             await until(lambda: not running.status().troubles)
             nursery.cancel_scope.cancel()
-    assert [log["event"] for log in logs] == ["fails, and is tried again", "works again"]
+    assert [log["event"] for log in logs] == ["failed; will retry", "works again"]
 
 
 async def until(what: Callable[[], bool]) -> None:

@@ -330,7 +330,7 @@ async def test_where_no_worker_can_be_started_the_others_go_on_until_one_can() -
         try:
             with capture_logs() as logs:
                 os.kill(killed, signal.SIGKILL)
-                await until(lambda: any("could not be started" in log.get("reason", "") for log in logs))
+                await until(lambda: any("could not start" in log.get("reason", "") for log in logs))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         await until(lambda: all(report.version is not None for report in running.pool.reports()))
@@ -366,7 +366,7 @@ async def test_a_worker_that_was_given_older_zones_is_waited_for_before_it_has_a
 async def test_a_worker_that_cannot_start_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # a Python that finds no library
     with pytest.RaisesGroup(
-        pytest.RaisesExc(WorkerFailed, match="no worker could be started: worker 1 ended with 1 before"),
+        pytest.RaisesExc(WorkerFailed, match="cannot start any worker: worker 1 exited with status 1 before"),
         flatten_subgroups=True,
     ):
         async with workers(1, scenario()):
@@ -387,14 +387,14 @@ async def test_a_worker_that_dies_while_it_starts_is_started_again(monkeypatch: 
         async with workers(1, scenario()) as running:
             assert running.pool.reports()[0].restarts == 2
             assert await running.all_answer("www.lab.example", "192.0.2.1")
-    assert [log["reason"] for log in logs if log["event"] == "worker replaced"] == ["ended with 7"] * 2
+    assert [log["reason"] for log in logs if log["event"] == "worker replaced"] == ["exited with status 7"] * 2
 
 
 async def test_a_start_waits_for_no_worker_that_dies_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     live = Pool._live
 
     async def the_second_dies(of: Pool, worker: pool._Worker) -> str:
-        return await live(of, worker) if worker.number == 1 else "ended with 7"
+        return await live(of, worker) if worker.number == 1 else "exited with status 7"
 
     monkeypatch.setattr(Pool, "_live", the_second_dies)
     with capture_logs():
@@ -428,7 +428,7 @@ async def test_what_fails_between_us_and_a_worker_costs_that_worker(
             await until(lambda: running.pool.reports()[0].version is not None)
             assert await running.all_answer("www.lab.example", None)
     assert [log["reason"] for log in logs if log["event"] == "worker replaced"] == [
-        "was given up: ValueError: out of step"
+        "was abandoned: ValueError: out of step"
     ] * 2
 
 
@@ -452,7 +452,7 @@ async def test_the_first_word_of_a_worker_has_time_and_more_beside_others(
 
 
 def test_each_way_to_end_has_words() -> None:
-    assert pool._ending(7) == "ended with 7"
+    assert pool._ending(7) == "exited with status 7"
     assert pool._ending(-signal.SIGKILL) == "was killed by SIGKILL"
     assert pool._ending(-(signal.SIGRTMIN + 5)) == f"was killed by signal {signal.SIGRTMIN + 5}"
 
@@ -501,7 +501,7 @@ async def test_an_image_that_somebody_removed_is_written_again_for_the_next_work
             )
             assert await running.all_answer("new.lab.example", "192.0.2.1")
     assert images.open(LAB, mapped.digest).content == mapped.content
-    assert "an image was gone, and is written again" in [line["event"] for line in told]
+    assert "zone image was missing; written again" in [line["event"] for line in told]
 
 
 async def test_an_image_that_can_t_be_written_again_is_missed_until_it_can(
@@ -520,8 +520,8 @@ async def test_an_image_that_can_t_be_written_again_is_missed_until_it_can(
             folder.mkdir()
             await until(lambda: running.pool.reports()[0].version is not None)
             assert await running.all_answer("new.lab.example", "192.0.2.1")
-    assert "an image is gone, and cannot be written" in [line["event"] for line in told]
-    assert "an image is missing or damaged" in capfd.readouterr().err
+    assert "zone image is missing and cannot be written" in [line["event"] for line in told]
+    assert "a zone image is missing or damaged" in capfd.readouterr().err
 
 
 async def test_a_worker_refuses_a_control_process_of_another_version(capfd: pytest.CaptureFixture[str]) -> None:
@@ -533,7 +533,7 @@ async def test_a_worker_refuses_a_control_process_of_another_version(capfd: pyte
             process = await trio.lowlevel.open_process(command, pass_fds=(theirs.fileno(),))
         await channel.send(encode(Hello(0, 1232, 1, 1.0, 0.0)))
         assert await process.wait() == 1
-    assert "another protocol" in capfd.readouterr().err
+    assert "a protocol other than" in capfd.readouterr().err
 
 
 async def test_a_zone_that_is_asked_for_and_has_no_keys_yet_is_told() -> None:
