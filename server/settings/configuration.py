@@ -329,7 +329,7 @@ class _ConfigurationSource:
     def listen(self) -> tuple[Address, ...]:
         texts = self.settings.listen
         if not texts:
-            raise self.wrong("no address to listen on; give one or more", "listen")
+            raise self.wrong("no address to listen on; give at least one", "listen")
         addresses = tuple(self.address(text, "listen") for text in texts)
         if texts == Settings().listen and not has_ipv6_loopback():
             return tuple(address for address in addresses if not address.is_ipv6)
@@ -340,7 +340,9 @@ class _ConfigurationSource:
         try:
             kms = msgspec.convert(kms, type(self.settings.kms))
         except msgspec.ValidationError:
-            raise ConfigError(f"--kms-endpoint {url!r} is no URL such as https://kms.eu-west-1.amazonaws.com") from None
+            raise ConfigError(
+                f"--kms-endpoint {url!r} is not a URL such as https://kms.eu-west-1.amazonaws.com"
+            ) from None
         self.settings = msgspec.structs.replace(self.settings, kms=kms)
 
     def kms(self) -> KmsConfig:
@@ -358,7 +360,7 @@ class _ConfigurationSource:
             return None
         address = self.address(self.settings.metrics, "metrics")
         if not ipaddress.ip_address(address.host).is_loopback:
-            raise self.wrong("metrics are served on a loopback address only: whoever asks is not asked who", "metrics")
+            raise self.wrong("must be a loopback address, because there is no authentication", "metrics")
         return address
 
     def hosts(self) -> tuple[str, ...]:
@@ -392,7 +394,7 @@ class _ConfigurationSource:
     def hooks(self) -> HooksConfig:
         hooks = self.settings.hooks
         if hooks.command is not None and not (hooks.command and hooks.command[0]):
-            raise self.wrong("no program to run; give its path and its arguments", "hooks", "command")
+            raise self.wrong("no program; give its path and its arguments", "hooks", "command")
         command = hooks.command
         if command is not None and "/" in command[0]:
             command = (str(self.path(command[0])), *command[1:])
@@ -403,22 +405,22 @@ class _ConfigurationSource:
         if route53.listen is False:
             return None
         if route53.listen is True:
-            raise self.wrong("true can't be used; give an address and a port, or false", "route53", "listen")
+            raise self.wrong("true is not valid; give an address and a port, or false", "route53", "listen")
         address = self.address(route53.listen, "route53", "listen")
         tls = self._tls(route53)
         if tls is None and not ipaddress.ip_address(address.host).is_loopback:
             raise self.wrong(
-                "without tls_certificate and tls_key, the API is on a loopback address", "route53", "listen"
+                "must be a loopback address, unless tls_certificate and tls_key are set", "route53", "listen"
             )
         if not route53.name_servers:
-            raise self.wrong("a delegation set has at least one name server", "route53", "name_servers")
+            raise self.wrong("give at least one name server", "route53", "name_servers")
         try:
             servers = tuple(origin_of(name).removesuffix(".") for name in route53.name_servers)
         except ValueError as error:
             raise self.wrong(str(error), "route53", "name_servers") from None
         for name in route53.users:
             if not _USER.fullmatch(name) or name in _PRINCIPALS:
-                raise self.wrong(f"{name!r} can't be the name of a user; {_NAMES_OF_USERS}", "route53", "users", name)
+                raise self.wrong(f"{name!r} is not a valid user name; {_NAMES_OF_USERS}", "route53", "users", name)
         return Route53Config(
             listen=address,
             tls=tls,
@@ -433,7 +435,7 @@ class _ConfigurationSource:
             return None
         if route53.tls_certificate is None or route53.tls_key is None:
             given = "tls_key" if route53.tls_certificate is None else "tls_certificate"
-            raise self.wrong("tls_certificate and tls_key stand together", "route53", given)
+            raise self.wrong("set both tls_certificate and tls_key, or neither", "route53", given)
         return self.path(route53.tls_certificate), self.path(route53.tls_key)
 
     def query_log(self) -> QueryLogSpec | None:
@@ -464,9 +466,11 @@ class _ConfigurationSource:
         files = self.zone_files()
         for index, zone in enumerate(self.settings.zones):
             if zone.ksk_arn and not zone.signed:
-                raise self.wrong("an unsigned zone has no KSK", "zones", index, "ksk_arn")
+                raise self.wrong(
+                    "an unsigned zone has no KSK: remove ksk_arn, or set signed = true", "zones", index, "ksk_arn"
+                )
             if zone.flood_denial is not None and zone.flood_denial == zone.denial.value:
-                reason = f'it is what denial is already: leave it out, or set denial = "{DenialMode.COMPACT.value}"'
+                reason = f'same as denial: remove it, or set denial = "{DenialMode.COMPACT.value}"'
                 raise self.wrong(reason, "zones", index, "flood_denial")
             try:
                 origin = origin_of(zone.origin) if zone.origin else origin_of_file(Path(zone.file))
@@ -494,12 +498,12 @@ class _ConfigurationSource:
                 raise self.wrong(str(error), *path, "parent_anchor") from None
         if isinstance(named, str) and named in _WORDS:
             if anchored:
-                reason = f"only the answers of servers are validated: give their addresses as parent, not {named!r}"
+                reason = f"needs the addresses of servers in parent, not {named!r}"
                 raise self.wrong(reason, *path, "parent_anchor")
             return _WORDS[named]
         addresses = tuple(self._server(text, path) for text in ((named,) if isinstance(named, str) else named))
         if not addresses:
-            raise self.wrong('no address is given; for no parent, give "none"', *path, "parent")
+            raise self.wrong('no address; for no parent, give "none"', *path, "parent")
         return ParentServers(addresses, anchored)
 
     def _server(self, text: str, path: KeyPath) -> Address:
@@ -542,7 +546,7 @@ def _refuse_twice(zone_configs: Sequence[ZoneConfig], source: _ConfigurationSour
     seen: dict[str, Path | None] = {}
     for index, zone in enumerate(zone_configs):
         if zone.origin in seen:
-            reason = f"zone {zone.origin} is given twice: {seen[zone.origin]} and {zone.file}"
+            reason = f"zone {zone.origin} is configured twice: {seen[zone.origin]} and {zone.file}"
             of_file = index < len(source.settings.zones)
             raise source.wrong(reason, "zones", index, "file") if of_file else ConfigError(reason)
         seen[zone.origin] = zone.file

@@ -281,7 +281,7 @@ def parse_settings(text: str, file: str) -> Settings:
 def parse_duration(text: str) -> int:
     """Seconds in a text such as "90s", "5m", "8h", "1d", "2w" or "1h30m". Raises `ValueError`."""
     if not re.fullmatch(r"(\d+[smhdw])+", text, re.ASCII):
-        raise ValueError(f'{text!r} is no duration: give seconds, or text such as "90s", "5m", "8h", "1d"')
+        raise ValueError(f'{text!r} is not a valid duration: give seconds, or text such as "90s", "5m", "8h", "1d"')
     return sum(int(number) * DURATIONS[unit] for number, unit in re.findall(r"(\d+)([smhdw])", text))
 
 

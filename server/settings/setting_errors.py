@@ -43,17 +43,17 @@ def explain(error: msgspec.ValidationError, raw: Any, kind: type[msgspec.Struct]
     if struct is not None and isinstance(value, dict):
         lacking = next(field for field in struct.fields if field.required and field.name not in value)
         return Wrong(path, f"{lacking.name} is missing; give {_words(lacking.type)}")
-    found = "what stands here" if path[:1] == (_GUARDED,) else _shown(value)
-    return Wrong(path, f"{found} can't be used; {_instead(info, path)}")
+    found = "this value" if path[:1] == (_GUARDED,) else _shown(value)
+    return Wrong(path, f"{found} is not valid; {_instead(info, path)}")
 
 
 def _instead(info: inspect.Type, path: KeyPath) -> str:
     name = ".".join(part for part in path if isinstance(part, str))
     sequence = _of_kind(info, inspect.VarTupleType)
     if _of_kind(info, inspect.StructType) is not None and not (path and isinstance(path[-1], int)):
-        return f"write [{name}], and its settings on the lines below"
+        return f"write [{name}], with its settings on the lines below"
     if _of_kind(sequence.item_type if sequence else info, inspect.StructType) is not None:
-        return f"write [[{name}]], and its settings on the lines below, for each one"
+        return f"write [[{name}]], with its settings on the lines below, for each one"
     return f"give {_words(info)}"
 
 
@@ -73,11 +73,11 @@ def _words(info: inspect.Type) -> str:
         case inspect.BoolType():
             return "true or false"
         case inspect.IntType(ge=None):
-            return "a whole number"
+            return "an integer"
         case inspect.IntType(ge=low, le=high):
-            return f"a whole number from {low} to {high}"
+            return f"an integer from {low} to {high}"
         case inspect.StrType():
-            return "a text in quotes"
+            return "a string in quotes"
         case inspect.VarTupleType(item_type=item):
             return f"a list, as in [{_example(item)}, …]"
     return "a table"

@@ -35,7 +35,7 @@ def named_files(argument: str) -> list[tuple[str, Path]]:
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if not found:
-        raise ConfigError(f"the folder {argument} holds no *{SUFFIX} file")
+        raise ConfigError(f"the folder {argument} contains no *{SUFFIX} file")
     return [(origin, without_detours(Path.cwd() / path)) for origin, path in found]
 
 
@@ -43,7 +43,7 @@ def origin_of_file(path: Path) -> str:
     """The origin that a file is named for. Raises `ValueError`."""
     if not path.name.endswith(SUFFIX) or path.name == SUFFIX:
         raise ValueError(
-            f"{path.name!r} does not name its origin as lab.example{SUFFIX} does: set origin, or give ORIGIN={path}"
+            f"{path.name!r} does not name an origin, as lab.example{SUFFIX} does: set origin, or give ORIGIN={path}"
         )
     return origin_of(path.name.removesuffix(SUFFIX))
 
@@ -53,7 +53,7 @@ def origin_of(text: str) -> str:
     try:
         name = dns.name.from_text(text)
     except (dns.exception.DNSException, ValueError) as error:
-        raise ValueError(f"{text!r} is no domain name: {error}") from None
+        raise ValueError(f"{text!r} is not a valid domain name: {error}") from None
     return name.canonicalize().to_text()
 
 
@@ -69,5 +69,5 @@ def _existing(path: Path) -> Path:
     if path.is_dir():
         raise ValueError(f"{path} is a folder: give a zone file")
     if not path.is_file():
-        raise NoZoneFile(f"there is no zone file {path}")
+        raise NoZoneFile(f"zone file {path} does not exist")
     return path

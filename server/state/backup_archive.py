@@ -30,7 +30,7 @@ _FILES = ("version", DATABASE, STATE_KEY)
 
 
 class ArchiveError(StateError):
-    """An archive that is no backup of ours."""
+    """An archive that is not a Signwright backup."""
 
 
 def write_archive(state: StateDir, copy_database: Callable[[Path], None], to: BinaryIO) -> None:
@@ -63,7 +63,7 @@ def stage_archive(state: StateDir, source: BinaryIO, now: float) -> str:
                     _unpack(archive, partial)
                 _drain(whole)  # to its end, where its checksum is: a damaged header ends the archive early
         except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
-            raise ArchiveError(f"this is no whole backup of Signwright: {error}") from None
+            raise ArchiveError(f"not a complete Signwright backup: {error}") from None
         _prove(partial)
         return restore_swap.decide(partial)
     except BaseException:
@@ -91,10 +91,10 @@ def _unpack(archive: tarfile.TarFile, to: Path) -> None:
         parts = PurePosixPath(member.name).parts
         ours = member.name in _FILES or (len(parts) > 1 and parts[0] in _FOLDERS and ".." not in parts)
         if not ours or not member.isreg():
-            raise ArchiveError(f"this is no backup of Signwright: it holds {member.name!r}")
+            raise ArchiveError(f"not a Signwright backup: it contains {member.name!r}")
         total += member.size
         if total > LARGEST:
-            raise ArchiveError(f"the backup unpacks to more than {LARGEST} octets")
+            raise ArchiveError(f"the backup exceeds {LARGEST} octets when unpacked")
         content = archive.extractfile(member)
         assert content is not None  # a regular member has content
         path = to.joinpath(*parts)
@@ -108,19 +108,19 @@ def _drain(whole: gzip.GzipFile) -> None:
     while read := len(whole.read(1 << 16)):
         total += read
         if total > LARGEST:
-            raise ArchiveError(f"the backup unpacks to more than {LARGEST} octets")
+            raise ArchiveError(f"the backup exceeds {LARGEST} octets when unpacked")
 
 
 def _prove(partial: Path) -> None:
     """Raises unless what was unpacked is a state that this program can open."""
     for name in _FILES:
         if not (partial / name).is_file():
-            raise ArchiveError(f"this is no whole backup of Signwright: it holds no {name}")
+            raise ArchiveError(f"not a complete Signwright backup: it lacks {name}")
     version = read_version((partial / "version").read_text(errors="replace"), "the backup")
     if version > VERSION:
         raise StateTooNew(
-            f"the backup has state version {version}, and this program knows versions up to {VERSION}: "
-            "a newer Signwright wrote it"
+            f"the backup has state version {version}, and this program reads versions up to {VERSION}: "
+            "run the newer Signwright that wrote it"
         )
     with Store.open(partial, os.urandom) as store:
         for problem in store.load_keyrings().problems.values():

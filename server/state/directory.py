@@ -48,7 +48,7 @@ class StateLocked(StateError):  # noqa: N818 - it names what happened
 
     def __init__(self, path: Path, pid: int) -> None:
         who = f"process {pid}" if pid else "another process"
-        super().__init__(f"{path} is in use by {who}: one server at a time may use a state directory")
+        super().__init__(f"{path} is in use by {who}: stop it first, or choose another state directory")
         self.pid = pid
 
 
@@ -82,7 +82,7 @@ def _readable_all_the_same(state: StateDir) -> Iterator[None]:
         if error.errno not in TAKES_NO_WRITES or not state.database.is_file():
             raise
         _log.error(
-            "the state directory takes no writes; what can be read is served",
+            "the state directory is not writable; the server serves what it can read",
             file=error.filename,
             reason=error.strerror,
         )
@@ -94,7 +94,7 @@ def check_usable(path: Path) -> None:
     check_socket_path(state.control_socket)
     with _declared(state.path):
         if state.path.exists() and not state.path.is_dir():
-            raise StateError(f"{state.path} cannot be the state directory: it is a file")
+            raise StateError(f"{state.path} cannot be the state directory: it is a file; choose another path")
         _refuse_strangers(state)
         if state.version.exists():
             check_version(state)
@@ -129,8 +129,8 @@ def check_version(state: StateDir) -> None:
         return
     if version > VERSION:
         raise StateTooNew(
-            f"{state.path} has state version {version}, and this program knows versions up to {VERSION}: "
-            "a newer Signwright wrote it"
+            f"{state.path} has state version {version}, and this program reads versions up to {VERSION}: "
+            "run the newer Signwright that wrote it"
         )
 
 
@@ -169,7 +169,10 @@ def _refuse_strangers(state: StateDir) -> None:
     if path.is_dir() and not state.version.exists():
         strangers = [entry.name for entry in path.iterdir() if entry.name not in _OURS]
         if strangers:
-            raise StateError(f"{path} is no state directory: it holds other files ({min(strangers)}) and no version")
+            raise StateError(
+                f"{path} is not a state directory: it contains other files ({min(strangers)}) "
+                "and no version file; choose another"
+            )
 
 
 @contextmanager
@@ -178,4 +181,4 @@ def _declared(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StateError(f"{path} cannot be the state directory: {error.strerror} ({error.filename})") from None
+        raise StateError(f"cannot use {path} as the state directory: {error.strerror} ({error.filename})") from None

@@ -81,6 +81,6 @@ def check_socket_path(path: Path) -> None:
     length = len(os.fsencode(path))
     if length > SOCKET_PATH_LIMIT:
         raise StateError(
-            f"the path of the control socket, {path}, has {length} octets, and a Unix socket's path may have "
-            f"{SOCKET_PATH_LIMIT}: choose a state directory with a shorter path"
+            f"the path of the control socket, {path}, has {length} octets, and the path of a Unix socket "
+            f"is limited to {SOCKET_PATH_LIMIT}: choose a state directory with a shorter path"
         )

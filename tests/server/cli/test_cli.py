@@ -170,7 +170,7 @@ def test_backup_and_restore_with_and_without_a_server(folder: Path) -> None:
     (folder / "d.tar.gz").write_bytes((folder / "b.tar.gz").read_bytes()[:2000])
     torn = run("restore", "d.tar.gz", "--state", "other", cwd=folder)
     assert torn.returncode == 6
-    assert torn.stderr.startswith("signwright: this is no whole backup of Signwright: ")
+    assert torn.stderr.startswith("signwright: not a complete Signwright backup: ")
     none = run("backup", "e.tar.gz", "--state", "nowhere", cwd=folder)
     assert (none.returncode, (folder / "nowhere").exists()) == (6, False)
 
@@ -228,7 +228,7 @@ def test_how_a_start_fails(folder: Path) -> None:
         )
         cases: list[tuple[list[object], int, str]] = [
             ([*quick, "bad.zone"], 4, f"signwright: {folder}/bad.zone:2: "),
-            ([*quick, "none.zone"], 4, "signwright: there is no zone file none.zone"),
+            ([*quick, "none.zone"], 4, "signwright: zone file none.zone does not exist"),
             (["serve", "--config", "unknown.toml"], 5, "signwright: unknown.toml:3: zones[0].denail: unknown setting"),
             (["serve", "--config", "empty.toml"], 7, "signwright: no zone is configured: "),
             (
@@ -238,12 +238,12 @@ def test_how_a_start_fails(folder: Path) -> None:
             ),
             (["serve", "--config", "tls.toml", "--state", "other"], 5, "signwright: route53.tls_certificate: "),
             ([*quick, "lab.example.zone", "--state", "newer"], 6, "has state version 9"),
-            ([*quick, "lab.example.zone", "--state", "."], 6, "is no state directory: it holds other files"),
+            ([*quick, "lab.example.zone", "--state", "."], 6, "is not a state directory: it contains other files"),
             ([*quick, "lab.example.zone", "--listen", f"127.0.0.1:{port}"], 3, f"TCP 127.0.0.1:{port} is in use"),
             ([*quick, "lab.example.zone", "--listen", "192.0.2.1:5300"], 3, "cannot listen on UDP 192.0.2.1:5300"),
             ([*quick, "--no-such"], 2, "No such option"),
             (["ds", "lab.example"], 1, "nothing listens on"),
-            (["reload", "--state", "x" * 120], 6, "a Unix socket's path may have 107"),
+            (["reload", "--state", "x" * 120], 6, "the path of a Unix socket is limited to 107"),
         ]
         for arguments, code, message in cases:
             done = run(*arguments, cwd=folder)
@@ -280,7 +280,7 @@ def test_check(folder: Path) -> None:
     wrong = run("check", "wrong.toml", "none.zone", cwd=folder)
     assert (wrong.returncode, wrong.stdout) == (
         5,
-        "wrong.toml:2: tcp.idel: unknown setting; did you mean idle?\nnone.zone: there is no zone file none.zone\n",
+        "wrong.toml:2: tcp.idel: unknown setting; did you mean idle?\nnone.zone: zone file none.zone does not exist\n",
     )
 
 

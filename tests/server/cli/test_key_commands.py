@@ -317,4 +317,4 @@ def test_a_lost_ksk_is_replaced_as_the_manual_says(folder: Path, monkeypatch: py
 def test_what_is_no_duration(folder: Path, text: str) -> None:
     done = run("plan", "lab.example", f"--until={text}", cwd=folder)
     assert done.returncode == 2
-    assert "is no duration" in done.stderr
+    assert "is not a valid duration" in done.stderr

@@ -44,8 +44,11 @@ def found(folder: Path, text: str) -> list[str]:
     ("text", "message"),
     [
         ('listen = ["192.0.2.1:53"]\n', "s.toml:1: listen: cannot listen on UDP 192.0.2.1:53: Cannot assign"),
-        ('state = "."\n', "s.toml:1: state: {folder} is no state directory: it holds other files (newer)"),
-        ('state = "plain"\n', "s.toml:1: state: {folder}/plain cannot be the state directory: it is a file"),
+        ('state = "."\n', "s.toml:1: state: {folder} is not a state directory: it contains other files (newer)"),
+        (
+            'state = "plain"\n',
+            "s.toml:1: state: {folder}/plain cannot be the state directory: it is a file; choose another path",
+        ),
         ('state = "newer"\n', "s.toml:1: state: {folder}/newer has state version 9"),
         ('state = "%s"\n' % ("x" * 100), "s.toml:1: state: the path of the control socket"),
         (

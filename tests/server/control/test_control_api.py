@@ -347,7 +347,7 @@ async def test_backup_and_restore(state: StateDir, tmp_path: Path) -> None:
 
 async def test_a_backup_that_is_refused_changes_nothing(state: StateDir) -> None:
     async with running(state) as server:
-        with pytest.raises(ControlError, match="no whole backup"):
+        with pytest.raises(ControlError, match="not a complete Signwright backup"):
             await trio.to_thread.run_sync(ControlClient(state).restore, io.BytesIO(b"x" * 100_000))
         assert not server.restarted.is_set()
         assert not any(list(state.path.glob(f"{name}-*")) for name in ("partial", "restore", "backup"))
@@ -441,5 +441,5 @@ def test_no_server(tmp_path: Path, state: StateDir) -> None:
         dead.bind(str(state.control_socket))
     with pytest.raises(NoServerError, match=r"nothing answers on .*refused.*; start one with: signwright serve"):
         ControlClient(state).status()
-    with pytest.raises(StateError, match="a Unix socket's path may have 107"):
+    with pytest.raises(StateError, match="the path of a Unix socket is limited to 107"):
         ControlClient(StateDir(tmp_path / ("x" * 100))).status()

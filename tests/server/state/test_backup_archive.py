@@ -190,17 +190,17 @@ def link(name: str, kind: bytes) -> tuple[tarfile.TarInfo, bytes]:
 @pytest.mark.parametrize(
     ("archive_bytes", "message"),
     [
-        (b"", "no whole backup"),
-        (b"hello", "no whole backup"),
-        (packed([(tarfile.TarInfo("../evil"), b"x")]), r"it holds '../evil'"),
-        (packed([(tarfile.TarInfo("/etc/evil"), b"x")]), r"it holds '/etc/evil'"),
-        (packed([(tarfile.TarInfo("kms/../../evil"), b"x")]), r"it holds 'kms/../../evil'"),
-        (packed([(tarfile.TarInfo("trust/x"), b"x")]), r"it holds 'trust/x'"),
-        (packed([(tarfile.TarInfo("kms"), b"x")]), r"it holds 'kms'"),
-        (packed([link("kms/a", tarfile.SYMTYPE)]), r"it holds 'kms/a'"),
-        (packed([link("kms/a", tarfile.LNKTYPE)]), r"it holds 'kms/a'"),
-        (packed([link("kms/a", tarfile.CHRTYPE)]), r"it holds 'kms/a'"),
-        (packed([(tarfile.TarInfo("version"), b"signwright state 1\n")]), f"it holds no {DATABASE}"),
+        (b"", "not a complete Signwright backup"),
+        (b"hello", "not a complete Signwright backup"),
+        (packed([(tarfile.TarInfo("../evil"), b"x")]), r"it contains '../evil'"),
+        (packed([(tarfile.TarInfo("/etc/evil"), b"x")]), r"it contains '/etc/evil'"),
+        (packed([(tarfile.TarInfo("kms/../../evil"), b"x")]), r"it contains 'kms/../../evil'"),
+        (packed([(tarfile.TarInfo("trust/x"), b"x")]), r"it contains 'trust/x'"),
+        (packed([(tarfile.TarInfo("kms"), b"x")]), r"it contains 'kms'"),
+        (packed([link("kms/a", tarfile.SYMTYPE)]), r"it contains 'kms/a'"),
+        (packed([link("kms/a", tarfile.LNKTYPE)]), r"it contains 'kms/a'"),
+        (packed([link("kms/a", tarfile.CHRTYPE)]), r"it contains 'kms/a'"),
+        (packed([(tarfile.TarInfo("version"), b"signwright state 1\n")]), f"it lacks {DATABASE}"),
     ],
     ids=lambda value: value if isinstance(value, str) else "archive",  # its bytes hold the time
 )
@@ -236,7 +236,7 @@ def test_a_backup_that_would_fill_the_disk_is_refused(
     old: Path, archive: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.state.backup_archive.LARGEST", 1000)
-    with pytest.raises(ArchiveError, match="unpacks to more than 1000 octets"):
+    with pytest.raises(ArchiveError, match="exceeds 1000 octets"):
         stage(old, archive)
 
 
