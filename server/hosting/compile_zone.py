@@ -111,7 +111,7 @@ def compiled(order: Order, report: Callable[[CompileProgress], None]) -> Compile
     try:
         return Made(Images(Path(order.images)).write(zone.origin, pieces).hex(), first(warnings))
     except ImageError as error:
-        return Refused(order.file, 0, f"its image can't be made: {error}")
+        return Refused(order.file, 0, f"cannot make its image: {error}")
     except OSError as error:
         return Unwritten(str(error))
 
@@ -141,7 +141,7 @@ def main() -> None:
     try:
         outcome = compiled(order, write)
     except MemoryError:
-        reason = f"compiling it takes more than {memory} octets of memory; allow more by zone_files.memory"
+        reason = f"compiling it needs more than {memory} octets of memory; raise zone_files.memory"
         outcome = Refused(order.file, 0, reason)
     write(outcome)
     os._exit(0)  # what is left needs no taking apart, which takes a second

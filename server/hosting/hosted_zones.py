@@ -166,7 +166,7 @@ class HostedZones:
             origin = from_text(zone.name)
             served = self._registry.registered.get(origin)
             if served is not None and isinstance(served.source, File):
-                _log.error("hosted zone not loaded", zone=zone.name, id=zone.id, reason="a file has its name")
+                _log.error("hosted zone not loaded", zone=zone.name, id=zone.id, reason="a zone file has the same name")
                 continue
             try:
                 compiled, snapshot = await self._blocking(partial(self._readable, zone, problems.get(origin)))
@@ -224,7 +224,7 @@ class HostedZones:
         except NameSpellingError as error:
             raise ZoneRequestError(INVALID_NAME, str(error)) from None
         if apex == ".":
-            raise ZoneRequestError(INVALID_NAME, "The root zone can't be hosted.")
+            raise ZoneRequestError(INVALID_NAME, "This server cannot host the root zone.")
         change = self._new_change(comment)
         zone = HostedZone(
             id=hosted_zone_id(self._services.new_token()),
@@ -239,7 +239,7 @@ class HostedZones:
         try:
             compiled = Compiled.of(apex, initial)
         except ValueRefusedError as error:
-            raise ZoneRequestError(INVALID_NAME, f"No SOA record can be made for {apex}: {error}") from None
+            raise ZoneRequestError(INVALID_NAME, f"Cannot create an SOA record for {apex}: {error}") from None
         with trio.CancelScope(shield=True):
             async with self._registry.names.holding(from_text(apex)):
                 served = self._registry.registered.get(from_text(apex))
@@ -323,7 +323,7 @@ class HostedZones:
         try:
             keyring = await self._blocking(lambda: self._services.store.load_keyring(hosted.origin))
         except StateDamaged as error:
-            _log.warning("deleted with keys that can't be read", zone=hosted.config.origin, reason=str(error))
+            _log.warning("deleted a zone whose keys cannot be read", zone=hosted.config.origin, reason=str(error))
             return
         if keyring is not None and (keyring.ksks or keyring.signing):
             raise ZoneRequestError(
@@ -432,7 +432,7 @@ class HostedZones:
         try:
             above = await parent.delegation(hosted.origin)
         except ParentUnavailable as error:
-            raise ZoneRequestError(UNAVAILABLE, f"The delegation can't be looked up at the parent: {error}") from None
+            raise ZoneRequestError(UNAVAILABLE, f"Cannot look up the delegation at the parent: {error}") from None
         below = frozenset(hosted.zone.nodes[hosted.origin].rrsets[TYPE_NS].canonical)
         if above is not None and above != below:
             told = [", ".join(sorted(map(names.to_text, one))) for one in (above, below)]
@@ -541,7 +541,7 @@ class HostedZones:
         def left_out(record_set: RecordSet, error: ValueRefusedError) -> None:
             name, rrtype, identifier = record_set.key
             _log.warning(
-                "record left out, since it is no longer valid",
+                "record left out: no longer valid",
                 zone=zone.name,
                 id=zone.id,
                 name=name,
@@ -603,7 +603,7 @@ class HostedZones:
     async def _refuse_zone_of_file(self, zone_id: str) -> None:
         if zone_id not in self._kept:
             zone = await self._of_files.zone(zone_id)
-            raise ZoneRequestError(INVALID_INPUT, f"The zone {zone.name} is {zone.comment}, and is changed there.")
+            raise ZoneRequestError(INVALID_INPUT, f"The zone {zone.name} is {zone.comment}, so change it there.")
 
     def _hosted(self, zone: HostedZone) -> RegisteredZone:
         return self._registry.registered[from_text(zone.name)]

@@ -131,7 +131,7 @@ class KeyManagerSupervisor:
             except Exception as error:  # whatever it is, it must stay this zone's
                 # The traceback as plain text: a log that adds the local variables would show private keys.
                 trace = "".join(traceback.format_exception(error))
-                _log.critical("a key manager has failed", zone=origin, traceback=trace, again_in=pause)
+                _log.critical("key manager failed", zone=origin, traceback=trace, again_in=pause)
             else:
                 return
             finally:

@@ -29,7 +29,7 @@ class MappedFile:
         """`file` may be closed afterwards. Raises `OSError`, and `ValueError` for an empty one."""
         self._size = os.fstat(file.fileno()).st_size
         if not self._size:
-            raise ValueError("it is empty")
+            raise ValueError("the file is empty")
         place = _library.mmap(_ffi.NULL, self._size, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)
         if place == _FAILED:
             raise OSError(_ffi.errno, os.strerror(_ffi.errno))

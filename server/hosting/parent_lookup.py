@@ -82,12 +82,12 @@ class LocalParent:
             unknown = ParentDs((), 0, ceil(self._now()), known=False, lately=lately)
             if not self._required:
                 return unknown
-            raise ParentUnavailable(f"no parent zone of {names.to_text(origin)} is served here", unknown)
+            raise ParentUnavailable(f"this server has no parent zone of {names.to_text(origin)}", unknown)
         if TYPE_NS not in served.zone.nodes[served.zone.origin].rrsets:
-            raise ParentUnavailable(f"the parent zone {names.to_text(served.zone.origin)} could not be loaded")
+            raise ParentUnavailable(f"the parent zone {names.to_text(served.zone.origin)} is not loaded")
         rrset = _ds(served, origin)
         if isinstance(rrset, UnknownDs):
-            raise ParentUnavailable(f"the DS of {names.to_text(origin)} can't be told until its keys are loaded")
+            raise ParentUnavailable(f"the DS of {names.to_text(origin)} is unknown until its keys are loaded")
         seen_at = ceil(self._now())
         if rrset is None:
             return ParentDs((), served.zone.negative_ttl, seen_at, lately=lately)

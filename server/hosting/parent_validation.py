@@ -36,7 +36,7 @@ def anchored_zone(anchors: Iterable[Anchor], child: dns.name.Name) -> dns.name.N
     """The nearest zone above `child` that an anchor is of. Raises `ValueError`."""
     above = [one.zone for one in anchors if one.zone != child and child.is_subdomain(one.zone)]
     if not above:
-        raise ValueError("the setting parent_anchor names no zone above it")
+        raise ValueError("parent_anchor names no zone above this one")
     return max(above, key=len)
 
 
@@ -46,11 +46,11 @@ def trusted_keys(
     """The DNSKEY RRset of a zone, validated by one of its anchors. Raises `ValueError`."""
     found = response.get_rrset(response.answer, zone, _IN, dns.rdatatype.DNSKEY)
     if found is None:
-        raise ValueError(f"it has no DNSKEY RRset of {zone}")
+        raise ValueError(f"the response has no DNSKEY RRset of {zone}")
     own = [one.rdata for one in anchors if one.zone == zone]
     led_to = [key for key in found if any(_leads_to(rdata, zone, key) for rdata in own)]
     if not led_to:
-        raise ValueError(f"no DNSKEY of {zone} is one that the setting parent_anchor names")
+        raise ValueError(f"no DNSKEY of {zone} matches the setting parent_anchor")
     _validate(found, response.answer, zone, dns.rdataset.from_rdata_list(found.ttl, led_to), now)
     return dns.rdataset.from_rdata_list(found.ttl, list(found))
 
@@ -83,7 +83,7 @@ def proven_ttl(
     nsec3 = [one for one in proofs if one.rdtype == dns.rdatatype.NSEC3]
     if any(_nsec_denies(one.name, one[0], child, zone) for one in nsec) or _nsec3_denies(nsec3, child, zone):
         return max(ttls)
-    raise ValueError("its denial of the DS is not proved by NSEC or NSEC3 records")
+    raise ValueError("no NSEC or NSEC3 record proves that the DS does not exist")
 
 
 def _validate(
@@ -142,7 +142,7 @@ def _nsec3_denies(proofs: Sequence[dns.rrset.RRset], child: dns.name.Name, zone:
     first: Any = proofs[0][0]
     parameters = first.algorithm, first.iterations, first.salt
     if first.algorithm != _SHA1 or first.iterations > _MOST_ITERATIONS:
-        raise ValueError(f"its NSEC3 records have {first.iterations} iterations, and prove nothing here")
+        raise ValueError(f"its NSEC3 records have {first.iterations} iterations, more than this server accepts")
     records: dict[str, Any] = {}
     for one in proofs:
         nsec3: Any = one[0]

@@ -139,7 +139,9 @@ class RemoteParent:
     async def _ns(self, address: Address, child: dns.name.Name) -> frozenset[bytes] | None:
         response = await self._exchange(address, child, dns.rdatatype.NS)
         if response.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-            raise _unavailable(address, child, dns.rdatatype.NS, f"it answered {dns.rcode.to_text(response.rcode())}")
+            raise _unavailable(
+                address, child, dns.rdatatype.NS, f"the server answered {dns.rcode.to_text(response.rcode())}"
+            )
         found = response.get_rrset(response.authority, child, dns.rdataclass.IN, dns.rdatatype.NS)
         if found is None:
             return None
@@ -173,7 +175,7 @@ class RemoteParent:
                 return await dns.asyncquery.tcp(query, address.host, port=address.port, timeout=self._tcp_seconds)
         except Exception as error:  # a reset, an end in the middle, octets of any kind
             raise _unavailable(address, name, rrtype, _said(error)) from error
-        raise _unavailable(address, name, rrtype, f"no answer by TCP in {self._tcp_seconds:g} s")
+        raise _unavailable(address, name, rrtype, f"no response over TCP in {self._tcp_seconds:g} s")
 
 
 def read_ds(response: dns.message.Message, child: dns.name.Name) -> tuple[tuple[bytes, ...], int]:
@@ -183,7 +185,7 @@ def read_ds(response: dns.message.Message, child: dns.name.Name) -> tuple[tuple[
     """
     rcode = response.rcode()
     if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        raise ValueError(f"it answered {dns.rcode.to_text(rcode)}")
+        raise ValueError(f"the server answered {dns.rcode.to_text(rcode)}")
     if not response.flags & dns.flags.AA:
         raise ValueError("the answer is not authoritative: name a server of the parent zone, not a resolver")
     if response.flags & dns.flags.TC:
@@ -192,7 +194,7 @@ def read_ds(response: dns.message.Message, child: dns.name.Name) -> tuple[tuple[
     if found is not None:
         return tuple(rdata.to_wire() or b"" for rdata in found), found.ttl
     if response.answer:
-        raise ValueError("the answer holds something else")
+        raise ValueError("the answer section contains no DS of this zone")
     return (), _denial_ttl(response.authority, child)
 
 
@@ -200,22 +202,22 @@ def _denial_ttl(authority: list[dns.rrset.RRset], child: dns.name.Name) -> int:
     for rrset in authority:
         if rrset.rdtype == dns.rdatatype.SOA:
             if rrset.name == child or not child.is_subdomain(rrset.name):
-                raise ValueError(f"it answered from the zone {rrset.name}, which is not the parent")
+                raise ValueError(f"the server answered from the zone {rrset.name}, which is not the parent")
             return min(rrset.ttl, int(rrset[0].minimum))
-    raise ValueError("it denied the DS without an SOA record")
+    raise ValueError("the negative response has no SOA record")
 
 
 def _unavailable(
     address: Address, name: dns.name.Name, rrtype: dns.rdatatype.RdataType, reason: str
 ) -> ParentUnavailable:
-    return ParentUnavailable(f"{address} was asked for {name} {dns.rdatatype.to_text(rrtype)}: {reason}")
+    return ParentUnavailable(f"query to {address} for {name} {dns.rdatatype.to_text(rrtype)}: {reason}")
 
 
 def _said(error: Exception) -> str:
     if isinstance(error, dns.exception.Timeout):
-        return "no answer by TCP in time"
+        return "no response over TCP in time"
     if isinstance(error, EOFError):
-        return "the connection was closed before the answer was whole"
+        return "the connection was closed before the response was complete"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -45,8 +45,8 @@ reports of the program that makes one. What takes longer hangs.
 _ENDS_WITHIN = 2.0
 """Seconds in which a program that was killed is waited for: one that waits for a disk can't even be killed."""
 _KILLED = (
-    "the program that compiles it was killed, as happens where memory runs out: it needs about a gigabyte for "
-    "a million records; with more memory, load it again"
+    "the program that compiles it was killed, probably for lack of memory: it needs about a gigabyte for "
+    "a million records; provide more memory, then reload"
 )
 T = TypeVar("T")
 _log = structlog.get_logger("signwright.zones")
@@ -103,7 +103,7 @@ class ZoneFiles:
         """What `function` finds in `file`. Raises `ZoneFileError` where that takes longer than so many seconds."""
         folder, came_back = file.parent, False
         if folder in self._hanging:
-            raise ZoneFileError(str(file), 0, "cannot be read: another file of its folder hangs, as a disk may")
+            raise ZoneFileError(str(file), 0, "cannot be read: another file in its folder hangs; check the disk")
 
         def watched() -> T:
             nonlocal came_back
@@ -120,7 +120,7 @@ class ZoneFiles:
             self._hanging.add(folder)
             if came_back:
                 self._hanging.discard(folder)
-            reason = f"cannot be read: it hangs, as a disk may ({seconds:.0f} s); mend that, then load it again"
+            reason = f"cannot be read: no data for {seconds:.0f} s; check the disk, then reload"
             raise ZoneFileError(str(file), 0, reason) from None
 
     async def forget(self, kept: Collection[Zone]) -> None:
@@ -131,7 +131,7 @@ class ZoneFiles:
             try:
                 await self._run_blocking(lambda: images.keep_only(digests))
             except OSError as error:  # they only take room
-                _log.warning("images of former zones are not removed", reason=str(error))
+                _log.warning("cannot remove images of former zones", reason=str(error))
 
     def _small(self, config: ZoneConfig) -> LoadedZone | None:
         """The zone of a file that is read within a second or so; None for any other. Raises `ZoneFileError`."""
@@ -189,7 +189,7 @@ class ZoneFiles:
         What is killed has most likely run out of memory. The zone is refused then: a server that read it here would be
         the next.
         """
-        _log.info("zone is compiled", zone=config.origin, file=str(file))
+        _log.info("compiling zone", zone=config.origin, file=str(file))
         order = Order(
             str(file),
             config.origin,
@@ -211,9 +211,9 @@ class ZoneFiles:
             case status if status == -signal.SIGKILL:
                 raise ZoneFileError(str(file), 0, _KILLED)
             case status if status < 0:
-                raise ZoneFileError(str(file), 0, f"the program that compiles it was ended by signal {-status}")
+                raise ZoneFileError(str(file), 0, f"the program that compiles it was killed by signal {-status}")
             case status:
-                raise ImageError(f"the program that makes it has died (status {status})")
+                raise ImageError(f"the program that compiles it failed (status {status})")
 
 
 class _Teller:
@@ -226,7 +226,7 @@ class _Teller:
     def tell(self, progress: CompileProgress) -> None:
         if trio.current_time() >= self._next:
             self._next = trio.current_time() + _TELL_EVERY
-            _log.info(f"zone is compiled: {progress.step} {progress.done:.0%}", zone=self._zone)
+            _log.info(f"compiling zone: {progress.step} {progress.done:.0%}", zone=self._zone)
 
 
 async def _ordered_within(
@@ -237,7 +237,7 @@ async def _ordered_within(
         with trio.fail_after(seconds):
             return await _ordered(order, tell)
     except trio.TooSlowError:
-        reason = f"compiling it takes longer than {seconds:.0f} s; allow more by zone_files.time"
+        reason = f"compiling it takes longer than {seconds:.0f} s; raise zone_files.time"
         raise ZoneFileError(order.file, 0, reason) from None
 
 
@@ -279,7 +279,7 @@ async def _news(stdout: trio.abc.ReceiveStream, order: Order) -> bytes:
         with trio.fail_after(_NEWS_WITHIN):
             return bytes(await stdout.receive_some())
     except trio.TooSlowError:
-        reason = f"the program that compiles it has said nothing for {_NEWS_WITHIN:.0f} s; a disk may hang"
+        reason = f"the program that compiles it has made no progress for {_NEWS_WITHIN:.0f} s; check the disk"
         raise ZoneFileError(order.file, 0, reason) from None
 
 

@@ -71,7 +71,7 @@ class Images:
         """The image of a zone with that digest. Raises `ImageError`."""
         image = _open(self._path(origin, digest))
         if image.digest != digest:
-            raise ImageError("it is another one than its name says")
+            raise ImageError("its content does not match its name")
         return image
 
     def find(
@@ -132,7 +132,7 @@ def _open(path: Path) -> Image:
         with path.open("rb") as file:
             mapped = MappedFile(file)
     except (OSError, ValueError) as error:  # ValueError: it is empty
-        raise ImageError(f"it cannot be mapped: {error}") from None
+        raise ImageError(f"cannot map it: {error}") from None
     image = read_image(mapped.octets)
     # Its checksum is read, and all of it is in memory now. What nobody asks for need not count as ours.
     mapped.is_not_needed_now()

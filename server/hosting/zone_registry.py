@@ -379,7 +379,7 @@ class ZoneRegistry:
         """
         zone = self.registered.get(origin) or self._enter(origin, config, known)
         if not isinstance(zone.source, File):
-            reason = f"{config.file}: {config.origin} is a hosted zone already"
+            reason = f"{config.file}: {config.origin} is already a hosted zone; remove one of the two"
             return ZoneLoad(config.origin, LoadedChange.REFUSED, reason)
         before, zone.config = zone.config, config
         try:
@@ -387,7 +387,7 @@ class ZoneRegistry:
         except (StateError, ZoneFileError) as error:
             return self._refuse(zone, before, str(error))
         except Exception as error:  # whatever it is, it is this zone's alone
-            _log.exception("a zone file could not be read for a bug", zone=config.origin)
+            _log.exception("bug while reading a zone file", zone=config.origin)
             return self._refuse(zone, before, f"{config.file}: a bug: {type(error).__name__}: {error}")
         zone.problem = None
         known_warnings, zone.warnings = zone.warnings, warnings

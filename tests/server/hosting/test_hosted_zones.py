@@ -388,7 +388,7 @@ async def test_zones_of_files_are_shown_and_not_changed(world: World, tmp_path: 
         ):
             with pytest.raises(
                 ZoneRequestError,
-                match=r"InvalidInput: The zone file\.example\. is loaded from .*, and is changed there",
+                match=r"InvalidInput: The zone file\.example\. is loaded from .*, so change it there",
             ):
                 await asked
         assert await process.zones.tags([of_file.id]) == {of_file.id: {}}
@@ -448,7 +448,7 @@ async def test_a_file_can_not_take_the_place_of_a_hosted_zone(
         (load,) = await process.registry.load([ZoneConfig(origin="lab.example.", file=tmp_path / "lab.example.zone")])
         assert load.change is LoadedChange.REFUSED
         assert load.reason is not None
-        assert load.reason.endswith("lab.example. is a hosted zone already")
+        assert load.reason.endswith("lab.example. is already a hosted zone; remove one of the two")
         assert process.answer("lab.example", "NS") == (0, ["ns1.test.", "ns2.test."])
         assert await process.registry.load([]) == []
         assert process.answer("lab.example", "NS") == (0, ["ns1.test.", "ns2.test."])

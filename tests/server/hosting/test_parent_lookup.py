@@ -27,7 +27,7 @@ async def test_a_parent_that_is_served_here() -> None:
     found = await local.look_up(CHILD)
     assert ([rdata.hex() for rdata in found.rdatas], found.ttl) == (["04d20d02" + "ab" * 32], 800)
     assert await local.look_up(b"\x04bare" + CHILD[6:]) == ParentDs((), 300, 1_767_225_601)
-    with pytest.raises(ParentUnavailable, match=r"no parent zone of lab\.example\. is served here"):
+    with pytest.raises(ParentUnavailable, match=r"this server has no parent zone of lab\.example\."):
         await local.look_up(CHILD[6:])
     wanted = LocalParent(lambda: zones, lambda: NOW, required=False)
     assert await wanted.look_up(CHILD[6:]) == ParentDs((), 0, 1_767_225_601, known=False)
@@ -39,11 +39,11 @@ async def test_a_parent_that_is_served_here() -> None:
     assert (await wanted.look_up(b"\x01a\x01b" + CHILD[6:])).known
     assert not wanted.is_asked(b"\x00")
     zones = zones.with_unloaded(b"\x02up" + CHILD[6:])
-    with pytest.raises(ParentUnavailable, match=r"the parent zone up\.lab\.example\. could not be loaded"):
+    with pytest.raises(ParentUnavailable, match=r"the parent zone up\.lab\.example\. is not loaded"):
         await wanted.look_up(b"\x01a\x02up" + CHILD[6:])
     # A DS that nobody can tell yet is not one that is gone.
     zones = zones.with_unloaded(CHILD, UNKNOWN_DS)
-    with pytest.raises(ParentUnavailable, match=r"the DS of child\.lab\.example\. can't be told"):
+    with pytest.raises(ParentUnavailable, match=r"the DS of child\.lab\.example\. is unknown"):
         await wanted.look_up(CHILD)
 
 

@@ -165,7 +165,7 @@ NO_DENIALS = {
 
 @pytest.mark.parametrize("how", NO_DENIALS)
 def test_a_denial_that_is_not_proved(how: str) -> None:
-    with pytest.raises(ValueError, match="not proved"):
+    with pytest.raises(ValueError, match="no NSEC or NSEC3 record proves"):
         judged(response(authority=[one for each in NO_DENIALS[how] for one in signed(each)]))
 
 
@@ -177,7 +177,7 @@ def test_what_an_ancestor_delegated_away_is_not_denied_by_it() -> None:
         if denied:
             assert proven_ttl(made, below, ZONE, keys_of(KEY).to_rdataset(), NOW) == 300
             continue
-        with pytest.raises(ValueError, match="not proved"):
+        with pytest.raises(ValueError, match="no NSEC or NSEC3 record proves"):
             proven_ttl(made, below, ZONE, keys_of(KEY).to_rdataset(), NOW)
     for types, denied in (("NS", False), ("DNAME", False), ("A", True)):
         proofs = [
@@ -188,7 +188,7 @@ def test_what_an_ancestor_delegated_away_is_not_denied_by_it() -> None:
         if denied:
             assert proven_ttl(made, below, ZONE, keys_of(KEY).to_rdataset(), NOW) == 300
             continue
-        with pytest.raises(ValueError, match="not proved"):
+        with pytest.raises(ValueError, match="no NSEC or NSEC3 record proves"):
             proven_ttl(made, below, ZONE, keys_of(KEY).to_rdataset(), NOW)
 
 
@@ -241,7 +241,7 @@ async def test_a_parent_with_an_anchor_is_believed_what_it_proves() -> None:
             await remote.look_up(CHILD_WIRE)
         told["answer"] = []
         told["authority"] = signed(rrset("lab.example.", "SOA", SOA))
-        with pytest.raises(ParentUnavailable, match="its denial of the DS is not proved"):
+        with pytest.raises(ParentUnavailable, match="no NSEC or NSEC3 record proves"):
             await remote.look_up(CHILD_WIRE)
         told["authority"] += signed(nsec("child.lab.example.", "z.lab.example.", "NS RRSIG NSEC"))
         assert await remote.look_up(CHILD_WIRE) == ParentDs((), 300, 1_767_225_601, settled=False)

@@ -201,7 +201,7 @@ async def test_a_program_that_crashes_means_that_no_zone_is_read_here_either(
     crashing = "import os, sys; sys.stdin.read(); os.kill(os.getpid(), 6)"
     monkeypatch.setattr(zone_files, "command", lambda _: [sys.executable, "-c", crashing])
     files._large = 1
-    with pytest.raises(ZoneFileError, match="was ended by signal 6"):
+    with pytest.raises(ZoneFileError, match="was killed by signal 6"):
         await files.load(config)
 
 
