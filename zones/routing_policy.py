@@ -49,7 +49,7 @@ class Weighted(RoutedRRset):
             if drawn < 0:
                 further = path + number.to_bytes(2)
                 return rrset.at(origin, owner, now, further) if isinstance(rrset, RoutedRRset) else rrset
-        raise AssertionError("the weights' sum is over each drawn number")
+        raise AssertionError("the sum of the weights exceeds each drawn number")
 
     def with_ttl(self, ttl: int) -> RRset:
         """The same records with no TTL over `ttl`."""

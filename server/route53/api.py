@@ -124,23 +124,23 @@ class Route53App:
             code, message = error.code, error.message
             status = _UNAVAILABLE if code == UNAVAILABLE else self._model.status(code)
         except (StateUnavailable, StateOvertaken) as error:
-            _log.error("the state failed a request", request_id=request_id, reason=str(error))
-            code, message, status = UNAVAILABLE, "Nothing can be stored now; the server's log says why.", _UNAVAILABLE
+            _log.error("request failed because of the state", request_id=request_id, reason=str(error))
+            code, message, status = UNAVAILABLE, "The server cannot store changes now; see its log.", _UNAVAILABLE
         except StateError as error:
-            _log.error("the state failed a request", request_id=request_id, reason=str(error))
-            code, message, status = INTERNAL, "The state can't be used now; the server's log says why.", 500
+            _log.error("request failed because of the state", request_id=request_id, reason=str(error))
+            code, message, status = INTERNAL, "The server cannot use its state now; see its log.", 500
         except ClientDisconnect:
             raise
         except Exception:
-            _log.exception("a request failed", request_id=request_id)
-            code, message, status = INTERNAL, "The request failed; the server's log says how.", 500
+            _log.exception("request failed", request_id=request_id)
+            code, message, status = INTERNAL, "The request failed; see the server's log.", 500
         return render_error(status, code, message, request_id)
 
     async def _perform(self, request: Request) -> Rendered:
         claim = self._claim(request)
         body = await read_body(request, MAXIMUM_BODY)
         if body is None:
-            raise ApiError("RequestEntityTooLarge", f"A request may have {MAXIMUM_BODY} octets.", 413)
+            raise ApiError("RequestEntityTooLarge", f"The request exceeds {MAXIMUM_BODY} octets.", 413)
         path = request.scope["raw_path"].decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
         received = sigv4_check.Received(request.method, path, query, request.headers.items(), body)
@@ -149,12 +149,12 @@ class Route53App:
         match = self._model.match(request.method, path)
         self._throttle(user, match)
         if match is None:
-            raise ApiError(INVALID_ACTION, f"No operation is {request.method} {path[:200]}.", 400)
+            raise ApiError(INVALID_ACTION, f"Unknown operation: {request.method} {path[:200]}.", 400)
         _authorise(user, match.operation)
         if match.operation.writes and not self._replays.is_fresh(signature, self._clocks.monotonic()):
             if self._replays.is_full:
                 raise self._throttling(match)
-            message = "A request with this signature was carried out already: sign it anew."
+            message = "A request with this signature was already carried out: sign it again."
             raise ApiError(_REFUSALS[sigv4_check.Refusal.EXPIRED], message, _FORBIDDEN)
         return await self._handled(request, match, query, body)
 

@@ -43,7 +43,7 @@ async def create(call: ApiCall) -> Result:
     if status not in _STATUSES:
         raise RequestRefusedError(
             WRONG_STATUS,
-            f"The status '{status}' is none that a Key Signing Key can be created with: ACTIVE or INACTIVE.",
+            f"The status '{status}' is not valid for a new Key Signing Key: give ACTIVE or INACTIVE.",
         )
     key_manager = await call.zones.key_manager(zone_id)
     await key_manager.request(CreateKsk(name, params["KeyManagementServiceArn"], _STATUSES[status]))

@@ -69,7 +69,7 @@ async def test_answer(call: ApiCall) -> Result:
     """TestDNSAnswer: the server's own answer. Where the resolver is makes no difference to it."""
     params = call.params
     if "EDNS0ClientSubnetMask" in params and "EDNS0ClientSubnetIP" not in params:
-        raise ApiError(INVALID_INPUT, "EDNS0ClientSubnetMask needs EDNS0ClientSubnetIP beside it.")
+        raise ApiError(INVALID_INPUT, "EDNS0ClientSubnetMask requires EDNS0ClientSubnetIP.")
     zone = await call.zones.zone(bare(params["HostedZoneId"]))
     try:
         owner = from_text(params["RecordName"])
@@ -81,7 +81,7 @@ async def test_answer(call: ApiCall) -> Result:
     query = dns.message.make_query(name, params["RecordType"], id=0)
     answer = call.ask(query.to_wire())
     if answer is None:
-        raise ApiError(INTERNAL, "The name server gave no answer.", 500)
+        raise ApiError(INTERNAL, "The name server did not answer.", 500)
     response = dns.message.from_wire(answer)
     wanted = dns.rdatatype.from_text(params["RecordType"])
     found = [rdata for rrset in response.answer for rdata in rrset if rrset.rdtype in (wanted, dns.rdatatype.CNAME)]
@@ -157,10 +157,10 @@ def _start(params: Mapping[str, Any]) -> Position | None:
     identifier = params.get("StartRecordIdentifier")
     if name is None:
         if rrtype is not None or identifier is not None:
-            raise ApiError(INVALID_INPUT, "StartRecordType and StartRecordIdentifier need StartRecordName beside them.")
+            raise ApiError(INVALID_INPUT, "StartRecordType and StartRecordIdentifier require StartRecordName.")
         return None
     if identifier is not None and rrtype is None:
-        raise ApiError(INVALID_INPUT, "StartRecordIdentifier needs StartRecordType beside it.")
+        raise ApiError(INVALID_INPUT, "StartRecordIdentifier requires StartRecordType.")
     try:
         return Position(normalised(name), rrtype or "", identifier or "")
     except NameSpellingError as error:

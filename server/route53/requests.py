@@ -64,7 +64,7 @@ def _fields(query: str) -> dict[str, str]:
         raise ApiError(INVALID_INPUT, "Invalid query string.") from None
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise ApiError(INVALID_INPUT, "A parameter of the query string is given twice.")
+        raise ApiError(INVALID_INPUT, "Duplicate parameter in the query string.")
     return fields
 
 

@@ -41,8 +41,10 @@ def tls_context(config: Route53Config) -> ssl.SSLContext | None:
         context.load_cert_chain(certificate, key, password=b"")  # never asks for one
     except ssl.SSLError as error:
         alien = error.reason == "KEY_VALUES_MISMATCH"
-        reason = "the key is not that of the certificate" if alien else error.reason or str(error)
-        raise ConfigError(f"{certificate} and {key} can't be used for TLS: {reason}", key=f"{_TABLE}.tls_key") from None
+        reason = "the key does not belong to the certificate" if alien else error.reason or str(error)
+        raise ConfigError(
+            f"{certificate} and {key} cannot be used for TLS: {reason}", key=f"{_TABLE}.tls_key"
+        ) from None
     return context
 
 
@@ -54,9 +56,9 @@ def _check_pem(file: Path, mark: bytes, setting: str, what: str) -> None:
         reason = f"{file} cannot be read: {error.strerror}"
     else:
         if mark not in content:
-            reason = f"{file} holds no {what} (PEM)"
+            reason = f"{file} contains no {what} (PEM)"
         elif b"-----BEGIN ENCRYPTED" in content or b",ENCRYPTED" in content:
-            reason = f"{file} is encrypted: a server can't be asked for a passphrase"
+            reason = f"{file} is encrypted: give a key without a passphrase"
         else:
             return
     raise ConfigError(reason, key=f"{_TABLE}.{setting}")

@@ -24,7 +24,7 @@ def parse_xml(body: bytes, namespace: str) -> Element:
         where = f"lineNumber: {error.lineno}; columnNumber: {error.offset + 1}"
         raise _malformed(f"{where}; {expat.ErrorString(error.code)}") from None
     except (LookupError, ValueError):
-        raise _malformed("its encoding is not supported") from None
+        raise _malformed("unsupported encoding") from None
     return reader.builder.close()
 
 
@@ -45,7 +45,7 @@ class _Reader:
     def _start(self, tag: str, _: dict[str, str]) -> None:
         self._depth += 1
         if self._depth > MAXIMUM_DEPTH:
-            raise _malformed("nested too deep")
+            raise _malformed("nested too deeply")
         self.builder.start(self._local(tag), {})
 
     def _end(self, tag: str) -> None:
@@ -60,7 +60,7 @@ class _Reader:
 
 
 def _refuse_doctype(*_: object) -> None:
-    raise _malformed("a document type is not allowed")
+    raise _malformed("document type declarations are not allowed")
 
 
 def _malformed(reason: str) -> ApiError:

@@ -15,24 +15,24 @@ async def change(call: ApiCall) -> Result:
     params = call.params
     _refuse_health_checks(params["ResourceType"], [params["ResourceId"]])
     if "AddTags" not in params and "RemoveTagKeys" not in params:
-        raise ApiError(INVALID_INPUT, "Neither AddTags nor RemoveTagKeys is given.")
+        raise ApiError(INVALID_INPUT, "Give AddTags, RemoveTagKeys or both.")
     put: dict[str, str] = {}
     for tag in params.get("AddTags", []):
         key = tag.get("Key", "")
         if not key:
             raise ApiError(INVALID_INPUT, "A tag has no key.")
         if key.lower().startswith("aws:"):
-            raise ApiError(INVALID_INPUT, f"The key of a tag may not begin with aws: as '{key}' does.")
+            raise ApiError(INVALID_INPUT, f"Tag keys must not begin with aws:, found '{key}'.")
         if key in put:
-            raise ApiError(INVALID_INPUT, f"The tag key '{key}' is given twice.")
+            raise ApiError(INVALID_INPUT, f"Duplicate tag key '{key}'.")
         put[key] = tag.get("Value", "")
     removed = params.get("RemoveTagKeys", [])
     if both := put.keys() & set(removed):
-        raise ApiError(INVALID_INPUT, f"The tag key '{min(both)}' is to be added and to be removed.")
+        raise ApiError(INVALID_INPUT, f"The tag key '{min(both)}' is in both AddTags and RemoveTagKeys.")
     zone_id = bare(params["ResourceId"])
     present = (await call.zones.tags([zone_id]))[zone_id]
     if len((present.keys() - set(removed)) | put.keys()) > MOST_TAGS:
-        raise ApiError(INVALID_INPUT, f"A resource may have {MOST_TAGS} tags.")
+        raise ApiError(INVALID_INPUT, f"A resource can have at most {MOST_TAGS} tags.")
     await call.zones.change_tags(zone_id, put, removed)
     return {}
 

@@ -62,7 +62,7 @@ async def list_by_name(call: ApiCall) -> Result:
     params = call.params
     name, zone_id = params.get("DNSName"), params.get("HostedZoneId")
     if zone_id is not None and name is None:
-        raise ApiError(INVALID_INPUT, "HostedZoneId needs DNSName beside it: together they name where a page begins.")
+        raise ApiError(INVALID_INPUT, "HostedZoneId requires DNSName: together they say where a page begins.")
     limit = maximum_items(params, MOST_ZONES)
     start = bare(zone_id) if zone_id is not None else None
     found = await call.zones.zones_by_name(_first(name), start, limit + 1)
@@ -96,7 +96,7 @@ async def comment_on(call: ApiCall) -> Result:
 
 def hosted_zone(zone: HostedZone) -> Result:
     """A hosted zone as responses tell it."""
-    linked = {"ServicePrincipal": FILES, "Description": "Loaded from a file, which is where it is changed."}
+    linked = {"ServicePrincipal": FILES, "Description": "Loaded from a zone file; change it there."}
     return {
         "Id": f"/hostedzone/{zone.id}",
         "Name": zone.name,
@@ -114,7 +114,7 @@ async def _from(call: ApiCall, marker: str | None, limit: int) -> tuple[HostedZo
         if error.code != NO_SUCH_ZONE:
             raise
         # The operation has no error for a zone that is not there.
-        raise ApiError(INVALID_INPUT, f"The marker is no hosted zone: {error.message}") from None
+        raise ApiError(INVALID_INPUT, f"The marker is not a hosted zone: {error.message}") from None
 
 
 def _delegation_set(zone: HostedZone) -> Result:

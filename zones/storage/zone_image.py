@@ -165,7 +165,7 @@ def _sections(
         if place % _NAMES_A_STEP == 0 and progress is not None:
             progress(place, len(owners))
         if len(entries) > most:
-            raise ImageError(f"it would have more than {most} octets: each delegation has its glue with it")
+            raise ImageError(f"it would exceed {most} octets, because each delegation carries its glue")
     offsets.append(len(entries))
     return bytes(entries), offsets.tobytes(), bytes(filled)
 
@@ -179,7 +179,7 @@ def _index(owners: Sequence[bytes], new_key: Callable[[], bytes]) -> tuple[HashK
         table = _table(owners, key, slots << attempt // 2)
         if table is not None:
             return key, table.tobytes()
-    raise ImageError(f"no key of {_MOST_KEYS} gives an index of short searches: is the random source one?")
+    raise ImageError(f"no key of {_MOST_KEYS} gives an index of short searches: check the source of random numbers")
 
 
 def _table(owners: Sequence[bytes], key: HashKey, slots: int) -> array[int] | None:
@@ -201,16 +201,16 @@ def _table(owners: Sequence[bytes], key: HashKey, slots: int) -> array[int] | No
 def read_image(octets: memoryview) -> Image:
     """The zone of an image. It stays where it is: `octets` must remain what they are. Raises `ImageError`."""
     if bytes(octets[: len(MAGIC)]) != MAGIC:
-        raise ImageError("this is no image of a zone")
+        raise ImageError("not a zone image")
     digest = digest_of(octets)
     end = _HEADER_AT + int.from_bytes(octets[_LENGTH_AT:_HEADER_AT])
     at = end + -end % _ALIGNMENT
     if sha256(octets[_LENGTH_AT:at]).digest() != digest:
-        raise ImageError("it is damaged: the checksum of its header is wrong")
+        raise ImageError("damaged: wrong checksum of its header")
     header = _header(octets[_HEADER_AT:end])
     table_at = at + sum(header.sizes[:-1])
     if (sha256(octets[at:table_at]).digest(), sha256(octets[table_at:]).digest()) != (header.content, header.table):
-        raise ImageError("it is damaged: its checksum is wrong")
+        raise ImageError("damaged: wrong checksum")
     found: list[memoryview] = []
     for size in header.sizes:
         found.append(octets[at : at + size])
@@ -231,7 +231,7 @@ def _header(octets: memoryview) -> Header:
     try:
         header = _decoder.decode(octets)
     except (msgspec.MsgspecError, ValueError) as error:  # one that is whole, and of another version
-        raise ImageError(f"its header cannot be read: {error}") from None
+        raise ImageError(f"cannot read its header: {error}") from None
     if (header.format, header.byteorder) != (FORMAT, sys.byteorder):
-        raise ImageError(f"it is of format {header.format} ({header.byteorder}-endian), not {FORMAT} ({sys.byteorder})")
+        raise ImageError(f"has format {header.format} ({header.byteorder}-endian), not {FORMAT} ({sys.byteorder})")
     return header

@@ -309,12 +309,12 @@ def test_files_that_are_no_certificate_are_named(tmp_path: Path) -> None:
     hidden = tmp_path / "hidden.pem"
     hidden.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
     for files, message in (
-        ((good[1], good[0]), rf"tls_certificate: {good[1]} holds no certificate"),
-        ((good[0], good[0]), rf"tls_key: {good[0]} holds no private key"),
+        ((good[1], good[0]), rf"tls_certificate: {good[1]} contains no certificate"),
+        ((good[0], good[0]), rf"tls_key: {good[0]} contains no private key"),
         ((tmp_path / "none.pem", good[1]), r"tls_certificate: \S+/none\.pem cannot be read: No such file"),
         ((good[0], tmp_path), rf"tls_key: {tmp_path} cannot be read: Is a directory"),
         ((good[0], hidden), r"tls_key: \S+/hidden\.pem is encrypted"),
-        ((good[0], other[1]), rf"tls_key: {good[0]} and {other[1]} can't be used for TLS: the key is not that"),
+        ((good[0], other[1]), rf"tls_key: {good[0]} and {other[1]} cannot be used for TLS: the key does not belong"),
     ):
         with pytest.raises(ConfigError, match=message):
             check(files)

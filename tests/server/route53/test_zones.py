@@ -171,7 +171,7 @@ async def test_lists_by_name_that_are_refused(api: Api) -> None:
 async def test_a_zone_of_a_file_is_told_and_not_changed(api: Api) -> None:
     found = (await api("list_hosted_zones_by_name", DNSName="file.example"))["HostedZones"][0]
     assert found["Name"] == "file.example."
-    assert found["LinkedService"]["Description"] == "Loaded from a file, which is where it is changed."
+    assert found["LinkedService"]["Description"] == "Loaded from a zone file; change it there."
     zone_id = found["Id"]
     told = await api("get_hosted_zone", Id=zone_id)
     assert told["DelegationSet"]["NameServers"] == ["ns.elsewhere.test"]
@@ -186,7 +186,7 @@ async def test_a_zone_of_a_file_is_told_and_not_changed(api: Api) -> None:
     ):
         code, status, message = await api.error(operation, **params)
         assert (code, status) == ("InvalidInput", 400)
-        assert "file" in message and "changed there" in message
+        assert "file" in message and "change it there" in message
     taken = {"Name": "file.example", "CallerReference": "r"}
     assert (await api.error("create_hosted_zone", **taken))[:2] == ("ConflictingDomainExists", 400)
 

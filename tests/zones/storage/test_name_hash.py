@@ -108,7 +108,7 @@ def test_the_image_of_an_earlier_version_is_none() -> None:
     packed = msgspec.msgpack.encode({**header, "format": "5, dnspython 2.9.0"})
     sized = len(packed).to_bytes(4) + packed + bytes(-(at + len(packed)) % 8)
     old = zone_image.MAGIC + sha256(sized).digest() + sized + octets[at + length + -(at + length) % 8 :]
-    with pytest.raises(ImageError, match="its header cannot be read"):
+    with pytest.raises(ImageError, match="cannot read its header"):
         read_image(memoryview(old))
 
 
