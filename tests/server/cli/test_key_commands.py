@@ -217,7 +217,7 @@ def test_the_parent_is_asked_and_another_one_after_a_reload(folder: Path) -> Non
         config.write_text(CONFIG.replace('"none"', '"127.0.0.1:1"'))
         run("reload", cwd=folder)
         text = failed(folder, "ksk", "deactivate", "lab.example", "ksk_1")
-        assert text.startswith("ServiceUnavailable: The DS record can't be looked up at the parent: 127.0")
+        assert text.startswith("ServiceUnavailable: The DS record can't be looked up at the parent: query to 127.0")
         assert server.serial("lab.example") == 1
         assert run("ksk", "deactivate", "lab.example", "ksk_1", "--force", cwd=folder).returncode == 0
         assert "Traceback" not in server.log

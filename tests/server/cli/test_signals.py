@@ -212,7 +212,7 @@ def test_a_thread_that_hangs_keeps_no_process_from_its_end() -> None:
     finally:
         process.kill()
     assert process.returncode == 0
-    assert "ends without waiting" in told
+    assert "exiting without a clean stop" in told
 
 
 def test_what_a_disk_refuses_beside_the_zones_ends_no_start(folder: Path) -> None:

@@ -182,7 +182,7 @@ async def test_memory_is_bounded(files: ZoneFiles, config: ZoneConfig) -> None:
     assert config.file is not None
     with config.file.open("ab") as file:
         file.truncate(900 << 20)  # of which the disk has nothing
-    with pytest.raises(ZoneFileError, match=r"more than 536870912 octets of memory; allow more by zone_files\.memory"):
+    with pytest.raises(ZoneFileError, match=r"more than 536870912 octets of memory; raise zone_files\.memory"):
         await files.load(replace(config, files=ZoneFilesConfig(memory=512 << 20)))
 
 
@@ -191,7 +191,7 @@ async def test_time_is_bounded(files: ZoneFiles, config: ZoneConfig, monkeypatch
     working = """while True: print('{"type":"CompileProgress","step":"reading","done":0.5}', flush=True)"""
     monkeypatch.setattr(zone_files, "command", lambda _: [sys.executable, "-c", working])
     files._large = 1
-    with pytest.raises(ZoneFileError, match=r"longer than 1 s; allow more by zone_files\.time"):
+    with pytest.raises(ZoneFileError, match=r"longer than 1 s; raise zone_files\.time"):
         await files.load(replace(config, files=ZoneFilesConfig(time=1)))
 
 
