@@ -19,6 +19,8 @@ from tests.interop.programs import unbound
 
 BETWEEN_CHECKS = 10
 """Acts after which all is mended, and must be well again."""
+FEWEST = 4
+"""Acts that are done in any case: on a machine that is busy, the first two take what time there is."""
 LONGEST_MENDING = 60.0
 """Seconds that this may take: a KMS that failed is tried again after at most half as long as it has failed."""
 _UNBOUND = (
@@ -108,5 +110,3 @@ class Chaos:
             return f"delv: {said}"
         unvalidated = [origin for origin in STEADY if not resolver.is_secure(origin)]
         return f"unbound does not validate {unvalidated}" if unvalidated else None
-FEWEST = 4
-"""Acts that are done in any case: on a machine that is busy, the first two take what time there is."""
