@@ -10,7 +10,6 @@ import trio
 from keys.custody.zsk_encryption import StateError
 from keys.dnssec.signing_policy import DAY, HOUR
 from keys.rules import commands
-from keys.timekeeping.clock_rules import HOLD
 from tests.keys.world import EPOCH
 from tests.simulation import surroundings
 from tests.simulation.clock_faults import ClockFault, befall
@@ -88,10 +87,7 @@ class Driver:
             case ClockStep():
                 if world.life.key_manager is not None and not world.life.dead:
                     world.set_clock(fault.by)
-                    # A step forward is followed after a hold.
-                    await self._lasting(min(HOLD, fault.seconds))
-                    world.note_clock(woken=False)
-                    await self._lasting(max(0, fault.seconds - HOLD))
+                    await self._lasting(fault.seconds)
                     world.set_clock(0)
             case Asleep():
                 world.slept += fault.seconds

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from keys.dnssec.dnskey_rrset import SignedDnskeyRRset, SlotSignature
 from keys.dnssec.signing_policy import MAXIMUM_SIGNED_TTL
 from keys.dnssec.zone_keys import ZoneKeys
-from tests.simulation.history import Foretold, History, Publication, Step
+from tests.simulation.history import DsSet, Foretold, History, Publication, Step
 
 
 class Span(NamedTuple):
@@ -97,8 +97,8 @@ class Verdict:
         self.data, self.rdatas = _merged(data), _merged(rdatas)
         self.signers, self.unsigned = _merged(signers), _merged(unsigned)
         self.ds = [
-            Span(now.at, later + history.ds_lag + history.ds_ttl, now.named)
-            for now, later in zip(history.ds, [*[ds.at for ds in history.ds[1:]], history.end], strict=True)
+            Span(now.at, later.at + history.ds_lag + history.ds_ttl, now.named)
+            for now, later in pairwise([*history.ds, DsSet(history.end, frozenset())])
         ]
 
     def trusted(self, ds: Span, plain: Span) -> Iterator[Span]:

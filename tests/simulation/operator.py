@@ -74,7 +74,7 @@ class Operator:
         else:
             await self._until_parent_is_known()
             self._world.set_ds(self._world.named | {new.rdata})
-            await trio.sleep(_POLL)
+            await self._until_seen(name)
             self._world.set_ds(frozenset({new.rdata}))
         # As early as it is let go.
         await self._until_accepted(DeactivateKsk(old[0].name), 24 * 40)
@@ -135,6 +135,23 @@ class Operator:
         """A DS that nobody could see is put nowhere: "no parent is known" is a person's word that there is none."""
         while self._world.parent_forgotten:  # noqa: ASYNC110 - a person looks every hour
             await trio.sleep(_POLL)
+
+    async def _until_seen(self, name: str) -> None:
+        """Until the status has seen the DS of a KSK that every cache has RRSIGs by: then the old one may go.
+
+        Of a DS that it could not see, it foretells nothing.
+        """
+        seen = False
+        while not seen:
+            await trio.sleep(_POLL)
+            keyring = self._world.keyring
+            seen = keyring is not None and any(
+                ksk.ds_named
+                and ksk.status is KskStatus.ACTIVE
+                and (ksk.changed or 0) + keyring.propagation + keyring.keyset_ttl <= self._world.now()
+                for ksk in keyring.ksks
+                if ksk.name == name
+            )
 
     async def _until_ready(self, name: str) -> Ksk | None:
         for _ in range(24 * 20):

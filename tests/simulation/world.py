@@ -38,6 +38,7 @@ from keys.rules.keyring import Keyring
 from keys.rules.wanted_ds import ParentDs
 from keys.rules.zone_standing import Standing
 from keys.timekeeping.clock import Clock
+from keys.timekeeping.clock_rules import HOLD
 from keys.timekeeping.system_clocks import Clocks
 from tests.keys.world import EPOCH
 from tests.simulation.history import DsSet, Foretold, History, Publication, Step
@@ -337,6 +338,20 @@ class World:
         self.offset = offset
         self._clock_settled = self.true() + 2 * self.plan.reread
         self.note_clock(woken=False)
+        if self.history.offsets[-1].value != offset:
+            self.nursery.start_soon(self._follow_after_hold, self.life, offset)
+
+    async def _follow_after_hold(self, life: Life, offset: int) -> None:
+        """See that a step forward that was held off, also one that sets the clock right, is followed after the hold.
+
+        A server looks each second; the judge has to know of it though nobody here asks for the time just then.
+        """
+        await self.until(self.true() + HOLD)
+        if life is not self.life or life.dead or offset != self.offset:
+            return
+        self.note_clock(woken=False)
+        if self.history.offsets[-1].value != offset:
+            self.object("a step was not followed when it had outlasted the hold")
 
     def set_wall(self, offset: int, *, noted: bool = True) -> None:
         """As `set_clock`, under the eyes of whoever watches the clocks; `noted`: there is somebody."""
@@ -378,6 +393,8 @@ class World:
                 self.object("a refresh made a stock that is too small")
         if not before.needing_action or not keyring.needing_action:
             return
+        if before.keyset is not None and keyring.keyset is None:
+            return  # signing was disabled: a successor that has signed nothing waits to be published anew
         if [(z.sequence, z.published is None, z.activated, z.removed) for z in before.zsks if z.published] != [
             (z.sequence, z.published is None, z.activated, z.removed) for z in keyring.zsks if z.published
         ]:
