@@ -536,4 +536,11 @@ MUTANTS = (
         "max((ksk.ds_until for",
         IN_SIGNEDNESS,
     ),
+    Mutant(
+        "a DS that was shown lately is news again and again",
+        "keys/custody/parent_ds_checks.py",
+        "        until = lately.seen_at + keyring.propagation + lately.ttl\n",
+        "        until = keyring.newest + keyring.propagation + lately.ttl\n",
+        ("tests/keys/custody/test_parent_ds.py",),
+    ),
 )

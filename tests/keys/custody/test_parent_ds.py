@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from keys.custody.key_manager import KeyManager
+from keys.custody.parent_ds_checks import seen_lately
 from keys.custody.state_database import StateUnavailable
 from keys.dnssec.ds import ds_rdata
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
@@ -24,8 +26,11 @@ from keys.rules.commands import (
     RequestRefusedError,
     WithdrawDs,
 )
+from keys.rules.events import ParentSeen
 from keys.rules.key_status import Condition
+from keys.rules.transitions import evolve
 from keys.rules.wanted_ds import ParentDs
+from tests.keys.rules.test_next_action import SIGNED
 from tests.keys.world import KillableStore, World
 
 DS_TTL = 2 * HOUR
@@ -94,6 +99,21 @@ async def test_a_ksk_goes_in_two_steps(world: World, autojump_clock: MockClock) 
         await key_manager.request(DeleteKsk("ksk_1"))
         await trio.sleep(1)
         assert [ksk.name for ksk in key_manager.keyring.ksks] == ["second"]
+
+
+def test_a_ds_that_was_shown_lately_is_news_once() -> None:
+    """However often the parent is looked at afterwards, and whatever was stored since: else no KSK could ever go."""
+    (ksk,) = SIGNED.ksks
+    gone, propagation = SIGNED.newest + HOUR, SIGNED.propagation
+    lately = ParentDs((ds_rdata(SIGNED.origin, ksk.rdata),), DS_TTL, gone, settled=False)
+    answer = ParentDs((), DS_TTL, gone, lately=(lately,))
+    (event,) = seen_lately(SIGNED, answer)
+    keyring = evolve(evolve(SIGNED, event), ParentSeen(gone, (), 0))
+    assert keyring.ksks[0].ds_until == gone + propagation + DS_TTL
+    later = evolve(keyring, ParentSeen(gone + DS_TTL, (), 0))
+    assert later.newest == gone + DS_TTL
+    assert seen_lately(later, answer) == []
+    assert seen_lately(replace(later, ksks=(replace(ksk, ds_until=gone),)), answer) != []
 
 
 async def test_signing_stays_for_dnskeys_that_were_served_with_a_higher_ttl(
