@@ -126,13 +126,14 @@ def check_parent(keyring: Keyring, command: Command, answer: ParentDs | None, no
         refusals = (
             _left(keyring.ksk(k.name)) or _waiting(keyring, k, int(now), keys_too) for k in leaving(keyring, command)
         )
-        return Checked([*events], _first(refusals) or _unknown(keyring, command, int(now)))
+        refusal = _first(refusals) or _deleted(keyring, command, int(now)) or _unknown(keyring, command, int(now))
+        return Checked([*events], refusal)
     event = seen(keyring, answer)
     after = evolve(keyring, event)
     # `seen_at` is rounded up, for waits that begin with it; whether one has ended is asked of the time rounded down.
     going = [after.ksk(ksk.name) for ksk in leaving(keyring, command)]
     refusals = (_named(keyring, k, answer) or _waiting(keyring, k, int(now), keys_too) for k in going)
-    refusal = _first(refusals) or _last_ds(after, command)
+    refusal = _first(refusals) or _deleted(after, command, int(now)) or _last_ds(after, command)
     return Checked([*events, event] if is_news(keyring, after) else [*events], refusal)
 
 
@@ -204,6 +205,22 @@ def _waiting(keyring: Keyring, ksk: Ksk, now: int, keys_too: bool) -> RequestRef
             f"{_moment(until, now)}.",
         )
     return None
+
+
+def _deleted(keyring: Keyring, command: Command, now: int) -> RequestRefusedError | None:
+    """Whether signing is to end while caches may hold DNSKEY RRsets that were validated with a DS of a KSK that was
+    deleted since.
+    """
+    if not isinstance(command, DisableSigning) or command.force or keyring.keyset is None:
+        return None
+    until = keyring.deleted_ds_until
+    if until == 0 or (until := until + max(keyring.keyset_ttl, keyring.keyset.ttl)) <= now:
+        return None
+    return RequestRefusedError(
+        IN_PARENT,
+        "The parent's DS record named a Key Signing Key that was deleted since, and caches may hold DNSKEY records "
+        f"that it led to until {_moment(until, now)}.",
+    )
 
 
 def _unknown(keyring: Keyring, command: Command, now: int) -> RequestRefusedError | None:

@@ -18,7 +18,7 @@ from keys.dnssec.dnskey_rrset import SignedDnskeyRRset
 from keys.dnssec.registry_numbers import FLAG_KSK, FLAG_ZSK
 from keys.dnssec.rrsig import dnskey_rdata, key_tag
 
-KEYRING_VERSION = 4
+KEYRING_VERSION = 5
 """Raised with every change to the classes below that an older program would misread."""
 
 
@@ -234,6 +234,8 @@ class Keyring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     It grows with each RRset that is replaced, by the TTL that that one was served with, so that lowering a TTL never
     shortens a wait that a higher one began (RFC 7583 §3.2.1).
     """
+    deleted_ds_until: int = 0
+    """High-water mark: when the last cache drops the last DS RRset known to have named a KSK that was deleted since."""
     keyset_ttl: int = 0
     """The largest TTL of any signed DNSKEY RRset that a cache may hold, the present one included."""
     data_ttl: int = 0
@@ -262,7 +264,7 @@ class Keyring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def waits(self) -> tuple[object, ...]:
         """Whatever holds a time that is waited for."""
-        return self.cached_until, self.data_cached_until, self.behind, self.ksks, self.zsks
+        return self.cached_until, self.data_cached_until, self.deleted_ds_until, self.behind, self.ksks, self.zsks
 
     def delegation(self, now: int) -> tuple[Ksk, ...]:
         """The KSKs that the DS of a parent served here names: those that every cache knows, and that nobody withdrew.

@@ -196,8 +196,12 @@ def _unsigned_remembered(before: Keyring, after: Keyring) -> None:
 def _ds_forgotten(before: Keyring, after: Keyring) -> None:
     """Whether nothing is taken from validators that a DS may lead them to, unless a person has forced it."""
     later = {ksk.name: ksk for ksk in after.ksks}
+    _require(after.deleted_ds_until >= before.deleted_ds_until, "the wait for the DS of a deleted KSK became shorter")
     for ksk in before.ksks:
         now = later.get(ksk.name)
+        if now is None:
+            gone = max(ksk.ds_until or 0, after.newest + before.propagation + ksk.ds_ttl if ksk.ds_named else 0)
+            _require(after.deleted_ds_until >= gone, f"{ksk.name} was deleted, and its DS is forgotten")
         if ksk.public_key is None or now is None:
             continue
         _require((now.ds_until or 0) >= (ksk.ds_until or 0), f"the wait for the DS of {ksk.name} became shorter")
@@ -215,6 +219,8 @@ def _ds_forgotten(before: Keyring, after: Keyring) -> None:
         if ksk.public_key is not None:
             gone = not ksk.ds_named and (ksk.ds_until is None or ksk.ds_until + led_to <= after.newest)
             _require(gone, f"signing ends while a DS may lead to {ksk.name}")
+    until = after.deleted_ds_until
+    _require(until == 0 or until + led_to <= after.newest, "signing ends while a DS may have led to a deleted KSK")
 
 
 def _keyset_complete(keyring: Keyring, keyset: SignedDnskeyRRset) -> None:

@@ -101,4 +101,5 @@ def disablable_at(keyring: Keyring) -> int | None:
     if any(ksk.ds_named for ksk in keyring.ksks):
         return None
     led_to = max(keyring.keyset_ttl, keyring.keyset.ttl) if keyring.keyset is not None else 0
-    return max((ksk.ds_until + led_to for ksk in keyring.ksks if ksk.ds_until is not None), default=0)
+    untils = [keyring.deleted_ds_until, *(ksk.ds_until or 0 for ksk in keyring.ksks)]
+    return max((until + led_to for until in untils if until), default=0)

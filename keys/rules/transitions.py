@@ -81,8 +81,7 @@ def _after(keyring: Keyring, event: Event) -> Keyring:  # noqa: PLR0912 - a tabl
         case KskDeleting():
             return _forced(_with_status(keyring, event.name, KskStatus.DELETING, event.at), event)
         case KskDeleted():
-            keyring.ksk(event.name)
-            return replace(keyring, ksks=tuple(k for k in keyring.ksks if k.name != event.name), refresh_wanted=True)
+            return _ksk_deleted(keyring, event)
         case KmsFailed():
             return _kms_failed(keyring, event)
         case KeysetSigned():
@@ -196,6 +195,19 @@ def _trouble(before: Trouble | None, event: KmsFailed) -> Trouble:
 
 def _without_delay(ksk: Ksk) -> Ksk:
     return ksk if ksk.trouble is None else replace(ksk, trouble=replace(ksk.trouble, attempts=0))
+
+
+def _ksk_deleted(keyring: Keyring, event: KskDeleted) -> Keyring:
+    """The KSK goes; what its DS leads validators to is in caches all the same."""
+    ksk, at = keyring.ksk(event.name), max(event.at, keyring.newest)
+    # One that goes by force may have been named until just now.
+    named = at + keyring.propagation + ksk.ds_ttl if ksk.ds_named else 0
+    return replace(
+        keyring,
+        ksks=tuple(k for k in keyring.ksks if k.name != event.name),
+        deleted_ds_until=max(keyring.deleted_ds_until, ksk.ds_until or 0, named),
+        refresh_wanted=True,
+    )
 
 
 def _seen(ksk: Ksk, keyring: Keyring, event: ParentSeen) -> Ksk:
@@ -387,6 +399,7 @@ def _clock_jumped(keyring: Keyring, event: ClockJumped) -> Keyring:
         landed=event.at if leapt else keyring.landed,
         cached_until=later(keyring.cached_until) or 0,
         data_cached_until=max([later(keyring.data_cached_until) or 0, *removing]),
+        deleted_ds_until=named(keyring.deleted_ds_until) or 0,
         ksks=tuple(replace(k, ready=later(k.ready), out=out(k), ds_until=named(k.ds_until)) for k in keyring.ksks),
         zsks=tuple(replace(z, ready=later(z.ready), out=out(z)) if z.activated is None else z for z in keyring.zsks),
     )
@@ -396,8 +409,7 @@ def _clock_trusted(keyring: Keyring, at: int) -> Keyring:
     """All that is stored happened before `at`, whatever it says, and no cache keeps anything signed longer than a week.
 
     So a time that lies ahead is `at`, and a wait ends a propagation and the longest TTL from `at` on, or earlier. One
-    that was longer still when the newest event was stored, for what was served unsigned, for what another server
-    answered or for a DS, has at most as much left.
+    that was longer still when the newest event was stored (unsigned answers, a DS) has at most as much left.
     """
     last = at + keyring.propagation + max(MAXIMUM_SIGNED_TTL, keyring.unsigned_ttl)
     began = next((z.activated for z in keyring.zsks if z.sequence == 1), None)
@@ -446,6 +458,7 @@ def _clock_trusted(keyring: Keyring, at: int) -> Keyring:
         zsks=zsks,
         cached_until=wait(keyring.cached_until) or 0,
         data_cached_until=wait(keyring.data_cached_until) or 0,
+        deleted_ds_until=wait(keyring.deleted_ds_until) or 0,
         refreshed=past(keyring.refreshed),
         unsigned_since=past(keyring.unsigned_since),
         unsigned_by_force=past(keyring.unsigned_by_force),

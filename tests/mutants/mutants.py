@@ -532,9 +532,30 @@ MUTANTS = (
     Mutant(
         "caches of the DNSKEY RRset that a DS led to are not waited for",
         SIGNEDNESS,
-        "max((ksk.ds_until + led_to for",
-        "max((ksk.ds_until for",
+        "max((until + led_to for",
+        "max((until for",
         IN_SIGNEDNESS,
+    ),
+    Mutant(
+        "what the DS of a deleted KSK led to is not waited for",
+        SIGNEDNESS,
+        "[keyring.deleted_ds_until, *(",
+        "[*(",
+        IN_SIGNEDNESS,
+    ),
+    Mutant(
+        "what the DS of a deleted KSK led to does not outlast it",
+        "keys/rules/transitions.py",
+        "deleted_ds_until=max(keyring.deleted_ds_until, ksk.ds_until or 0, named)",
+        "deleted_ds_until=keyring.deleted_ds_until",
+        ("tests/keys/rules/test_safety.py",),
+    ),
+    Mutant(
+        "signing is disabled in spite of what the DS of a deleted KSK led to",
+        "keys/custody/parent_ds_checks.py",
+        "    until = keyring.deleted_ds_until\n",
+        "    until = 0\n",
+        ("tests/keys/custody/test_parent_ds.py",),
     ),
     Mutant(
         "a DS that was shown lately is news again and again",

@@ -154,6 +154,13 @@ MUTANTS = (
         seed=7,
     ),
     Mutant(
+        "signing ends: DNSKEYs that the DS of a KSK led to that was deleted",
+        "keys.rules.transitions",
+        "deleted_ds_until=max(keyring.deleted_ds_until, ksk.ds_until or 0, named)",
+        "deleted_ds_until=0",
+        seed=504,
+    ),
+    Mutant(
         "DS withdrawn: the parent's servers",
         "keys.rules.transitions",
         "at + propagation + ttl)",

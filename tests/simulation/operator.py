@@ -167,6 +167,8 @@ class Operator:
                 return True
             gone = [ksk.ds_until for ksk in self._ksks() if ksk.ds_until is not None]
             keyring = self._world.keyring
+            if keyring is not None and keyring.deleted_ds_until:
+                gone.append(keyring.deleted_ds_until)
             keys_gone = [at + keyring.keyset_ttl for at in gone] if keyring is not None else []
             until = [*gone, *keys_gone]
             # Also a second before what is said, which must be refused if it matters.

@@ -9,7 +9,7 @@ from keys.dnssec.signing_policy import DAY, HOUR
 from tests.simulation.clock_faults import PausedMachine
 from tests.simulation.run import objections
 from tests.simulation.schedule import AnyFault, Ask, ClockStep, KeyDisabled, Plan, RollKsk, Unsign, draw
-from tests.simulation.surroundings import ParentFails
+from tests.simulation.surroundings import ParentFails, ZoneAbove, ZoneGone
 
 
 def _plan(seed: int, days: int, *faults: AnyFault) -> Plan:
@@ -23,6 +23,16 @@ PLANS = {
         40,
         PausedMachine(5 * DAY, 600, 1),
         ClockStep(8 * DAY, DAY, -1700),
+    ),
+    # A validator has the DNSKEY RRset, signed by both KSKs, for its TTL after the DS, whatever became of the old KSK.
+    "signing is disabled soon after the KSK that the DS named was deleted": _plan(
+        504,
+        40,
+        ZoneAbove(2 * DAY, "middle", "child", signed=True, by_api=False),
+        ZoneGone(2 * DAY + HOUR, "middle"),
+        RollKsk(2 * DAY + HOUR + 60),
+        Unsign(20 * DAY, HOUR),
+        ZoneAbove(20 * DAY + 60, "grandparent", "nothing", signed=False, by_api=True),
     ),
     # The DS named the new KSK alone, and its key was disabled for longer than its RRSIGs last: nobody foretold that.
     "a KSK is rolled while the parent cannot be looked at, and the new one is disabled": _plan(

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from keys.custody.key_manager import KeyManager
-from keys.custody.parent_ds_checks import seen_lately
+from keys.custody.parent_ds_checks import check_parent, seen_lately
 from keys.custody.state_database import StateUnavailable
 from keys.dnssec.ds import ds_rdata
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
@@ -99,6 +99,31 @@ async def test_a_ksk_goes_in_two_steps(world: World, autojump_clock: MockClock) 
         await key_manager.request(DeleteKsk("ksk_1"))
         await trio.sleep(1)
         assert [ksk.name for ksk in key_manager.keyring.ksks] == ["second"]
+
+
+async def test_signing_stays_for_dnskeys_that_the_ds_of_a_deleted_ksk_led_to(
+    world: World, autojump_clock: MockClock
+) -> None:
+    async with world.life() as key_manager:
+        await key_manager.request(CreateKsk("second"))
+        await trio.sleep(3 * HOUR)
+        await key_manager.request(WithdrawDs("ksk_1"))
+        await trio.sleep(DS_TTL + HOUR)
+        await key_manager.request(DeactivateKsk("ksk_1"))
+        gone = key_manager.keyring.ksk("ksk_1").ds_until
+        await key_manager.request(DeleteKsk("ksk_1"))
+        await trio.sleep(60)
+        keyring = key_manager.keyring
+        assert [ksk.name for ksk in keyring.ksks] == ["second"]
+        assert gone is not None and keyring.keyset is not None
+        # The second one's DS is of no concern here: that it was never seen is what a forgotten one looks like.
+        alone = replace(keyring, ksks=tuple(replace(k, ds_named=False, ds_until=None) for k in keyring.ksks))
+        until = gone + max(keyring.keyset_ttl, keyring.keyset.ttl)
+        for answer in (None, ParentDs((), DS_TTL, until - 1)):
+            refusal = check_parent(alone, DisableSigning(), answer, until - 1).refusal
+            assert refusal is not None and r"deleted since" in refusal.message and "(in 1 s)" in refusal.message
+            assert check_parent(alone, DisableSigning(), answer, until).refusal is None
+            assert check_parent(alone, DisableSigning(force=True), answer, until - 1).refusal is None
 
 
 def test_a_ds_that_was_shown_lately_is_news_once() -> None:

@@ -11,6 +11,7 @@ from keys.dnssec.ds import ds_rdata
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from keys.rules.events import (
     Event,
+    KskDeleted,
     KskIntended,
     ParentSeen,
     Published,
@@ -21,7 +22,7 @@ from keys.rules.events import (
 )
 from keys.rules.forecast import steps
 from keys.rules.keyring import Keyring
-from keys.rules.safety import UnsafeTransitionError, assert_nameable, assert_safe
+from keys.rules.safety import UnsafeTransitionError, _ds_forgotten, assert_nameable, assert_safe
 from keys.rules.signedness import new_unsigned
 from keys.rules.transitions import evolve
 from tests.keys.world import EPOCH, LAB
@@ -196,6 +197,27 @@ def test_signing_does_not_end_while_a_ds_may_lead_to_it(looks: list[tuple[str, .
         with pytest.raises(UnsafeTransitionError, match="signing ends while a DS"):
             assert_safe(keyring, evolve(keyring, events[0]))
     assert_safe(keyring, evolve(keyring, events[1]))
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_what_the_ds_of_a_deleted_ksk_led_to_outlasts_it(forced: bool) -> None:
+    before = named(signed(), EPOCH + DAY)
+    at = EPOCH + 3 * DAY
+    if not forced:
+        before = evolve(before, ParentSeen(EPOCH + 2 * DAY, (), 0))
+        at = before.ksk("ksk_1").ds_until or 0
+    after = evolve(before, KskDeleted(at, "ksk_1"))
+    gone = at + 300 + HOUR if forced else at  # by force, the DS may have been there until just now
+    assert after.deleted_ds_until == gone
+    _ds_forgotten(before, after)
+    with pytest.raises(UnsafeTransitionError, match="ksk_1 was deleted, and its DS is forgotten"):
+        _ds_forgotten(before, replace(after, deleted_ds_until=gone - 1))
+    with pytest.raises(UnsafeTransitionError, match="deleted KSK became shorter"):
+        _ds_forgotten(after, replace(after, deleted_ds_until=gone - 1))
+    with pytest.raises(UnsafeTransitionError, match="may have led to a deleted KSK"):
+        _ds_forgotten(after, evolve(after, SigningDisabled(gone + HOUR - 1)))
+    _ds_forgotten(after, evolve(after, SigningDisabled(gone + HOUR)))
+    _ds_forgotten(after, evolve(after, SigningDisabled(gone, forced=True)))
 
 
 def test_the_wait_for_a_ds_that_is_gone_is_not_forgotten() -> None:

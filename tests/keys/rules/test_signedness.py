@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from keys.dnssec.ds import ds_rdata, names_key
 from keys.dnssec.signing_policy import DAY, HOUR, Policy
 from keys.rules.events import (
+    ClockJumped,
     ClockTrusted,
     Event,
     Observed,
@@ -188,11 +189,23 @@ def test_a_clock_that_is_trusted_cuts_no_wait_for_a_ttl_beyond_a_week(left: int,
         propagation=300,
         cached_until=ahead + left,
         data_cached_until=ahead + left,
+        deleted_ds_until=ahead + left,
         ksks=(replace(ksk, ds_until=ahead + left),),
     )
     after = evolve(before, ClockTrusted(EPOCH))
     assert (after.cached_until, after.data_cached_until) == (EPOCH + then, EPOCH + then)
+    assert after.deleted_ds_until == EPOCH + then
     assert (after.ksks[0].ready, after.ksks[0].ds_until) == (EPOCH + then, EPOCH + then)
+
+
+def test_a_clock_that_jumps_moves_the_wait_for_what_the_ds_of_a_deleted_ksk_led_to() -> None:
+    assert WITH_KEYS.keyset is not None
+    led_to = max(WITH_KEYS.keyset_ttl, WITH_KEYS.keyset.ttl)
+    for until, moved in ((EPOCH + 1 - led_to, 90), (EPOCH - led_to, 0)):
+        before = replace(WITH_KEYS, deleted_ds_until=until)
+        after = evolve(before, ClockJumped(EPOCH + 90, 90))
+        assert after.deleted_ds_until == until + moved
+        assert (after.waits != before.waits) >= bool(moved)  # so that it is stored
 
 
 def test_a_clock_that_is_trusted_makes_no_later_ksk_the_first_one() -> None:
@@ -235,3 +248,4 @@ def test_signing_can_be_disabled_once_caches_have_dropped_what_the_ds_led_to() -
     assert disablable_at(replace(WITH_KEYS, ksks=(replace(ksk, ds_named=True, ds_until=EPOCH),))) is None
     assert disablable_at(replace(WITH_KEYS, ksks=(replace(ksk, ds_until=EPOCH),))) == EPOCH + led_to
     assert disablable_at(WITH_KEYS) == 0
+    assert disablable_at(replace(WITH_KEYS, deleted_ds_until=EPOCH)) == EPOCH + led_to
