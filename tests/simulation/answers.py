@@ -37,9 +37,9 @@ _OWNERS = 5
 def check_live(history: History) -> list[str]:
     """Whether each RRSIG made by a ZSK is valid whenever it may be looked at, a margin and a TTL beyond."""
     found = []
-    for number, state in enumerate(states(history)):
+    for state in states(history):
         if state.keys is not None:
-            owner = b"\x03www" + bytes([1, 97 + number % _OWNERS]) + history.origin
+            owner = b"\x03www" + bytes([1, 97 + state.number % _OWNERS]) + history.origin
             found += list(_check_windows(owner, state, state.keys))
     return found
 

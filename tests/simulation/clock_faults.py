@@ -119,6 +119,7 @@ async def befall(world: World, fault: AnyClockFault) -> None:
             world.synchronised = False
             world.set_wall(-fault.behind, noted=False)
             world.life.kill()
+            world.history.boots.append(world.true())
             await world.until(world.true() + fault.late)
             world.synchronised = True
             world.set_wall(0)

@@ -56,6 +56,8 @@ class History:
     """The largest TTL served."""
     offsets: list[Step] = field(default_factory=list)
     """By how much the server's clock is wrong."""
+    boots: list[float] = field(default_factory=list)
+    """When the machine was started anew: who answers from an older state since is another, whose clock is right."""
     ds: list[DsSet] = field(default_factory=list)
     unsigned_until: float | None = None
     """When the last cache drops what another server answered unsigned, before this one had the zone."""

@@ -46,6 +46,8 @@ class State(NamedTuple):
     number: int
     """Of the publication."""
     keys: ZoneKeys | None
+    elsewhere: bool = False
+    """Whether the machine was started anew meanwhile, so that this is served by others alone."""
 
 
 def judge(history: History) -> list[str]:
@@ -117,10 +119,14 @@ class Verdict:
             for _, end, ttl in _levels(self._history.ttls, first - lag, last)
         )
 
+    def _clocks(self, state: State) -> Iterator[tuple[float, float, int]]:
+        """By how much the clock is wrong of whoever answers from a state, with the first and the last time."""
+        return _levels([Step(0, 0)] if state.elsewhere else self._history.offsets, state.first, state.last)
+
     def _data(self, state: State, keys: ZoneKeys) -> Iterator[Span]:
         """What each ZSK signs, of owners with windows of every phase (closed form of `live_window`)."""
         policy = keys.policy
-        for start, end, offset in _levels(self._history.offsets, state.first, state.last):
+        for start, end, offset in self._clocks(state):
             for number, (since, signer) in enumerate(keys.signers):
                 first, last = start, end
                 if number:
@@ -138,7 +144,7 @@ class Verdict:
 
     def _keysets(self, state: State, keys: ZoneKeys) -> Iterator[tuple[Span, Span | None]]:
         """What is answered to DNSKEY queries, piece by piece: the set, and who has signed it."""
-        for start, end, offset in _levels(self._history.offsets, state.first, state.last):
+        for start, end, offset in self._clocks(state):
             for first, last in _pieces(keys.keyset, start + offset, end + offset):
                 foretold = self._foretold(first - offset, state.number)
                 # At both ends of the piece, in whole seconds, as the answering code is asked.
@@ -194,7 +200,11 @@ def states(history: History) -> list[State]:
         policies = [p.keys.policy for p in (publication, successor) if p.keys is not None]
         lag = max((policy.propagation for policy in policies), default=0)
         last = min(successor.at + lag, history.end)
-        found.append(State(publication.at, last, number, publication.keys))
+        # A machine that is started anew has what is stored, which is the successor.
+        boot = next((at for at in history.boots if successor.at <= at < last), last)
+        found.append(State(publication.at, boot, number, publication.keys))
+        if boot < last:
+            found.append(State(boot, last, number, publication.keys, elsewhere=True))
     return found
 
 

@@ -77,6 +77,24 @@ def test_a_predecessor_that_leaves_a_second_early_is_found() -> None:
     assert objection.startswith(f"{REMOVED - 1:.2f}–{REMOVED:.2f}: a datum")
 
 
+def _set_back(history: History) -> None:
+    """Just after the old ZSK has left, a clock goes back into its last windows."""
+    history.offsets += [Step(REMOVED + 1, -2 * TTL), Step(REMOVED + 60, 0)]
+
+
+def test_a_clock_that_is_behind_after_a_boot_is_not_that_of_servers_that_lag() -> None:
+    history = rollover()
+    _set_back(history)
+    (objection,) = judge(history)  # the process goes on, and some other one of its machine lags
+    assert "a datum signed by a ZSK" in objection
+    history.boots.append(REMOVED + 1)
+    assert judge(history) == []
+    history.publications[-1] = history.publications[-1]._replace(
+        at=REMOVED - 1
+    )  # their own clock is right all the same
+    assert judge(history) != []
+
+
 def _higher_ttl(history: History) -> None:
     history.ttls[:] = [Step(0, TTL + 1), Step(ACTIVE + POLICY.window, TTL)]
 
