@@ -58,7 +58,7 @@ from server.monitoring.query_failures import log_failure
 from server.monitoring.query_stats import QueryStats, counting
 from server.monitoring.status_hooks import Hooks
 from server.net.addresses import Address
-from server.net.descriptors import fit_connections
+from server.net.descriptors import HTTP, fit_connections
 from server.net.limited_responses import LimitedResponses
 from server.net.listen import Pair, bind, bind_shared, bind_stream
 from server.net.tcp import serve_tcp
@@ -87,8 +87,6 @@ FILE_THREADS = 1000
 _TOKEN = string.ascii_uppercase + string.digits
 _log = structlog.get_logger("signwright")
 
-_HTTP = 4 * 128
-"""Descriptors for HTTP: the control socket, the API, the metrics and the emulator, with as many connections each."""
 _FAILED = 1
 """The exit code of a server that fails, or is to run again, and can't end because something hangs."""
 _LOOK_AT_LOG = 2  # seconds
@@ -187,7 +185,7 @@ async def _serve(
 ) -> RequestOutcome:
     supervisor = Supervisor(nursery, clock.now)
     collectors = CollectorRegistry()
-    fitting = fit_connections(config.tcp.connections, config.workers, len(config.listen), _HTTP)
+    fitting = fit_connections(config.tcp.connections, config.workers, len(config.listen), HTTP)
     limits = Limits(fitting, config.tcp.idle)
     answering = _answering_settings(config, store)
     pool = _pool(config, state, sockets, limits, answering, clock, log) if config.workers else None

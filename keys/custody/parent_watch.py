@@ -22,9 +22,11 @@ from keys.rules.wanted_ds import ParentDs
 CompareNameServers = Callable[[], Awaitable[NameServers | None]]
 """Gives the NS RRsets of parent and zone; `None`: they can't be compared. Raises `ParentUnavailable`."""
 
+_LONGEST_COMPARISON = 60.0  # seconds
+
 
 class WatchedKeys(Protocol):
-    """A key manager, to whoever watches the parent."""
+    """What the watch needs of a key manager."""
 
     @property
     def keyring(self) -> Keyring:
@@ -103,9 +105,6 @@ class ParentWatch:
         except Exception as error:  # the peer's doing, as far as can be told
             zone = to_text(self._keeper.keyring.origin)
             self._services.log.info("the parent's NS can't be looked up", zone=zone, error=str(error))
-
-
-_LONGEST_COMPARISON = 60.0  # seconds
 
 
 def _may_be_named(keyring: Keyring, *, told: bool) -> bool:

@@ -414,7 +414,7 @@ class Store:
             return change_log_table.changes_after(connection, position, most)
 
     def look_at_log(self) -> None:
-        """Find out whether the stored log still ends as this process wrote it; where not, followers are told.
+        """Find out whether the stored log still ends as this process wrote it; if not, tell the followers.
 
         A read of one row, which takes no lock: only where that differs, the fence has the last word, as it has for each
         write. Raises what `writing` raises.
@@ -423,7 +423,7 @@ class Store:
             found = self.position_in(connection)
         if found != self._head.position:
             with self.writing():
-                pass  # what another thread of this process wrote meanwhile differs too, and is no loss
+                pass  # another thread of this process wrote meanwhile: nothing is lost
 
     def backup(self, to: Path) -> None:
         """A consistent copy of the database, 0600, in one durable file; it replaces what was there, at once or not.

@@ -254,7 +254,7 @@ class Heard(NamedTuple):
 
 
 _NOT_ASKED = "not asked"
-"""What the parent's DS is until it was first asked for: what is seen then is no change."""
+"""The state of the parent's DS before the first look; what that look finds does not count as a change."""
 
 
 def changes(before: Heard, after: ZoneStatus, at: int) -> list[StatusChange]:

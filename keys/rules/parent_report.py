@@ -77,7 +77,7 @@ UNWATCHED = ParentReport(state=DsState.UNWATCHED)
 
 
 def parent_report(keyring: Keyring, look: ParentLook | None, pause: int, now: int) -> ParentReport:
-    """The report at `now` of what was seen; `look` is `None` where nobody looks, `pause` the seconds between two looks.
+    """Report at `now` what was seen. `look` is `None` if the parent is not watched; `pause`: seconds between two looks.
 
     A single look that failed changes nothing: what was seen before stands until the next one has failed, too.
     """

@@ -34,7 +34,7 @@ def backup(file: Path, config: Path | None, state: Path | None) -> None:
         ControlClient(directory).backup(file)
     except NoServerError:
         if not directory.database.exists():
-            raise StateError(f"there is no state in {directory.path}") from None
+            raise StateError(f"{directory.path} contains no state to back up") from None
         with (
             open_state(directory.path),
             Store.open(directory.path, os.urandom) as store,

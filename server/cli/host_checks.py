@@ -16,7 +16,8 @@ from typing import NamedTuple
 from keys.custody.zsk_encryption import StateError
 from keys.timekeeping.system_clocks import synchronised
 from server.net.addresses import Address
-from server.net.listen import CannotListen, PortInUse, bind
+from server.net.descriptors import HTTP, needs
+from server.net.listen import UDP_BUFFER, CannotListen, PortInUse, bind
 from server.settings.configuration import Config
 from server.state.directory import check_usable
 from server.state.paths import StateDir
@@ -24,10 +25,6 @@ from server.state.paths import StateDir
 OK, WARNING, ERROR = "ok", "warning", "error"
 LEVELS = (OK, WARNING, ERROR)
 _DNS = 53
-_RESERVED = 1000
-"""Descriptors beside those of TCP clients: HTTP, zones, the state."""
-_BUFFER = 4 << 20
-"""Octets of each UDP socket's buffers that the server asks for."""
 _LITTLE, _VERY_LITTLE = 1 << 30, 100 << 20
 """Octets that are free on the disk of the state."""
 _PRIVATE = 0o077
@@ -47,7 +44,7 @@ def findings(config: Config, *, is_running: bool, proc: Path = Path("/proc")) ->
     for address in config.listen:
         yield port(address, is_running=is_running, proc=proc)
     yield clock(synchronised)
-    yield descriptors(config.tcp.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    yield descriptors(config, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     yield permissions(config)
     yield from buffers(proc)
     yield disk(config.state, lambda path: shutil.disk_usage(path).free)
@@ -84,9 +81,10 @@ def clock(is_synchronised: Callable[[], bool | None]) -> Finding:
     return Finding(WARNING, "clock", f"the kernel does not call the clock synchronised; {way}")
 
 
-def descriptors(connections: int, limit: int) -> Finding:
+def descriptors(config: Config, limit: int) -> Finding:
     """Whether as many TCP clients fit as are configured. `limit` is the hard one of RLIMIT_NOFILE."""
-    wanted = connections + _RESERVED
+    connections = config.tcp.connections
+    wanted, _ = needs(connections, config.workers, len(config.listen), HTTP)
     if limit == resource.RLIM_INFINITY or limit >= wanted:
         return Finding(OK, "descriptors", f"{connections} TCP connections fit")
     way = "raise LimitNOFILE= (systemd) or ulimit -Hn, or lower tcp.connections"
@@ -120,10 +118,10 @@ def buffers(proc: Path = Path("/proc")) -> Iterator[Finding]:
         except (OSError, ValueError):
             yield Finding(WARNING, "buffers", f"net.core.{name} can't be read")
             continue
-        if most >= _BUFFER:
+        if most >= UDP_BUFFER:
             yield Finding(OK, "buffers", f"net.core.{name} is {most}")
         else:
-            way = f"run sysctl -w net.core.{name}={_BUFFER}, or bursts of queries are lost"
+            way = f"run sysctl -w net.core.{name}={UDP_BUFFER}, or bursts of queries are lost"
             yield Finding(WARNING, "buffers", f"net.core.{name} is {most}: {way}")
 
 

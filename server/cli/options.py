@@ -58,7 +58,7 @@ def located(config: Path | None, state: Path | None) -> StateDir:
 
 
 def configuration_of_environment() -> Path | None:
-    """What SIGNWRIGHT_CONFIG names, for a command that is told neither --config nor --state."""
+    """The path in SIGNWRIGHT_CONFIG, which applies where neither --config nor --state is given."""
     name = os.environ.get("SIGNWRIGHT_CONFIG")
     return Path(name) if name else None
 

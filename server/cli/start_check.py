@@ -114,7 +114,7 @@ def _of_kms(file: Path, config: Config) -> Iterator[Exception]:
 def _of_query_log(file: Path, log: Path) -> Iterator[Exception]:
     place = at_setting(file, "query_log", "file")
     if not log.parent.is_dir():
-        yield ConfigError(f"{place}: there is no folder {log.parent}")
+        yield ConfigError(f"{place}: folder {log.parent} does not exist; create it")
     elif log.is_dir():
         yield ConfigError(f"{place}: {log} is a folder; name a file")
     elif not os.access(log if log.exists() else log.parent, os.W_OK):

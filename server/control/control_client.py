@@ -104,7 +104,7 @@ def new_private_file(path: Path) -> Iterator[BinaryIO]:
     if path.exists():
         raise FileExistsError(errno.EEXIST, "there is such a file already", str(path))
     if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent}", str(path))
+        raise FileNotFoundError(errno.ENOENT, f"folder {path.parent} does not exist; create it", str(path))
     try:
         temporary = NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", delete=False)  # noqa: SIM115 - below
     except OSError as error:

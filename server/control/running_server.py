@@ -184,7 +184,7 @@ class RunningServer:
         def ask(qname: str, qtype: str) -> dns.message.Message:
             query = dns.message.make_query(qname, qtype, want_dnssec=True).to_wire()
             response = respond(query, zoneset, now, Via.TCP)
-            assert response is not None  # only what is no query gets silence
+            assert response is not None  # silence is for what is not a query
             return dns.message.from_wire(response)
 
         above = ask(origin, "DS") if report.above is not None else None

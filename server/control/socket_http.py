@@ -102,8 +102,8 @@ def _send(sock: socket.socket, method: str, path: str, content: bytes | Iterable
 
 
 def _head(received: BinaryIO) -> tuple[int, int]:
-    """The status of a response and the size of its body. Raises `ConnectionError` where there is none."""
-    status, size = 0, 0
+    """The status of a response and the size of its body. Raises `ConnectionError` where one of them is missing."""
+    status, size = 0, -1
     for number in range(_MOST_LINES):
         line = received.readline(_LONGEST_LINE).decode("latin-1")
         if not line.endswith("\n"):
@@ -114,6 +114,8 @@ def _head(received: BinaryIO) -> tuple[int, int]:
         elif name.lower() == "content-length":
             size = int(value)
         elif not line.strip():
+            if size < 0:
+                break
             return status, size
     raise ConnectionError(_CUT_SHORT)
 
@@ -129,7 +131,7 @@ def _connected(state: StateDir) -> Iterator[socket.socket]:
         except PermissionError:
             raise ControlError(f"{address} belongs to another user: run this as the user the server runs as") from None
         except FileNotFoundError:
-            where = "" if path.is_dir() else " (there is no such directory)"
+            where = "" if path.is_dir() else " (the directory does not exist)"
             reason = f"no server runs on {path}{where}: nothing listens on {address}"
             raise NoServerError(f"{reason}; {_way_out(state)}") from None
         except OSError as error:

@@ -75,8 +75,8 @@ def _step(
 def _of_server(status: ServerStatus) -> Iterator[ToDo]:
     if status.clock is not None:
         text = (
-            f"the system clock went forward by {duration(status.clock.by)} and is not followed before "
-            f"{moment(status.clock.until)}: set it right, or accept it"
+            f"the system clock jumped forward by {duration(status.clock.by)}; it is ignored until "
+            f"{moment(status.clock.until)}. Correct it, or accept it now:"
         )
         yield _step(Level.WARNING, None, "clock", text, "signwright trust-clock")
     if not status.zones and status.route53 is None:
@@ -90,7 +90,8 @@ def _of_server(status: ServerStatus) -> Iterator[ToDo]:
         yield _step(level, None, "worker", text)
     for trouble in status.troubles:
         code = "state-unwritable" if trouble.what == STATE_TROUBLE else "service"
-        text = f"{trouble.what} fails since {moment(trouble.since)} and is retried automatically: {trouble.reason}"
+        since = moment(trouble.since)
+        text = f"{trouble.what} has been failing since {since} and is retried automatically: {trouble.reason}"
         yield _step(Level.WARNING, None, code, text)
 
 
@@ -145,12 +146,12 @@ def _of_keys(zone: ZoneReport, level: Level) -> Iterator[ToDo]:
         said = f"{trouble.doing}: {trouble.code}: {trouble.message}"
         if trouble.refused:
             since = moment(trouble.since)
-            text = f"{zone.origin} {ksk.name}: the KMS refuses since {since}: {said}{safe}; fix this, then run:"
+            text = f"{zone.origin} {ksk.name}: the KMS has refused since {since}: {said}{safe}; fix this, then run:"
             yield _step(level, zone.origin, "kms-key", text, f"signwright ksk activate {zone.origin} {ksk.name}")
         elif ksk.status is KskStatus.ACTION_NEEDED or level is Level.CRITICAL or keys.problem is not None:
             text = (
-                f"{zone.origin} {ksk.name}: the KMS is unavailable since {moment(trouble.since)}: {said}{safe}; it is "
-                "retried automatically, or now by:"
+                f"{zone.origin} {ksk.name}: the KMS has been unavailable since {moment(trouble.since)}: {said}{safe}; "
+                "it is retried automatically, or now by:"
             )
             yield _step(
                 level, zone.origin, "kms-unreachable", text, f"signwright ksk activate {zone.origin} {ksk.name}"
@@ -178,7 +179,7 @@ def _of_parent(zone: ZoneReport, now: int) -> Iterator[ToDo]:
         )
         yield _step(Level.WARNING, zone.origin, "ds-wrong", text)
     elif parent.is_gone:
-        text = f"the parent's DS of {zone.origin} has gone, so the zone is insecure; have the parent add it again:"
+        text = f"the parent's DS of {zone.origin} is gone, so the zone is insecure; have the parent add it again:"
         yield _step(Level.WARNING, zone.origin, "ds-gone", text, command)
     elif parent.problem is not None and keys.signing and not keys.is_served_unsigned:
         since = f" since {moment(parent.since)}" if parent.since is not None else ""

@@ -12,6 +12,8 @@ import structlog
 
 RESERVE = 64
 """Descriptors that no client can take: the state database, zone files, trust files, programs that are started."""
+HTTP = 4 * 128
+"""Descriptors for HTTP: the control socket, the API, the metrics and the emulator, with as many connections each."""
 _A_LISTENER = 2  # its UDP and its TCP socket
 _A_WORKER = 3  # its channel, both ends while it starts, and its process
 _log = structlog.get_logger("signwright")
@@ -24,25 +26,32 @@ def fit_connections(connections: int, workers: int, listeners: int, http: int) -
     how many addresses answer DNS, `http` how many descriptors HTTP may take. Workers inherit the limit. Where fewer fit
     than are wanted, the log says so, and what to do about it. At least one does.
     """
-    if workers:
-        control = RESERVE + http + workers * (_A_WORKER + _A_LISTENER * listeners)
-        besides = RESERVE + _A_LISTENER * listeners
-        each = -(-connections // workers)
-    else:
-        control, each = 0, connections
-        besides = RESERVE + http + _A_LISTENER * listeners
-    limit = _raised(max(control, besides + each))
-    if limit >= max(control, besides + each):
+    needed, besides = needs(connections, workers, listeners, http)
+    limit = _raised(needed)
+    if limit >= needed:
         return connections
     fits = max(1, min(connections, (limit - besides) * max(1, workers)))
     _log.warning(
         "too few file descriptors: raise LimitNOFILE= (systemd) or ulimit -Hn, or lower tcp.connections",
         limit=limit,
-        needed=max(control, besides + each),
+        needed=needed,
         tcp_connections=connections,
         tcp_connections_now=fits,
     )
     return fits
+
+
+def needs(connections: int, workers: int, listeners: int, http: int) -> tuple[int, int]:
+    """How many descriptors the process with the most of them needs, and how many of those no TCP client of DNS takes.
+
+    The arguments are those of `fit_connections`.
+    """
+    if not workers:
+        besides = RESERVE + http + _A_LISTENER * listeners
+        return besides + connections, besides
+    control = RESERVE + http + workers * (_A_WORKER + _A_LISTENER * listeners)
+    besides = RESERVE + _A_LISTENER * listeners
+    return max(control, besides + -(-connections // workers)), besides
 
 
 def _raised(wanted: int) -> int:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from server.net.addresses import Address
 from server.net.mmsg import ask_for_local_address
 
-_BUFFER = 4 << 20  # bytes asked for; the kernel gives what its limit allows
+UDP_BUFFER = 4 << 20  # octets asked for; the kernel gives what its limit allows
 STREAM_BUFFER = 32 << 10
 """Octets that the kernel may hold of a TCP connection in either direction; Linux doubles that for what it needs beside.
 
@@ -68,7 +68,7 @@ def bind_shared(address: Address, count: int) -> tuple[Pair, ...]:
 
 def _ready(address: Address, udp: socket.socket, tcp: socket.socket) -> Pair:
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-        udp.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+        udp.setsockopt(socket.SOL_SOCKET, option, UDP_BUFFER)
     tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its connections inherit these
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         tcp.setsockopt(socket.SOL_SOCKET, option, STREAM_BUFFER)

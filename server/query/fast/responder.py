@@ -239,13 +239,13 @@ class Responder:
         if waiting:
             try:
                 signatures = [sign(data) for _, _, (sign, data, _, _, _) in waiting]
+                for place, unsigned, signature in zip(places, waiting, signatures, strict=True):
+                    responses[place] = self._signed(missed[place], unsigned, signature)
             except Exception:
                 # One by one, so that it is told whose fails, and concerns no other.
                 for place in places:
-                    responses[place] = self._make(missed[place], numbers[place], now, self._udp)
-            else:
-                for place, unsigned, signature in zip(places, waiting, signatures, strict=True):
-                    responses[place] = self._signed(missed[place], unsigned, signature)
+                    if responses[place] is None:
+                        responses[place] = self._make(missed[place], numbers[place], now, self._udp)
         return responses
 
     def _signed(self, missed: Miss, unsigned: _Unsigned, signature: bytes) -> bytes:

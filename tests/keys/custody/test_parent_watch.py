@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
 from pathlib import Path
 
 import pytest
@@ -17,29 +16,10 @@ from keys.dnssec.signing_policy import DAY, HOUR
 from keys.rules.commands import DisableSigning
 from keys.rules.key_status import Condition
 from keys.rules.parent_report import DsState, NameServers, ParentReport
-from keys.rules.wanted_ds import ParentDs
+from tests.keys.custody.parent_by_hand import Parent
 from tests.keys.world import LAB, World
 
 FOREIGN = bytes.fromhex("12340d02") + bytes(32)
-
-
-class Parent:
-    """A parent whose DS records are set from outside; `None`: it does not answer."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.rdatas: tuple[bytes, ...] | None = ()
-
-    async def look_up(self, origin: bytes) -> ParentDs:
-        """As `Parent.look_up`."""
-        await trio.lowlevel.checkpoint()
-        if self.rdatas is None:
-            raise ParentUnavailable("192.0.2.1:53 was asked for lab.example. DS: no answer by TCP in 10 s")
-        return ParentDs(self.rdatas, HOUR, ceil(self._world.now()))
-
-    async def changed(self) -> None:
-        """As `Parent.changed`."""
-        await trio.sleep_forever()
 
 
 @pytest.fixture

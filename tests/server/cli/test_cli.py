@@ -142,7 +142,7 @@ def test_backup_and_restore_with_and_without_a_server(folder: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert stat.S_IMODE((folder / "b.tar.gz").stat().st_mode) == 0o600
         nowhere = run("backup", "none/b.tar.gz", cwd=folder)
-        assert nowhere.stderr == "signwright: none/b.tar.gz: there is no folder none\n"
+        assert nowhere.stderr == "signwright: none/b.tar.gz: folder none does not exist; create it\n"
         again = run("backup", "b.tar.gz", cwd=folder)
         assert (again.returncode, again.stderr) == (1, "signwright: b.tar.gz: there is such a file already\n")
         server.process.terminate()

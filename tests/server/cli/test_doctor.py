@@ -6,6 +6,7 @@ import json
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -44,8 +45,12 @@ def test_the_clock() -> None:
     assert [clock(lambda: known).level for known in (True, False, None)] == ["ok", "warning", "warning"]  # noqa: B023
 
 
-def test_descriptors() -> None:
-    assert [descriptors(1000, limit).level for limit in (-1, 65536, 1024)] == ["ok", "ok", "warning"]
+def test_descriptors(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("[tcp]\nconnections = 1000\n")
+    config = load_config(tmp_path / "s.toml")
+    assert [descriptors(config, limit).level for limit in (-1, 65536, 1024)] == ["ok", "ok", "warning"]
+    with_workers = msgspec.structs.replace(config, workers=4)
+    assert descriptors(with_workers, 1024).level == "ok"  # each has a quarter of the clients
 
 
 def test_buffers(tmp_path: Path) -> None:

@@ -59,7 +59,10 @@ def found(folder: Path, text: str) -> list[str]:
             '[kms]\nendpoint = "https://kms.example"\nprofile = "nobody"\n',
             "s.toml:3: kms.profile: InvalidConfiguration: ProfileNotFound: ",
         ),
-        ('[query_log]\nfile = "none/q.json"\n', "s.toml:2: query_log.file: there is no folder {folder}/none"),
+        (
+            '[query_log]\nfile = "none/q.json"\n',
+            "s.toml:2: query_log.file: folder {folder}/none does not exist; create it",
+        ),
         ('[hooks]\ncommand = ["./none"]\n', "s.toml:2: hooks.command: there is no program {folder}/none"),
         ('[hooks]\ncommand = ["./plain"]\n', "s.toml:2: hooks.command: {folder}/plain may not be executed"),
         ('[hooks]\ncommand = ["no-such-program"]\n', "s.toml:2: hooks.command: there is no program no-such-program on"),

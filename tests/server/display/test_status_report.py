@@ -247,7 +247,9 @@ def test_a_key_that_needs_action_says_why_since_when_and_until_when_the_zone_is_
     to, console = plain()
     print_status(console, msgspec.structs.replace(status(), zones=(zone,)))
     lines = [line.rstrip() for line in to.getvalue().splitlines()]
-    assert lines[0].startswith("WARNING: lab.example. ksk_1: the KMS refuses since 2025-12-31 22:00Z: Sign: Disabled")
+    assert lines[0].startswith(
+        "WARNING: lab.example. ksk_1: the KMS has refused since 2025-12-31 22:00Z: Sign: Disabled"
+    )
     assert lines[1] == "  signwright ksk activate lab.example. ksk_1"
     assert lines[lines.index("KEY      TAG  STATE          SINCE              VALID WITHOUT KMS UNTIL") :] == [
         "KEY      TAG  STATE          SINCE              VALID WITHOUT KMS UNTIL",
@@ -324,7 +326,7 @@ def test_a_clock_that_is_not_followed_is_told_with_the_way_out() -> None:
     to = io.StringIO()
     print_status(Console(file=to, highlight=False, width=400), held)
     lines = to.getvalue().splitlines()
-    (at,) = [number for number, line in enumerate(lines) if "the system clock went forward by 365d 0h" in line]
+    (at,) = [number for number, line in enumerate(lines) if "the system clock jumped forward by 365d 0h" in line]
     assert lines[at + 1] == "  signwright trust-clock"
 
 

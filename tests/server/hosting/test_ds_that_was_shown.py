@@ -34,13 +34,15 @@ async def refused(here: Served) -> str:
     return refusal.value.message
 
 
+def full(*_arguments: object, **_named: object) -> object:
+    """As `KillableStore.save` on a disk that is full."""
+    raise StateUnavailable("the disk is full")
+
+
 @pytest.mark.parametrize("recovers_after", [1, 2 * HOUR])
 async def test_signing_is_not_disabled_while_a_ds_that_nobody_could_note_is_in_caches(
     world: World, tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, recovers_after: float
 ) -> None:
-    def full(*_arguments: object, **_named: object) -> object:
-        raise StateUnavailable("the disk is full")
-
     async with serving(world, tmp_path) as here:
         child = here.file(CHILD)
         await here.load(here.file("example."), child)
@@ -69,9 +71,6 @@ async def test_signing_is_not_disabled_while_a_ds_that_nobody_could_note_is_in_c
 async def test_a_ds_that_the_parents_data_drop_while_nothing_can_be_stored_is_waited_for(
     world: World, tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_arguments: object, **_named: object) -> object:
-        raise StateUnavailable("the disk is full")
-
     async with serving(world, tmp_path) as here:
         child = here.file(CHILD)
         await here.load(here.file("example."), child)

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.dnssec.zone_signer import ZoneSigner
+from server.query.emit_to_size import Response
 from server.query.fast.answer_caches import Caches
+from server.query.fast.compact_below_apex import CompactBelowApex, Unsigned
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
 from tests.growth import growth
@@ -499,6 +501,26 @@ def test_denials_whose_signatures_are_made_together_are_those_that_are_made_one_
     counted = sum(responder.udp_rcodes)
     assert datagrams(responder, wires) == [respond(wire, _ZONES, NOW, Via.UDP) for wire in wires]
     assert sum(responder.udp_rcodes) == counted + len(wires) - wires.count(hot)
+
+
+def test_of_responses_that_are_made_together_one_that_cannot_be_completed_is_made_the_general_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed: list[bytes] = []
+    responder = Responder(lambda: _ZONES, Caches(), lambda name, _: failed.append(name))
+    responder.datagrams([query("x.lab.example", "A")[2:]] * 2, NOW)
+    wires = [query(f"{name}.lab.example", "A") for name in ("one", "evil", "two")]
+    complete = CompactBelowApex.complete
+
+    def fails(below: CompactBelowApex, unsigned: Unsigned, signature: bytes) -> Response:
+        if b"evil" in unsigned[1]:
+            raise ValueError
+        return complete(below, unsigned, signature)
+
+    monkeypatch.setattr(CompactBelowApex, "complete", fails)
+    assert datagrams(responder, wires) == [respond(wire, _ZONES, NOW, Via.UDP) for wire in wires]
+    assert failed == [wire_name("evil.lab.example")]
+    assert sum(responder.udp_rcodes) == 2 + len(wires)
 
 
 def test_of_signatures_that_are_made_together_one_that_fails_is_one_that_fails_alone(
