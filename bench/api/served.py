@@ -83,6 +83,8 @@ def served(directory: Path) -> Iterator[Site]:
     config.write_text(
         f'listen = ["127.0.0.1:0"]\nstate = "{directory}/state"\n[kms]\nemulator = "127.0.0.1:0"\n'
         '[route53]\nlisten = "127.0.0.1:0"\nrate = 1000000\n'
+        # The load and who waits for the change are one client here: its answers would be limited long before.
+        "[limits]\nresponses = 0\n"
     )
     command = [sys.executable, "-m", "server.cli", "serve", "--config", str(config)]
     with Child(command, core=SERVER_CORE, cwd=Path.cwd(), log=directory / "log") as child:
