@@ -58,7 +58,8 @@ WRONG_SIGNATURE = "WrongSignature"
 """The code of a KMS's answer that its own public key does not verify."""
 
 _ZONES_A_KEY = 4
-_LONGEST_MESSAGE = 512
+LONGEST_MESSAGE = 512
+"""Characters of a KMS's message that are kept."""
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9 _.:/=+@-]")
 
 
@@ -257,7 +258,7 @@ class Executor:
             name,
             doing,
             error.code,
-            error.message[:_LONGEST_MESSAGE],
+            error.message[:LONGEST_MESSAGE],
             error.request_id,
             isinstance(error, KmsRefused),
             policy.patience,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from keys.custody.action_executor import Services
 from keys.dnssec.name_text import to_text
 from keys.dnssec.signing_policy import Policy
-from keys.rules.events import Entry, Event, KmsFailed, entry
+from keys.rules.events import Entry, Event, KmsFailed, KmsProbeFailed, KmsProbeSucceeded, entry
 from keys.rules.key_status import Heard, ZoneStatus, changes
 from keys.rules.keyring import Keyring, KskStatus
 from keys.rules.parent_report import DsState
@@ -52,6 +52,8 @@ class KeyEventLog:
             if isinstance(event, KmsFailed):
                 if _is_news(event, earlier):
                     self._failed(event, later)
+            elif isinstance(event, KmsProbeFailed | KmsProbeSucceeded):
+                self._probed(event)
             else:
                 self._log.info(type(event).__name__, why=why)
         names = {ksk.name for ksk in later.ksks}
@@ -69,6 +71,19 @@ class KeyEventLog:
             message=event.message,
             request_id=event.request_id,
             valid_until=later.keyset.expiration if later.keyset else None,
+        )
+
+    def _probed(self, event: KmsProbeFailed | KmsProbeSucceeded) -> None:
+        if isinstance(event, KmsProbeSucceeded):
+            self._log.info("the KMS would sign again", ksk=event.name)
+            return
+        self._log.warning(
+            "the KMS would not sign at the next refresh",
+            ksk=event.name,
+            doing=event.doing,
+            code=event.code,
+            message=event.message,
+            request_id=event.request_id,
         )
 
     def tell_status(self, status: ZoneStatus) -> None:

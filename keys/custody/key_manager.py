@@ -19,6 +19,7 @@ from keys.custody.action_executor import Executor, Services
 from keys.custody.clock_jumps import JumpWatch
 from keys.custody.key_event_log import KeyEventLog, entries
 from keys.custody.key_publisher import Publisher
+from keys.custody.kms_watch import KmsWatch
 from keys.custody.parent_ds_checks import ask, check_parent
 from keys.custody.parent_interface import Parent
 from keys.custody.parent_watch import CompareNameServers, ParentWatch
@@ -37,7 +38,17 @@ from keys.rules.commands import (
     TrustClock,
     decide,
 )
-from keys.rules.events import Action, ClockJumped, Entry, Event, KmsFailed, Observed, SigningConfigured, TriedAgain
+from keys.rules.events import (
+    Action,
+    ClockJumped,
+    Entry,
+    Event,
+    KeysetSigned,
+    KmsFailed,
+    Observed,
+    SigningConfigured,
+    TriedAgain,
+)
 from keys.rules.key_status import CLOCK_WRONG, ZoneStatus, describe
 from keys.rules.keyring import Keyring, hosted_zone_id
 from keys.rules.next_action import evolve, plan, retry_delay
@@ -81,10 +92,10 @@ class KeyManager:
         """
         self.origin = origin
         self._policy, self._ksk_arn = policy, ksk_arn
-        self._services = services
-        self._blocking = services.run_blocking
+        self._services, self._blocking = services, services.run_blocking
         self._parent = parent
         self._watch = ParentWatch(self, parent, services, name_servers) if parent is not None else None
+        self._kms_watch = KmsWatch(self, services)
         self._executor = Executor(origin, services, self._progressed)
         self._configured = configured
         self._keyring = Keyring(
@@ -116,7 +127,7 @@ class KeyManager:
         self._asked = self._settled = 0
         """How many requests were carried out, and how many of them have come to all that they lead to for now."""
         self._over = False
-        self._woken = trio.Event()
+        self._woken, self._pausing = trio.Event(), trio.CancelScope()
         self._announce: Callable[[], None] | None = None
 
     # --- for others
@@ -127,7 +138,17 @@ class KeyManager:
         frozen = self._frozen or self._clock_wrong or self._publisher.problem is not None
         problem = self._problem or self._publisher.problem
         look = self._watch.latest if self._watch is not None else None
-        return describe(self._keyring, self._policy, self._now(), self._ksk_arn, problem, frozen, self._unheeded, look)
+        return describe(
+            self._keyring,
+            self._policy,
+            self._now(),
+            self._ksk_arn,
+            problem,
+            frozen,
+            self._unheeded,
+            look,
+            self._kms_watch.latest,
+        )
 
     def tell_status(self) -> None:
         """Tell of what has changed in the status."""
@@ -150,6 +171,7 @@ class KeyManager:
 
     def wake(self) -> None:
         """Plan again at once, also where the time has jumped; what waits for its next try is tried now."""
+        self._kms_watch.hurry()
         self._woken.set()
 
     def reconfigure(self, policy: Policy, ksk_arn: str | None, configured: bool | None = None) -> None:
@@ -283,15 +305,17 @@ class KeyManager:
             await trio.lowlevel.checkpoint()
             if self._is_held():
                 self._settled = self._asked
-                await self._wait(None)
+                await self._wait()
                 continue
             async with self._changing_lock:
                 await self._mind_jumps()
             await self._follow_configuration()
+            if self._kms_watch.begin():
+                self._nursery.start_soon(self._guard, self._probe_kms)
             step = plan(self._keyring, self._policy, self._now(), self._ksk_arn)
             if step.action is None:
                 in_a_row, self._settled = 0, self._asked
-                await self._wait(step.wake_at)
+                await self._wait(step.wake_at, self._kms_watch.due())
                 continue
             if in_a_row >= _MOST_ACTIONS:
                 raise RuntimeError(f"the plan goes in circles at {step.action}")
@@ -312,19 +336,21 @@ class KeyManager:
                 assert_safe(before, keyring)
             await self._save(keyring, entries(done.events, action.why, earlier, keyring), done.secrets)
             self._teller.tell(done.events, action.why, earlier, self._keyring)
+            if any(isinstance(event, KeysetSigned | KmsFailed) for event in done.events):
+                self._kms_watch.signed()
             await self._show()
             if any(isinstance(event, KmsFailed) for event in done.events):
                 self._started()
         return True
 
-    async def _wait(self, until: int | None) -> None:
-        """Wait until then, or less: until woken, or until it is time to look at the clock again."""
+    async def _wait(self, *until: int | None) -> None:
+        """Wait until one of these, or less: until woken, or until it is time to look at the clock again."""
         pause = self._services.reread
-        for at in (until, self._publisher.next_delegation):
+        for at in (*until, self._publisher.next_delegation):
             if at is not None:
                 pause = min(pause, max(0.0, at - self._services.now()))
         woken = False
-        with trio.move_on_after(pause):
+        with trio.move_on_after(pause) as self._pausing:
             await self._woken.wait()
             woken = True
         async with self._changing_lock:
@@ -494,6 +520,20 @@ class KeyManager:
                     self._ds_seen.set()
                 except StateUnavailable as error:
                     self._teller.disk(error, 1)  # it is news still, when the parent is looked at again
+
+    async def _probe_kms(self) -> None:
+        """Ask the KMS whether it would sign. What comes of it is shown though it can't be stored."""
+        async with aclosing(self._kms_watch.probe()) as events:
+            async for event in events:
+                async with self._changing_lock:
+                    if self._frozen or self._clock_wrong or self._stuck is not None:
+                        continue
+                    try:
+                        await self._apply([event], "the KMS was asked between refreshes")
+                    except StateUnavailable as error:
+                        self._teller.disk(error, 1)
+        self._teller.tell_status(self.status)
+        self._pausing.cancel()  # when the next one is due, is known only now
 
     # --- state
 

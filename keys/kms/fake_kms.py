@@ -22,7 +22,7 @@ from keys.dnssec.zone_signer import ZoneSigner
 from keys.kms.interface import KeyRequest, KmsSignature, PublicKey, check_message
 from keys.kms.kms_errors import TIMED_OUT, WRONG_KEY, classify
 
-Method = Literal["create_key", "find_key", "get_public_key", "sign"]
+Method = Literal["create_key", "find_key", "get_public_key", "sign", "probe"]
 T = TypeVar("T")
 
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # FIPS 186-4 D.1.2.3
@@ -128,13 +128,13 @@ class FakeKms:
     async def sign(self, arn: str, hosted_zone_id: str, message: bytes) -> KmsSignature:  # noqa: ARG002
         """See `Kms.sign`."""
         check_message(message)
+        return await self._call(
+            "sign", arn, lambda request: KmsSignature(self._signing(arn, request).signer.sign(message), request)
+        )
 
-        def perform(request_id: str) -> KmsSignature:
-            if self._usable(arn, request_id).wrong:
-                raise classify("InvalidKeyUsageException", f"{arn} is not a signing key", request_id)
-            return KmsSignature(self._usable(arn, request_id).signer.sign(message), request_id)
-
-        return await self._call("sign", arn, perform)
+    async def probe(self, arn: str, hosted_zone_id: str) -> None:  # noqa: ARG002
+        """See `Kms.probe`."""
+        await self._call("probe", arn, lambda request: self._signing(arn, request))
 
     # What an operator does to keys.
 
@@ -212,6 +212,12 @@ class FakeKms:
         self.keys[arn] = FakeKey(ZoneSigner(self._private_key(self._made)), request)
         self._made += 1
         return arn
+
+    def _signing(self, arn: str, request_id: str) -> FakeKey:
+        key = self._usable(arn, request_id)
+        if key.wrong:
+            raise classify("InvalidKeyUsageException", f"{arn} is not a signing key", request_id)
+        return key
 
     def _usable(self, arn: str, request_id: str) -> FakeKey:
         key = self.keys.get(arn)

@@ -1,4 +1,4 @@
-"""What the key manager asks of a KMS: four questions, each answered or refused by one declared error.
+"""What the key manager asks of a KMS: five questions, each answered or refused by one declared error.
 
 The client of the AWS KMS protocol and the fake of the simulation both are a `Kms`. A KMS is not trusted to be right:
 whoever uses a signature verifies it against the public key first.
@@ -69,4 +69,8 @@ class Kms(Protocol):
 
     async def sign(self, arn: str, hosted_zone_id: str, message: bytes) -> KmsSignature:
         """Sign `message`, at most 4096 bytes (`ValueError` above), by ECDSA P-256 with SHA-256."""
+        ...
+
+    async def probe(self, arn: str, hosted_zone_id: str) -> None:
+        """Return if `sign` would succeed now, as far as the KMS tells without signing; else raise what it would."""
         ...

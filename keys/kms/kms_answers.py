@@ -147,6 +147,14 @@ def signature(answer: SignAnswer, arn: str, request_id: str) -> KmsSignature:
         raise _malformed("the signature is not an ECDSA P-256 signature", request_id) from None
 
 
+def require_enabled(answer: DescribeKeyAnswer, arn: str, request_id: str) -> None:
+    """Raise, with the code that Sign would, if the key asked for as `arn` is in a state in which it does not sign."""
+    state = one_line(answer.key_metadata.key_state)
+    if state != "Enabled":
+        code = "DisabledException" if state == "Disabled" else "KMSInvalidStateException"
+        raise KmsRefused(code, f"{arn} is in the state {state}", request_id)
+
+
 def one_line(text: str) -> str:
     """A stranger's text made fit for a log: its first line, printable, not long.
 

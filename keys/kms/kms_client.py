@@ -30,6 +30,7 @@ from keys.kms.kms_errors import (
     MALFORMED_ANSWER,
     TIMED_OUT,
     KmsError,
+    KmsPermitted,
     KmsRefused,
     KmsUnavailable,
 )
@@ -52,6 +53,17 @@ _NOT_OURS: Final = frozenset({
 """Answers about a key seen in passing that only say that it is not the one looked for."""
 
 
+_NO_DRY_RUN: Final = frozenset({
+    "NotImplementedException", "SerializationException", "UnknownOperationException", "UnsupportedOperationException",
+    "ValidationException",
+})  # fmt: skip
+"""Answers of a KMS that does not know DryRun."""
+_NOT_TO_BE_SIGNED: Final = b"Signwright asks whether it may sign"
+"""The message of a dry run: a KMS that signs it all the same signs no record of any zone."""
+DRY_RUN: Final = "SignDryRun"
+"""What a dry run is counted as."""
+
+
 class TimeOuts(NamedTuple):
     """Limits of one call, in seconds."""
 
@@ -72,8 +84,8 @@ class KmsClient:
     - `run_blocking`: for reading configuration and credentials. Where it can't abandon what it runs, a credential
       process that hangs holds up a call beyond its time-out.
     - `now`: seconds since the epoch, for SigV4. `monotonic`: seconds, for `on_call`.
-    - `on_call`: told of every call: its operation, "ok" or the error's code or "cancelled", and the seconds it took,
-      from when it had a connection.
+    - `on_call`: told of every call: its operation (`DRY_RUN` for a Sign that is one), "ok" or the error's code or
+      "cancelled", and the seconds it took, from when it had a connection.
     - `connections`: how many may be open at once; more calls wait, as long as it takes.
 
     Entering resolves the endpoint, without a connection: raises `KmsRefused` (`InvalidConfiguration`).
@@ -208,16 +220,27 @@ class KmsClient:
     async def sign(self, arn: str, hosted_zone_id: str, message: bytes) -> KmsSignature:
         """See `Kms.sign`. RAW, so that the KMS hashes: DIGEST is not dependable everywhere."""
         check_message(message)
-        parameters = {
-            "KeyId": arn,
-            "Message": b64encode(message).decode(),
-            "MessageType": "RAW",
-            "SigningAlgorithm": "ECDSA_SHA_256",
-        }
-        answer, request_id = await self._call(
-            "Sign", parameters, kms_answers.SignAnswer, self._on_behalf(hosted_zone_id)
-        )
+        on_behalf = self._on_behalf(hosted_zone_id)
+        answer, request_id = await self._call("Sign", _to_sign(arn, message), kms_answers.SignAnswer, on_behalf)
         return kms_answers.signature(answer, arn, request_id)
+
+    async def probe(self, arn: str, hosted_zone_id: str) -> None:
+        """See `Kms.probe`: Sign with DryRun, which needs the permission to sign and no other. A KMS that does not know
+        DryRun is asked for the key's state instead (`kms:DescribeKey`), or has signed what is no record.
+        """
+        on_behalf = self._on_behalf(hosted_zone_id)
+        parameters = {**_to_sign(arn, _NOT_TO_BE_SIGNED), "DryRun": True}
+        try:
+            await self._call("Sign", parameters, kms_answers.SignAnswer, on_behalf, DRY_RUN)
+        except KmsPermitted:
+            return
+        except KmsRefused as error:
+            if error.code not in _NO_DRY_RUN:
+                raise
+        else:
+            return
+        answer, request_id = await self._call("DescribeKey", {"KeyId": arn}, kms_answers.DescribeKeyAnswer, on_behalf)
+        kms_answers.require_enabled(answer, arn, request_id)
 
     def _on_behalf(self, hosted_zone_id: str) -> dict[str, str]:
         """The headers that say for which hosted zone a key is used."""
@@ -231,14 +254,26 @@ class KmsClient:
         }
 
     async def _call(
-        self, operation: str, parameters: Mapping[str, Any], kind: type[KmsAnswer], headers: Mapping[str, str] = _NONE
+        self,
+        operation: str,
+        parameters: Mapping[str, Any],
+        kind: type[KmsAnswer],
+        headers: Mapping[str, str] = _NONE,
+        counted: str | None = None,
     ) -> tuple[KmsAnswer, str]:
-        """One call, in its turn and within its time: the answer and its request id. Raises `KmsError`."""
+        """One call, in its turn and within its time: the answer and its request id. It is counted as `operation`, or
+        as `counted`. Raises `KmsError`.
+        """
         async with self._turns:
-            return await self._timed(operation, parameters, kind, headers)
+            return await self._timed(operation, parameters, kind, headers, counted or operation)
 
     async def _timed(
-        self, operation: str, parameters: Mapping[str, Any], kind: type[KmsAnswer], headers: Mapping[str, str]
+        self,
+        operation: str,
+        parameters: Mapping[str, Any],
+        kind: type[KmsAnswer],
+        headers: Mapping[str, str],
+        counted: str,
     ) -> tuple[KmsAnswer, str]:
         if self._http is None or self._destination is None:
             raise RuntimeError("the KMS client is not open")
@@ -251,13 +286,13 @@ class KmsClient:
                 return answer
             raise KmsUnavailable(TIMED_OUT, f"{operation} got no response within {self._time_outs.total} s")
         except KmsError as error:
-            outcome = error.code
+            outcome = "ok" if counted == DRY_RUN and isinstance(error, KmsPermitted) else error.code
             if outcome in CREDENTIAL_CODES:
                 self._chain.forget()
             raise
         finally:
             if self._on_call is not None:
-                self._on_call(operation, outcome, self._monotonic() - began)
+                self._on_call(counted, outcome, self._monotonic() - began)
 
     async def _exchange(
         self,
@@ -302,6 +337,16 @@ class KmsClient:
         }
         signed = signed_headers(where.url, where.region, unsigned, body, credentials, self._now())
         return http.build_request("POST", where.url, headers={**_PLAIN, **signed}, content=body)
+
+
+def _to_sign(arn: str, message: bytes) -> dict[str, Any]:
+    """What Sign is called with."""
+    return {
+        "KeyId": arn,
+        "Message": b64encode(message).decode(),
+        "MessageType": "RAW",
+        "SigningAlgorithm": "ECDSA_SHA_256",
+    }
 
 
 async def _send(http: httpx2.AsyncClient, request: httpx2.Request) -> tuple[int, str, bytes]:

@@ -6,6 +6,8 @@ that stays the same until somebody changes something. Two cases lie between:
 - Credentials that are **unknown, missing or make wrong signatures** are refused: only a person can hand us others.
 - Credentials that have **expired**, and signatures **out of time** (our clock or theirs is wrong), are unavailable: the
   chain refreshes credentials and NTP mends clocks, and neither says anything about the key.
+
+A dry run that would have succeeded is answered by an error, too: `KmsPermitted`.
 """
 
 from __future__ import annotations
@@ -37,6 +39,10 @@ class KmsUnavailable(KmsError):  # noqa: N818 - the word that callers read
 
 class KmsRefused(KmsError):  # noqa: N818
     """A person has to change something: the key's state or policy, our credentials, our configuration."""
+
+
+class KmsPermitted(KmsRefused):
+    """A dry run would have succeeded. To a call that was no dry run, it is a refusal like any other."""
 
 
 TIMED_OUT: Final = "TimedOut"
@@ -95,7 +101,7 @@ CODES: Final[Mapping[str, type[KmsError]]] = MappingProxyType({
     "UnsupportedOperationException": KmsRefused,
     "AccessDeniedException": KmsRefused,
     "InvalidGrantTokenException": KmsRefused,
-    "DryRunOperationException": KmsRefused,
+    "DryRunOperationException": KmsPermitted,
     # Making a key: a policy that is not one, tags that may not be, a quota that is used up.
     "MalformedPolicyDocumentException": KmsRefused,
     "TagException": KmsRefused,

@@ -19,6 +19,8 @@ from keys.kms.kms_errors import KmsError
 
 OTHER_CALLS = 8
 """Calls other than Sign, and than those that list keys, that are in flight at one time."""
+PROBES = 2
+"""Probes that are in flight at one time, of those calls: when a KMS is slow, they leave room for the others."""
 _MOST_COINED = 1 << 17
 """Tokens that are remembered; of one that was forgotten, `find_key` asks."""
 
@@ -30,6 +32,7 @@ class SharedKms:
         """`calls` other than Sign are in flight at one time, and one that lists keys or their tags."""
         self._client = client
         self._turn = trio.CapacityLimiter(calls)
+        self._probing = trio.CapacityLimiter(PROBES)
         self._coined: dict[str, None] = {}
         """Tokens that no KMS can know, oldest first."""
         self._tags: dict[str, Mapping[str, str]] = {}
@@ -87,6 +90,11 @@ class SharedKms:
     async def sign(self, arn: str, hosted_zone_id: str, message: bytes) -> KmsSignature:
         """See `Kms.sign`."""
         return await self._client.sign(arn, hosted_zone_id, message)
+
+    async def probe(self, arn: str, hosted_zone_id: str) -> None:
+        """See `Kms.probe`."""
+        async with self._probing, self._turn:
+            await self._client.probe(arn, hosted_zone_id)
 
     async def _list(self) -> None:
         """List all keys, with the tags of those that are new."""

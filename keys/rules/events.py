@@ -140,6 +140,23 @@ class KmsFailed(Event, frozen=True):
     """The policy's bound, in seconds, on how long the KMS may be unavailable."""
 
 
+class KmsProbeFailed(Event, frozen=True):
+    """Asked between two refreshes, the KMS would not sign with a KSK (`kms_probes`)."""
+
+    name: str
+    doing: str
+    code: str
+    message: str
+    request_id: str
+    refused: bool
+
+
+class KmsProbeSucceeded(Event, frozen=True):
+    """Asked after it would not, the KMS would sign with a KSK."""
+
+    name: str
+
+
 class KskRecovered(Event, frozen=True):
     """A KSK in ACTION_NEEDED has signed again; the signature was verified."""
 
@@ -288,7 +305,7 @@ def entry(event: Event, reason: str) -> Entry:  # noqa: PLR0912 - a table of eve
     match event:
         case KeysetSigned():
             request_ids = event.request_ids
-        case KmsFailed():
+        case KmsFailed() | KmsProbeFailed():
             reason = f"{event.doing} for {event.name}: {event.code}: {event.message}"
             request_ids = (event.request_id,) if event.request_id else ()
         case KskCreated():
@@ -298,7 +315,7 @@ def entry(event: Event, reason: str) -> Entry:  # noqa: PLR0912 - a table of eve
             request_ids = (event.request_id,) if event.request_id else ()
         case KskDeactivated(forced=True) | KskDeleting(forced=True):
             reason = f"{reason}: {event.name}, {_FORCED}"
-        case KskIntended() | KskActivated() | KskDeactivated() | KskDeleting() | KskDeleted():
+        case KmsProbeSucceeded() | KskIntended() | KskActivated() | KskDeactivated() | KskDeleting() | KskDeleted():
             reason = f"{reason}: {event.name}"
         case SigningDisabled(forced=True):
             reason = f"{reason}: {_FORCED}"

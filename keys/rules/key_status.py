@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
 import msgspec
@@ -11,6 +13,7 @@ from keys.dnssec.ds import ds_rdata, ds_text
 from keys.dnssec.name_text import to_text
 from keys.dnssec.signing_policy import Policy
 from keys.rules.keyring import Keyring, Ksk, KskStatus, Trouble, Zsk, ZskPhase, zsk_phase
+from keys.rules.kms_probes import Probed, is_lasting, probed_ksks
 from keys.rules.moments import told
 from keys.rules.next_action import plan
 from keys.rules.parent_report import UNWATCHED, DsState, ParentLook, ParentReport, is_foreign, parent_report
@@ -82,6 +85,11 @@ class KskReport(msgspec.Struct, frozen=True, kw_only=True):
     """From when on it may be removed, as far as the parent's DS goes; `None` while the DS names it or never did."""
     withdrawn: int | None = None
     """When the DS of a parent served here was told to drop it, if it was."""
+    probed: int | None = None
+    """When the KMS was last asked whether it would sign, since it last signed; `None`: not in this life of the process.
+    """
+    probe_trouble: Trouble | None = None
+    """Why it would not, if that was its answer (`kms_probes`)."""
 
 
 class ZskReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,14 +163,16 @@ def describe(
     frozen: bool,
     unheeded: str | None = None,
     look: ParentLook | None = None,
+    probed: Mapping[str, Probed] = MappingProxyType({}),
 ) -> ZoneStatus:
     """The status of a zone, whatever its keyring holds: it raises nothing, so that one zone hides no other.
 
     `problem` is what the key manager knows of troubles beside the KMS's; `unheeded` is why it does not have the zone
-    served unsigned, as the configuration says; `look` is what was last seen at the parent, if anybody looks.
+    served unsigned, as the configuration says; `look` is what was last seen at the parent, if anybody looks; `probed`
+    is what came of asking the KMS whether it would sign with each KSK.
     """
     try:
-        return _described(keyring, policy, now, ksk_arn, problem, frozen, unheeded, look)
+        return _described(keyring, policy, now, ksk_arn, problem, frozen, unheeded, look, probed)
     except Exception as error:  # a stored value that nobody expects
         why = f"what is stored of its keys can't be shown ({type(error).__name__}: {error})"
         return _unreadable(keyring, f"{problem}; {why}" if problem is not None else why)
@@ -196,15 +206,17 @@ def _described(
     frozen: bool,
     unheeded: str | None,
     look: ParentLook | None,
+    probed: Mapping[str, Probed],
 ) -> ZoneStatus:
     keyset = keyring.keyset
+    ksks = tuple(_ksk(keyring, ksk, now, frozen, probed.get(ksk.name), policy) for ksk in keyring.ksks)
     troubles = [ksk.trouble for ksk in keyring.ksks if ksk.trouble is not None]
     if problem is None and troubles:
         worst = max(troubles, key=lambda trouble: trouble.refused)
         problem = f"{worst.doing}: {worst.code}: {worst.message}"
         if keyring.needing_action:
             problem += "; ZSK rotation is suspended"
-    problem = problem or _foreign_ds(keyring)
+    problem = problem or _foreign_ds(keyring) or _probe_problem(ksks)
     rollover, rollover_due = _rollover(keyring, policy, now)
     upcoming = None if frozen else plan(keyring, policy, now, ksk_arn).upcoming
     return ZoneStatus(
@@ -218,7 +230,7 @@ def _described(
         next_action=type(upcoming.action).__name__ if upcoming else None,
         next_why=upcoming.action.why if upcoming else None,
         next_at=upcoming.at if upcoming and upcoming.at > now else None,
-        ksks=tuple(_ksk(keyring, ksk, now, frozen) for ksk in keyring.ksks),
+        ksks=ksks,
         zsks=tuple(_zsk(keyring, zsk, now) for zsk in keyring.zsks),
         signing=keyring.signing,
         safe_until=_safe_until(keyring, now),
@@ -408,8 +420,18 @@ def _notice(keyring: Keyring, ksk_arn: str | None, unheeded: str | None) -> str 
 _RESTING = {KskStatus.INACTIVE, KskStatus.DELETING}
 
 
-def _ksk(keyring: Keyring, ksk: Ksk, now: int, frozen: bool) -> KskReport:
+def _probe_problem(ksks: tuple[KskReport, ...]) -> str | None:
+    for ksk in ksks:
+        if (trouble := ksk.probe_trouble) is not None:
+            return f"the next refresh would fail: {trouble.doing}: {trouble.code}: {trouble.message}"
+    return None
+
+
+def _ksk(keyring: Keyring, ksk: Ksk, now: int, frozen: bool, probed: Probed | None, policy: Policy) -> KskReport:
     known = ksk.public_key is not None
+    if ksk not in probed_ksks(keyring):
+        probed = None
+    trouble = probed.trouble if probed is not None else None
     return KskReport(
         name=ksk.name,
         status=KskStatus.INTERNAL_FAILURE if frozen and ksk.status is KskStatus.ACTIVE else ksk.status,
@@ -426,6 +448,8 @@ def _ksk(keyring: Keyring, ksk: Ksk, now: int, frozen: bool) -> KskReport:
         ds_named=ksk.ds_named,
         removable=None if ksk.ds_named else ksk.ds_until,
         withdrawn=ksk.withdrawn,
+        probed=probed.at if probed is not None else None,
+        probe_trouble=trouble if trouble is not None and is_lasting(trouble, policy) else None,
     )
 
 

@@ -17,6 +17,8 @@ from keys.rules.events import (
     Event,
     KeysetSigned,
     KmsFailed,
+    KmsProbeFailed,
+    KmsProbeSucceeded,
     KskActivated,
     KskCreated,
     KskDeactivated,
@@ -84,6 +86,8 @@ def _after(keyring: Keyring, event: Event) -> Keyring:  # noqa: PLR0912 - a tabl
             return _ksk_deleted(keyring, event)
         case KmsFailed():
             return _kms_failed(keyring, event)
+        case KmsProbeFailed() | KmsProbeSucceeded():
+            return keyring  # see `kms_probes`
         case KeysetSigned():
             return _keyset_signed(keyring, event)
         case Published():
@@ -172,13 +176,14 @@ def _working(
 
 def _kms_failed(keyring: Keyring, event: KmsFailed) -> Keyring:
     ksk = keyring.ksk(event.name)
-    trouble = _trouble(ksk.trouble, event)
+    trouble = trouble_after(ksk.trouble, event)
     if ksk.status is KskStatus.ACTIVE and (event.refused or event.at >= trouble.since + event.patience):
         ksk = replace(ksk, status=KskStatus.ACTION_NEEDED, changed=event.at)
     return _with_ksk(keyring, replace(ksk, trouble=trouble))
 
 
-def _trouble(before: Trouble | None, event: KmsFailed) -> Trouble:
+def trouble_after(before: Trouble | None, event: KmsFailed | KmsProbeFailed) -> Trouble:
+    """What is known of a KMS that fails, after one more failure."""
     # A row of failures that lies in the future is of a clock that was set back: it begins anew.
     since, attempts = (before.since, before.attempts) if before and before.since <= event.at else (event.at, 0)
     return Trouble(

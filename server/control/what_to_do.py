@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from keys.rules.key_status import CLOCK_WRONG, Condition, ZoneStatus
-from keys.rules.keyring import KskStatus
+from keys.rules.keyring import KskStatus, Trouble
 from keys.rules.moments import duration, told
 from keys.rules.parent_report import DsState
 from server.control.server_operations import STATE_TROUBLE, Level, ServerStatus, ZoneReport, zone_level
@@ -138,11 +138,13 @@ def _of_keys(zone: ZoneReport, level: Level) -> Iterator[ToDo]:
     if keys.condition is Condition.FROZEN and (keys.problem or "").startswith(CLOCK_WRONG):
         text = f"{zone.origin}: {keys.problem}; set it right, or run:"
         yield _step(level, zone.origin, "clock", text, f"signwright trust-clock {zone.origin}")
+    safe = f"; the zone is valid until {moment(keys.safe_until)}" if keys.safe_until is not None else ""
     for ksk in keys.ksks:
+        if ksk.probe_trouble is not None:
+            yield _probed(level, zone.origin, ksk.name, ksk.probe_trouble, safe)
         trouble = ksk.trouble
         if trouble is None:
             continue
-        safe = f"; the zone is valid until {moment(keys.safe_until)}" if keys.safe_until is not None else ""
         said = f"{trouble.doing}: {trouble.code}: {trouble.message}"
         if trouble.refused:
             since = moment(trouble.since)
@@ -156,6 +158,16 @@ def _of_keys(zone: ZoneReport, level: Level) -> Iterator[ToDo]:
             yield _step(
                 level, zone.origin, "kms-unreachable", text, f"signwright ksk activate {zone.origin} {ksk.name}"
             )
+
+
+def _probed(level: Level, zone: str, ksk: str, trouble: Trouble, safe: str) -> ToDo:
+    """The step for a KSK with which the KMS would not sign, found before its signatures are needed."""
+    said = f"since {moment(trouble.since)}: {trouble.doing}: {trouble.code}: {trouble.message}{safe}"
+    if trouble.refused:
+        code, text = "kms-key", f"the KMS would refuse the next refresh, {said}; fix this, then run:"
+    else:
+        code, text = "kms-unreachable", f"the KMS has been unavailable {said}; it is probed again each hour, or now by:"
+    return _step(level, zone, code, f"{zone} {ksk}: {text}", f"signwright ksk activate {zone} {ksk}")
 
 
 def _of_parent(zone: ZoneReport, now: int) -> Iterator[ToDo]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from keys.rules.events import Entry
 from keys.rules.key_status import KskReport, ZskReport
-from keys.rules.keyring import KskStatus, ZskPhase
+from keys.rules.keyring import KskStatus, Trouble, ZskPhase
 from keys.rules.moments import duration as span
 from keys.rules.moments import told
 from server.control.server_operations import Above, DsRecord, Level, Planned, ZoneReport
@@ -135,6 +135,9 @@ def print_key_lines(console: Console, zone: ZoneReport, now: int, lead: str | No
             print_line(console, f"{lead}{ksk.name} {ksk.status.value}: {trouble_text(zone, ksk)}", "bold red")
         elif ksk.trouble is not None:
             print_line(console, f"{lead}{ksk.name}: {trouble_text(zone, ksk)}", "yellow")
+        elif ksk.probe_trouble is not None:
+            said = f"the next refresh would fail: {trouble_text(zone, ksk, ksk.probe_trouble)}"
+            print_line(console, f"{lead}{ksk.name}: {said}", "yellow")
     print_suspension(console, zone, now, lead)
     if keys.rollover is not None:
         when = f", {moment(keys.rollover_at, now)}" if keys.rollover_at is not None else ""
@@ -144,9 +147,9 @@ def print_key_lines(console: Console, zone: ZoneReport, now: int, lead: str | No
         print_line(console, f"{lead}next: {keys.next_action} {when} ({keys.next_why})", "dim")
 
 
-def trouble_text(zone: ZoneReport, ksk: KskReport) -> str:
-    """Why a KSK of the zone is not well, since when, and what is to be done."""
-    trouble = ksk.trouble
+def trouble_text(zone: ZoneReport, ksk: KskReport, trouble: Trouble | None = None) -> str:
+    """Why a KSK of the zone is not well, since when, and what is to be done. `trouble` is its own if none is given."""
+    trouble = trouble or ksk.trouble
     if trouble is None:
         return ksk.message or "unknown"
     mended = f"fix this, then run: signwright ksk activate {zone.origin} {ksk.name}"
@@ -197,7 +200,7 @@ def print_events(console: Console, entries: Sequence[Entry]) -> None:
     for entry in entries:
         ids = entry.request_ids
         more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-        style = "bold red" if entry.kind in ("KmsFailed", "KskNeedsAction") else ""
+        style = "bold red" if entry.kind in ("KmsFailed", "KmsProbeFailed", "KskNeedsAction") else ""
         rows.append((utc(entry.at, seconds=True), Text(entry.kind, style), entry.reason))
         requests.append((ids[0] if ids else "") + more)
     whole = [(*row, request) for row, request in zip(rows, requests, strict=True)]

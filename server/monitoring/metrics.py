@@ -109,6 +109,7 @@ def server_metrics(status: ServerStatus) -> Iterator[Metric]:
     signed = [(zone.keys, zone.refreshes) for zone in status.zones if zone.keys is not None]
     yield from _route53_metrics([keys for keys, _ in signed], status.now)
     yield from _key_metrics([keys for keys, _ in signed], status.now)
+    yield from _probe_metrics([keys for keys, _ in signed])
     if status.workers:
         backends = sum(worker.version is not None for worker in status.workers)
         yield GaugeMetricFamily("signwright_workers", "Workers that answer", backends)
@@ -206,6 +207,23 @@ def _key_metrics(zones: list[ZoneStatus], now: int) -> Iterator[Metric]:
     yield statuses
     yield runways
     yield phases
+
+
+def _probe_metrics(zones: list[ZoneStatus]) -> Iterator[Metric]:
+    """What came of asking the KMS between two refreshes."""
+    gauges = _Gauges(
+        {
+            "signwright_ksk_probe_failed": "Whether the KMS would not sign with the KSK at the next refresh (0 or 1)",
+            "signwright_ksk_probed_timestamp_seconds": "When the KMS was last asked that, since it last signed",
+        },
+        (*_ZONE, "ksk"),
+    )
+    for zone in zones:
+        for ksk in zone.ksks:
+            gauges.add("signwright_ksk_probe_failed", ksk.probe_trouble is not None, *_labels(zone), ksk.name)
+            if ksk.probed is not None:
+                gauges.add("signwright_ksk_probed_timestamp_seconds", ksk.probed, *_labels(zone), ksk.name)
+    return iter(gauges)
 
 
 def query_stats_metrics(query_stats: QueryStats) -> Iterator[Metric]:

@@ -105,6 +105,11 @@ class KillableKms:
         self.fuse.point("after Sign")
         return signature
 
+    async def probe(self, arn: str, hosted_zone_id: str) -> None:
+        self.fuse.point("before a probe")
+        await self.kms.probe(arn, hosted_zone_id)
+        self.fuse.point("after a probe")
+
 
 async def run_directly(function: Callable[[], T]) -> T:
     """For the virtual clock, which leaps while a thread runs."""

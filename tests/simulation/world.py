@@ -250,6 +250,10 @@ class ReachableKms:
         await self._arrive()
         return await self._kms.sign(arn, hosted_zone_id, message)
 
+    async def probe(self, arn: str, hosted_zone_id: str) -> None:
+        await self._arrive()
+        await self._kms.probe(arn, hosted_zone_id)
+
 
 class World:
     """Everything that outlives a process."""

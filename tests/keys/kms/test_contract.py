@@ -159,10 +159,12 @@ async def back_end(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 async def assert_signs(back_end: BackEnd, arn: str) -> None:
     point = (await back_end.service.get_public_key(arn, ZONE)).point
     assert verify(point, (await back_end.service.sign(arn, ZONE, b"message")).value, b"message")
+    await back_end.service.probe(arn, ZONE)
 
 
 async def assert_refused(back_end: BackEnd, arn: str, code: str) -> None:
-    for call in (back_end.service.sign(arn, ZONE, b"message"), back_end.service.get_public_key(arn, ZONE)):
+    service = back_end.service
+    for call in (service.sign(arn, ZONE, b"message"), service.probe(arn, ZONE), service.get_public_key(arn, ZONE)):
         with pytest.raises(KmsRefused) as caught:
             await call
         assert caught.value.code == code

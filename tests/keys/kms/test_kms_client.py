@@ -256,6 +256,45 @@ async def test_calls_are_told_with_their_outcome_and_time(server: Scripted) -> N
     assert calls == [("Sign", "ok", 0.5), ("GetPublicKey", "DisabledException", 2.0)]
 
 
+async def test_a_probe_signs_nothing_and_is_counted_apart(server: Scripted) -> None:
+    calls: list[tuple[str, str]] = []
+    async with client(server.url, on_call=lambda *call: calls.append(call[:2])) as kms:
+        server.script = [error("DryRunOperationException"), error("DisabledException"), answer(SIGNED)]
+        await kms.probe(ARN, ZONE)
+        with pytest.raises(KmsRefused) as caught:
+            await kms.probe(ARN, ZONE)
+        assert caught.value.code == "DisabledException"
+        await kms.probe(ARN, ZONE)  # signed by one that minds no DryRun
+    assert {request.operation for request in server.requests} == {"Sign"}
+    assert all(request.parameters["DryRun"] is True for request in server.requests)
+    assert calls == [("SignDryRun", "ok"), ("SignDryRun", "DisabledException"), ("SignDryRun", "ok")]
+
+
+@pytest.mark.parametrize("code", ["UnsupportedOperationException", "ValidationException"])
+@pytest.mark.parametrize(
+    ("state", "refused"),
+    [("Enabled", None), ("Disabled", "DisabledException"), ("PendingDeletion", "KMSInvalidStateException")],
+)
+async def test_where_a_dry_run_is_not_known_the_state_of_the_key_is_asked_for(
+    server: Scripted, kms: KmsClient, code: str, state: str, refused: str | None
+) -> None:
+    server.script = [error(code), answer({"KeyMetadata": {"Arn": ARN, "KeyState": state}})]
+    if refused is None:
+        await kms.probe(ARN, ZONE)
+    else:
+        with pytest.raises(KmsRefused) as caught:
+            await kms.probe(ARN, ZONE)
+        assert caught.value.code == refused
+        assert ARN in caught.value.message
+    assert [request.operation for request in server.requests] == ["Sign", "DescribeKey"]
+
+
+async def test_a_signature_that_is_answered_as_a_dry_run_is_refused(server: Scripted, kms: KmsClient) -> None:
+    server.script = [error("DryRunOperationException")]
+    with pytest.raises(KmsRefused):
+        await kms.sign(ARN, ZONE, b"m")
+
+
 async def test_create_key_asks_for_a_p256_key_that_signs(server: Scripted, kms: KmsClient) -> None:
     made = answer({"KeyMetadata": {"Arn": ARN, "KeyState": "Enabled"}})
     server.script = [made, made]

@@ -94,6 +94,16 @@ def test_a_kms_that_does_not_sign(refused: bool, code: str) -> None:
     assert step.command == "signwright ksk activate lab.example. ksk_1"
 
 
+@pytest.mark.parametrize(("refused", "code"), [(True, "kms-key"), (False, "kms-unreachable")])
+def test_a_kms_that_would_not_sign_is_told_before_the_refresh(refused: bool, code: str) -> None:
+    trouble = Trouble("Sign with DryRun", "X", "no", "r", refused, NOW - 60, NOW, 1)
+    probed = replace(keys(Condition.SIGNING, None).ksks[0], probe_trouble=trouble, ds_named=True)
+    (step,) = zone_steps(lab(condition=Condition.TROUBLED, problem="x", ksks=(probed,)), NOW)
+    assert (step.level, step.code) == ("warning", code)
+    assert "Sign with DryRun: X: no" in step.text
+    assert step.command == "signwright ksk activate lab.example. ksk_1"
+
+
 @pytest.mark.parametrize("condition", Condition)
 def test_no_zone_that_wants_attention_is_without_a_step(condition: Condition) -> None:
     zone = lab(condition=condition, problem="a bug: KeyError")

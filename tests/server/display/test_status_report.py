@@ -187,6 +187,21 @@ def test_status() -> None:
     ]
 
 
+def test_a_kms_that_would_not_sign_is_told_with_the_way_out() -> None:
+    trouble = Trouble("Sign with DryRun", "DisabledException", "it is disabled", "r-1", True, NOW - 7200, NOW - 60, 3)
+    zone = status().zones[0]
+    assert zone.keys is not None
+    (ksk,) = zone.keys.ksks
+    probed = msgspec.structs.replace(ksk, probe_trouble=trouble)
+    zone = msgspec.structs.replace(zone, keys=msgspec.structs.replace(zone.keys, ksks=(probed,)))
+    to, console = plain()
+    print_status(console, msgspec.structs.replace(status(), zones=(zone,)))
+    assert (
+        "  ksk_1: the next refresh would fail: Sign with DryRun: DisabledException: it is disabled (since 2025-12-31 "
+        "22:00Z; fix this, then run: signwright ksk activate lab.example. ksk_1)\n"
+    ) in to.getvalue()
+
+
 def test_a_key_that_needs_action_says_why_since_when_and_until_when_the_zone_is_safe() -> None:
     trouble = Trouble("Sign", "DisabledException", "it is disabled", "r-1", True, NOW - 7200, NOW - 60, 3)
     broken = KskReport(
