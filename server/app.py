@@ -56,6 +56,7 @@ from server.monitoring.flood_log import log_flood
 from server.monitoring.gc_tuning import Aside, setting_aside
 from server.monitoring.query_failures import log_failure
 from server.monitoring.query_stats import QueryStats, counting
+from server.monitoring.state_watch import watch_state
 from server.monitoring.status_hooks import Hooks
 from server.net.addresses import Address
 from server.net.descriptors import HTTP, fit_connections
@@ -199,7 +200,9 @@ async def _serve(
         lease = TopLease(watch.switch_watching, watch.drain_watched)
         running = _running(config, reread, state, sockets, store, registry, kms, pool, lease, supervisor, clock)
         supervisor.start_soon("the clocks", partial(clock.watch, partial(_clock_moved, registry, pool), _log))
-        await supervisor.attempt("storing the state", lambda: trio.to_thread.run_sync(store.take_up_again))
+        # A disk that hangs holds one thread, which the end does not wait for.
+        patient = partial(trio.to_thread.run_sync, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
+        await supervisor.start("watching the state", partial(watch_state, store, supervisor.report, patient))
         load = await _begin_load(config, state, store, registry, zones, nursery)
         if pool is not None:
             pool.asked_for = registry.asked_for

@@ -139,6 +139,8 @@ class Store:
         """Whether a zone's stored keyring says that it is signed, where that is known here."""
         self._overtaken: str | None = None
         self._unwritable: str | None = None
+        self._write_failed: str | None = None
+        self._trial_failed: str | None = None
         self._copy: Path | None = None
         """In memory, while the disk takes no writes."""
         self._retrying = threading.Lock()
@@ -195,6 +197,11 @@ class Store:
         Each write tries whether the disk takes them again, and goes on with the real file then.
         """
         return self._unwritable
+
+    @property
+    def failing(self) -> str | None:
+        """Why the latest write, or the latest `try_writing`, failed; `None`: neither did."""
+        return self._write_failed or self._trial_failed
 
     @property
     def cookie_key(self) -> bytes:
@@ -469,7 +476,17 @@ class Store:
         """
         if self._overtaken is not None:
             raise StateOvertaken(self._overtaken)
-        self.take_up_again()
+        try:
+            self.take_up_again()
+            with self._transaction() as transaction:
+                yield transaction
+        except StateUnavailable as error:
+            self._write_failed = str(error)
+            raise
+        self._write_failed = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Transaction]:
         transaction = Transaction()
 
         def committed() -> None:
@@ -530,6 +547,25 @@ class Store:
     def _tell(self, committed: Committed) -> None:
         for told in self.on_commit:
             told(committed)
+
+    def try_writing(self) -> None:
+        """Find out whether anything can be stored: `failing` then says why not. Raises nothing of that.
+
+        A full disk is found by a file of its own, since a database has room for a while in what it has written before.
+        """
+        if self._overtaken is not None:
+            self._trial_failed = self._overtaken
+            return
+        try:
+            self.take_up_again()
+            with _declared(self.path), state_in_memory.naming(self.path):
+                state_in_memory.check_writable(self.path.parent)
+            with self._connections.writing():
+                pass  # no other program holds the database
+        except StateError as error:
+            self._trial_failed = str(error)
+        else:
+            self._trial_failed = self._write_failed = None
 
     def take_up_again(self) -> None:
         """Go on with the real file, where its disk took no writes and takes them now. Raises what `open` raises."""

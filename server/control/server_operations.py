@@ -281,7 +281,7 @@ class Level(enum.IntEnum):
     CRITICAL = 2
 
 
-STATE_TROUBLE = "state"
+STATE_TROUBLE = "storing the state"
 """What a `ServerTrouble` is about where the state directory can't be written."""
 
 SHORT_RUNWAY = 86400

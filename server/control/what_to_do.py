@@ -89,10 +89,16 @@ def _of_server(status: ServerStatus) -> Iterator[ToDo]:
         text = f"{silent} of {len(status.workers)} workers do not answer; each is restarted automatically"
         yield _step(level, None, "worker", text)
     for trouble in status.troubles:
-        code = "state-unwritable" if trouble.what == STATE_TROUBLE else "service"
         since = moment(trouble.since)
+        if trouble.what == STATE_TROUBLE:
+            text = (
+                f"the state in {status.state} has not been writable since {since}: {trouble.reason}; no key and no "
+                "hosted zone can change: free space on its disk, or correct what the reason names"
+            )
+            yield _step(Level.WARNING, None, "state-unwritable", text)
+            continue
         text = f"{trouble.what} has been failing since {since} and is retried automatically: {trouble.reason}"
-        yield _step(Level.WARNING, None, code, text)
+        yield _step(Level.WARNING, None, "service", text)
 
 
 def zone_steps(zone: ZoneReport, now: int) -> list[ToDo]:

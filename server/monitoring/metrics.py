@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from keys.rules.key_status import Condition, ZoneStatus
 from keys.rules.keyring import KskStatus, ZskPhase
 from keys.rules.parent_report import DsState
-from server.control.server_operations import ServerStatus, server_level, zone_level
+from server.control.server_operations import STATE_TROUBLE, ServerStatus, server_level, zone_level
 from server.monitoring.query_stats import QueryStats
 
 _LATENCIES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -91,6 +91,11 @@ def server_metrics(status: ServerStatus) -> Iterator[Metric]:
     yield InfoMetricFamily("signwright_build", "The version that runs", {"version": status.version})
     yield GaugeMetricFamily(
         "signwright_level", "As signwright status exits: 0 well, 1 warning, 2 critical", server_level(status)
+    )
+    yield GaugeMetricFamily(
+        "signwright_state_writable",
+        "Whether the state can be written (0 or 1)",
+        all(trouble.what != STATE_TROUBLE for trouble in status.troubles),
     )
     zones = _Gauges(
         {

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,52 @@ def test_a_state_that_was_never_made_is_not_read_from_memory(
 
 def test_there_is_a_file_system_in_memory_here() -> None:
     assert list(state_in_memory._in_memory())
+
+
+def test_what_fails_to_be_written_is_known_until_a_write_succeeds(
+    directory: Path, memory: Path, mend: Callable[[], None]
+) -> None:
+    with Store.open(directory, os.urandom) as store:
+        with pytest.raises(StateUnavailable):
+            store.ensure_zone_ids([b"\x00"], lambda: "Z2", 5)
+        assert "No space left on device" in (store.failing or "")
+        store.try_writing()
+        assert "No space left on device" in (store.failing or "")
+        mend()
+        store.ensure_zone_ids([b"\x00"], lambda: "Z2", 5)
+        assert store._write_failed is None
+        store.try_writing()
+        assert store.failing is None
+
+
+def test_a_disk_that_fills_up_is_found_before_anything_has_to_be_stored(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(directory, os.urandom) as store:
+        store.try_writing()
+        assert store.failing is None
+        position = store.position
+
+        def full(path: Path) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(state_in_memory, "check_writable", full)
+            store.try_writing()
+        assert store.failing == f"{store.path}: No space left on device"
+        store.try_writing()
+        assert store.failing is None
+        assert store.position == position  # a trial is no change
+
+
+def test_a_database_that_another_program_holds_or_has_opened_cannot_be_written(directory: Path) -> None:
+    with Store.open(directory, os.urandom) as store:
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            store.try_writing()
+            assert "another program has held the database" in (store.failing or "")
+            other.execute("ROLLBACK")
+        with Store.open(directory, os.urandom), pytest.raises(StateOvertaken):
+            store.ensure_zone_ids([b"\x00"], lambda: "Z2", 5)
+        store.try_writing()
+        assert "another program has opened this state since" in (store.failing or "")

@@ -104,6 +104,16 @@ def test_a_kms_that_would_not_sign_is_told_before_the_refresh(refused: bool, cod
     assert step.command == "signwright ksk activate lab.example. ksk_1"
 
 
+def test_a_state_that_cannot_be_written_says_where_it_is_and_why() -> None:
+    trouble = ServerTrouble(what=STATE_TROUBLE, since=NOW, reason="/s/signwright.db: No space left on device")
+    (step,) = to_do(replace(status(lab()), troubles=(trouble,)))
+    assert (step.level, step.code, step.command) == ("warning", "state-unwritable", None)
+    assert step.text.startswith(
+        "the state in /s has not been writable since 2026-01-01 00:00Z: /s/signwright.db: No sp"
+    )
+    assert "free space on its disk" in step.text
+
+
 @pytest.mark.parametrize("condition", Condition)
 def test_no_zone_that_wants_attention_is_without_a_step(condition: Condition) -> None:
     zone = lab(condition=condition, problem="a bug: KeyError")

@@ -18,14 +18,16 @@ from keys.dnssec.signing_policy import Policy
 from keys.rules.commands import DisableSigning, decide
 from keys.rules.events import KskIntended, ParentSeen
 from keys.rules.key_status import describe
+from keys.rules.keyring import Trouble
 from keys.rules.transitions import evolve
-from server.control.server_operations import ServerStatus, WorkerReport, ZoneReport
+from server.control.server_operations import STATE_TROUBLE, ServerStatus, WorkerReport, ZoneReport
 from server.monitoring.metrics import KmsMeter, exposition, query_stats_metrics, register
 from server.monitoring.query_stats import QueryStats
 from server.net.response_rate_limit import ResponseRateLimit
 from server.net.tcp_load import Ended, Limits, TcpLoad
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
+from server.supervised import ServerTrouble
 from tests.keys.rules.key_history import DAY, START, history
 from tests.lab import CLIENT, FACTS, datagrams, signed, surprised
 from tests.lab import NOW as LAB_NOW
@@ -228,6 +230,27 @@ def test_cookies_and_limited_responses_are_counted() -> None:
     )
     assert both.cookies["client_only"] == 16
     assert sum(both.limited.values()) + sum(both.slipped.values()) == 10
+
+
+def test_a_state_that_cannot_be_written() -> None:
+    well = status_of((), START)
+    full = msgspec.structs.replace(well, troubles=(ServerTrouble(what=STATE_TROUBLE, since=START, reason="full"),))
+    hook = msgspec.structs.replace(well, troubles=(ServerTrouble(what="hooks", since=START, reason="x"),))
+    found = [value(metrics_of(status), "signwright_state_writable", {}) for status in (well, full, hook)]
+    assert found == [1, 0, 1]
+
+
+def test_a_probe_that_failed() -> None:
+    zone = report(START + DAY)
+    assert zone.keys is not None
+    trouble = Trouble("Sign with DryRun", "X", "no", "r", True, START, START, 1)
+    ksks = (msgspec.structs.replace(zone.keys.ksks[0], probed=START + 7, probe_trouble=trouble), *zone.keys.ksks[1:])
+    failed = msgspec.structs.replace(zone, keys=msgspec.structs.replace(zone.keys, ksks=ksks))
+    labels = {"hosted_zone": zone.keys.hosted_zone_id, "zone": "lab.example.", "ksk": "ksk_1"}
+    for one, expected, at in ((zone, 0, None), (failed, 1, START + 7)):
+        found = metrics_of(status_of((one,), START + DAY))
+        assert value(found, "signwright_ksk_probe_failed", labels) == expected
+        assert value(found, "signwright_ksk_probed_timestamp_seconds", labels) == at
 
 
 def test_kms_calls_by_result_and_latency() -> None:
