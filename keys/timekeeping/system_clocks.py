@@ -10,6 +10,11 @@ from typing import NamedTuple
 
 _UNSYNCHRONISED = 0x0040
 """STA_UNSYNC of <sys/timex.h>."""
+UNSYNCHRONISED = (
+    "the kernel does not call the clock synchronised; start an NTP client (systemd-timesyncd, chrony): signatures are "
+    "valid by the clock"
+)
+"""What people are told of a clock that is not."""
 _REST = 256
 """Octets: more than what follows in `struct timex`."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keys.custody.zsk_encryption import StateError
-from keys.timekeeping.system_clocks import synchronised
+from keys.timekeeping.system_clocks import UNSYNCHRONISED, synchronised
 from server.net.addresses import Address
 from server.net.descriptors import HTTP, needs
 from server.net.listen import UDP_BUFFER, CannotListen, PortInUse, bind
@@ -77,8 +77,7 @@ def clock(is_synchronised: Callable[[], bool | None]) -> Finding:
         return Finding(WARNING, "clock", "the kernel does not say whether the clock is synchronised")
     if known:
         return Finding(OK, "clock", "the kernel calls the clock synchronised")
-    way = "start an NTP client (systemd-timesyncd, chrony): signatures are valid by the clock"
-    return Finding(WARNING, "clock", f"the kernel does not call the clock synchronised; {way}")
+    return Finding(WARNING, "clock", UNSYNCHRONISED)
 
 
 def descriptors(config: Config, limit: int) -> Finding:

@@ -205,6 +205,7 @@ class RunningServer:
             metrics=f"http://{self._watching}/metrics" if self._watching is not None else None,
             zones=tuple(self._report(hosted) for hosted in self._sorted()),
             clock=ClockHeld(held.by, held.until) if held is not None else None,
+            clock_synchronised=self._clock.state.synchronised,
             workers=self._workers(),
             troubles=self._supervisor.troubles() if self._supervisor is not None else (),
         )

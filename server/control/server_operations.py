@@ -116,6 +116,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """URL of the Route 53 API, where it is served."""
     clock: ClockHeld | None = None
     """A step of the system clock that the server does not follow yet."""
+    clock_synchronised: bool | None = None
+    """Whether the kernel calls the system clock synchronised; `None`: it can't be asked. A notice: it may be right."""
     workers: tuple[WorkerReport, ...] = ()
     """None where the server answers in one process."""
     troubles: tuple[ServerTrouble, ...] = ()

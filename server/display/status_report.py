@@ -14,6 +14,7 @@ from rich.text import Text
 
 from keys.rules.key_status import Condition
 from keys.rules.moments import duration as span
+from keys.timekeeping.system_clocks import UNSYNCHRONISED
 from server.control.server_operations import (
     HOSTED_FILE,
     DsReport,
@@ -140,6 +141,8 @@ def print_state(console: Console, status: ServerStatus, *, is_whole: bool = True
     for trouble in status.troubles if is_whole else ():
         lasting = span(max(0, status.now - trouble.since))
         print_line(console, f"{trouble.what}: failing for {lasting}: {trouble.reason}", COLOURS[Level.WARNING])
+    if status.clock_synchronised is False and is_whole:
+        print_line(console, f"\nnotice: {UNSYNCHRONISED}", COLOURS[Level.WARNING])
 
 
 def print_reload(console: Console, report: ReloadReport) -> None:

@@ -97,6 +97,12 @@ def server_metrics(status: ServerStatus) -> Iterator[Metric]:
         "Whether the state can be written (0 or 1)",
         all(trouble.what != STATE_TROUBLE for trouble in status.troubles),
     )
+    if status.clock_synchronised is not None:
+        yield GaugeMetricFamily(
+            "signwright_clock_synchronised",
+            "Whether the kernel calls the system clock synchronised (0 or 1; absent where it does not say)",
+            status.clock_synchronised,
+        )
     zones = _Gauges(
         {
             "signwright_zone_level": "As the zone's part of signwright status: 0 well, 1 warning, 2 critical",

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import trio
 
+from keys.timekeeping.system_clocks import synchronised
 from server import app
 from server.cli import COMMANDS
 from server.control.running_server import RunningServer
@@ -59,6 +60,7 @@ def test_the_life_of_a_server(folder: Path) -> None:
             assert run("status", *wrong, cwd=folder).returncode == 3
         value = json.loads(run("status", "--json", cwd=folder).stdout)
         assert value["todo"] == []
+        assert value["clock_synchronised"] == synchronised()
         assert value["zones"][0]["parent_ds"]["state"] == "unwatched"
         assert (value["level"], value["zones"][0]["origin"]) == ("ok", "lab.example.")
         assert value["zones"][0]["keys"]["ksks"][0]["arn"].startswith("arn:aws:kms:")

@@ -27,6 +27,7 @@ from server.control.server_operations import (
     server_level,
     zone_level,
 )
+from server.control.what_to_do import to_do
 from server.display.key_report import print_events, print_ksks, print_plan
 from server.display.status_report import console_for_people, print_banner, print_reload, print_status
 from server.net.addresses import Address
@@ -185,6 +186,17 @@ def test_status() -> None:
         "  ZSK 1  77   active  2026-01-01 00:00Z  -",
         "  next: SignKeyset in 1d 0h (regular refresh)",
     ]
+
+
+@pytest.mark.parametrize(("known", "said"), [(False, True), (True, False), (None, False)])
+def test_a_clock_that_is_not_synchronised_is_a_notice(known: bool | None, said: bool) -> None:
+    to, console = plain()
+    well = msgspec.structs.replace(status(), clock_synchronised=known)
+    print_status(console, well)
+    last = to.getvalue().rstrip().splitlines()[-1]
+    assert last.startswith("notice: the kernel does not call the clock synchronised; start an NTP client") is said
+    assert server_level(well) == server_level(status())
+    assert to_do(well) == to_do(status())
 
 
 def test_a_kms_that_would_not_sign_is_told_with_the_way_out() -> None:

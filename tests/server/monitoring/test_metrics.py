@@ -240,6 +240,12 @@ def test_a_state_that_cannot_be_written() -> None:
     assert found == [1, 0, 1]
 
 
+def test_whether_the_clock_is_synchronised_is_told_where_that_is_known() -> None:
+    well = status_of((), START)
+    told = [msgspec.structs.replace(well, clock_synchronised=known) for known in (True, False, None)]
+    assert [value(metrics_of(one), "signwright_clock_synchronised", {}) for one in told] == [1, 0, None]
+
+
 def test_a_probe_that_failed() -> None:
     zone = report(START + DAY)
     assert zone.keys is not None
