@@ -18,7 +18,7 @@ from server.control.server_operations import (
 from server.control.shown import Look, Shown
 from server.control.what_to_do import to_do
 from server.display.key_report import about_ds
-from server.display.status_report import WIDE, print_reload, print_state, print_to_do
+from server.display.status_report import WIDE, print_reload, print_state, print_to_do, print_words
 
 _ZONE_FILE = 4
 """The exit code where a zone file is refused, as `server.cli.exit_codes` has it."""
@@ -48,6 +48,8 @@ class ForPeople:
         console, text = _console(look)
         print_to_do(console, level, steps)
         print_state(console, status, is_whole=look.zone is None)
+        if look.zone is not None:
+            print_words(console, text.getvalue())
         return Shown(text.getvalue(), exit=level)
 
     def ds(self, report: DsReport, look: Look, now: int) -> Shown:

@@ -28,8 +28,9 @@ from server.control.server_operations import (
     zone_level,
 )
 from server.control.what_to_do import ToDo, headline, to_do
-from server.display.columns import print_columns
+from server.display.columns import Columns, print_columns
 from server.display.key_report import COLOURS, about_ds, moment, print_keys, print_line
+from server.display.words import explained
 from server.net.addresses import Address, parse_address
 from server.state.trust_anchor_files import RESOLVER, commands
 from zones.denial import DenialMode
@@ -143,6 +144,15 @@ def print_state(console: Console, status: ServerStatus, *, is_whole: bool = True
         print_line(console, f"{trouble.what}: failing for {lasting}: {trouble.reason}", COLOURS[Level.WARNING])
     if status.clock_synchronised is False and is_whole:
         print_line(console, f"\nnotice: {UNSYNCHRONISED}", COLOURS[Level.WARNING])
+
+
+def print_words(console: Console, text: str) -> None:
+    """What the words of a status, which is the `text`, mean."""
+    if rows := [(f"  {word}", meaning) for word, meaning in explained(text)]:
+        console.print("\nWords:", style="bold")
+        columns = Columns(console, ("", ""), rows, prose=True)
+        for row in rows:
+            columns.print_row(row)
 
 
 def print_reload(console: Console, report: ReloadReport) -> None:
