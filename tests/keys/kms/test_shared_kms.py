@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from keys.emulator.run import run_emulator
 from keys.kms.interface import KeyRequest
 from keys.kms.kms_client import KmsClient
 from keys.kms.kms_credentials import fixed_session
 from keys.kms.kms_errors import KmsUnavailable
-from keys.kms.shared_kms import SharedKms
+from keys.kms.shared_kms import PROBES, SharedKms
 from tests.keys.kms.conftest import QUICK, client
 from tests.keys.kms.servers import Scripted, answer
 
@@ -142,3 +143,26 @@ async def test_calls_wait_for_their_turn_where_no_time_out_runs(server: Scripted
                 nursery.start_soon(ask)
         assert codes == ["Http503"] * 24
         assert server.most_open == 2
+
+
+async def test_probes_that_a_slow_kms_holds_leave_room_for_other_calls(
+    kms: KmsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, asked, answered = SharedKms(kms), 0, trio.Event()
+
+    async def slow(_arn: str, _hosted_zone_id: str) -> None:
+        nonlocal asked
+        asked += 1
+        await answered.wait()
+
+    monkeypatch.setattr(kms, "probe", slow)
+    arn = await create(shared, "new")
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(shared.probe, arn, ZONE)
+        await trio.testing.wait_all_tasks_blocked()
+        assert asked == PROBES
+        with trio.fail_after(60):
+            assert (await shared.get_public_key(arn, ZONE)).arn == arn
+        answered.set()
+    assert asked == 20
