@@ -48,7 +48,7 @@ def environment(state: Path, region: str, endpoints: Mapping[str, str]) -> str:
             f"unset {' '.join([*_UNSET, *elsewhere])}",
             *(f"export {name}={shlex.quote(value)}" for name, value in exported.items()),
             "# No proxy between this host and itself.",
-            *(f'NO_PROXY="${{NO_PROXY:-$no_proxy}}"; {_without_proxy(host)}' for host in hosts),
+            *(f'NO_PROXY="${{NO_PROXY:-${{no_proxy:-}}}}"; {_without_proxy(host)}' for host in hosts),
             'export NO_PROXY; no_proxy="$NO_PROXY"; export no_proxy',
             *_FUNCTION_BEGINS,
             *cases,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.interop.operator import Operator, until
-from tests.interop.tools import SERVER, URL, documented, paste
+from tests.interop.tools import SERVER, documented, paste
 from tests.processes import serving
 
 pytestmark = pytest.mark.interop
@@ -148,7 +148,7 @@ class Octo:
 
     def __init__(self, folder: Path, operator: Operator) -> None:
         self._folder = folder
-        self._commands = documented("octoDNS", "sh").replace(URL, operator.urls["route_53"])
+        self._commands = documented("octoDNS", "sh")
         (folder / "octodns.yaml").write_text(documented("octoDNS", "yaml"))
         (folder / "zones").mkdir()
 

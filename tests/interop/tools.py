@@ -16,8 +16,6 @@ emulator = "127.0.0.1:0"
 listen = "127.0.0.1:0"
 """
 """A server on free ports, to which the documented users are added."""
-URL = "http://127.0.0.1:5380"
-"""Where the documented API is."""
 
 
 def documented(section: str, language: str) -> str:

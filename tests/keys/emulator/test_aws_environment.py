@@ -63,6 +63,15 @@ def test_what_it_sets_and_takes_away(state: Path) -> None:
     assert found["NO_PROXY"] == found["no_proxy"] == "127.0.0.1,intranet"
 
 
+def test_a_shell_in_which_no_proxy_is_set_and_that_ends_for_an_unset_variable(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(ELSEWHERE, "NO_PROXY")
+    done = shell(state, "env")
+    assert not done.returncode, done.stderr
+    assert "NO_PROXY=127.0.0.1\n" in done.stdout
+
+
 def test_a_client_that_knows_endpoints_is_called_as_it_is(state: Path) -> None:
     for version in ("1.29.0", "1.46.3", "2.13.0", "2.22.1"):
         assert shell(state, "aws s3 ls", version).stdout == "called: s3 ls\n"
