@@ -1,8 +1,9 @@
 """The composition root: everything that runs, put together in one nursery.
 
 Listeners are critical: one that crashes ends the process. Key managers look after themselves, and all else is
-supervised (`server.supervised`). The order of a start is state, sockets, zones, KMS, answering, signing, ready; a zone
-without a valid keyset answers SERVFAIL meanwhile. The order of the end: key managers, their KMS, listeners, state.
+supervised (`server.supervised`). The order of a start is state, sockets, KMS, zones, their stored keys, answering,
+signing, ready; a zone without a valid keyset answers SERVFAIL meanwhile. The order of the end: key managers, their KMS,
+listeners, state.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ from server.net.addresses import Address
 from server.net.descriptors import HTTP, fit_connections
 from server.net.limited_responses import LimitedResponses
 from server.net.listen import Pair, bind, bind_shared, bind_stream
+from server.net.passed_sockets import KMS, METRICS, ROUTE53, Claims, PassedSocket
 from server.net.tcp import serve_tcp
 from server.net.tcp_load import Limits, TcpLoad
 from server.net.udp import serve_udp
@@ -90,6 +92,8 @@ _log = structlog.get_logger("signwright")
 
 _FAILED = 1
 """The exit code of a server that fails, or is to run again, and can't end because something hangs."""
+_KEYS_WITHIN = 2
+"""Seconds in which stored keys are taken up before anything is answered: those of thousands of zones take longer."""
 _LOOK_AT_LOG = 2  # seconds
 _MOST_NAMED = 3
 """Zones of a state that are named in a message."""
@@ -112,12 +116,16 @@ With Python's 5 ms, a query takes 10 ms beside one such thread, and 44 ms beside
 
 
 async def run(
-    config: Config, reread: Callable[[], Config], on_ready: Callable[[RunningServer], None], log: str = "auto"
+    config: Config,
+    reread: Callable[[], Config],
+    on_ready: Callable[[RunningServer], None],
+    log: str = "auto",
+    passed: Sequence[PassedSocket] = (),
 ) -> RequestOutcome:
     """Serve until a signal or the control socket ends it. `reread` gives the configuration anew, for a reload; `log`
-    says how the log of workers looks.
+    says how the log of workers looks. `passed` are sockets that the service manager holds.
 
-    Raises `ConfigError`, `StateError`, `PortInUse`, `CannotListen`, `KmsError`, `KeystoreError`,
+    Raises `ConfigError`, `StateError`, `PortInUse`, `CannotListen`, `PassedSocketError`, `KmsError`, `KeystoreError`,
     `CredentialsFileError`, `WorkerFailed` and `NothingToServe` for what a person must mend.
     """
     sys.setswitchinterval(SWITCHES_AFTER)
@@ -127,7 +135,7 @@ async def run(
                 aside = held.enter_context(setting_aside())
                 state = held.enter_context(open_state(config.state))
                 held.enter_context(server_file.gone_afterwards(state))
-                sockets = _bind(config, held)
+                sockets = _bind(config, held, Claims(passed))
                 clock = Clock(SYSTEM)
                 store = held.enter_context(Store.open(state.path, os.urandom, clock.now))
                 outcome = RequestOutcome.STOPPED
@@ -154,21 +162,33 @@ class _Sockets(NamedTuple):
     api: socket.socket | None
     tls: ssl.SSLContext | None
     """Of `api`."""
+    emulator: socket.socket | None
 
 
-def _bind(config: Config, held: ExitStack) -> _Sockets:
-    """Bind what the configuration names; `held` closes it."""
+def _bind(config: Config, held: ExitStack, claims: Claims) -> _Sockets:
+    """Bind what the configuration names and was not passed; `held` closes all. A run claims what was passed anew."""
+
+    def stream(role: str, address: Address, where: str) -> socket.socket:
+        return held.enter_context(claims.stream(role, address) or bind_stream(address, where))
+
     listened: list[Sequence[Pair]] = []
     for address in config.listen:
-        pairs = bind_shared(address, config.workers) if config.workers else (bind(address),)
+        if (passed := claims.pair(address)) is not None:
+            # One socket for all workers: the kernel gives each datagram and each connection to one of them.
+            pairs: Sequence[Pair] = [passed] * max(1, config.workers)
+        else:
+            pairs = bind_shared(address, config.workers) if config.workers else (bind(address),)
         listened.append([held.enter_context(_bound(pair)) for pair in pairs])
-    watched = api = tls = None
+    watched = api = tls = emulator = None
     if config.metrics is not None:
-        watched = held.enter_context(bind_stream(config.metrics, "the setting metrics"))
+        watched = stream(METRICS, config.metrics, "the setting metrics")
     if config.route53 is not None:
         tls = tls_context(config.route53)
-        api = held.enter_context(bind_stream(config.route53.listen, "the setting route53.listen"))
-    return _Sockets(listened, watched, api, tls)
+        api = stream(ROUTE53, config.route53.listen, "the setting route53.listen")
+    if config.kms.endpoint is None:
+        emulator = stream(KMS, config.kms.emulator, "the setting kms.emulator")
+    claims.refuse_the_rest()
+    return _Sockets(listened, watched, api, tls, emulator)
 
 
 async def _serve(
@@ -190,7 +210,7 @@ async def _serve(
     limits = Limits(fitting, config.tcp.idle)
     answering = _answering_settings(config, store)
     pool = _pool(config, state, sockets, limits, answering, clock, log) if config.workers else None
-    async with _registry(config, state, store, collectors, pool or ThisProcess(), clock, supervisor) as (
+    async with _registry(config, state, sockets, store, collectors, pool or ThisProcess(), clock, supervisor) as (
         registry,
         zones,
         changes,
@@ -204,6 +224,7 @@ async def _serve(
         patient = partial(trio.to_thread.run_sync, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
         await supervisor.start("watching the state", partial(watch_state, store, supervisor.report, patient))
         load = await _begin_load(config, state, store, registry, zones, nursery)
+        signed = await _begin_signing(registry, nursery)
         if pool is not None:
             pool.asked_for = registry.asked_for
             await nursery.start(pool.run)
@@ -213,7 +234,7 @@ async def _serve(
         _watch(watch, lease, running, supervisor)
         metrics.register(collectors, running.status, query_stats)
         await _show(config, state, sockets, running, collectors, supervisor, nursery)
-        await registry.sign()
+        await signed.wait()
         await _manage(config, state, sockets, registry, zones, kms, clock, supervisor)
         await supervisor.attempt("writing trust files", running.write_trust)
         supervisor.start_soon("writing trust files", partial(running.keep_trust_written, changes))
@@ -225,6 +246,25 @@ async def _serve(
         _settle(aside)
         await _say_ready(running, on_ready, supervisor)
         return await running.ended()
+
+
+async def _begin_signing(registry: ZoneRegistry, nursery: trio.Nursery) -> trio.Event:
+    """Have keys taken up, and wait a moment for those that are stored; the event says that all are.
+
+    What waits in sockets that were held is then answered, and not with SERVFAIL.
+    """
+    signed = trio.Event()
+
+    async def sign(*, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        await registry.sign()
+        signed.set()
+
+    await nursery.start(sign)
+    with trio.move_on_after(_KEYS_WITHIN):
+        await trio.lowlevel.checkpoint()  # all key managers have begun then
+        await registry.stored_keys_published()
+    return signed
 
 
 async def _show(
@@ -398,6 +438,7 @@ async def _manage(
 async def _registry(
     config: Config,
     state: StateDir,
+    sockets: _Sockets,
     store: Store,
     collectors: CollectorRegistry,
     backends: Backends,
@@ -419,7 +460,7 @@ async def _registry(
     supervisor.start_soon("hooks", hooks.run)
     async with (
         # A request to the KMS is signed with the wall clock as it is: its own clock decides which is right.
-        open_kms(config.kms, state, time.time, supervisor, metrics.KmsMeter(collectors)) as kms,
+        open_kms(config.kms, state, sockets.emulator, time.time, supervisor, metrics.KmsMeter(collectors)) as kms,
         _ended_first() as key_managers,
     ):
         services = Services(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,8 +18,6 @@ from keys.kms.kms_client import KmsClient
 from keys.kms.kms_credentials import fixed_session
 from keys.kms.ksk_key_policy import dnssec_key_policy
 from keys.kms.shared_kms import OTHER_CALLS, SharedKms
-from server.net.addresses import Address
-from server.net.listen import bind_stream
 from server.settings.configuration import KmsConfig
 from server.state.directory import StateDir
 from server.supervised import Supervisor
@@ -50,14 +49,15 @@ CREDENTIAL_THREADS = 40
 async def open_kms(
     config: KmsConfig,
     state: StateDir,
+    sock: socket.socket | None,
     now: Callable[[], float],
     supervisor: Supervisor,
     on_call: Callable[[str, str, float], None] | None = None,
 ) -> AsyncIterator[KmsAccess]:
-    """Open what the configuration names; an embedded emulator is kept by `supervisor`. `on_call` is told of every call.
+    """Open what the configuration names; an embedded emulator, which `sock` is for, is kept by `supervisor`. `on_call`
+    is told of every call.
 
-    Raises `server.net.listen.PortInUse`, `KmsError` for a configuration that leads nowhere, and what `run_emulator`
-    raises.
+    Raises `KmsError` for a configuration that leads nowhere, and what `run_emulator` raises.
     """
     # A credential process that hangs is left behind at the time-out: botocore would wait for it for ever.
     # In threads of its own: no call waits behind the disk, and what hangs takes no thread from others.
@@ -74,7 +74,8 @@ async def open_kms(
     )
     async with AsyncExitStack() as clients:
         if config.endpoint is None:
-            emulator = await _embedded(config, state, now, supervisor, clients)
+            assert sock is not None
+            emulator = await _embedded(config, state, sock, now, supervisor)
             root, service = emulator.credentials
             provisioning = connect(endpoint=emulator.endpoint, make_session=fixed_session(root.id, root.secret))
             signing = connect(
@@ -96,12 +97,9 @@ async def open_kms(
 
 
 async def _embedded(
-    config: KmsConfig, state: StateDir, now: Callable[[], float], supervisor: Supervisor, held: AsyncExitStack
+    config: KmsConfig, state: StateDir, sock: socket.socket, now: Callable[[], float], supervisor: Supervisor
 ) -> Emulator:
-    """The emulator. What ends it later is an outage of the KMS, and it is started again on the same address."""
-    sock = held.enter_context(
-        bind_stream(Address(config.emulator.host, config.emulator.port), "the setting kms.emulator")
-    )
+    """The emulator. What ends it later is an outage of the KMS, and it is started again on the same socket."""
     site = Site(account=config.account, region=config.region)
     report = partial(supervisor.report, "KMS emulator's disk")
 

@@ -9,6 +9,7 @@ this with its standard input.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import json
 import os
@@ -18,14 +19,15 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Self
 
-_FILE_DESCRIPTORS = 3
+_STREAMS, _MOST_DESCRIPTORS = 3, 16
+_HIGH = 100
 _LONGEST = 1 << 20
 _USED = ["sqlalchemy.dialects.sqlite", "server.app", "server.cli.exit_codes"]
 """What is imported only when a command runs."""
@@ -35,9 +37,15 @@ class Process:
     """A command that runs. What of it is here is as in `subprocess.Popen`."""
 
     def __init__(
-        self, arguments: list[str], cwd: Path, env: Mapping[str, str], stderr: IO[Any], stdout: IO[Any] | None = None
+        self,
+        arguments: list[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        stderr: IO[Any],
+        stdout: IO[Any] | None = None,
+        passed: Sequence[socket.socket] = (),
     ) -> None:
-        """With a pipe in the place of `stdout`, where that is None."""
+        """With a pipe in the place of `stdout`, where that is None. `passed` are passed as a service manager does."""
         self.returncode: int | None = None
         self.stdout: IO[str] | None = None
         self._told = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -49,7 +57,7 @@ class Process:
             self.stdout = os.fdopen(readable, encoding="utf-8")
         with Path(os.devnull).open() as stdin:
             output = writable if writable is not None else stdout.fileno()  # type: ignore[union-attr]
-            socket.send_fds(self._told, [request], [stdin.fileno(), output, stderr.fileno()])
+            socket.send_fds(self._told, [request], [stdin.fileno(), output, stderr.fileno(), *map(_number, passed)])
         if writable is not None:
             os.close(writable)
         self.pid = int(self._told.recv(_LONGEST))
@@ -85,6 +93,10 @@ class Process:
             self.stdout.close()
         self.wait()
         self._told.close()
+
+
+def _number(sock: socket.socket) -> int:
+    return sock.fileno()
 
 
 @cache
@@ -137,7 +149,7 @@ def _serve(listener: socket.socket) -> list[str] | None:
                 connection.close()
                 continue
             connection, _ = listener.accept()
-            request, streams, _, _ = socket.recv_fds(connection, _LONGEST, _FILE_DESCRIPTORS)
+            request, streams, _, _ = socket.recv_fds(connection, _LONGEST, _MOST_DESCRIPTORS)
             arguments, cwd, env = json.loads(request)
             pid = os.fork()
             if not pid:
@@ -162,12 +174,17 @@ def _tell(connection: socket.socket, number: int) -> None:
 
 
 def _become(streams: list[int], cwd: str, env: dict[str, str]) -> None:
-    for number, stream in enumerate(streams):
+    high = [fcntl.fcntl(stream, fcntl.F_DUPFD, _HIGH) for stream in streams]
+    for stream in streams:
+        os.close(stream)
+    for number, stream in enumerate(high):
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    if len(streams) > _STREAMS:
+        os.environ["LISTEN_PID"] = str(os.getpid())
 
 
 def main() -> None:

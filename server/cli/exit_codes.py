@@ -24,6 +24,7 @@ class Exit(enum.IntEnum):
 _EXITS: dict[str, Exit] = {
     "server.net.listen.PortInUse": Exit.ADDRESS,
     "server.net.listen.CannotListen": Exit.ADDRESS,
+    "server.net.passed_sockets.PassedSocketError": Exit.CONFIGURATION,
     "zones.masterfile.zone_rules.ZoneFileError": Exit.ZONE_FILE,
     "server.settings.zone_arguments.NoZoneFile": Exit.ZONE_FILE,
     "server.settings.schema.ConfigError": Exit.CONFIGURATION,

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from keys.custody.zsk_encryption import StateError
 from keys.timekeeping.system_clocks import UNSYNCHRONISED, synchronised
+from server.cli.socket_units import held_by_systemd
 from server.net.addresses import Address
 from server.net.descriptors import HTTP, needs
 from server.net.listen import UDP_BUFFER, CannotListen, PortInUse, bind
@@ -57,6 +58,8 @@ def port(address: Address, *, is_running: bool, proc: Path = Path("/proc")) -> F
     try:
         pair = bind(address)
     except PortInUse as error:
+        if address in held_by_systemd():
+            return Finding(OK, "port", f"{address}: systemd holds it, and passes it to the server")
         resolved = address.port == _DNS and _runs("systemd-resolve", proc)
         way = (
             "; systemd-resolved holds port 53 of loopback: listen on this host's other addresses, each by its own "

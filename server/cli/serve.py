@@ -32,6 +32,7 @@ from server.display.status_report import console_for_people, print_banner
 from server.monitoring.logs import configure_logs, hold_log
 from server.net.addresses import Address, parse_address
 from server.net.listen import bind_stream
+from server.net.passed_sockets import take_passed_sockets
 from server.privileges import become
 from server.settings.configuration import HIGHEST_OFFSET, load_config
 from server.settings.schema import KmsSettings
@@ -81,6 +82,7 @@ def serve(
     DS records, trust anchors for delv and a configuration for unbound are written to STATE/trust/. SIGHUP, as
     "signwright reload", reads the zone files again; SIGTERM and SIGINT stop the server.
     """
+    passed = take_passed_sockets()
     configure_logs(log, level=logging.getLevelNamesMapping()[log_level.upper()])
     if config is None and state is None:
         config = configuration_of_environment()
@@ -103,7 +105,7 @@ def serve(
         _print_ready(running)
         let_go()
 
-    while trio.run(app.run, settings, read, ready, log) is RequestOutcome.RESTART:
+    while trio.run(app.run, settings, read, ready, log, passed) is RequestOutcome.RESTART:
         # A restored state waits: run on it, whatever zones its keys are of.
         settings = replace(read(), samples=False)
 

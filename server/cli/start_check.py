@@ -15,6 +15,7 @@ from keys.custody.zsk_encryption import StateError
 from keys.dnssec.signing_policy import Policy
 from keys.kms.kms_credentials import resolve
 from keys.kms.kms_errors import KmsError
+from server.cli.socket_units import held_by_systemd
 from server.net.addresses import Address, parse_address
 from server.net.listen import CannotListen, PortInUse, check_free, check_host
 from server.privileges import CannotBecomeUser, account_of
@@ -172,7 +173,8 @@ def _of_listeners(config: Config) -> Iterator[tuple[CannotListen | PortInUse, tu
             else:
                 check_free(address, udp=is_dns, where="the setting " + ".".join(setting))
         except (CannotListen, PortInUse) as error:
-            yield error, setting
+            if not (isinstance(error, PortInUse) and address in held_by_systemd()):  # which passes it to the server
+                yield error, setting
 
 
 def _own_addresses(state: Path) -> set[Address] | None:

@@ -192,6 +192,12 @@ class ZoneRegistry:
         for zone in wanted:
             await self.key_managers.settled(zone)
 
+    async def stored_keys_published(self) -> None:
+        """Wait until each zone whose keys are stored has published them, failed or been given up; `sign` has begun."""
+        for zone in [*self.registered.values()]:
+            if zone.was_signed:
+                await self.key_managers.settled(zone)
+
     def asked_for(self, origin: bytes) -> None:
         """Somebody asks for a zone whose keys are not loaded: it comes before others."""
         self.key_managers.hurry(origin)

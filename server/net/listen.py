@@ -44,7 +44,7 @@ def bind(address: Address) -> Pair:
     Raises `PortInUse` and `CannotListen`. SO_REUSEPORT is not set: with it, the kernel would share the port
     with another process of the same user without a word.
     """
-    return _ready(address, *_bound_anywhere(address))
+    return ready_pair(address, *_bound_anywhere(address))
 
 
 def bind_shared(address: Address, count: int) -> tuple[Pair, ...]:
@@ -61,19 +61,30 @@ def bind_shared(address: Address, count: int) -> tuple[Pair, ...]:
         for _ in range(count):
             udp = undone.enter_context(_bound(address, socket.SOCK_DGRAM, shared=True))
             tcp = undone.enter_context(_bound(address, socket.SOCK_STREAM, shared=True))
-            pairs.append(_ready(address, udp, tcp))
+            pairs.append(ready_pair(address, udp, tcp))
         undone.pop_all()
     return tuple(pairs)
 
 
-def _ready(address: Address, udp: socket.socket, tcp: socket.socket) -> Pair:
+def ready_pair(address: Address, udp: socket.socket, tcp: socket.socket) -> Pair:
+    """Bound sockets of one address, ready to answer from: their buffers, and how many clients may wait."""
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-        udp.setsockopt(socket.SOL_SOCKET, option, UDP_BUFFER)
+        _enlarge(udp, option)
+    ask_for_local_address(udp, address.host)  # of sockets that somebody else has bound
     tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its connections inherit these
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         tcp.setsockopt(socket.SOL_SOCKET, option, STREAM_BUFFER)
     tcp.listen(_WAITING_CLIENTS)
     return Pair(Address(address.host, udp.getsockname()[1]), udp, tcp)
+
+
+def _enlarge(sock: socket.socket, option: int) -> None:
+    """Have a buffer of `UDP_BUFFER`, or what the kernel gives. One that is larger stays: root may exceed its limit."""
+    with socket.socket(sock.family, sock.type) as another:
+        another.setsockopt(socket.SOL_SOCKET, option, UDP_BUFFER)
+        given = another.getsockopt(socket.SOL_SOCKET, option)
+    if given > sock.getsockopt(socket.SOL_SOCKET, option):
+        sock.setsockopt(socket.SOL_SOCKET, option, UDP_BUFFER)
 
 
 def has_ipv6_loopback() -> bool:

@@ -53,6 +53,7 @@ _EVENTS_AT_ONCE = 64  # the kernel tells of the others next time
 _ACCEPTED_AT_ONCE = 16
 _GO_FOR_ONE = 2  # connections at most, so that a prefix with more than its share comes down to it
 _PAUSE = 0.1  # seconds without accepting, where there are no sockets left
+_LAST_QUERIES = 0.1  # seconds at the end for the first query of those who have just connected
 _TELL_AGAIN = 60.0  # seconds between two lines of the log about that
 _SLOWEST = 2000
 """Octets a second that a client must take of its responses, to the end of the wire: one that takes an octet now and
@@ -82,7 +83,7 @@ async def serve_tcp(
     datagrams: Sequence[socket.socket] = (),
     seen: Seen | None = None,
 ) -> NoReturn:
-    """Answer connections to `socks`, listening non-blocking stream sockets, until cancelled.
+    """Answer connections to `socks`, listening non-blocking stream sockets, until cancelled; then what they have asked.
 
     `clock` gives seconds since the epoch. The limits of `load` are those of all of them together. What comes to the
     sockets `datagrams`, which another task serves, is not kept waiting. `seen` sees all that is answered.
@@ -100,15 +101,34 @@ async def serve_tcp(
                 if error.errno not in _OUT_OF_SOCKETS:
                     raise
                 await trio.sleep(_PAUSE)  # trio has an epoll of its own
+    except trio.Cancelled:
+        await _finish(clients)
+        raise
     finally:
         clients.close()
+
+
+async def _finish(clients: TcpClients) -> None:
+    """Answer what has been asked, and what those are about to ask who have just connected; accept nobody any more.
+
+    Who connects from now on waits in the listening socket, where another process has it too.
+    """
+    clients.accept_no_longer()
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + _LAST_QUERIES):
+        while True:
+            if clients.turn(trio.current_time()):
+                await trio.lowlevel.checkpoint()
+            elif clients.someone_waits():
+                await trio.lowlevel.wait_readable(clients.fileno())
+            else:
+                return
 
 
 class _Connection:
     """One client: what came of a query so far, what is not yet answered, and what it has not yet taken."""
 
-    __slots__ = ("at_once", "client", "deframer", "ended", "ending", "left", "prefix", "queries", "since", "sock",
-                 "unsent", "watched")  # fmt: skip
+    __slots__ = ("at_once", "client", "deframer", "ended", "ending", "has_asked", "left", "prefix", "queries", "since",
+                 "sock", "unsent", "watched")  # fmt: skip
 
     def __init__(self, sock: socket.socket, client: bytes | None) -> None:
         self.sock = sock
@@ -125,6 +145,7 @@ class _Connection:
         """Octets that the client had yet to take of `unsent` and of what the kernel holds, when its time began."""
         self.ending = False
         """Whether it ends once its responses are taken."""
+        self.has_asked = False
         self.ended = False
         self.watched: int | None = None
         """What epoll waits for; None: it does not have it yet."""
@@ -199,6 +220,19 @@ class TcpClients:
             if self._is_over():
                 return True
         return False
+
+    def accept_no_longer(self) -> None:
+        """Leave those who connect from now on to the listening sockets."""
+        if self._accepting:
+            for sock in self._listeners:
+                if sock.fileno() >= 0:  # epoll has forgotten one that is closed
+                    self._epoll.unregister(sock)
+        self._accepting, self._paused_until = False, math.inf
+        self._round = deque(one for one in self._round if isinstance(one, _Connection))
+
+    def someone_waits(self) -> bool:
+        """Whether a client has yet to ask its first query, or to take a response."""
+        return bool(self._waiting) or any(not connection.has_asked for connection in self._places)
 
     def close(self) -> None:
         """End all connections."""
@@ -332,6 +366,7 @@ class TcpClients:
         if connection.queries and not connection.unsent:
             octets = self._answered(connection)
             # Only a whole query counts as activity: a client that dribbles octets is idle.
+            connection.has_asked = True
             self._places.renew(connection, now)
             self._write(connection, octets, now)
         return bool(connection.unsent or connection.queries) or not connection.ending

@@ -81,6 +81,8 @@ TURN = 0.003
 """Seconds before other tasks run."""
 SLICE = 0.0005
 """Seconds for which answers are made before the next look at the sockets."""
+_CATCHES_UP = 1.0
+"""Seconds at the start for what waited in the sockets: twice what 10,000 names that do not exist take."""
 _TOGETHER = 48
 """Responses to what has waited that are sent together, at the latest at the end of a turn: a system call for a few of
 them costs as much as making one."""
@@ -158,7 +160,7 @@ async def serve_udp(
     outgoing: Outgoing | None = None,
     ahead: Ahead | None = None,
 ) -> NoReturn:
-    """Answer what comes to `sockets`, bound non-blocking UDP sockets, until cancelled.
+    """Answer what comes to `sockets`, bound non-blocking UDP sockets, until cancelled; then what it has taken.
 
     `clock` gives seconds since the epoch. `outgoing` sees each batch of responses, and `ahead` what has to be made;
     without them, neither is looked at.
@@ -167,10 +169,13 @@ async def serve_udp(
     if responder.udp_size <= DEFAULT_SIZE:  # whoever wants larger answers wants fragments
         for sock in sockets:
             never_fragment(sock)
-    with _readable(sockets) as wait:
-        told = -math.inf
+    with _readable(sockets) as wait, loop.finishing():
+        told, is_behind = -math.inf, True
         while True:
             try:
+                if is_behind:
+                    await loop.catch_up()
+                    is_behind = False
                 # Either lets others run, even where it need not wait.
                 if loop.is_behind:
                     await trio.lowlevel.checkpoint()
@@ -264,6 +269,47 @@ class Loop:
             self._send_made()
             if self._blocked:
                 await self._unblock()
+
+    async def catch_up(self) -> None:
+        """Answer what waited in the sockets while nobody had them, in the order in which it came, for `_CATCHES_UP`.
+
+        Taken by `turn` it would be more at once than may wait here, and nothing is remembered yet: most of it was lost.
+        """
+        end = self._elapsed() + _CATCHES_UP
+        for place in self._sockets:
+            while self._answer_whole(place) == BATCH and self._elapsed() < end:
+                if self._blocked:
+                    await self._unblock()
+                await trio.lowlevel.checkpoint()
+
+    def _answer_whole(self, place: _Socket) -> int:
+        """Take what has come to one socket, at most `BATCH`, and answer all of it; how many there were."""
+        batch = place.batch
+        queries = batch.receive() if batch.has_come() else []
+        if not queries:
+            return 0
+        now = int(self._clock())
+        responses, found = self._responder.remembered(queries, now, batch.host)
+        missed = found if self._ahead is None or not found else self._ahead(responses, found, batch, now)
+        made = 0
+        while made < len(missed):
+            made += self._make(responses, missed[made:], now, self._elapsed() + SLICE)
+        self._send(batch, queries, responses)
+        return len(responses)
+
+    @contextmanager
+    def finishing(self) -> Iterator[None]:
+        """At its end what has been taken from the sockets is answered: what is in them, another process may answer.
+
+        That is bounded, as what waits is. What a socket doesn't take is lost: nobody waits for it any more.
+        """
+        try:
+            yield
+        finally:
+            while self.is_behind:
+                self._make_waiting()
+            self._send_made()
+            self._blocked.clear()
 
     def _look(self, place: _Socket) -> int:
         """Take what has come to one socket, at most `BATCH`, and answer what is remembered; how many there were."""

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from keys.emulator.run import run_emulator
 from server import kms_connection
 from server.kms_connection import open_kms
+from server.net.listen import bind_stream
 from server.settings.configuration import load_config
 from server.state.directory import open_state
 from server.supervised import Supervisor
@@ -36,10 +37,11 @@ async def test_an_emulator_that_ends_is_a_trouble_and_is_started_again(
     (tmp_path / "s.toml").write_text('[kms]\nemulator = "127.0.0.1:0"\n')
     config = load_config(tmp_path / "s.toml")
     first = ends[0]
-    with open_state(tmp_path / "state") as state, capture_logs() as logs:
+    sock = bind_stream(config.kms.emulator)
+    with sock, open_state(tmp_path / "state") as state, capture_logs() as logs:
         async with trio.open_nursery() as nursery:
             supervisor = Supervisor(nursery, lambda: 0.0)
-            async with open_kms(config.kms, state, lambda: 0.0, supervisor) as kms:
+            async with open_kms(config.kms, state, sock, lambda: 0.0, supervisor) as kms:
                 assert await answers(kms.url)
                 first.set()
                 with trio.fail_after(60):

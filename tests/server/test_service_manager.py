@@ -103,3 +103,13 @@ def test_the_exposure_of_the_unit() -> None:
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert found, done.stderr
     assert float(found[1]) <= 2.0
+
+
+@pytest.mark.interop
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd")
+def test_systemd_takes_the_units() -> None:
+    units = [str(UNIT), str(UNIT.with_suffix(".socket"))]
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    # The program itself is not installed here.
+    said = [line for line in done.stderr.splitlines() if "is not executable" not in line]
+    assert [line for line in said if "signwright" in line] == []

@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from server.cli import host_checks
 from server.cli.doctor import doctor
 from server.cli.host_checks import buffers, clock, descriptors, disk, permissions, port
+from server.cli.socket_units import held_by_systemd
+from server.cli.start_check import problems
 from server.net.addresses import Address
 from server.net.listen import PortInUse
 from server.settings.configuration import load_config
@@ -26,6 +28,27 @@ def test_a_port_that_is_held(tmp_path: Path) -> None:
         assert (found.level, "in use by another process" in found.text) == ("error", True)
         assert port(address, is_running=True).level == "ok"
     assert port(Address("127.0.0.1", 0), is_running=False).level == "ok"
+
+
+def test_a_port_that_systemd_holds_for_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = Address("127.0.0.1", other.getsockname()[1])
+        (tmp_path / "s.toml").write_text(f'listen = ["{address}"]\nstate = "state"\n')
+        config = load_config(tmp_path / "s.toml")
+        for service, level in (("other.service", "error"), ("signwright.service", "ok")):
+            units = [{"listen": "/run/x", "unit": "x.socket", "activates": "signwright.service"},
+                     {"listen": str(address), "unit": "x.socket", "activates": service}]  # fmt: skip
+            (tmp_path / "systemctl").write_text(f"#!/bin/sh\necho '{json.dumps(units)}'\n")
+            (tmp_path / "systemctl").chmod(0o700)
+            monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+            held_by_systemd.cache_clear()
+            assert port(address, is_running=False).level == level
+            taken = [error for error in problems(tmp_path / "s.toml", config) if isinstance(error, PortInUse)]
+            assert bool(taken) == (level == "error")
+        (tmp_path / "systemctl").write_text("#!/bin/sh\nexit 1\n")
+        held_by_systemd.cache_clear()
+        assert held_by_systemd() == frozenset()
+    held_by_systemd.cache_clear()
 
 
 def test_systemd_resolved_is_named_where_it_holds_port_53(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

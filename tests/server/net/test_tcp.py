@@ -204,6 +204,29 @@ async def test_its_end_is_the_end_of_all_connections() -> None:
             assert await stream.receive_some() == b""
 
 
+async def test_what_was_asked_before_the_end_is_answered_and_who_comes_later_is_left_to_the_next() -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        sock.listen()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_tcp, [sock], responder(), clock, TcpLoad(Limits()))
+            early = await Server(sock).connect()
+            await early.send_all(frame(query("www.lab.example", "A")))
+            await read(early, 1)
+            await early.send_all(frame(query("nope.lab.example", "A")))
+            nursery.cancel_scope.cancel()
+        async with early:
+            assert await read(early, 1) == [expected(query("nope.lab.example", "A"))]
+            assert await early.receive_some() == b""
+        late = await Server(sock).connect()
+        await late.send_all(frame(query("www.lab.example", "A")))
+        async with late, trio.open_nursery() as nursery:
+            nursery.start_soon(serve_tcp, [sock], responder(), clock, TcpLoad(Limits()))
+            assert await read(late, 1) == [expected(query("www.lab.example", "A"))]
+            nursery.cancel_scope.cancel()
+
+
 # Time, which is virtual here. Local sockets move octets at once, so that time never jumps while some are under way.
 
 
@@ -702,3 +725,25 @@ def test_listeners_share_their_places(held: ExitStack) -> None:
         while clients.turn(0.0):
             pass
     assert load.open <= 4
+
+
+async def test_who_has_just_connected_may_ask_yet_for_a_moment(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "socket"))
+        sock.setblocking(False)
+        sock.listen()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_tcp, [sock], responder(), clock, TcpLoad(Limits()))
+            asks, says_nothing = [await trio.open_unix_socket(tmp_path / "socket") for _ in range(2)]
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+            ended = trio.current_time()
+            with trio.CancelScope(shield=True):
+                await trio.sleep(0.01)
+                await asks.send_all(frame(query("www.lab.example", "A")))
+                assert await read(asks, 1) == [expected(query("www.lab.example", "A"))]
+        assert 0.01 < trio.current_time() - ended < 0.2
+        async with asks, says_nothing:
+            assert await says_nothing.receive_some() == b""

@@ -7,6 +7,7 @@ import select
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import pytest
 import trio
@@ -14,8 +15,8 @@ from structlog.testing import capture_logs
 
 from server.net.addresses import Address
 from server.net.listen import Pair, bind
-from server.net.mmsg import Clients, KernelBatch
-from server.net.udp import serve_udp
+from server.net.mmsg import Clients, KernelBatch, batch_for
+from server.net.udp import Loop, serve_udp
 from server.query.fast.answer_caches import Caches
 from server.query.fast.responder import Responder
 from server.query.respond import Via, respond
@@ -55,6 +56,19 @@ async def test_what_has_piled_up_is_drained(bound: Pair, nursery: trio.Nursery) 
         nursery.start_soon(serve_udp, [bound.udp], Responder(lambda: _ZONES, Caches(), surprised), clock)
         with trio.fail_after(60):
             # What is remembered overtakes what is not.
+            assert sorted([await sock.recv(4096) for _ in queries]) == sorted(expected(wire) for wire in queries)
+    nursery.cancel_scope.cancel()
+
+
+async def test_all_that_waited_before_the_start_is_answered(bound: Pair, nursery: trio.Nursery) -> None:
+    # More than may wait once it is taken, and nothing of it is remembered.
+    queries = [query(f"n{n}.lab.example", "A", ident=n) for n in range(1000)]
+    with await client(*bound.address) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        for wire in queries:
+            await sock.send(wire)
+        nursery.start_soon(serve_udp, [bound.udp], Responder(lambda: _ZONES, Caches(), surprised), clock)
+        with trio.fail_after(10):
             assert sorted([await sock.recv(4096) for _ in queries]) == sorted(expected(wire) for wire in queries)
     nursery.cancel_scope.cancel()
 
@@ -169,3 +183,46 @@ async def test_answers_of_the_usual_size_are_never_fragmented(
     if sys.platform == "linux":
         assert (bound.udp.getsockopt(socket.IPPROTO_IP, mtu_discover) == probe) == whole
     nursery.cancel_scope.cancel()
+
+
+async def test_what_has_been_taken_from_the_socket_is_answered_before_the_end(bound: Pair) -> None:
+    # Signatures take so long that most of what came still waits when the server is ended.
+    queries = [query(f"n{n}.lab.example", "A", ident=n) for n in range(64)]
+    responder = Responder(lambda: _ZONES, Caches(), surprised)
+    left: list[int] = []
+
+    def elapsed() -> float:
+        """So little time passes that a slice ends at once."""
+        left.append(1)
+        return 0.001 * len(left)
+
+    with await client(*bound.address) as sock:
+        for wire in queries:
+            await sock.send(wire)
+        loop = Loop([partial(batch_for, bound.udp)], responder, clock, elapsed)
+        with loop.finishing():
+            await loop.turn()
+            assert loop.is_behind
+        with trio.fail_after(60):
+            assert sorted([await sock.recv(4096) for _ in queries]) == sorted(expected(wire) for wire in queries)
+
+
+async def test_the_end_finishes_what_waits(bound: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.net.udp.TURN", 0)
+    queries = [query(f"n{n}.lab.example", "A", ident=n) for n in range(100)]
+    scope = trio.CancelScope()
+
+    def outgoing(queries: Sequence[bytes], responses: list[bytes | None], clients: Clients) -> None:
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        with await client(*bound.address) as sock:
+            for wire in queries:
+                await sock.send(wire)
+            with scope:
+                await serve_udp([bound.udp], Responder(lambda: _ZONES, Caches(), surprised), clock, outgoing)
+            # The next one that has the socket answers what is left in it.
+            nursery.start_soon(serve_udp, [bound.udp], Responder(lambda: _ZONES, Caches(), surprised), clock)
+            with trio.fail_after(10):
+                assert sorted([await sock.recv(4096) for _ in queries]) == sorted(expected(wire) for wire in queries)
+        nursery.cancel_scope.cancel()
