@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import os
+import shlex
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from keys.custody.state_database import Store
 from keys.custody.zsk_encryption import StateError
-from server.cli.options import EXISTING_FILE, located, of_running_server
+from server.cli.options import EXISTING_FILE, configuration_of_environment, located, of_running_server
 from server.control.control_client import ControlClient, ControlError, NoServerError, new_private_file
+from server.settings.configuration import load_config
+from server.settings.configured_files import configured_files
+from server.settings.schema import ConfigError
 from server.state import restore_swap
 from server.state.backup_archive import stage_archive, write_archive
 from server.state.directory import StateDir, finish_restore, open_state
@@ -27,7 +33,8 @@ _BACK = 60
 def backup(file: Path, config: Path | None, state: Path | None) -> None:
     """Write a backup of the state to FILE (tar.gz, mode 0600), whether a server runs or not.
 
-    It holds private keys: the state key with the zone-signing keys, the emulator's keys and credentials.
+    It holds private keys: the state key with the zone-signing keys, the emulator's keys and credentials. The
+    configuration and the zone files, with those that they include, are in it too.
     """
     directory = located(config, state)
     try:
@@ -40,7 +47,7 @@ def backup(file: Path, config: Path | None, state: Path | None) -> None:
             Store.open(directory.path, os.urandom) as store,
             new_private_file(file) as out,
         ):
-            write_archive(directory, store.backup, out)
+            write_archive(directory, store.backup, out, _configured(config, state))
     click.echo(f"{file}: {file.stat().st_size} octets; it holds private keys, so keep it as safe as they are")
 
 
@@ -51,7 +58,8 @@ def restore(file: Path, config: Path | None, state: Path | None) -> None:
     """Put the backup FILE in the place of the state.
 
     A running server starts again on it by itself. What was there before is kept in the state directory, as
-    before-restore-TIME.
+    before-restore-TIME. The configuration and zone files of the backup are put into STATE/restored/, and the commands
+    that copy them to their places are printed.
     """
     directory = located(config, state)
     with file.open("rb") as archive:
@@ -64,6 +72,47 @@ def restore(file: Path, config: Path | None, state: Path | None) -> None:
         else:
             _wait_for(directory)
     click.echo(f"Restored from {file}. What was there before is kept in {directory.path / kept}.")
+    for line in copies(directory.path / restore_swap.RESTORED):
+        click.echo(line)
+
+
+def copies(restored: Path, root: Path = Path("/")) -> Iterator[str]:
+    """What to print of the files that a backup had beside the state: how to copy those that differ below `root`."""
+    files = sorted(path for path in restored.rglob("*") if path.is_file())
+    differing = [path for path in files if not _is_same(path, root / path.relative_to(restored))]
+    if files and not differing:
+        yield f"The configuration and zone files of the backup, in {restored}, are those that are in place."
+    if not differing:
+        return
+    yield f"The configuration and zone files of the backup are in {restored}. To put back those that differ:"
+    made: set[Path] = set()
+    for path in differing:
+        place = root / path.relative_to(restored)
+        if not place.parent.is_dir() and place.parent not in made:
+            made.add(place.parent)
+            yield f"  mkdir -p {shlex.quote(str(place.parent))}"
+        yield f"  cp {shlex.quote(str(path))} {shlex.quote(str(place))}"
+
+
+def _is_same(path: Path, place: Path) -> bool:
+    try:
+        return place.is_file() and filecmp.cmp(path, place, shallow=False)
+    except OSError:
+        return False
+
+
+def _configured(config: Path | None, state: Path | None) -> Iterator[Path]:
+    """The files of the configuration that was named, if any; one that is wrong in itself all the same."""
+    if config is None and state is None:
+        config = configuration_of_environment()
+    if config is None:
+        click.echo("without --config, the backup has no configuration and no zone files", err=True)
+        return
+    try:
+        yield from configured_files(load_config(config))
+    except ConfigError as error:
+        click.echo(f"signwright: the backup has no zone files, since {error}", err=True)
+        yield config.absolute()
 
 
 def _wait_for(directory: StateDir) -> None:

@@ -246,7 +246,8 @@ class _Control:
         state = self._operations.state
         spool = TemporaryFile(dir=state.path)  # noqa: SIM115 - closed when it is sent
         try:
-            await trio.to_thread.run_sync(write_archive, state, self._copy_database, spool)
+            configured = self._operations.configured_files()
+            await trio.to_thread.run_sync(write_archive, state, self._copy_database, spool, configured)
             size = spool.tell()
         except BaseException:
             spool.close()

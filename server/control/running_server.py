@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence, Set
 from functools import lru_cache, partial
 from importlib.metadata import version
 from itertools import islice
@@ -48,6 +48,7 @@ from server.hosting.zone_registry import ZoneRegistry
 from server.net.addresses import Address
 from server.query.respond import Via, respond
 from server.settings.configuration import LOCAL, Config, ConfigError
+from server.settings.configured_files import configured_files
 from server.settings.restart_settings import waiting_for_restart
 from server.state import server_file
 from server.state.directory import StateDir
@@ -111,7 +112,7 @@ class RunningServer:
         `supervisor` knows what fails beside the zones. `clock` is what answers and keys go by. `top` tells what was
         asked in so many minutes.
         """
-        self.config = config
+        self.config = self._latest = config
         self.state = state
         self.listeners = tuple(listeners)
         self._reread = reread
@@ -309,7 +310,7 @@ class RunningServer:
         """
         self.on_reload()
         async with self._reloading:
-            config = await self._read_again()
+            config = self._latest = await self._read_again()
             before = {origin for origin, hosted in self._registry.registered.items() if hosted.fingerprint is not None}
             loads = await self._registry.load(config.zones)
         loaded()
@@ -372,6 +373,10 @@ class RunningServer:
     async def backup_database(self, to: Path) -> None:
         """As `Operations.backup_database`."""
         await trio.to_thread.run_sync(self._store.backup, to)
+
+    def configured_files(self) -> Iterator[Path]:
+        """As `Operations.configured_files`."""
+        return configured_files(self._latest)
 
     # What others need to trust its zones
 

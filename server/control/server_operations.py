@@ -6,7 +6,7 @@ Every time is seconds since the epoch.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -270,6 +270,9 @@ class Operations(Protocol):
 
     async def backup_database(self, to: Path) -> None:
         """Write a consistent copy of the database. Raises `StateError`."""
+
+    def configured_files(self) -> Iterator[Path]:
+        """The configuration, the zone files and what they include: absolute paths. To take one blocks."""
 
     def restart(self) -> None:
         """End this run with `Outcome.RESTART`; returns at once."""

@@ -207,6 +207,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     query_log: QueryLogSpec | None = None
     """How queries are logged; None: not at all."""
     route53: Route53Config | None = None
+    file: Path | None = None
+    """Where it is written, if it is in a file."""
     samples: bool = False
     """Whether `zones` are the samples because none were named."""
     resolver: Address = Address("127.0.0.1", 5301)
@@ -259,6 +261,7 @@ def load_config(
         query_log=source.query_log(),
         route53=source.route53(),
         samples=as_samples,
+        file=Path.cwd() / file if file else None,
     )
     if base_port is not None:
         config = _on_ports(config, base_port, listens=bool(listen))

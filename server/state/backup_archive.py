@@ -1,7 +1,8 @@
 """Backups of a state directory: one tar.gz with all that cannot be made again.
 
-It holds the database, the state key, and the emulator's keys and credentials, so it is as secret as they are. An
-archive is proved before anything is replaced: every member is a plain file with a name of ours, and the state opens.
+It holds the database, the state key, and the emulator's keys and credentials, so it is as secret as they are. Behind
+them are the configuration and the zone files: these are not put in the place of others, but into the folder `restored`.
+An archive is proved before anything is replaced: every member is a plain file with a name of ours, and the state opens.
 """
 
 from __future__ import annotations
@@ -11,33 +12,48 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from tempfile import SpooledTemporaryFile, TemporaryDirectory
+from typing import IO, BinaryIO
+
+import structlog
 
 from keys.custody.private_files import TEMPORARY, private_directory
 from keys.custody.state_database import DATABASE, STATE_KEY, StateTooNew, Store
 from keys.custody.zsk_encryption import StateError
 from server.state import restore_swap
 from server.state.directory import VERSION, StateDir, read_version
+from zones.masterfile.regular_files import open_regular
 
 LARGEST = 1 << 30
 """Octets that an archive may unpack to."""
 
-_FOLDERS = ("kms", "aws")
+_FOLDERS = ("kms", "aws", restore_swap.RESTORED)
 _FILES = ("version", DATABASE, STATE_KEY)
+
+
+_FOR_HEADERS = 1 << 16
+_IN_MEMORY, _CHUNK = 1 << 20, 1 << 16
+_log = structlog.get_logger("signwright.state")
 
 
 class ArchiveError(StateError):
     """An archive that is not a Signwright backup."""
 
 
-def write_archive(state: StateDir, copy_database: Callable[[Path], None], to: BinaryIO) -> None:
+class _LeftOutError(Exception):
+    """Why a file is not in a backup."""
+
+
+def write_archive(
+    state: StateDir, copy_database: Callable[[Path], None], to: BinaryIO, configured: Iterable[Path] = ()
+) -> None:
     """Write a backup of `state`, which may be in use. `copy_database` writes a consistent copy to a path.
 
-    The database is copied first and the emulator's keys after it, so that no key it names is missing. Raises
-    `StateError` and `OSError`.
+    The database is copied first and the emulator's keys after it, so that no key it names is missing. `configured` are
+    absolute paths of the configuration and of zone files; the log names those that can't be read, or are too much.
+    Raises `StateError` and `OSError`.
     """
     with TemporaryDirectory(prefix=restore_swap.COPYING, dir=state.path) as folder:
         copy = Path(folder) / DATABASE
@@ -47,6 +63,12 @@ def write_archive(state: StateDir, copy_database: Callable[[Path], None], to: Bi
                 archive.add(path, name, filter=_private)
             for path in _files_below(state):
                 archive.add(path, str(path.relative_to(state.path)), filter=_private)
+            for path in configured:
+                try:
+                    _add_configured(archive, path)
+                except (_LeftOutError, OSError) as error:
+                    reason = error.strerror if isinstance(error, OSError) else str(error)
+                    _log.warning("left out of the backup: copy it by yourself", file=str(path), reason=reason)
 
 
 def stage_archive(state: StateDir, source: BinaryIO, now: float) -> str:
@@ -71,6 +93,36 @@ def stage_archive(state: StateDir, source: BinaryIO, now: float) -> str:
         raise
 
 
+def _add_configured(archive: tarfile.TarFile, path: Path) -> None:
+    """Raises `_LeftOutError` and `OSError`; then nothing of it is in the archive."""
+    parts = path.parts[1:]
+    if not all(map(_is_plain, parts)):
+        raise _LeftOutError("its path has characters that can't be printed")
+    with open_regular(path) as file:
+        member = tarfile.TarInfo("/".join((restore_swap.RESTORED, *parts)))
+        member.size = os.fstat(file.fileno()).st_size
+        if archive.offset + member.size > LARGEST - _FOR_HEADERS:
+            raise _LeftOutError(f"the backup would exceed {LARGEST} octets")
+        with SpooledTemporaryFile(_IN_MEMORY) as content:  # it may shrink while it is read
+            member.size = _copy(file, content, member.size)
+            content.seek(0)
+            archive.addfile(_private(member), content)
+
+
+def _copy(file: BinaryIO, to: IO[bytes], most: int) -> int:
+    """Copy at most so many octets; how many there were."""
+    copied = 0
+    while copied < most and (chunk := file.read(min(_CHUNK, most - copied))):
+        to.write(chunk)
+        copied += len(chunk)
+    return copied
+
+
+def _is_plain(part: str) -> bool:
+    """Whether a part of a path can be printed and leads nowhere else."""
+    return part not in ("", ".", "..") and part.isprintable()
+
+
 def _files_below(state: StateDir) -> Iterator[Path]:
     for folder in (state.kms, state.aws):
         for path in sorted(folder.rglob("*")):
@@ -89,7 +141,7 @@ def _unpack(archive: tarfile.TarFile, to: Path) -> None:
     total = 0
     for member in archive:
         parts = PurePosixPath(member.name).parts
-        ours = member.name in _FILES or (len(parts) > 1 and parts[0] in _FOLDERS and ".." not in parts)
+        ours = member.name in _FILES or (len(parts) > 1 and parts[0] in _FOLDERS and all(map(_is_plain, parts)))
         if not ours or not member.isreg():
             raise ArchiveError(f"not a Signwright backup: it contains {member.name!r}")
         total += member.size
@@ -97,9 +149,16 @@ def _unpack(archive: tarfile.TarFile, to: Path) -> None:
             raise ArchiveError(f"the backup exceeds {LARGEST} octets when unpacked")
         content = archive.extractfile(member)
         assert content is not None  # a regular member has content
-        path = to.joinpath(*parts)
-        private_directory(path.parent)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
+        path = to
+        try:
+            for part in parts[:-1]:  # each for its owner alone
+                path /= part
+                private_directory(path)
+            path /= parts[-1]
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except (FileExistsError, NotADirectoryError):
+            raise ArchiveError(f"not a Signwright backup: {member.name!r} is in it twice, or a folder too") from None
+        with os.fdopen(descriptor, "wb") as file:
             shutil.copyfileobj(content, file)
 
 

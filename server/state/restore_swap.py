@@ -16,7 +16,9 @@ from pathlib import Path
 from keys.custody.private_files import private_directory, sync_directory, write_private
 from keys.custody.state_database import DATABASE, STATE_KEY
 
-CONTENT = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", STATE_KEY, "kms", "aws")
+RESTORED = "restored"
+"""The folder of a state directory with the configuration and zone files of a backup, by their paths."""
+CONTENT = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", STATE_KEY, "kms", "aws", RESTORED)
 """What is replaced, beside `version`, which is never missing. All else in the directory can be made again."""
 
 COPYING = "backup-"

@@ -137,6 +137,9 @@ def test_reload_by_command_and_by_signal(folder: Path) -> None:
 
 
 def test_backup_and_restore_with_and_without_a_server(folder: Path) -> None:
+    (folder / "parts").mkdir()
+    (folder / "parts/www").write_text("www 300 A 192.0.2.80\n")
+    (folder / "lab.example.zone").write_text(f"{ZONE}$INCLUDE parts/www\n")
     trust = folder / "state/trust/lab.example.ds"
     with serving(folder, "lab.example.zone") as server:
         first = trust.read_text()
@@ -151,12 +154,23 @@ def test_backup_and_restore_with_and_without_a_server(folder: Path) -> None:
         server.process.wait(60)
 
     fresh = folder / "fresh"
+    (folder / "lab.example.zone").write_text(ZONE)
+    (folder / "parts/www").unlink()
+    (folder / "parts").rmdir()
     with serving(folder, "lab.example.zone", "--state", fresh) as server:
         pid = server.process.pid
         assert (fresh / "trust/lab.example.ds").read_text() != first
         restored = run("restore", "b.tar.gz", "--state", fresh, cwd=folder)
         assert restored.returncode == 0, restored.stderr
         assert f"is kept in {fresh}/before-restore-" in restored.stdout
+        beside = f"{fresh}/restored{folder}"
+        assert restored.stdout.splitlines()[1:] == [  # quick.toml is as it was
+            f"The configuration and zone files of the backup are in {fresh}/restored. To put back those that differ:",
+            f"  cp {beside}/lab.example.zone {folder}/lab.example.zone",
+            f"  mkdir -p {folder}/parts",
+            f"  cp {beside}/parts/www {folder}/parts/www",
+        ]
+        assert Path(beside, "lab.example.zone").read_text() == f"{ZONE}$INCLUDE parts/www\n"
         assert ready(server.process)[-1].startswith("Ready: 1 zone")
         assert (fresh / "trust/lab.example.ds").read_text() == first
         assert json.loads(run("status", "--json", "--state", fresh, cwd=folder).stdout)["pid"] == pid
@@ -167,7 +181,10 @@ def test_backup_and_restore_with_and_without_a_server(folder: Path) -> None:
     with serving(folder, "lab.example.zone", "--state", "other") as server:
         assert (folder / "other/trust/lab.example.ds").read_text() == first
         assert "KskCreated" not in server.log
-    assert run("backup", "c.tar.gz", "--state", "other", cwd=folder).returncode == 0  # without a server
+    bare = run("backup", "c.tar.gz", "--state", "other", cwd=folder)  # without a server
+    assert (bare.returncode, "without --config, the backup has no configuration" in bare.stderr) == (0, True)
+    whole = run("backup", "f.tar.gz", "--config", "quick.toml", "--state", "other", cwd=folder)
+    assert (whole.returncode, whole.stderr) == (0, "")
 
     (folder / "d.tar.gz").write_bytes((folder / "b.tar.gz").read_bytes()[:2000])
     torn = run("restore", "d.tar.gz", "--state", "other", cwd=folder)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from keys.custody.state_database import DATABASE, STATE_KEY, StateDamaged, StateTooNew, Store
 from keys.custody.zsk_encryption import StateError, StateKeyWrong
@@ -32,6 +33,8 @@ def fill(path: Path, mark: str) -> None:
             folder.mkdir(parents=True, mode=0o700)
             (folder / name).write_text(mark)
         (state.kms / "keys" / "2.json.new").write_text("half")
+        (state.path / "restored/etc").mkdir(parents=True, mode=0o700)
+        (state.path / "restored/etc/s.toml").write_text(f"put there with {mark}")
         state.kms_lock.touch()
 
 
@@ -42,10 +45,10 @@ def mark(path: Path) -> set[str]:
     return found | {(path / "kms/keys/1.json").read_text(), (path / "aws/credentials").read_text()}
 
 
-def backup(path: Path) -> bytes:
+def backup(path: Path, *configured: Path) -> bytes:
     to = io.BytesIO()
     with open_state(path) as state, Store.open(state.path, os.urandom) as store:
-        write_archive(state, store.backup, to)
+        write_archive(state, store.backup, to, configured)
         assert not list(state.path.glob("backup-*"))
     return to.getvalue()
 
@@ -94,6 +97,50 @@ def test_a_running_server_puts_it_in_place_itself(old: Path, archive: bytes) -> 
     assert mark(old) == {"new"}
     assert mark(old / kept[0]) == {"old"}
     assert mark(old / kept[1]) == {"new"}
+
+
+def test_configuration_and_zone_files_are_put_beside_the_state(old: Path, tmp_path: Path) -> None:
+    fill(tmp_path / "new", "new")
+    there = tmp_path / "etc" / "a b"
+    there.mkdir(parents=True)
+    files = [there / "s.toml", there / "x.zone", there / "absent", there / "fifo", there / "sp\nit"]
+    for file in (files[0], files[1], files[4]):
+        file.write_text(file.name)
+    os.mkfifo(files[3])
+    with capture_logs() as logs:
+        archive = backup(tmp_path / "new", *files)
+    assert [(log["file"], log["reason"]) for log in logs] == [
+        (str(files[2]), "No such file or directory"),
+        (str(files[3]), "it is a FIFO, not a regular file"),
+        (str(files[4]), "its path has characters that can't be printed"),
+    ]
+    kept = stage(old, archive)
+    with open_state(old):
+        pass
+    below = str(there).lstrip("/")
+    restored = sorted((old / "restored").rglob("*"))
+    assert [path.name for path in restored if path.is_file()] == ["s.toml", "x.zone"]
+    assert (old / "restored" / below / "x.zone").read_text() == "x.zone"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in restored if path.is_dir()} == {0o700}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in restored if path.is_file()} == {0o600}
+    # What the last restore put there is a part of what was there before.
+    assert (old / kept / "restored/etc/s.toml").read_text() == "put there with old"
+    assert mark(old) == {"new"}
+
+
+def test_what_would_make_a_backup_too_large_to_restore_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path / "new", "new")
+    large, small = tmp_path / "large.zone", tmp_path / "small.zone"
+    large.write_bytes(b"x" * (1 << 20))
+    small.write_bytes(b"x")
+    monkeypatch.setattr("server.state.backup_archive.LARGEST", 1 << 20)
+    with capture_logs() as logs:
+        archive = backup(tmp_path / "new", large, small)
+    assert [log["file"] for log in logs] == [str(large)]
+    with tarfile.open(fileobj=io.BytesIO(archive)) as members:
+        assert members.getnames()[-1].endswith("small.zone")
 
 
 def test_an_emulator_that_uses_the_keys_is_waited_for(old: Path, archive: bytes) -> None:
@@ -153,6 +200,8 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new(
         with open_state(path):
             assert not restore_swap.pending(path)
         found = mark(path)
+        # The backup has no such files: of those of the last restore, nothing is mixed with it.
+        assert (path / "restored").exists() == (found == {"old"})
         outcomes.append(found)
         assert found == {"old"} or (found == {"new"} and mark(path / kept) == {"old"})
         assert not list(path.glob("partial-*"))
@@ -195,6 +244,14 @@ def link(name: str, kind: bytes) -> tuple[tarfile.TarInfo, bytes]:
         (packed([(tarfile.TarInfo("../evil"), b"x")]), r"it contains '../evil'"),
         (packed([(tarfile.TarInfo("/etc/evil"), b"x")]), r"it contains '/etc/evil'"),
         (packed([(tarfile.TarInfo("kms/../../evil"), b"x")]), r"it contains 'kms/../../evil'"),
+        (packed([(tarfile.TarInfo("restored/../x"), b"x")]), r"it contains 'restored/../x'"),
+        (packed([(tarfile.TarInfo("restored/a\x1b"), b"x")]), r"it contains 'restored/a"),
+        (packed([(tarfile.TarInfo("restored/a"), b"x")] * 2), r"'restored/a' is in it twice"),
+        (
+            packed([(tarfile.TarInfo(name), b"x") for name in ("restored/a", "restored/a/b")]),
+            r"'restored/a/b' is in it",
+        ),
+        (packed([link("restored/a", tarfile.SYMTYPE)]), r"it contains 'restored/a'"),
         (packed([(tarfile.TarInfo("trust/x"), b"x")]), r"it contains 'trust/x'"),
         (packed([(tarfile.TarInfo("kms"), b"x")]), r"it contains 'kms'"),
         (packed([link("kms/a", tarfile.SYMTYPE)]), r"it contains 'kms/a'"),
