@@ -341,9 +341,8 @@ class RunningServer:
         serial = served.zone.serial if served is not None else None
         is_new = load.change is LoadedChange.LOADED and origin not in before
         outcome = ReloadOutcome.ADDED if is_new else _RELOADED[load.change]
-        return ZoneReload(
-            origin=load.origin, outcome=outcome, serial=serial, reason=load.reason, warnings=load.warnings
-        )
+        warnings = (*load.earlier_warnings, *load.warnings)
+        return ZoneReload(origin=load.origin, outcome=outcome, serial=serial, reason=load.reason, warnings=warnings)
 
     async def request(self, origin: str, command: Command) -> None:
         """As `Operations.request`."""

@@ -147,7 +147,7 @@ class ZoneReload(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     """Of a refusal: file:line: reason."""
     warnings: tuple[str, ...] = ()
-    """Of its file; of an unchanged zone, only new ones."""
+    """Of its file, also where nothing has changed."""
 
 
 class ReloadReport(msgspec.Struct, frozen=True):

@@ -158,7 +158,7 @@ def print_words(console: Console, text: str) -> None:
 def print_reload(console: Console, report: ReloadReport) -> None:
     """What `reload` prints: a line for each zone and each of its warnings, and for each setting that needs a restart.
 
-    Where there are many zones, those that are unchanged and have no new warnings are counted in one line.
+    Where there are many zones, those that are unchanged and have no warnings are counted in one line.
     """
     many = len(report.zones) > MOST_TOLD
     unchanged = 0

@@ -115,3 +115,5 @@ class ZoneLoad(NamedTuple):
     """Why it was refused, with file and line."""
     warnings: tuple[str, ...] = ()
     """Warnings about what was loaded (`zones.masterfile.warnings.first`); of an unchanged zone, only new ones."""
+    earlier_warnings: tuple[str, ...] = ()
+    """Of an unchanged zone, those that the log has already."""

@@ -398,14 +398,18 @@ class ZoneRegistry:
         zone.problem = None
         known_warnings, zone.warnings = zone.warnings, warnings
         if fingerprint == zone.fingerprint and config == before:
-            if zone.zone is not None and image_digest(loaded) != image_digest(zone.zone):
+            if zone.zone is not None and image_digest(loaded) == image_digest(zone.zone) is not None:
+                # An image of the same octets was found, which holds hardly any of the file's warnings.
+                zone.warnings = warnings = (*known_warnings, *(one for one in warnings if one not in known_warnings))
+            elif zone.zone is not None and image_digest(loaded) != image_digest(zone.zone):
                 # The same in other octets, as with another comment: only the image of these will be found again.
                 await self.noted_files.note([_file_zone(origin, fingerprint, loaded)])
                 zone.zone = loaded
                 self._replace(self.zoneset.with_zone(zone.as_served(loaded)), origin)
             # A record that is left out changes the file, and nothing that is served.
             new = tuple(warning for warning in warnings if warning not in known_warnings)
-            return ZoneLoad(config.origin, LoadedChange.UNCHANGED, warnings=new)
+            earlier = tuple(warning for warning in warnings if warning in known_warnings)
+            return ZoneLoad(config.origin, LoadedChange.UNCHANGED, warnings=new, earlier_warnings=earlier)
         try:
             await self.observe_ttl(zone, loaded.maximum_ttl, lower=False)
             if zone.unsigned and zone.key_manager is None and zone.unsigned_ttl is None:

@@ -131,6 +131,12 @@ def test_reload_by_command_and_by_signal(folder: Path) -> None:
             0,
             "lab.example. replaced serial 4\nlisten: changed, takes a restart\ntcp.idle: changed, takes a restart\n",
         )
+        file.write_text(ZONE.replace("hostmaster 1 ", "hostmaster 4 ") + "@ 300 CDS 0 0 0 00\n")
+        for _ in range(2):  # the log has it once
+            lines = run("reload", cwd=folder).stdout.splitlines()
+            assert lines[0] == "lab.example. unchanged serial 4"
+            assert lines[1].startswith(f"  warning: {file}:4: lab.example. CDS: left out")
+        assert server.log.count("zone warning") == 1
         assert "settings have changed that take a restart" in server.log
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(60) == 0

@@ -397,7 +397,7 @@ async def test_a_new_record_that_is_left_out_is_named_though_the_zone_is_unchang
 ) -> None:
     assert config.file is not None
     signal_, location = "@ 60 CDS 0 0 0 00\n", "x 60 LOC 10 N 20 E 1e3m\n"
-    told = []
+    told, earlier = [], []
     with world.open_store() as store:
         async with trio.open_nursery() as nursery:
             services = dataclasses.replace(world.services(store, Fuse()), run_blocking=trio.to_thread.run_sync)
@@ -412,9 +412,12 @@ async def test_a_new_record_that_is_left_out_is_named_though_the_zone_is_unchang
                     ("zone warning", warning) for warning in load.warnings
                 ]
                 told.append([warning.partition(": left out")[0] for warning in load.warnings])
+                earlier.append([warning.partition(": left out")[0] for warning in load.earlier_warnings])
             nursery.cancel_scope.cancel()
     cds, loc = f"{config.file}:4: {ORIGIN}. CDS", f"{config.file}:5: x.{ORIGIN}. LOC"
     assert told == [[cds], [], [loc], [], [cds]]
+    # Who asks for a reload is told of all.
+    assert earlier == [[], [cds], [cds], [], []]
 
 
 async def test_a_reload_needs_no_folder_of_images(world: World, folder: Path, config: ZoneConfig) -> None:
