@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from keys.custody.disk_errors import naming
+
 TAKES_NO_WRITES = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
 )
@@ -33,24 +35,29 @@ def private_directory(path: Path) -> None:
     One that is there and private is not touched: it may be on a disk that takes no writes.
     """
     if not path.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700)
-        sync_directory(path.parent)
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700)
+            sync_directory(path.parent)
     if stat.S_IMODE(path.stat().st_mode) != 0o700:  # a disk that takes no writes refuses even what changes nothing
         path.chmod(0o700)
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Replace `path` with `data` as a 0600 file: once this returns it outlives a crash, never there in part."""
+    """Replace `path` with `data` as a 0600 file: once this returns it outlives a crash, never there in part.
+
+    Raises `OSError`, which names the file.
+    """
     temporary = path.with_name(path.name + TEMPORARY)
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
+    with naming(path):
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
 
 
 @contextmanager
@@ -94,8 +101,9 @@ def _opened_lock(lock: Path) -> int | None:
 
 def remove(path: Path) -> None:
     """Remove `path` durably."""
-    path.unlink(missing_ok=True)
-    sync_directory(path.parent)
+    with naming(path):
+        path.unlink(missing_ok=True)
+        sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:

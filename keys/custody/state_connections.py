@@ -21,6 +21,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import Pool, QueuePool, StaticPool
 
+from keys.custody.disk_errors import way_out_of_sqlite
 from keys.custody.zsk_encryption import StateError
 
 PATIENCE = 1.0
@@ -163,7 +164,7 @@ def translated(path: Path) -> Iterator[None]:
             raise StateDamaged(f"{path}: damaged ({what}): {RESTORE}") from None
         if _code(what) in _HELD:
             raise StateBusy(held_by_another(path)) from None
-        raise StateUnavailable(f"{path}: {what}") from None
+        raise StateUnavailable(f"{path}: {what}{way_out_of_sqlite(_code(what), path)}") from None
 
 
 def _code(error: BaseException | None) -> int:

@@ -35,6 +35,7 @@ from keys.custody.change_log import (
     ZonesNamed,
 )
 from keys.custody.change_log_table import Head, LogBroken
+from keys.custody.disk_errors import naming
 from keys.custody.state_connections import RESTORE, StateBusy, StateDamaged, StateTooNew, StateUnavailable
 from keys.custody.state_files import DATABASE, STATE_KEY
 from keys.custody.state_opening import Opened, make_private_file, take_up
@@ -578,7 +579,7 @@ class Store:
                 raise StateUnavailable(_said(self._unwritable))
             self._retry_at = time.monotonic() + RETRY
             try:
-                with _declared(self.path), state_in_memory.naming(self.path):
+                with _declared(self.path), naming(self.path):
                     state_in_memory.check_writable(self.path.parent)
                 opened = _taken_up(self.path, self._entropy, self._clock)
             except StateUnavailable as error:

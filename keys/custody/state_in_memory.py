@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 _PREFIX = "signwright-state-"
@@ -65,16 +65,6 @@ def check_writable(directory: Path) -> None:
         os.close(descriptor)
         with suppress(OSError):
             probe.unlink()
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Have an `OSError` name a file, if it names none."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise
 
 
 def _in_memory() -> Iterator[Path]:

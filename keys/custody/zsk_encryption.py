@@ -18,6 +18,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from keys.custody.disk_errors import naming
 from keys.custody.state_files import StateError as StateError  # noqa: PLC0414 - for those who need no names
 
 KEY_BYTES = 32
@@ -85,13 +86,14 @@ def make_state_key(path: Path, entropy: Entropy) -> None:
     # Written beside and renamed: a crash leaves a whole key or none.
     beside = path.with_name(path.name + ".new")
     beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - by descriptor
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    beside.rename(path)
-    sync_directory(path.parent)
+    with naming(path):
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - by descriptor
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        beside.rename(path)
+        sync_directory(path.parent)
 
 
 def read_state_key(path: Path, entropy: Entropy) -> ZskCipher:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, TypeVar
 
@@ -18,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from keys.custody.disk_errors import naming
 from keys.custody.zsk_encryption import StateError
 from keys.rules.commands import EXISTS, NO_SUCH_KSK, Command, RequestRefusedError
 from keys.rules.key_status import Condition
@@ -247,7 +250,8 @@ class _Control:
         spool = TemporaryFile(dir=state.path)  # noqa: SIM115 - closed when it is sent
         try:
             configured = self._operations.configured_files()
-            await trio.to_thread.run_sync(write_archive, state, self._copy_database, spool, configured)
+            with _on_disk(state.path):
+                await trio.to_thread.run_sync(write_archive, state, self._copy_database, spool, configured)
             size = spool.tell()
         except BaseException:
             spool.close()
@@ -260,7 +264,7 @@ class _Control:
 
     async def restore(self, request: Request) -> Response:
         state = self._operations.state
-        with TemporaryFile(dir=state.path) as spool:
+        with _on_disk(state.path), TemporaryFile(dir=state.path) as spool:
             await _received(request, spool)
             kept = await trio.to_thread.run_sync(stage_archive, state, spool, time.time())
         return _json({"kept": kept}, 202, BackgroundTask(self._restart))
@@ -320,6 +324,16 @@ def _seconds(request: Request, name: str, default: int, most: int = _FARTHEST) -
     if not (text.isascii() and text.isdigit() and int(text) <= most):
         raise RefusedError(400, "InvalidInput", f"{name}={text}: give seconds, at most {most}")
     return int(text)
+
+
+@contextmanager
+def _on_disk(path: Path) -> Iterator[None]:
+    """What the disk refuses, told to whoever asked, with the file and the way out."""
+    try:
+        with naming(path):
+            yield
+    except OSError as error:
+        raise RefusedError(507, "DiskTakesNoWrites", f"{error.filename}: {error.strerror}") from None
 
 
 async def _sent(spool: IO[bytes]) -> AsyncIterator[bytes]:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from keys.custody.disk_errors import naming
 from keys.rules.commands import Command
 from keys.rules.events import Entry
 from keys.rules.timeline import Timeline
@@ -108,8 +109,10 @@ def new_private_file(path: Path) -> Iterator[BinaryIO]:
     try:
         temporary = NamedTemporaryFile(dir=path.parent, prefix=path.name + ".", delete=False)  # noqa: SIM115 - below
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    with temporary as file:
+        error.filename = None  # the temporary one
+        with naming(path):
+            raise
+    with naming(path), temporary as file:
         beside = Path(file.name)
         try:
             yield file  # type: ignore[misc]  # the wrapper has every method of a binary file

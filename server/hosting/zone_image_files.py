@@ -15,6 +15,7 @@ from hashlib import file_digest
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from keys.custody.disk_errors import naming
 from server.hosting.mapped_file import MappedFile
 from zones import names
 from zones.denial import DenialMode
@@ -39,7 +40,7 @@ class Images:
     def write(self, origin: bytes, pieces: Iterable[bytes | memoryview]) -> bytes:
         """Keep an image of the zone `origin`; its digest. Raises `OSError`. Who opens it sees whether it is whole."""
         digest = b""
-        with NamedTemporaryFile(dir=self.folder, suffix=_PARTIAL, delete=False) as file:
+        with naming(self.folder), NamedTemporaryFile(dir=self.folder, suffix=_PARTIAL, delete=False) as file:
             partial = Path(file.name)
             try:
                 for piece in pieces:

@@ -19,6 +19,7 @@ from typing import IO, BinaryIO
 
 import structlog
 
+from keys.custody.disk_errors import naming
 from keys.custody.private_files import TEMPORARY, private_directory
 from keys.custody.state_database import DATABASE, STATE_KEY, StateTooNew, Store
 from keys.custody.zsk_encryption import StateError
@@ -158,7 +159,7 @@ def _unpack(archive: tarfile.TarFile, to: Path) -> None:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except (FileExistsError, NotADirectoryError):
             raise ArchiveError(f"not a Signwright backup: {member.name!r} is in it twice, or a folder too") from None
-        with os.fdopen(descriptor, "wb") as file:
+        with naming(path), os.fdopen(descriptor, "wb") as file:
             shutil.copyfileobj(content, file)
 
 

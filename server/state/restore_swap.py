@@ -13,6 +13,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from keys.custody.disk_errors import naming
 from keys.custody.private_files import private_directory, sync_directory, write_private
 from keys.custody.state_database import DATABASE, STATE_KEY
 
@@ -106,8 +107,9 @@ def _names(path: Path) -> list[str]:
 
 
 def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with naming(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -17,10 +17,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import structlog
 
+from keys.custody.disk_errors import naming
 from server.watching.log_lines import Host, LogLines
 
 BUFFER = 4 << 20
@@ -143,7 +145,8 @@ class QueryLog:
                 self._reopen = False
                 self._shut()
             try:
-                self._write_waiting()
+                with naming(Path(self._spec.file)):
+                    self._write_waiting()
             except OSError as error:
                 self._stop(error)
                 if not is_last:

@@ -189,7 +189,7 @@ def test_a_full_disk_stops_the_log_alone_and_it_goes_on_by_itself(tmp_path: Path
     with logging(file, again=0.05) as log:
         ask(log, 5)
         until(lambda: log.failure is not None)
-        assert log.failure == f"{file}: No space left on device"
+        assert log.failure == f"{file}: No space left on device: free some space on the disk of {tmp_path}"
         ask(log, 7)
         assert log.lost >= 12  # counted at once, and nothing is kept for later
         assert not log._waiting
