@@ -7,17 +7,24 @@ from collections.abc import Sequence
 from keys.custody.action_executor import Services
 from keys.dnssec.name_text import to_text
 from keys.dnssec.signing_policy import Policy
-from keys.rules.events import Entry, Event, KmsFailed, KmsProbeFailed, KmsProbeSucceeded, entry
+from keys.rules.events import Entry, Event, KeysetSigned, KmsFailed, KmsProbeFailed, KmsProbeSucceeded, entry
 from keys.rules.key_status import Heard, ZoneStatus, changes
 from keys.rules.keyring import Keyring, KskStatus
+from keys.rules.log_text import changed_keys
 from keys.rules.parent_report import DsState
+from keys.rules.terms import term
 
 _PARENT_CHANGES = {"parent_ds": "the parent's DS has changed", "parent_ns": "the parent's NS has changed"}
 
 
 def entries(events: Sequence[Event], why: str, earlier: Keyring, later: Keyring) -> list[Entry]:
     """The lines of the event log for events that led from one keyring to another."""
-    lines = [entry(event, why) for event in events if _is_news(event, earlier)]
+    changed = changed_keys(earlier, later)
+    lines = [
+        entry(event, why + changed if isinstance(event, KeysetSigned) else why)
+        for event in events
+        if _is_news(event, earlier)
+    ]
     before = {ksk.name: ksk.status for ksk in earlier.ksks}
     for ksk in later.ksks:
         if ksk.status is KskStatus.ACTION_NEEDED and before.get(ksk.name) is not ksk.status and ksk.trouble:
@@ -55,7 +62,7 @@ class KeyEventLog:
             elif isinstance(event, KmsProbeFailed | KmsProbeSucceeded):
                 self._probed(event)
             else:
-                self._log.info(type(event).__name__, why=why)
+                self._log.info(term(type(event).__name__), kind=type(event).__name__, why=why)
         names = {ksk.name for ksk in later.ksks}
         for ksk in earlier.ksks:
             if ksk.trouble is not None and ksk.name in names and later.ksk(ksk.name).trouble is None:

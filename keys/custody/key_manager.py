@@ -54,6 +54,7 @@ from keys.rules.keyring import Keyring, hosted_zone_id
 from keys.rules.next_action import evolve, plan, retry_delay
 from keys.rules.safety import UnsafeTransitionError, assert_safe, evolve_safely
 from keys.rules.signedness import as_configured, disablable_at, is_to_be_disabled, unsigned_news
+from keys.rules.terms import term
 from keys.rules.wanted_ds import ParentDs
 
 Publish = Callable[[bytes, ZoneKeys | None], None]
@@ -221,7 +222,7 @@ class KeyManager:
             if isinstance(command, ActivateKsk):
                 self._keyring = evolve(self._keyring, TriedAgain(self._now()))
             try:
-                why = f"asked for: {type(command).__name__}" if configured is None else _CONFIGURED
+                why = f"requested: {term(type(command).__name__)}" if configured is None else _CONFIGURED
                 await self._apply([*seen, *events, *carried_out], why)
             except UnsafeTransitionError as error:
                 raise RequestRefusedError(WRONG_SIGNING, f"That would not be safe now: {error}") from None

@@ -10,6 +10,8 @@ import msgspec
 
 from keys.dnssec.dnskey_rrset import SignedDnskeyRRset
 from keys.dnssec.ds import ds_text
+from keys.rules import log_text
+from keys.rules.moments import duration
 
 _FORCED = "forced, without a look at the parent's DS"
 
@@ -315,7 +317,19 @@ def entry(event: Event, reason: str) -> Entry:  # noqa: PLR0912 - a table of eve
             request_ids = (event.request_id,) if event.request_id else ()
         case KskDeactivated(forced=True) | KskDeleting(forced=True):
             reason = f"{reason}: {event.name}, {_FORCED}"
-        case KmsProbeSucceeded() | KskIntended() | KskActivated() | KskDeactivated() | KskDeleting() | KskDeleted():
+        case KskIntended(active=False):
+            reason = f"{reason}: {event.name}, {log_text.INACTIVE}"
+        case (
+            KmsProbeSucceeded()
+            | KskIntended()
+            | KskLearned()
+            | KskActivated()
+            | KskDeactivated()
+            | KskDeleting()
+            | KskDeleted()
+            | DsWithdrawn()
+            | DsOffered()
+        ):
             reason = f"{reason}: {event.name}"
         case SigningDisabled(forced=True):
             reason = f"{reason}: {_FORCED}"
@@ -323,17 +337,20 @@ def entry(event: Event, reason: str) -> Entry:  # noqa: PLR0912 - a table of eve
             said = {True: "signed = true", False: "signed = false", None: "the zone is hosted now"}
             reason = f"{reason}: {said[event.signed]}"
         case ServedUnsigned():
-            reason = f"{reason}: TTL {event.ttl}"
+            reason = f"{reason}: TTL {duration(event.ttl)}"
         case ZskGenerated() | ZskActivated() | ZskLost():
             reason = f"{reason}: ZSK {event.sequence}"
         case ParentSeen():
-            reason = f"{reason}: the DS names {', '.join(event.names) or 'no KSK'}, TTL {event.ttl}"
-            if event.foreign:
-                reason += f"; foreign DS: {', '.join(ds_text(rdata) for rdata in event.foreign)}"
+            reason = (
+                f"{reason}: {log_text.ds_names(event.names, event.ttl, [ds_text(rdata) for rdata in event.foreign])}"
+            )
         case Observed():
-            reason = f"{reason}: TTL {event.ttl}, live window {event.window}, propagation {event.propagation}"
+            reason = (
+                f"{reason}: TTL {duration(event.ttl)}, live window {duration(event.window)}, "
+                f"propagation {duration(event.propagation)}"
+            )
         case ClockJumped():
-            reason = f"{reason}: by {event.by} s"
+            reason = f"{reason}: by {duration(event.by)}"
         case _:
             pass
     return Entry(event.at, type(event).__name__, reason, request_ids)

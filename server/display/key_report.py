@@ -13,6 +13,7 @@ from keys.rules.key_status import KskReport, ZskReport
 from keys.rules.keyring import KskStatus, Trouble, ZskPhase
 from keys.rules.moments import duration as span
 from keys.rules.moments import told
+from keys.rules.terms import term, with_terms
 from server.control.server_operations import Above, DsRecord, Level, Planned, ZoneReport
 from server.display.columns import Cell, Columns, print_columns, print_prose
 
@@ -144,7 +145,7 @@ def print_key_lines(console: Console, zone: ZoneReport, now: int, lead: str | No
         print_line(console, f"{lead}rollover: {keys.rollover}{when}", "dim")
     if keys.next_action is not None:
         when = f"in {span(keys.next_at - now)}" if keys.next_at is not None and keys.next_at > now else "now"
-        print_line(console, f"{lead}next: {keys.next_action} {when} ({keys.next_why})", "dim")
+        print_line(console, f"{lead}next: {term(keys.next_action)} {when} ({keys.next_why})", "dim")
 
 
 def trouble_text(zone: ZoneReport, ksk: KskReport, trouble: Trouble | None = None) -> str:
@@ -184,13 +185,13 @@ def print_ksks(console: Console, zone: ZoneReport, now: int) -> None:
 
 
 def print_plan(console: Console, plan: Sequence[Planned], now: int) -> None:
-    """What is to come. The same thing several times in a row is one line: when first and last, and how often."""
+    """Every action to come. The same one several times in a row is one line, with how often and until when."""
     rows = []
     for (action, reason), same in groupby(plan, key=lambda planned: (planned.action, planned.reason)):
         times = [planned.at for planned in same]
-        first = utc(times[0]) if len(times) == 1 else f"{utc(times[0])} to {utc(times[-1])}"
-        how_often = action if len(times) == 1 else f"{action} ×{len(times)}"
-        rows.append((first, span(times[0] - now) if times[0] > now else "now", how_often, reason))
+        often = f" (×{len(times)}, last {utc(times[-1])})" if len(times) > 1 else ""
+        when = span(times[0] - now) if times[0] > now else "now"
+        rows.append((utc(times[0]), when, term(action), reason + often))
     print_columns(console, ("TIME", "IN", "ACTION", "WHY"), rows, prose=True)
 
 
@@ -201,7 +202,7 @@ def print_events(console: Console, entries: Sequence[Entry]) -> None:
         ids = entry.request_ids
         more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
         style = "bold red" if entry.kind in ("KmsFailed", "KmsProbeFailed", "KskNeedsAction") else ""
-        rows.append((utc(entry.at, seconds=True), Text(entry.kind, style), entry.reason))
+        rows.append((utc(entry.at, seconds=True), Text(term(entry.kind), style), with_terms(entry.reason)))
         requests.append((ids[0] if ids else "") + more)
     whole = [(*row, request) for row, request in zip(rows, requests, strict=True)]
     columns = Columns(console, ("TIME", "EVENT", "WHY", "KMS REQUEST"), whole)

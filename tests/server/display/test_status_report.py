@@ -184,7 +184,7 @@ def test_status() -> None:
         "  ksk_1  258  ACTIVE  -                  -",
         "    safe to add the DS (since 2026-01-01 00:00Z); the parent's DS is not monitored",
         "  ZSK 1  77   active  2026-01-01 00:00Z  -",
-        "  next: SignKeyset in 1d 0h (regular refresh)",
+        "  next: sign DNSKEY RRset in 1d 0h (regular refresh)",
     ]
 
 
@@ -293,7 +293,7 @@ def test_a_key_that_needs_action_says_why_since_when_and_until_when_the_zone_is_
         "(since 2025-12-31 22:00Z; fix this, then run: signwright ksk activate lab.example. ksk_1)",
         "  ZSK rotation is suspended since 2025-12-31 22:00Z by ksk_1; safe until 2026-01-04 00:00Z (3d 0h)",
         "  rollover: suspended until ksk_1 can sign again",
-        "  next: SignKeyset in 1d 0h (regular refresh)",
+        "  next: sign DNSKEY RRset in 1d 0h (regular refresh)",
     ]
 
 
@@ -376,9 +376,9 @@ def test_a_plan_folds_what_repeats_itself() -> None:
     plan += [Planned(NOW + 3 * 86400, "GenerateZsk", "regular ZSK rollover")]
     print_plan(console, plan, NOW)
     assert [line.rstrip() for line in to.getvalue().splitlines()] == [
-        "TIME                                    IN     ACTION         WHY",
-        "2026-01-01 00:00Z to 2026-01-03 00:00Z  now    SignKeyset ×3  regular refresh",
-        "2026-01-04 00:00Z                       3d 0h  GenerateZsk    regular ZSK rollover",
+        "TIME               IN     ACTION             WHY",
+        "2026-01-01 00:00Z  now    sign DNSKEY RRset  regular refresh (×3, last 2026-01-03 00:00Z)",
+        "2026-01-04 00:00Z  3d 0h  generate ZSK       regular ZSK rollover",
     ]
 
 
@@ -386,9 +386,9 @@ def test_events_name_the_first_kms_call() -> None:
     to, console = plain()
     print_events(console, [Entry(NOW, "KeysetSigned", "regular refresh", ("r-1", "r-2")), Entry(NOW, "X", "y")])
     assert [line.rstrip() for line in to.getvalue().splitlines()] == [
-        "TIME                  EVENT         WHY              KMS REQUEST",
-        "2026-01-01 00:00:00Z  KeysetSigned  regular refresh  r-1 and 1 more",
-        "2026-01-01 00:00:00Z  X             y",
+        "TIME                  EVENT                WHY              KMS REQUEST",
+        "2026-01-01 00:00:00Z  DNSKEY RRset signed  regular refresh  r-1 and 1 more",
+        "2026-01-01 00:00:00Z  X                    y",
     ]
 
 
@@ -398,12 +398,13 @@ def test_events_in_a_narrow_terminal_have_the_kms_call_below_them() -> None:
     entries = [Entry(NOW, "KeysetSigned", "regular refresh", ("r-1", "r-2")), Entry(NOW, "KmsFailed", why)]
     print_events(Console(file=to, highlight=False, width=80), entries)
     assert to.getvalue().splitlines() == [
-        "TIME                  EVENT         WHY",
-        "2026-01-01 00:00:00Z  KeysetSigned  regular refresh",
+        "TIME                  EVENT                WHY",
+        "2026-01-01 00:00:00Z  DNSKEY RRset signed  regular refresh",
         "    KMS request r-1 and 1 more",
-        "2026-01-01 00:00:00Z  KmsFailed     ksk_1 can't sign: Sign: DisabledException:",
-        " " * 36 + ARN,
-        " " * 36 + "is disabled",
+        "2026-01-01 00:00:00Z  KMS failed           ksk_1 can't sign: Sign:",
+        " " * 43 + "DisabledException:",
+        " " * 43 + ARN,
+        " " * 43 + "is disabled",
     ]
 
 
