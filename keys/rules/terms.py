@@ -26,6 +26,8 @@ TERMS: Final = {
     "ZskGenerated": "ZSK generated",
     "KeysetSigned": "DNSKEY RRset signed",
     "KmsFailed": "KMS failed",
+    "KmsProbeFailed": "KMS probe failed",
+    "KmsProbeSucceeded": "KMS probe succeeded",
     "KskRecovered": "KSK signs again",
     "KskNeedsAction": "KSK needs action",
     "KskActivated": "KSK activated",
