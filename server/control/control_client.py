@@ -13,9 +13,9 @@ from typing import BinaryIO
 import msgspec
 
 from keys.custody.disk_errors import naming
+from keys.rules.bars import Timeline
 from keys.rules.commands import Command
 from keys.rules.events import Entry
-from keys.rules.timeline import Timeline
 from server.control.server_operations import ClockTrust, DsReport, Planned, ReloadReport, ServerStatus, ZoneReport
 from server.control.socket_http import Answer, ControlError, NoServerError, asked, path_of
 from server.state.paths import StateDir

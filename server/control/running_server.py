@@ -19,12 +19,13 @@ import trio
 from keys.custody.key_manager import KeyManager
 from keys.custody.state_database import Store
 from keys.custody.zsk_encryption import StateError
+from keys.rules.bars import Timeline
 from keys.rules.commands import WRONG_SIGNING, Command, RequestRefusedError, TrustClock
 from keys.rules.events import Entry
 from keys.rules.forecast import forecast, steps
 from keys.rules.moments import told
 from keys.rules.parent_report import UNWATCHED
-from keys.rules.timeline import Timeline, timeline
+from keys.rules.timeline import timeline
 from keys.timekeeping.clock import Clock
 from keys.timekeeping.system_clocks import SYSTEM
 from server.control.server_operations import (

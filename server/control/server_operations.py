@@ -12,11 +12,11 @@ from typing import Protocol
 
 import msgspec
 
+from keys.rules.bars import Timeline
 from keys.rules.commands import Command
 from keys.rules.events import Entry
 from keys.rules.key_status import Condition, ZoneStatus
 from keys.rules.parent_report import UNWATCHED, DsState, ParentReport
-from keys.rules.timeline import Timeline
 from server.control.trust_chain import TrustChain
 from server.state.directory import StateDir
 from server.supervised import ServerTrouble

@@ -20,6 +20,7 @@ import trio
 from keys.aws.http_server import serve_http
 from keys.custody.state_database import Store
 from keys.custody.zsk_encryption import StateError
+from keys.rules.bars import Row, Span, Timeline
 from keys.rules.commands import (
     ActivateKsk,
     Command,
@@ -37,7 +38,6 @@ from keys.rules.commands import (
 )
 from keys.rules.events import Entry
 from keys.rules.key_status import Condition, ZoneStatus
-from keys.rules.timeline import Row, Span, Timeline
 from server.control.control_api import control_app, watching_app
 from server.control.control_client import ControlClient, ControlError, NoServerError
 from server.control.control_socket import LIMITS, bind_control
