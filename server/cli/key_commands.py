@@ -31,9 +31,11 @@ from server.display.key_report import (
     print_events,
     print_key_lines,
     print_ksks,
+    print_line,
     print_plan,
     print_suspension,
 )
+from server.display.rollover_rows import past_rows, planned_rows, print_rows
 from server.display.status_report import console_for_people
 from server.display.timeline_svg import render_svg
 from server.settings.schema import parse_duration
@@ -56,6 +58,10 @@ class Duration(click.ParamType[int]):
 
 _zone = click.argument("zone")
 _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+_detail = click.option("--detail", is_flag=True, help="Every step, with its reason.")
+_MORE = "Times are UTC; --detail lists every step."
+_ALL_EVENTS = 400 * 86400
+"""Seconds for which a server keeps events."""
 _force = click.option(
     "--force",
     is_flag=True,
@@ -63,28 +69,33 @@ _force = click.option(
 )
 
 
-@click.command(short_help="Show every action to come for the keys of a zone.")
+@click.command(short_help="Show the planned rollovers of a zone's keys.")
 @_zone
 @click.option("--until", "ahead", type=Duration(), default="90d", show_default=True, help="How far to look ahead.")
+@_detail
 @_json
 @of_running_server
-def plan(zone: str, ahead: int, as_json: bool, config: Path | None, state: Path | None) -> None:
-    """Show every action to come for the keys of ZONE, with its time and its reason, if each one succeeds at once.
+def plan(zone: str, ahead: int, detail: bool, as_json: bool, config: Path | None, state: Path | None) -> None:
+    """Show the planned rollovers of the keys of ZONE, one row each; times are UTC.
 
-    It comes from the rules that the server itself follows. The same action several times in a row is one line. A KSK
-    in ACTION_NEEDED is taken to stay so, since nobody can know when it is mended.
+    The server runs its own planner ahead in time, and takes each action to succeed at once, and a KSK in ACTION_NEEDED
+    to stay so. With --detail, every action with its time and reason; the same one several times in a row is one line.
     """
     client = ControlClient(located(config, state))
     planned = client.plan(zone, ahead)
     if as_json:
         click.echo(msgspec.json.encode(planned))
-    elif planned:
-        print_plan(console_for_people(), planned, int(time.time()))
+        return
+    console = console_for_people()
+    if not planned:
+        click.echo(f"No actions planned for {zone} in this period.")
+    elif detail:
+        print_plan(console, planned, int(time.time()))
     else:
-        click.echo(f"Nothing is to be done for {zone} in that time.")
-    if not as_json:
-        status = client.status()
-        print_suspension(console_for_people(), _report_of(status, zone), status.now)
+        print_rows(console, planned_rows(client.timeline(zone, _ALL_EVENTS, ahead), planned))
+        print_line(console, _MORE, "dim")
+    status = client.status()
+    print_suspension(console, _report_of(status, zone), status.now)
 
 
 @click.command(short_help="Draw the keys of a zone over time (SVG).")
@@ -108,19 +119,31 @@ def timeline(zone: str, file: Path, back: int, ahead: int, config: Path | None, 
     click.echo(f"{file}: {len(drawn.rows)} keys of {drawn.zone}")
 
 
-@click.command(short_help="Show what was done to the keys of a zone, and why.")
+@click.command(short_help="Show past rollovers and KMS outages of a zone.")
 @_zone
 @click.option("--since", "back", type=Duration(), metavar="DURATION", help="How far to look back [default: all].")
+@_detail
 @_json
 @of_running_server
-def events(zone: str, back: int | None, as_json: bool, config: Path | None, state: Path | None) -> None:
-    """Show what was done to the keys of ZONE: when, what, why, and the KMS's names for the calls."""
-    since = 0 if back is None else max(0, int(time.time()) - back)
-    entries = ControlClient(located(config, state)).events(zone, since)
+def events(zone: str, back: int | None, detail: bool, as_json: bool, config: Path | None, state: Path | None) -> None:
+    """Show past rollovers of the keys of ZONE, and outages of its KMS, one row each; times are UTC.
+
+    With --detail, every event: when, what, why, and the KMS request IDs.
+    """
+    now = int(time.time())
+    since = 0 if back is None else max(0, now - back)
+    client = ControlClient(located(config, state))
+    # A row needs all of its steps, also those before.
+    entries = client.events(zone, since if detail or as_json else 0)
     if as_json:
         click.echo(msgspec.json.encode(entries))
-    else:
+    elif detail:
         print_events(console_for_people(), entries)
+    elif rows := past_rows(entries, since, now):
+        print_rows(console_for_people(), rows)
+        print_line(console_for_people(), _MORE, "dim")
+    else:
+        click.echo(f"No events of {zone} in this period.")
 
 
 @click.command(short_help="Begin a rollover of the zone-signing key of a zone.")

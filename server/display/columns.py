@@ -55,7 +55,7 @@ class Columns:
         last = cells[-1]
         if self._prose and isinstance(last, str):
             indent = cell_len(str(line))
-            first, *others = _broken(self._console, last, indent)
+            first, *others = broken(self._console, last, indent)
             self._print(line.append(first))
             for other in others:
                 self._print(Text(" " * indent + other))
@@ -79,11 +79,15 @@ def print_columns(
 
 def print_prose(console: Console, text: str, indent: int, style: str = "") -> None:
     """What nobody copies, broken between words."""
-    for line in _broken(console, text, indent):
+    for line in broken(console, text, indent):
         console.print(Text(" " * indent + line, style), soft_wrap=True)
 
 
-def _broken(console: Console, text: str, indent: int) -> list[str]:
-    """The lines of a text; a word that is wider than the terminal stays whole."""
-    width = max(console.width - indent, _NARROWEST)
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+def broken(console: Console, text: str, indent: int, more: int = 0) -> list[str]:
+    """The lines of a text, to be indented, those after the first by `more`; a word that is wider stays whole."""
+    width = max(console.width - indent, _NARROWEST + more)
+    first, *others = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    if not others or not more:
+        return [first, *others]
+    rest = text[len(first) :].strip()
+    return [first, *textwrap.wrap(rest, width - more, break_long_words=False, break_on_hyphens=False)]

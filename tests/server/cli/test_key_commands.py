@@ -148,7 +148,12 @@ def test_zsk_rollovers_are_planned_done_logged_drawn_and_measured(folder: Path) 
         planned = json.loads(run("plan", "lab.example", "--json", "--until", "20d", cwd=folder).stdout)
         assert [entry["action"] for entry in planned].count("GenerateZsk") == 1
         assert [entry["at"] for entry in planned] == sorted(entry["at"] for entry in planned)
-        assert re.search(r"sign DNSKEY RRset +regular refresh \(×\d+", run("plan", "lab.example", cwd=folder).stdout)
+        assert re.search(
+            r"sign DNSKEY RRset +regular refresh \(×\d+", run("plan", "lab.example", "--detail", cwd=folder).stdout
+        )
+        rows = run("plan", "lab.example", cwd=folder).stdout
+        assert re.search(r"^ZSK 2: published \d+ \w+ [\d :]+, signs (from )?[\w :]+, ZSK 1 leaves ", rows, re.MULTILINE)
+        assert rows.endswith("\nTimes are UTC; --detail lists every step.\n")
 
         begun = run("rollover", "lab.example", cwd=folder)
         assert begun.returncode == 0, begun.stderr
@@ -163,7 +168,10 @@ def test_zsk_rollovers_are_planned_done_logged_drawn_and_measured(folder: Path) 
             assert kind in kinds
         signed = next(event for event in events if event["kind"] == "KeysetSigned")
         assert len(signed["request_ids"]) == 15
-        assert "new ZSK signs" in run("events", "lab.example", "--since", "1h", cwd=folder).stdout
+        assert "new ZSK signs" in run("events", "lab.example", "--since", "1h", "--detail", cwd=folder).stdout
+        assert re.search(
+            r"^ZSK 2: published .*signs from ", run("events", "lab.example", cwd=folder).stdout, re.MULTILINE
+        )
 
         picture = run("timeline", "lab.example", "--svg", "keys.svg", "--until", "3d", cwd=folder)
         assert picture.returncode == 0, picture.stderr
