@@ -36,8 +36,9 @@ from server.display.key_report import (
     print_suspension,
 )
 from server.display.rollover_rows import past_rows, planned_rows, print_rows
-from server.display.status_report import console_for_people
+from server.display.status_report import console_for_people, console_of_one_screen
 from server.display.timeline_svg import render_svg
+from server.display.timeline_text import print_timeline
 from server.settings.schema import parse_duration
 
 
@@ -98,25 +99,36 @@ def plan(zone: str, ahead: int, detail: bool, as_json: bool, config: Path | None
     print_suspension(console, _report_of(status, zone), status.now)
 
 
-@click.command(short_help="Draw the keys of a zone over time (SVG).")
+@click.command(short_help="Show the keys of a zone over time.")
 @_zone
-@click.option("--svg", "file", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE")
+@click.option(
+    "--svg", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help='Draw it; "-": to stdout.'
+)
 @click.option("--since", "back", type=Duration(), default="30d", show_default=True, help="How far to look back.")
 @click.option("--until", "ahead", type=Duration(), default="60d", show_default=True, help="How far to look ahead.")
+@_json
 @of_running_server
-def timeline(zone: str, file: Path, back: int, ahead: int, config: Path | None, state: Path | None) -> None:
-    """Draw the keys of ZONE over time into FILE (SVG); "-" is standard output.
+def timeline(
+    zone: str, file: Path | None, back: int, ahead: int, as_json: bool, config: Path | None, state: Path | None
+) -> None:
+    """Show the keys of ZONE over time: in the terminal, or with --svg FILE as a picture.
 
-    One bar for each key, its phases in colour, and below that of a KSK the slots for which it signs the DNSKEY RRset:
-    the past from the event log, the future as "signwright plan" has it.
+    One bar for each key, its phases in colour; the DS at the parent when it was seen; outages of the KMS. The picture
+    has the slots too for which a KSK signs the DNSKEY RRset. The past is that of "signwright events", the future that
+    of "signwright plan".
     """
+    if file is not None and as_json:
+        raise click.UsageError("choose one of --svg and --json")
     drawn = ControlClient(located(config, state)).timeline(zone, back, ahead)
-    picture = render_svg(drawn)
-    if str(file) == "-":
-        click.echo(picture, nl=False)
-        return
-    file.write_text(picture, encoding="utf-8")
-    click.echo(f"{file}: {len(drawn.rows)} keys of {drawn.zone}")
+    if as_json:
+        click.echo(msgspec.json.encode(drawn))
+    elif file is None:
+        print_timeline(console_of_one_screen(), drawn)
+    elif str(file) == "-":
+        click.echo(render_svg(drawn), nl=False)
+    else:
+        file.write_text(render_svg(drawn), encoding="utf-8")
+        click.echo(f"{file}: {sum(row.is_key for row in drawn.rows)} keys of {drawn.zone}")
 
 
 @click.command(short_help="Show past rollovers and KMS outages of a zone.")

@@ -5,6 +5,7 @@ The same words with and without a terminal; colour only on one.
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -62,6 +63,15 @@ def console_for_people(*, stderr: bool = False) -> Console:
     console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = WIDE
+    return console
+
+
+def console_of_one_screen() -> Console:
+    """A console for what is as wide as the screen: where there is no terminal, as COLUMNS says, or 80 columns."""
+    console = console_for_people()
+    if not console.is_terminal:
+        columns = os.environ.get("COLUMNS", "")
+        console.width = int(columns) if columns.isascii() and columns.isdigit() and 0 < int(columns) < WIDE else 80
     return console
 
 

@@ -173,6 +173,15 @@ def test_zsk_rollovers_are_planned_done_logged_drawn_and_measured(folder: Path) 
             r"^ZSK 2: published .*signs from ", run("events", "lab.example", cwd=folder).stdout, re.MULTILINE
         )
 
+        lines = run("timeline", "lab.example", "--until", "3d", cwd=folder).stdout.splitlines()
+        assert lines[0].startswith("Keys of lab.example. ")
+        assert {"KSK", "ZSK"} <= {line[:3] for line in lines}
+        assert all(len(line) <= 80 and "\x1b" not in line for line in lines)
+        rows = json.loads(run("timeline", "lab.example", "--json", cwd=folder).stdout)["rows"]
+        assert [row["name"] for row in rows][:3] == ["KSK ksk_1", "ZSK 1", "ZSK 2"]
+        both = run("timeline", "lab.example", "--json", "--svg", "-", cwd=folder)
+        assert (both.returncode, both.stdout) == (2, "")
+
         picture = run("timeline", "lab.example", "--svg", "keys.svg", "--until", "3d", cwd=folder)
         assert picture.returncode == 0, picture.stderr
         assert re.fullmatch(r"keys\.svg: \d+ keys of lab\.example\.\n", picture.stdout)
