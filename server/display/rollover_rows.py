@@ -64,7 +64,8 @@ def planned_rows(timeline: Timeline, planned: Sequence[Planned]) -> list[Rollove
     action until the end of the timeline, `timeline` goes back to the beginning of what is still under way.
     """
     now = timeline.now
-    rows = [row for row in _rows(timeline.rows, now, timeline.until) if row.moments[-1] > now or row.is_bad]
+    ours = [row for row in timeline.rows if row.name != PARENT]
+    rows = [row for row in _rows(ours, now, timeline.until) if row.moments[-1] > now or row.is_bad]
     rows.sort(key=lambda row: min((at for at in row.moments if at > now), default=now))
     signed = [action.at for action in planned if action.action == "SignKeyset"]
     if signed:
@@ -141,12 +142,12 @@ def _ksk_steps(row: Row, until: int) -> list[_Step]:
     steps: list[_Step] = []
     before = ""
     for span in row.spans:
-        said = _STATUSES.get(span.phase, span.phase)
+        said, at = _STATUSES.get(span.phase, span.phase), span.start
         if not steps:
             said = "created inactive" if span.phase == KskStatus.INACTIVE.value else "created"
         elif before == PUBLISHED and span.phase == KskStatus.ACTIVE.value:
-            said = "DS may be added from"
-        steps.append(_Step(span.start, said, said))
+            said, at = "DS may be added from", at + -at % 60  # never a minute that begins too early
+        steps.append(_Step(at, said, said))
         before = span.phase
     if row.spans[-1].end < until:
         steps.append(_Step(row.spans[-1].end, "deleted", "deleted"))
