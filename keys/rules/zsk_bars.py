@@ -60,11 +60,11 @@ class _Logged:
         self._unpublished: list[int] = []
         for entry in past:
             match entry.kind:
-                case "ZskGenerated":
-                    self._unpublished.append(_number(entry))
-                    self.found[_number(entry)] = [(entry.at, ZskPhase.GENERATED)]
-                case "ZskActivated":
-                    self._activated(entry.at, _number(entry))
+                case "ZskGenerated" if (number := _number(entry)) is not None:
+                    self._unpublished.append(number)
+                    self.found[number] = [(entry.at, ZskPhase.GENERATED)]
+                case "ZskActivated" if (number := _number(entry)) is not None:
+                    self._activated(entry.at, number)
                 case "KeysetSigned":
                     self._changed(entry.at, changed_zsks(entry.reason) or self._guessed(entry.reason))
                 case _:
@@ -97,5 +97,7 @@ class _Logged:
         return Changed((), ())
 
 
-def _number(entry: Entry) -> int:
-    return int(entry.reason.rpartition(" ")[2])
+def _number(entry: Entry) -> int | None:
+    """The ZSK's; `None` where the reason is damaged."""
+    said = entry.reason.rpartition(" ")[2]
+    return int(said) if said.isascii() and said.isdigit() else None

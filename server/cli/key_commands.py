@@ -61,8 +61,8 @@ _zone = click.argument("zone")
 _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _detail = click.option("--detail", is_flag=True, help="Every step, with its reason.")
 _MORE = "Times are UTC; --detail lists every step."
-_ALL_EVENTS = 400 * 86400
-"""Seconds for which a server keeps events."""
+_LONG_AGO = 5 * 366 * 86400
+"""The most seconds that can be asked for: what began before is shown as if it had begun then."""
 _force = click.option(
     "--force",
     is_flag=True,
@@ -93,7 +93,7 @@ def plan(zone: str, ahead: int, detail: bool, as_json: bool, config: Path | None
     elif detail:
         print_plan(console, planned, int(time.time()))
     else:
-        print_rows(console, planned_rows(client.timeline(zone, _ALL_EVENTS, ahead), planned))
+        print_rows(console, planned_rows(client.timeline(zone, _LONG_AGO, ahead), planned))
         print_line(console, _MORE, "dim")
     status = client.status()
     print_suspension(console, _report_of(status, zone), status.now)

@@ -46,7 +46,7 @@ _LOOKS: Final = {
     "ACTIVE": _ACTIVE,
     "retired": _RETIRED,
     "INACTIVE": _INACTIVE,
-    "DELETING": _Look("x", "x", "bright_black", "being deleted"),
+    "DELETING": _Look("~", "~", "bright_black", "being deleted"),
     "ACTION_NEEDED": _BROKEN,
     "INTERNAL_FAILURE": _BROKEN,
     DS: _Look("=", "=", "magenta", "DS at parent"),

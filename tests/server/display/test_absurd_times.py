@@ -21,7 +21,9 @@ from keys.rules.next_action import evolve
 from keys.rules.timeline import timeline
 from server.control.server_operations import ZoneReport
 from server.display.key_report import print_events, print_key_lines, print_keys, print_ksks
+from server.display.rollover_rows import past_rows, planned_rows, print_rows
 from server.display.timeline_svg import render_svg
+from server.display.timeline_text import print_timeline
 from server.route53.responses import timestamp
 from tests.keys.rules.test_next_action import SIGNED
 from tests.keys.world import EPOCH, POLICY
@@ -82,7 +84,10 @@ def test_status_is_told_whatever_is_stored() -> None:
 def test_the_timeline_is_drawn_whatever_is_stored() -> None:
     for keyring in damaged(FAILING, (-(2**62), LAST + 1)):
         future = list(steps(keyring, POLICY, EPOCH, EPOCH + DAY))
-        render_svg(timeline(keyring, POLICY, (), future, EPOCH, EPOCH - DAY, EPOCH + DAY))
+        drawn = timeline(keyring, POLICY, (), future, EPOCH, EPOCH - DAY, EPOCH + DAY)
+        render_svg(drawn)
+        print_timeline(Console(file=io.StringIO(), width=80), drawn)
+        planned_rows(drawn, ())
 
 
 @pytest.mark.parametrize("at", ABSURD)
@@ -92,6 +97,13 @@ def test_events_are_told_whatever_is_stored(at: int) -> None:
     print_events(console, entries)
     assert "ksk_1" in console.file.getvalue()  # type: ignore[attr-defined]
     render_svg(timeline(SIGNED, POLICY, entries, (), EPOCH, EPOCH - DAY, EPOCH + DAY))
+    kinds = ("KskIntended", "KskDeleted", "KmsFailed", "KeysetSigned", "ZskGenerated", "ZskActivated", "ParentSeen")
+    for reason in ("why: ksk_1", "why: ZSK 2", "why: the DS names ksk_1, TTL 3600", "", ": ", "\0"):
+        damaged_log = [Entry(when, kind, reason) for when in (EPOCH, at) for kind in kinds]
+        print_rows(console, past_rows(damaged_log, 0, EPOCH))
+        shown = timeline(SIGNED, POLICY, damaged_log, (), EPOCH, EPOCH - DAY, EPOCH + DAY)
+        render_svg(shown)
+        print_timeline(console, shown)
 
 
 def test_what_can_not_be_described_is_a_zone_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
