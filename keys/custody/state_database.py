@@ -559,7 +559,7 @@ class Store:
             return
         try:
             self.take_up_again()
-            with _declared(self.path), state_in_memory.naming(self.path):
+            with _declared(self.path), naming(self.path):
                 state_in_memory.check_writable(self.path.parent)
             with self._connections.writing():
                 pass  # no other program holds the database
