@@ -59,6 +59,7 @@ from server.monitoring.query_failures import log_failure
 from server.monitoring.query_stats import QueryStats, counting
 from server.monitoring.state_watch import watch_state
 from server.monitoring.status_hooks import Hooks
+from server.net import late_addresses
 from server.net.addresses import Address
 from server.net.descriptors import HTTP, fit_connections
 from server.net.limited_responses import LimitedResponses
@@ -164,12 +165,17 @@ class _Sockets(NamedTuple):
     """Of `api`."""
     emulator: socket.socket | None
 
+    def addresses(self) -> Iterator[Address]:
+        """Where it listens."""
+        yield from (pairs[0].address for pairs in self.listened)
+        yield from (Address(*sock.getsockname()[:2]) for sock in (self.watched, self.api, self.emulator) if sock)
+
 
 def _bind(config: Config, held: ExitStack, claims: Claims) -> _Sockets:
     """Bind what the configuration names and was not passed; `held` closes all. A run claims what was passed anew."""
 
     def stream(role: str, address: Address, where: str) -> socket.socket:
-        return held.enter_context(claims.stream(role, address) or bind_stream(address, where))
+        return held.enter_context(claims.stream(role, address) or bind_stream(address, where, late=True))
 
     listened: list[Sequence[Pair]] = []
     for address in config.listen:
@@ -177,7 +183,7 @@ def _bind(config: Config, held: ExitStack, claims: Claims) -> _Sockets:
             # One socket for all workers: the kernel gives each datagram and each connection to one of them.
             pairs: Sequence[Pair] = [passed] * max(1, config.workers)
         else:
-            pairs = bind_shared(address, config.workers) if config.workers else (bind(address),)
+            pairs = bind_shared(address, config.workers, late=True) if config.workers else (bind(address, late=True),)
         listened.append([held.enter_context(_bound(pair)) for pair in pairs])
     watched = api = tls = emulator = None
     if config.metrics is not None:
@@ -232,6 +238,7 @@ async def _serve(
         else:
             query_stats = _answer(config, answering, sockets, limits, registry, watch, clock, nursery)
         _watch(watch, lease, running, supervisor)
+        supervisor.start_soon("addresses", partial(late_addresses.follow, sockets.addresses(), supervisor.report))
         metrics.register(collectors, running.status, query_stats)
         await _show(config, state, sockets, running, collectors, supervisor, nursery)
         await signed.wait()

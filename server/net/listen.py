@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import sys
 from typing import NamedTuple
 
 from server.net.addresses import Address
@@ -18,6 +19,7 @@ Left alone it takes up to 4 MiB that a client does not read, and 32 MiB that we 
 second to the other side of the world, on each connection."""
 _WAITING_CLIENTS = 4096  # connections that nobody has accepted yet; the kernel bounds it by net.core.somaxconn
 
+_IP_FREEBIND, _IPV6_FREEBIND = 15, 78  # of Linux, which Python does not name
 PRIVILEGED = 1024
 """Ports below this one take a capability (CAP_NET_BIND_SERVICE)."""
 
@@ -38,29 +40,29 @@ class Pair(NamedTuple):
     tcp: socket.socket
 
 
-def bind(address: Address) -> Pair:
-    """Bind UDP and TCP on one address; port 0 takes a free one for both.
+def bind(address: Address, *, late: bool = False) -> Pair:
+    """Bind UDP and TCP on one address; port 0 takes a free one for both. With `late`, this host may lack the address.
 
     Raises `PortInUse` and `CannotListen`. SO_REUSEPORT is not set: with it, the kernel would share the port
     with another process of the same user without a word.
     """
-    return ready_pair(address, *_bound_anywhere(address))
+    return ready_pair(address, *_bound_anywhere(address, late))
 
 
-def bind_shared(address: Address, count: int) -> tuple[Pair, ...]:
+def bind_shared(address: Address, count: int, *, late: bool = False) -> tuple[Pair, ...]:
     """As many sockets for UDP and TCP on one address, each for another process: the kernel spreads what comes.
 
     Raises as `bind`, by which it is tried first that nobody else is there: SO_REUSEPORT would share with them too.
     """
-    udp, tcp = _bound_anywhere(address)
+    udp, tcp = _bound_anywhere(address, late)
     address = Address(address.host, udp.getsockname()[1])
     udp.close()
     tcp.close()
     pairs: list[Pair] = []
     with contextlib.ExitStack() as undone:
         for _ in range(count):
-            udp = undone.enter_context(_bound(address, socket.SOCK_DGRAM, shared=True))
-            tcp = undone.enter_context(_bound(address, socket.SOCK_STREAM, shared=True))
+            udp = undone.enter_context(_bound(address, socket.SOCK_DGRAM, shared=True, late=late))
+            tcp = undone.enter_context(_bound(address, socket.SOCK_STREAM, shared=True, late=late))
             pairs.append(ready_pair(address, udp, tcp))
         undone.pop_all()
     return tuple(pairs)
@@ -109,35 +111,40 @@ def check_free(address: Address, *, udp: bool, where: str) -> None:
     _bound(address, socket.SOCK_STREAM, where).close()
 
 
-def bind_stream(address: Address, where: str = "--listen") -> socket.socket:
-    """A listening TCP socket; `where` is what an error says to change. Raises `PortInUse` and `CannotListen`."""
-    sock = _bound(address, socket.SOCK_STREAM, where)
+def bind_stream(address: Address, where: str = "--listen", *, late: bool = False) -> socket.socket:
+    """A listening TCP socket; `where` is what an error says to change. With `late`, this host may lack the address.
+
+    Raises `PortInUse` and `CannotListen`.
+    """
+    sock = _bound(address, socket.SOCK_STREAM, where, late=late)
     sock.listen(128)
     return sock
 
 
-def _bound_anywhere(address: Address) -> tuple[socket.socket, socket.socket]:
-    return _bound_to_free_port(address) if address.port == 0 else _bound_pair(address)
+def _bound_anywhere(address: Address, late: bool) -> tuple[socket.socket, socket.socket]:
+    return _bound_to_free_port(address, late) if address.port == 0 else _bound_pair(address, late)
 
 
-def _bound_to_free_port(address: Address, tries: int = 32) -> tuple[socket.socket, socket.socket]:
+def _bound_to_free_port(address: Address, late: bool, tries: int = 32) -> tuple[socket.socket, socket.socket]:
     """A port that is free for UDP may not be for TCP: then another one."""
     for _ in range(tries - 1):
         with contextlib.suppress(PortInUse):
-            return _bound_pair(address)
-    return _bound_pair(address)
+            return _bound_pair(address, late)
+    return _bound_pair(address, late)
 
 
-def _bound_pair(address: Address) -> tuple[socket.socket, socket.socket]:
-    udp = _bound(address, socket.SOCK_DGRAM)
+def _bound_pair(address: Address, late: bool) -> tuple[socket.socket, socket.socket]:
+    udp = _bound(address, socket.SOCK_DGRAM, late=late)
     try:
-        return udp, _bound(Address(address.host, udp.getsockname()[1]), socket.SOCK_STREAM)
+        return udp, _bound(Address(address.host, udp.getsockname()[1]), socket.SOCK_STREAM, late=late)
     except Exception:
         udp.close()
         raise
 
 
-def _bound(address: Address, kind: int, where: str = "--listen", *, shared: bool = False) -> socket.socket:
+def _bound(
+    address: Address, kind: int, where: str = "--listen", *, shared: bool = False, late: bool = False
+) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     sock = socket.socket(family, kind)
     try:
@@ -151,7 +158,7 @@ def _bound(address: Address, kind: int, where: str = "--listen", *, shared: bool
         if shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setblocking(False)
-        sock.bind((address.host, address.port))
+        _bind_to(sock, address, late)
     except OSError as error:
         sock.close()
         name = "UDP" if kind == socket.SOCK_DGRAM else "TCP"
@@ -163,6 +170,18 @@ def _bound(address: Address, kind: int, where: str = "--listen", *, shared: bool
             f"cannot listen on {name} {address}: {error.strerror}{way_out(address, error, where)}"
         ) from None
     return sock
+
+
+def _bind_to(sock: socket.socket, address: Address, late: bool) -> None:
+    """Bind it; with `late`, also to an address that comes later. Raises `OSError`."""
+    try:
+        sock.bind((address.host, address.port))
+    except OSError as error:
+        if not late or error.errno != errno.EADDRNOTAVAIL or sys.platform != "linux":
+            raise
+        level, option = (socket.IPPROTO_IPV6, _IPV6_FREEBIND) if address.is_ipv6 else (socket.IPPROTO_IP, _IP_FREEBIND)
+        sock.setsockopt(level, option, 1)
+        sock.bind((address.host, address.port))
 
 
 def way_out(address: Address, error: OSError, where: str) -> str:

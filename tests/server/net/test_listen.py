@@ -5,12 +5,25 @@ from __future__ import annotations
 import errno
 import re
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
+import trio
+import trio.testing
 
 from server.net.addresses import Address
-from server.net.listen import CannotListen, Pair, PortInUse, bind, bind_shared, way_out
+from server.net.late_addresses import follow
+from server.net.listen import (
+    CannotListen,
+    Pair,
+    PortInUse,
+    bind,
+    bind_shared,
+    bind_stream,
+    has_ipv6_loopback,
+    way_out,
+)
 
 
 @pytest.fixture
@@ -47,6 +60,47 @@ def test_one_transport_in_use_is_an_error_that_leaves_nothing_bound(kind: socket
     again = bind(Address("127.0.0.1", port))
     again.udp.close()
     again.tcp.close()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
+@pytest.mark.skipif(sys.platform != "linux", reason="IP_FREEBIND is Linux's")
+def test_an_address_may_come_later(host: str) -> None:
+    if ":" in host and not has_ipv6_loopback():
+        pytest.skip("no IPv6")
+    address = bind(Address(host, 0), late=True)
+    assert address.udp.getsockname()[0] == address.tcp.getsockname()[0] == host
+    for sock in (
+        address.udp,
+        address.tcp,
+        bind_stream(Address(host, 0), late=True),
+        *(sock for pair in bind_shared(Address(host, 0), 2, late=True) for sock in (pair.udp, pair.tcp)),
+    ):
+        sock.close()
+    with pytest.raises(CannotListen):
+        bind(Address(host, 0))
+
+
+async def test_it_is_a_trouble_until_it_has_come(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    there, told = {"127.0.0.1"}, list[tuple[float, str, bool]]()
+
+    def check(address: Address) -> None:
+        if address.host not in there:
+            raise CannotListen
+
+    def report(what: str, reason: str | None) -> None:
+        told.append((trio.current_time(), what, reason is None))
+        if trio.current_time() > 3:
+            there.add("192.0.2.1")
+
+    monkeypatch.setattr("server.net.late_addresses.check_host", check)
+    started = trio.current_time()
+    await follow([Address("127.0.0.1", 53), Address("192.0.2.1", 53)], report)
+    late = "address 192.0.2.1:53"
+    assert [(round(at - started), what, well) for at, what, well in told] == [
+        (0, "address 127.0.0.1:53", True), (0, late, False), (2, late, False), (4, late, False), (6, late, True),
+    ]  # fmt: skip
 
 
 def test_an_address_that_this_host_does_not_have() -> None:
