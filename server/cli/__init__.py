@@ -61,7 +61,7 @@ Exit codes:
   1  failed                    6  the state directory cannot be used
   2  wrong usage               7  no zone to serve
   3  address or port in use    8  the KMS cannot be used
-  4  a zone file is no zone
+  4  invalid zone file
 """
 
 

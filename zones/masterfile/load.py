@@ -179,7 +179,7 @@ def _apex(origin: str, reading: Reading) -> dns.name.Name:
     try:
         return dns.name.from_text(origin)
     except dns.exception.DNSException as error:
-        raise ZoneFileError(reading.file, 0, f"{origin!r} is no domain name: {error}") from None
+        raise ZoneFileError(reading.file, 0, f"invalid origin {origin!r}: {error}") from None
 
 
 @contextmanager

@@ -49,13 +49,13 @@ def metres_of(words: Sequence[str]) -> tuple[int, int, int, int]:
         while at < len(words) and words[at] not in hemispheres:
             at += 1
         if at == len(words):
-            raise LocationError(f"expected {' or '.join(hemispheres)} behind the {what}")
+            raise LocationError(f"expected {' or '.join(hemispheres)} after the {what}")
         at += 1
     given = words[at:]
     if not given:
-        raise LocationError("the record ends before its altitude")
+        raise LocationError("missing field: altitude")
     if len(given) > 1 + len(_SIZES):
-        raise LocationError(f"{short(given[1 + len(_SIZES)])} stands behind the end")
+        raise LocationError(f"unexpected {short(given[1 + len(_SIZES)])} after the end of the record")
     altitude = _centimetres("an altitude", given[0], _LOWEST_ALTITUDE, _HIGHEST_ALTITUDE)
     sizes = [_centimetres(what, word, 0, _LARGEST_SIZE) for what, word in zip(_SIZES, given[1:], strict=False)]
     size, horizontal, vertical = (*sizes, *_DEFAULT_SIZES[len(sizes) :])

@@ -22,7 +22,7 @@ _LONGEST_STRING = 255  # octets, RFC 1035 §3.3
 
 
 class FaultError(Exception):
-    """What is wrong with the text, as people are told."""
+    """What is wrong with the text; the message is shown to users."""
 
 
 class Field(NamedTuple):
@@ -30,17 +30,17 @@ class Field(NamedTuple):
 
     name: str
     expected: str
-    """What its text is not, where it is wrong."""
+    """What its text must be, for the error message."""
     read: Callable[[Tokenizer, dns.name.Name], object]
     """As dnspython reads it."""
 
 
 def see_fields(fields: Sequence[Field], tokenizer: Tokenizer, origin: dns.name.Name) -> None:
-    """Raise `FaultError` for what is wrong with one of these fields, which are read."""
+    """Read these fields. Raises `FaultError` for the first one that is missing or invalid."""
     for field in fields:
         token = tokenizer.get()
         if token.is_eol_or_eof():
-            raise FaultError(f"the record ends before its {field.name}")
+            raise FaultError(f"missing field: {field.name}")
         tokenizer.unget(token)
         try:
             field.read(tokenizer, origin)
@@ -48,49 +48,49 @@ def see_fields(fields: Sequence[Field], tokenizer: Tokenizer, origin: dns.name.N
             raise
         except Exception as error:
             if field.expected == _NAME:
-                raise FaultError(no_name(token, error)) from None
-            raise FaultError(f"{shown(token)} is no {field.expected}") from None
+                raise FaultError(invalid_name(token, error)) from None
+            raise FaultError(f"expected {_with_article(field.expected)}, found {shown(token)}") from None
 
 
 def see_rest(read: Callable[[Tokenizer], None] | None, tokenizer: Tokenizer) -> None:
-    """Raise `FaultError` for what is wrong behind the fields."""
+    """Read what follows the fields. Raises `FaultError` if it is invalid, or more than the type has."""
     if read is not None:
         read(tokenizer)
     elif not (token := tokenizer.get()).is_eol_or_eof():
-        raise FaultError(f"{shown(token)} stands behind the end")
+        raise FaultError(f"unexpected {shown(token)} after the end of the record")
 
 
-def see_unknown(name: str, tokens: list[Token]) -> None:
-    r"""Raise `FaultError` for what is wrong behind `\#`: a length and as many octets (RFC 3597 §5)."""
+def see_unknown(tokens: list[Token]) -> None:
+    r"""Raise `FaultError` for invalid rdata after `\#`: a length and as many octets (RFC 3597 §5)."""
     if not tokens:
-        raise FaultError(r"the record ends before its length in octets: \# 2 ABCD")
+        raise FaultError(r"missing field: length in octets, as in \# 2 ABCD")
     text = tokens[0].value
     if not (text.isascii() and text.isdigit()):
-        raise FaultError(f"{shown(tokens[0])} is no length in octets")
+        raise FaultError(f"expected a length in octets, found {shown(tokens[0])}")
     octets = _hexadecimal("".join(token.value for token in tokens[1:]))
     if len(octets) != int(text):
-        raise FaultError(f"\\# tells of {text} octets, and has {len(octets)}")
-    raise FaultError(f"these {text} octets are no rdata of type {name}")
+        raise FaultError(f"\\# announces {text} octets, but {len(octets)} follow")
+    raise FaultError(f"invalid rdata of {text} octets")
 
 
 def _hexadecimal(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise FaultError(f"{short(text)} is no octets in hexadecimal digits, two each") from None
+        raise FaultError(f"expected octets of two hexadecimal digits each, found {short(text)}") from None
 
 
 # What follows the fields of some types
 
 
 def _digest(tokenizer: Tokenizer) -> None:
-    """The digest of a DS, of which the digest type tells the length: RFC 4034 §5.1.4."""
+    """The digest of a DS, whose length follows from the digest type: RFC 4034 §5.1.4."""
     words = [token.value for token in tokenizer.get_remaining()]
     if not words:
-        raise FaultError("the record ends before its digest")
+        raise FaultError("missing field: digest")
     digest = _hexadecimal("".join(words))
     if len(digest) not in (20, 32, 48):
-        raise FaultError(f"a digest of {len(digest)} octets: type 1 has 20, type 2 has 32, type 4 has 48")
+        raise FaultError(f"expected 20, 32 or 48 octets (digest type 1, 2 or 4), found {len(digest)}")
 
 
 def _strings(tokenizer: Tokenizer) -> None:
@@ -101,7 +101,9 @@ def _strings(tokenizer: Tokenizer) -> None:
 def _string(token: Token) -> None:
     octets = len(token.unescape_to_bytes().value)
     if octets > _LONGEST_STRING:
-        raise FaultError(f"{shown(token)} has {octets} octets: at most 255 fit into one string, and several may follow")
+        raise FaultError(
+            f"{shown(token)} has {octets} octets; a string holds at most 255: split it into several strings"
+        )
 
 
 def _parameters(tokenizer: Tokenizer) -> None:
@@ -116,7 +118,7 @@ def _parameters(tokenizer: Tokenizer) -> None:
         try:
             dns.rdata.from_text(dns.rdataclass.IN, RdataType.SVCB, f"1 . {parameter}").to_wire()
         except Exception as error:
-            raise FaultError(f"{short(parameter)} is no parameter{after_colon(error)}") from None
+            raise FaultError(f"invalid parameter {short(parameter)}{after_colon(error)}") from None
 
 
 # The types whose fields are known
@@ -140,9 +142,9 @@ def name_field(name: str) -> Field:
     return Field(name, _NAME, lambda tokenizer, origin: tokenizer.get_name(origin))
 
 
-def seconds_field(name: str) -> Field:
+def seconds_field(name: str, what: str = "") -> Field:
     """A time as it is written for TTLs."""
-    return Field(name, f"{name} (seconds, or as 1h30m)", lambda tokenizer, _: tokenizer.get_ttl())
+    return Field(name, f"{what or name} (seconds, or as 1h30m)", lambda tokenizer, _: tokenizer.get_ttl())
 
 
 def _read_tag(tokenizer: Tokenizer, _: dns.name.Name) -> None:
@@ -188,11 +190,11 @@ FIELDS: dict[RdataType, tuple[Field, ...]] = {
         number_field("port", 16),
         name_field("target"),
     ),
-    RdataType.TXT: (Field("first string", "string", _read_string),),
-    RdataType.SPF: (Field("first string", "string", _read_string),),
+    RdataType.TXT: (Field("string", "string", _read_string),),
+    RdataType.SPF: (Field("string", "string", _read_string),),
     RdataType.CAA: (
         number_field("flags octet", 8),
-        Field("tag", "tag of letters and digits, such as issue", _read_tag),
+        Field("tag", "tag of letters and digits (such as issue)", _read_tag),
         Field("value", "value", lambda tokenizer, _: tokenizer.get_string()),
     ),
     RdataType.DS: _DELEGATION_SIGNER,
@@ -201,10 +203,10 @@ FIELDS: dict[RdataType, tuple[Field, ...]] = {
         name_field("first name server"),
         name_field("mailbox"),
         number_field("serial", 32),
-        seconds_field("refresh"),
-        seconds_field("retry"),
-        seconds_field("expire"),
-        seconds_field("minimum"),
+        seconds_field("refresh", "refresh time"),
+        seconds_field("retry", "retry time"),
+        seconds_field("expire", "expire time"),
+        seconds_field("minimum", "minimum TTL"),
     ),
     RdataType.HTTPS: _SERVICE,
     RdataType.SVCB: _SERVICE,
@@ -219,13 +221,17 @@ REST: dict[RdataType, Callable[[Tokenizer], None]] = {
 }
 
 
-# How text is told
+# How messages show text
 
 
-def no_name(token: Token, error: Exception) -> str:
-    """That a word is no domain name, and why."""
-    why = str(error).removesuffix(".") if token.is_identifier() else "it stands in quotes"
-    return f"{shown(token)} is no {_NAME}: {why}"
+def invalid_name(token: Token, error: Exception) -> str:
+    """The message for a word that is not a valid domain name."""
+    why = str(error).removesuffix(".") if token.is_identifier() else "remove the quotes"
+    return f"invalid {_NAME} {shown(token)}: {why}"
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeioI' else 'a'} {noun}"
 
 
 def written(token: Token) -> str:

@@ -1,8 +1,8 @@
-"""What is wrong with the text of a record that dnspython refused: the type, the text at fault, and what was expected.
+"""Explains why dnspython rejected a record: the type, the text at fault, and what was expected.
 
-dnspython tells much of it ("expecting an integer"), but not of which text, and of an address nothing at all. So the
-record is read once more, with the same calls, field by field: nothing is refused here that dnspython takes, and for
-what is not known here its own words stay. Whoever reads a master file asks only for the one record that is refused.
+dnspython's own message ("expecting an integer") does not name the text at fault, and says nothing about an address. So
+this module reads the record once more, with the same calls, field by field. It rejects nothing that dnspython accepts,
+and keeps dnspython's message for what it does not know. It runs only for records that were rejected.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from zones.masterfile.rdata_fields import (
     WORDLESS,
     FaultError,
     after_colon,
+    invalid_name,
     name_field,
-    no_name,
     printable,
     said,
     seconds_field,
@@ -46,19 +46,19 @@ _OTHER_DIRECTIVES = ("$INCLUDE", "$GENERATE", "$UNICODE")
 _ALL_DIRECTIVES = ", ".join((*_DIRECTIVES, *_OTHER_DIRECTIVES))
 
 _IN_OUR_WORDS = {
-    "newline in quoted string": "a quoted string without its closing quote on the same line",
-    "unbalanced parentheses": "a ( without a ) behind it",
+    "newline in quoted string": "missing closing quote: a quoted string must end on its line",
+    "unbalanced parentheses": "unbalanced parentheses: a ( without its )",
 }
-"""What dnspython tells."""
+"""Our words for dnspython's messages."""
 
-_UNOPENED = "a ) without a ( before it"
-"""Of which dnspython says nothing."""
+_UNOPENED = "unbalanced parentheses: a ) without a ( before it"
+"""The message for an error to which dnspython gives none."""
 
 
 def fault_of(text: str, origin: dns.name.Name, codec: dns.name.IDNACodec | None, made: int, told: str) -> str:
-    """What is wrong with the record or directive at the beginning of `text`, of which dnspython has `told` something.
+    """What is wrong with the record or directive at the beginning of `text`; `told` is dnspython's message.
 
-    Names are relative to `origin`. A $GENERATE had `made` so many records.
+    Names are relative to `origin`. A $GENERATE had `made` so many records before it failed.
     """
     tokenizer = Tokenizer(text, idna_codec=codec)
     try:
@@ -71,12 +71,12 @@ def fault_of(text: str, origin: dns.name.Name, codec: dns.name.IDNACodec | None,
             case directive if not directive.startswith("$"):
                 _see_record(first, tokenizer, origin)
             case directive if directive not in _OTHER_DIRECTIVES:
-                return f"unknown directive {short(first.value)}; there are {_ALL_DIRECTIVES}"
+                return f"unknown directive {short(first.value)}; expected one of {_ALL_DIRECTIVES}"
     except FaultError as fault:
         return str(fault)
     except MemoryError:
         raise
-    except Exception:  # noqa: S110 - dnspython's, of what stands around rdata; what it told first is kept
+    except Exception:  # noqa: S110 - dnspython's, about the text around rdata; its first message is kept
         pass
     if told and told != WORDLESS:
         return _IN_OUR_WORDS.get(told) or printable(told)
@@ -96,7 +96,7 @@ def rdata_words(text: str) -> list[str]:
 def _see_directive(directive: str, tokenizer: Tokenizer, origin: dns.name.Name) -> None:
     fields = _DIRECTIVES[directive]
     if (token := tokenizer.get()).is_eol_or_eof():
-        raise FaultError(f"{directive} ends before its {fields[0].name}")
+        raise FaultError(f"{directive}: missing {fields[0].name}")
     tokenizer.unget(token)
     try:
         see_fields(fields, tokenizer, origin)
@@ -106,12 +106,12 @@ def _see_directive(directive: str, tokenizer: Tokenizer, origin: dns.name.Name) 
 
 
 def _see_record(owner: Token, tokenizer: Tokenizer, origin: dns.name.Name) -> None:
-    """Raise `FaultError` for what is seen to be wrong."""
+    """Raise `FaultError` for the first error found."""
     if not owner.is_whitespace():
         try:
             tokenizer.as_name(owner, origin)
         except dns.exception.DNSException as error:
-            raise FaultError(no_name(owner, error)) from None
+            raise FaultError(invalid_name(owner, error)) from None
     _see_rdata(_type_of_record(tokenizer), tokenizer, origin)
 
 
@@ -121,12 +121,12 @@ def _type_of_record(tokenizer: Tokenizer) -> RdataType:
     while True:
         token = tokenizer.get()
         if token.is_eol_or_eof():
-            raise FaultError("the record ends before its type")
+            raise FaultError("missing field: record type")
         if not token.is_identifier():
-            raise FaultError(f"{shown(token)} stands where the type was expected")
+            raise FaultError(f"expected a record type, found {shown(token)}")
         if (what := _ttl_or_class(token.value)) not in missing:
             if token.value.isdigit():
-                raise FaultError(f"{shown(token)} stands where the type was expected")
+                raise FaultError(f"expected a record type, found {shown(token)}")
             try:
                 return dns.rdatatype.from_text(token.value)
             except (dns.exception.DNSException, ValueError):
@@ -160,7 +160,7 @@ def _ttl_or_class(text: str) -> str:
     except (dns.exception.DNSException, ValueError):
         return ""
     if rrclass != dns.rdataclass.IN:
-        raise FaultError(f"class {text}: only records of class IN are served")
+        raise FaultError(f"class {text} is not supported; use IN")
     return "class"
 
 
@@ -168,21 +168,23 @@ def _see_generate(tokenizer: Tokenizer, origin: dns.name.Name, made: int) -> Non
     """$GENERATE range owner [TTL] [class] type rdata: the rdata is a single word."""
     given, owner = tokenizer.get(), tokenizer.get()
     if given.is_eol_or_eof() or owner.is_eol_or_eof():
-        raise FaultError("$GENERATE ends before its range and owner: $GENERATE 1-9 host$ A 192.0.2.$")
+        raise FaultError("$GENERATE: missing range or owner, as in $GENERATE 1-9 host$ A 192.0.2.$")
     try:
         start, _, step = dns.grange.from_text(given.value)
     except (dns.exception.DNSException, ValueError):
-        raise FaultError(f"$GENERATE: {shown(given)} is no range: 1-9, or 1-9/2 for each second number") from None
+        raise FaultError(f"$GENERATE: expected a range (1-9, or 1-9/2 for steps of 2), found {shown(given)}") from None
     rdtype = _type_of_record(tokenizer)
     rdata, behind = tokenizer.get(), tokenizer.get()
     if not rdata.is_identifier() or not behind.is_eol_or_eof():
-        raise FaultError(f"$GENERATE: {rdtype.name} with rdata that is not one word; write these records out")
+        raise FaultError(
+            f"$GENERATE: {rdtype.name} rdata of more than one word is not supported; write the records out"
+        )
     text = _generated(start + made * step, rdata.value)
     _see_rdata(rdtype, Tokenizer(text, idna_codec=tokenizer.idna_codec), origin)
 
 
 def _generated(number: int, template: str) -> str:
-    """What $GENERATE makes of a word: dnspython tells it as the string of a TXT record."""
+    """What $GENERATE makes of a word: dnspython returns it as the string of a TXT record."""
     read = dns.zone.from_text(
         f"$GENERATE {number}-{number} @ 0 TXT {template}", dns.name.root, relativize=False, check_origin=False
     )
@@ -191,22 +193,22 @@ def _generated(number: int, template: str) -> str:
 
 
 def _see_rdata(rdtype: RdataType, tokenizer: Tokenizer, origin: dns.name.Name) -> None:
-    """Raise `FaultError` for rdata that is wrong."""
+    """Raise `FaultError` for invalid rdata."""
     try:
         tokens = tokenizer.get_remaining()
     except dns.exception.DNSException as error:  # quotes or parentheses
-        raise FaultError(said(error) or _UNOPENED) from None
+        raise FaultError(_IN_OUR_WORDS.get(said(error)) or said(error) or _UNOPENED) from None
     text = " ".join(map(written, tokens))
     codec = tokenizer.idna_codec
     try:
         again = Tokenizer(text, idna_codec=codec)
         rdata = dns.rdata.from_text(dns.rdataclass.IN, rdtype, again, origin, relativize=False)
         rdata.to_wire(), rdata.to_digestable()
-    except Exception as error:  # dnspython's reader takes any for one of the text, too
+    except Exception as error:  # dnspython's reader also treats any exception as a fault of the text
         name = dns.rdatatype.to_text(rdtype)
         try:
             if tokens and written(tokens[0]) == "\\#":
-                see_unknown(name, tokens[1:])
+                see_unknown(tokens[1:])
             elif rdtype == RdataType.LOC:
                 _see_location(tokens)
             elif rdtype in FIELDS:
@@ -219,7 +221,7 @@ def _see_rdata(rdtype: RdataType, tokenizer: Tokenizer, origin: dns.name.Name) -
 
 
 def _see_location(tokens: list[Token]) -> None:
-    """Raise `FaultError` for metres of a LOC that are wrong; of its latitude and longitude, dnspython tells."""
+    """Raise `FaultError` for invalid metres of a LOC record; dnspython reports its latitude and longitude."""
     try:
         metres_of([token.unescape().value for token in tokens])
     except LocationError as error:
@@ -227,9 +229,9 @@ def _see_location(tokens: list[Token]) -> None:
 
 
 def _refused_rdata(text: str, error: Exception) -> str:
-    """What is told of rdata of which no field is known to be wrong."""
+    """The message for invalid rdata where no single field is known to be at fault."""
     if not text:
-        return "the record ends before its rdata"
+        return "missing rdata"
     if str(error).startswith("generic rdata does not start"):
-        return f"{short(text)} is no rdata: of such a type it is written \\# 2 ABCD (RFC 3597 §5)"
-    return f"{short(text)} is no rdata{after_colon(error)}"
+        return f"expected rdata such as \\# 2 ABCD (RFC 3597 §5), found {short(text)}"
+    return f"invalid rdata {short(text)}{after_colon(error)}"

@@ -1,14 +1,13 @@
-"""What is allowed in a zone and yet hardly meant: warnings, none of which keeps it from being served.
+"""Warnings about valid but probably mistaken records; a zone with warnings is served.
 
-A name server in the zone that has no address, a delegation that needs glue and has none, targets of NS, MX and SRV that
-are aliases or don't exist, names that lack their final dot, an address in a name's place, an "@" in a mailbox, records
-that are never answered since a delegation or a DNAME stands above them, and a serial that does not grow. What other
-zones hold is not asked for.
+They cover: a name server in the zone without an address; a delegation that lacks glue; targets of NS, MX and SRV that
+are aliases or do not exist; names without their final dot; an address in place of a name; an "@" in a mailbox; records
+hidden below a delegation or a DNAME; and a serial that does not grow. Data of other zones is not queried.
 
-It looks at the types of each owner, and at records where they are NS, MX or SRV, once: beside loading it, a zone of
-100,000 names takes 2% longer where all have addresses, 10% where a quarter have an MX, 9% where a third are aliases,
-18% where some are delegations, too, 28% where half are, with glue for each; and 3 µs for each warning. Where nobody
-wants to know, it costs nothing.
+The checks look once at the types of each owner, and at NS, MX and SRV records. They add to the time of loading a zone
+of 100,000 names: 2% where all names have addresses, 10% where a quarter have an MX, 9% where a third are aliases, 18%
+with some delegations, 28% where half the names are delegations with glue; and 3 µs for each warning. They cost nothing
+where no caller asks for warnings.
 """
 
 from __future__ import annotations
@@ -51,18 +50,18 @@ class WarningKind(enum.Enum):
 
     ABSENT = "{other} has no records here"
     ADDRESSLESS = "{other} has no address (A or AAAA)"
-    ALIAS = "{other} is an alias, which it must not be (RFC 2181 §10.3, RFC 2782)"
-    MISSING_DOT = "{other} has the zone's name twice and no records: its final dot is probably missing"
-    OWNER_MISSING_DOT = "the owner has the zone's name twice: its final dot is probably missing"
+    ALIAS = "{other} must not be an alias (RFC 2181 §10.3, RFC 2782)"
+    MISSING_DOT = "{other} ends in the zone's name twice and has no records: add the final dot"
+    OWNER_MISSING_DOT = "the owner ends in the zone's name twice: add the final dot"
     NOT_HERE = "{other} has no records here; a name outside the zone needs a final dot"
     ADDRESS_FOR_NAME = "{other} looks like an IPv4 address where a host name belongs"
-    AT_SIGN = '{other} has an "@": write the mailbox with a dot in its place, hostmaster.example.com. (RFC 1035 §8)'
-    NO_GLUE = "{other} lies below the delegation and has no address here (glue): nobody can find it (RFC 9471)"
-    BELOW_CUT = "never answered, since {other} is delegated"
-    BELOW_DNAME = "never answered, since {other} has a DNAME (RFC 6672 §2.4)"
-    OUTDATED = "left out, since it is no longer valid: {detail}"
+    AT_SIGN = '{other} contains "@": write the mailbox with a dot instead, hostmaster.example.com. (RFC 1035 §8)'
+    NO_GLUE = "{other} is below the delegation and needs glue here: add its A or AAAA record (RFC 9471)"
+    BELOW_CUT = "hidden: {other} is delegated, so the record is never in an answer"
+    BELOW_DNAME = "hidden: {other} has a DNAME, so the record is never in an answer (RFC 6672 §2.4)"
+    OUTDATED = "left out, because it is no longer valid: {detail}"
     FOR_PARENT = (
-        "left out: a parent takes it only if a KSK signed it (RFC 7344 §4.1), which is not built; "
+        "left out: a parent accepts it only with a KSK's signature (RFC 7344 §4.1), which is not supported; "
         "`signwright ds {other}` prints the DS for the parent"
     )
 
@@ -91,7 +90,7 @@ class ZoneWarning(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """What is hardly meant."""
+        """The owner, the type and what is probably wrong."""
         mnemonic = dns.rdatatype.to_text(dns.rdatatype.RdataType.make(self.rrtype))
         told = self.kind.value.format(other=names.to_text(self.other), detail=self.detail)
         return f"{names.to_text(self.owner)} {mnemonic}: {told}"
@@ -126,8 +125,10 @@ def serial_warning(before: Zone, after: Zone) -> str | None:
     """What is wrong with the serial of a zone that takes the place of another with other data (RFC 1982 §3.2)."""
     grown = (after.serial - before.serial) % (1 << 32)
     if grown == 0:
-        return f"the zone has changed and its serial has not: {after.serial} (RFC 1982)"
-    return None if grown < _HALF else f"the serial went down, from {before.serial} to {after.serial} (RFC 1982)"
+        return f"the zone changed, but its serial is still {after.serial}: increase it (RFC 1982)"
+    if grown < _HALF:
+        return None
+    return f"the serial went down from {before.serial} to {after.serial}: secondaries will not transfer it (RFC 1982)"
 
 
 class _Looking:

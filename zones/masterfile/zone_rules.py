@@ -79,9 +79,9 @@ class Gathering:
                 # All that a record's owner and type can be refused for is seen with the first of them.
                 _check_owner_and_type(record, self._origin, signed=self._signed)
             if ttl > _MAXIMUM_TTL:
-                raise _refused(record, f"TTL {ttl} is over {_MAXIMUM_TTL} (RFC 2181 §8)")
+                raise _refused(record, f"TTL {ttl} is greater than {_MAXIMUM_TTL} (RFC 2181 §8)")
             if len(rdata) > 0xFFFF:
-                raise _refused(record, "rdata of more than 65,535 octets")
+                raise _refused(record, "rdata is longer than 65,535 octets")
             if group is not None:
                 group.append(record)
             elif of_owner is not None:
@@ -151,7 +151,7 @@ class Gathering:
                 yield ZoneWarning(file, line, owner, rrtype, WarningKind.FOR_PARENT, self._origin)
 
     def warnings(self) -> list[ZoneWarning]:
-        """What is hardly meant in the whole, which was checked, and what was left out of it; by file and line."""
+        """Probable mistakes in the whole zone, which was checked, and what was left out of it; by file and line."""
         found = warnings_of(self._origin, self._records)
         return sorted([*found, *self._left_out], key=lambda warning: warning[:2]) if self._left_out else found
 
@@ -240,14 +240,14 @@ def _other_ttl(record: Record, ttl: int, line: int) -> ZoneFileError:
     return _refused(
         record,
         f"TTL {record[1]} differs from the {ttl} of the RRset's first record, line {line}: "
-        "all records of an RRset have one TTL (RFC 2181 §5.2)",
+        "all records of an RRset must have the same TTL (RFC 2181 §5.2)",
         "ttl-mismatch",
     )
 
 
 def _too_large(record: Record) -> ZoneFileError:
     return _refused(
-        record, f"{_mnemonic(record[2])} RRset of more than {_LARGEST_RRSET} octets, which no DNS message can hold"
+        record, f"{_mnemonic(record[2])} RRset is larger than {_LARGEST_RRSET} octets and fits no DNS message"
     )
 
 
@@ -261,16 +261,16 @@ def _check_owner_and_type(record: Record, origin: bytes, *, signed: bool) -> Non
         what = "" if rrtype != TYPE_DNSKEY else ", or serve the zone with signed = false"
         raise _refused(
             record,
-            f"{_mnemonic(rrtype)} records are made by the server as it signs: take them out of the file{what}",
+            f"the server generates {_mnemonic(rrtype)} records when it signs: remove them from the file{what}",
         )
     if rrtype == 0 or 128 <= rrtype <= 255 or rrtype == 41:
-        raise _refused(record, f"{_mnemonic(rrtype)} is no type of data (RFC 6895 §3.1)")
+        raise _refused(record, f"{_mnemonic(rrtype)} is not a data type; a zone cannot contain it (RFC 6895 §3.1)")
     if owner.startswith(b"\x01*") and rrtype in (TYPE_NS, TYPE_DNAME, TYPE_DS):
-        raise _refused(record, f"{_mnemonic(rrtype)} at a wildcard has no defined meaning (RFC 4592 §4.2, §4.4)")
+        raise _refused(record, f"{_mnemonic(rrtype)} at a wildcard is undefined (RFC 4592 §4.2, §4.4): remove it")
     if rrtype == TYPE_SOA and owner != origin:
-        raise _refused(record, f"SOA below the apex {names.to_text(origin)}")
+        raise _refused(record, f"SOA below the apex {names.to_text(origin)}: only the apex can have one")
     if rrtype == TYPE_DS and owner == origin:
-        raise _refused(record, "DS at the apex: it belongs into the parent zone (RFC 4035 §2.4)")
+        raise _refused(record, "DS at the apex: it belongs in the parent zone (RFC 4035 §2.4)")
 
 
 def _faults_of_owner(owner: bytes, of_owner: Mapping[int, list[Record]], origin: bytes) -> Iterator[ZoneFileError]:
@@ -285,7 +285,7 @@ def _faults_of_owner(owner: bytes, of_owner: Mapping[int, list[Record]], origin:
         reason = f"{names.to_text(owner)} has a CNAME and other data ({_mnemonic(other[2])}) (RFC 2181 §10.1)"
         yield _refused(last, reason, "cname-and-other-data")
     if TYPE_DS in of_owner and TYPE_NS not in of_owner:
-        reason = "DS where there is no delegation: no NS beside it (RFC 4035 §2.4)"
+        reason = "DS without NS at the same name: only a delegation can have a DS (RFC 4035 §2.4)"
         yield _refused(of_owner[TYPE_DS][0], reason, "ds-without-ns")
     if TYPE_DNAME in of_owner and TYPE_NS in of_owner and owner != origin:
         yield _refused(of_owner[TYPE_DNAME][0], "DNAME at a delegation point (RFC 6672 §2.3)", "dname-and-ns")

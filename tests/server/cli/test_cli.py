@@ -335,7 +335,7 @@ def test_check_refuses_what_a_server_leaves_out(folder: Path) -> None:
     (folder / "odd.zone").write_text(ZONE + "@ 300 CDS 0 0 0 00\n")
     warned = run("check", "odd.zone", cwd=folder)
     assert warned.returncode == 0
-    assert warned.stderr.startswith(f"{folder}/odd.zone:4: warning: odd. CDS: left out: a parent takes it only if ")
+    assert warned.stderr.startswith(f"{folder}/odd.zone:4: warning: odd. CDS: left out: a parent accepts it only ")
     assert warned.stderr.endswith("`signwright ds odd.` prints the DS for the parent\n")
     (folder / "odd.zone").write_text(ZONE + "tower 300 LOC 10 0 0 N 20 0 0 E 50000000m\n")
     bad = run("check", "odd.zone", cwd=folder)

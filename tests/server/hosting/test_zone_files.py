@@ -368,8 +368,8 @@ async def test_what_is_hardly_meant_is_logged_once(world: World, folder: Path, c
             nursery.cancel_scope.cancel()
     file, zone = config.file, "big.example."
     absences = [(zone, f"{file}:{4 + n}: {zone} MX: gone{n}.{zone} has no records here") for n in range(5)]
-    unchanged = f"{file}: the zone has changed and its serial has not: 1 (RFC 1982)"
-    down = f"{file}: the serial went down, from 1 to 0 (RFC 1982)"
+    unchanged = f"{file}: the zone changed, but its serial is still 1: increase it (RFC 1982)"
+    down = f"{file}: the serial went down from 1 to 0: secondaries will not transfer it (RFC 1982)"
     assert told == [[], [*absences, (zone, "and 2 more"), (zone, unchanged)], [], [(zone, down)]]
     assert [log for log in logs if log["log_level"] == "warning"] == []
 

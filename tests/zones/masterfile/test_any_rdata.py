@@ -135,7 +135,7 @@ def test_what_nobody_expects_is_the_lines_fault(monkeypatch: pytest.MonkeyPatch,
         parse_zone(f"{APEX}x TYPE65280 \\# 1 00\n", "lab.example", file="zone")
     assert (caught.value.line, caught.value.reason) == (
         LINE,
-        "TYPE65280: these 1 octets are no rdata of type TYPE65280",
+        "TYPE65280: invalid rdata of 1 octets",
     )
 
 

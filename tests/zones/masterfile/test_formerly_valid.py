@@ -15,8 +15,8 @@ MD = "TYPE3 \\# 1 01"
 NEVER_SERVED = [
     (f"x.other.test. {LOC}", 5, "x.other.test. is outside the zone lab.example."),
     (f"x.other.test. {MD}", 5, "x.other.test. is outside the zone lab.example."),
-    (f"x 4294967295 {LOC}", 5, "TTL 4294967295 is over 2147483647"),
-    (f"x 2147483648 {MD}", 5, "TTL 2147483648 is over 2147483647"),
+    (f"x 4294967295 {LOC}", 5, "TTL 4294967295 is greater than 2147483647"),
+    (f"x 2147483648 {MD}", 5, "TTL 2147483648 is greater than 2147483647"),
 ]
 NEVER_SERVED_IN_ALL = [
     (f"x CNAME ns\nx {MD}", 6, "has a CNAME and other data (MD)"),

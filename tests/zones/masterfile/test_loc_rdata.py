@@ -101,13 +101,13 @@ NEVER_SERVED = [
     ("10 N 20 E nan", "altitude"),
     ("10 N 20 E inf", "altitude"),
     ("10 N 20 E m", "altitude"),
-    ("10 N 20 E", "the record ends before its altitude"),
+    ("10 N 20 E", "missing field: altitude"),
     ("10 N 20 E 5m -1m", "size"),
     ("10 N 20 E 5m 100000000m", "size"),
     ("10 N 20 E 5m 1m 1e400", "horizontal precision"),
     ("10 N 20 E 5m 1m 1m x", "vertical precision"),
-    ("10 N 20 E 5m 1m 1m 1m 1m", "1m stands behind the end"),
-    ("10 N 20 X 5m", "expected E or W behind the longitude"),
+    ("10 N 20 E 5m 1m 1m 1m 1m", "unexpected 1m after the end of the record"),
+    ("10 N 20 X 5m", "expected E or W after the longitude"),
     ("10 x N 20 E 5m", "hemisphere"),
     ("91 N 20 E 5m", "degrees not in range"),
 ]
@@ -145,7 +145,7 @@ def test_what_was_served_is_left_out_with_a_warning(text: str, reason: str) -> N
     warned: list[ZoneWarning] = []
     assert location(text, lenient=True, warned=warned) is None
     (warning,) = warned
-    assert str(warning).startswith("zone:5: x.lab.example. LOC: left out, since it is no longer valid: ")
+    assert str(warning).startswith("zone:5: x.lab.example. LOC: left out, because it is no longer valid: ")
     assert reason in warning.reason
     assert location(text, lenient=True) is None  # also where nobody wants to know
 

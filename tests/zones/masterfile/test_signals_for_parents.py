@@ -31,7 +31,7 @@ def test_they_are_left_out_of_a_signed_apex(lenient: bool) -> None:
     apex = zone.nodes[zone.origin]
     assert not {CDS, CDNSKEY} & apex.rrsets.keys()
     assert apex.bitmap == parse(APEX + "@ MX 10 gone\n", signed=True)[0].nodes[zone.origin].bitmap
-    told = "left out: a parent takes it only if a KSK signed it (RFC 7344 §4.1), which is not built"
+    told = "left out: a parent accepts it only with a KSK's signature (RFC 7344 §4.1), which is not supported"
     assert [str(warning).partition(";")[0] for warning in warned] == [
         f"zone:5: lab.example. CDS: {told}",
         f"zone:6: lab.example. CDNSKEY: {told}",

@@ -39,7 +39,7 @@ _x._tcp SRV 0 0 53 ns
   7: @ NS: ns3 has no address (A or AAAA)
 ns3 TXT x
 @ NS ns4
-  10: @ NS: ns4 is an alias, which it must not be (RFC 2181 §10.3, RFC 2782)
+  10: @ NS: ns4 must not be an alias (RFC 2181 §10.3, RFC 2782)
 ns4 CNAME ns
 @ NS ns.elsewhere.
 
@@ -50,11 +50,11 @@ ns.child A 192.0.2.2
 
 ; delegations and glue
 one NS ns.one
-  5: one NS: ns.one lies below the delegation and has no address here (glue): nobody can find it (RFC 9471)
+  5: one NS: ns.one is below the delegation and needs glue here: add its A or AAAA record (RFC 9471)
 two NS two
 two A 192.0.2.2
 three NS three
-  9: three NS: three lies below the delegation and has no address here (glue): nobody can find it (RFC 9471)
+  9: three NS: three is below the delegation and needs glue here: add its A or AAAA record (RFC 9471)
 four NS ns.two
 five NS ns.elsewhere.
 six NS gone
@@ -64,7 +64,7 @@ ns.six AAAA 2001:db8::6
 
 ; targets of MX and SRV
 a MX 10 alias
-  5: a MX: alias is an alias, which it must not be (RFC 2181 §10.3, RFC 2782)
+  5: a MX: alias must not be an alias (RFC 2181 §10.3, RFC 2782)
 alias CNAME ns
 b MX 10 gone
   8: b MX: gone has no records here
@@ -76,7 +76,7 @@ e MX 10 mail.elsewhere.
 f MX 10 ns.child
 child NS ns.elsewhere.
 _x._tcp SRV 0 0 53 Alias
-  17: _x._tcp SRV: alias is an alias, which it must not be (RFC 2181 §10.3, RFC 2782)
+  17: _x._tcp SRV: alias must not be an alias (RFC 2181 §10.3, RFC 2782)
 _y._tcp SRV 0 0 53 gone
   19: _y._tcp SRV: gone has no records here
 _z._tcp SRV 0 0 0 .
@@ -88,7 +88,7 @@ _z._tcp SRV 0 0 0 .
 @ MX 10 x.a
 @ MX 10 x.y.a
 @ MX 10 x.b
-  10: @ MX: x.b is an alias, which it must not be (RFC 2181 §10.3, RFC 2782)
+  10: @ MX: x.b must not be an alias (RFC 2181 §10.3, RFC 2782)
 @ MX 10 x.c
   12: @ MX: x.c has no address (A or AAAA)
 z.a A 192.0.2.3
@@ -104,35 +104,35 @@ y.e.a TXT x
 child NS ns.child
 ns.child A 192.0.2.2
 ns.child TXT x
-  7: ns.child TXT: never answered, since child is delegated
+  7: ns.child TXT: hidden: child is delegated, so the record is never in an answer
 ns2.child A 192.0.2.2
-  9: ns2.child A: never answered, since child is delegated
+  9: ns2.child A: hidden: child is delegated, so the record is never in an answer
 child TXT x
-  11: child TXT: never answered, since child is delegated
+  11: child TXT: hidden: child is delegated, so the record is never in an answer
 child MX 10 gone
-  13: child MX: never answered, since child is delegated
+  13: child MX: hidden: child is delegated, so the record is never in an answer
 deep.child NS ns.deep.child
-  15: deep.child NS: never answered, since child is delegated
+  15: deep.child NS: hidden: child is delegated, so the record is never in an answer
 ns.deep.child A 192.0.2.2
-  17: ns.deep.child A: never answered, since child is delegated
+  17: ns.deep.child A: hidden: child is delegated, so the record is never in an answer
 
 ; below a DNAME
 old DNAME new
 old TXT x
 a.old A 192.0.2.2
-  7: a.old A: never answered, since old has a DNAME (RFC 6672 §2.4)
+  7: a.old A: hidden: old has a DNAME, so the record is never in an answer (RFC 6672 §2.4)
 b.a.old MX 10 gone
-  9: b.a.old MX: never answered, since old has a DNAME (RFC 6672 §2.4)
+  9: b.a.old MX: hidden: old has a DNAME, so the record is never in an answer (RFC 6672 §2.4)
 @ MX 10 c.old
-  11: @ MX: c.old is an alias, which it must not be (RFC 2181 §10.3, RFC 2782)
+  11: @ MX: c.old must not be an alias (RFC 2181 §10.3, RFC 2782)
 gold A 192.0.2.2
 
 ; a DNAME at the apex
 @ DNAME elsewhere.
 a A 192.0.2.2
-  6: a A: never answered, since @ has a DNAME (RFC 6672 §2.4)
-  3: @ NS: ns is an alias, which it must not be (RFC 2181 §10.3, RFC 2782)
-  4: ns A: never answered, since @ has a DNAME (RFC 6672 §2.4)
+  6: a A: hidden: @ has a DNAME, so the record is never in an answer (RFC 6672 §2.4)
+  3: @ NS: ns must not be an alias (RFC 2181 §10.3, RFC 2782)
+  4: ns A: hidden: @ has a DNAME, so the record is never in an answer (RFC 6672 §2.4)
 """
 
 
@@ -204,12 +204,12 @@ def with_serial(serial: int) -> Zone:
     ("before", "after", "told"),
     [
         (1, 2, None),
-        (2, 2, "the zone has changed and its serial has not: 2 (RFC 1982)"),
-        (2, 1, "the serial went down, from 2 to 1 (RFC 1982)"),
+        (2, 2, "the zone changed, but its serial is still 2: increase it (RFC 1982)"),
+        (2, 1, "the serial went down from 2 to 1: secondaries will not transfer it (RFC 1982)"),
         (0xFFFFFFFF, 0, None),
         (0, 0x7FFFFFFF, None),
-        (0, 0x80000000, "the serial went down, from 0 to 2147483648 (RFC 1982)"),
-        (2026010101, 1, "the serial went down, from 2026010101 to 1 (RFC 1982)"),
+        (0, 0x80000000, "the serial went down from 0 to 2147483648: secondaries will not transfer it (RFC 1982)"),
+        (2026010101, 1, "the serial went down from 2026010101 to 1: secondaries will not transfer it (RFC 1982)"),
         (3026010101, 1, None),
     ],
 )
