@@ -60,7 +60,7 @@ from keys.rules.wanted_ds import ParentDs
 Publish = Callable[[bytes, ZoneKeys | None], None]
 """Takes an origin and its keys to whoever answers; `None`: signing is disabled, and the zone is served unsigned."""
 
-_CONFIGURED = "the configuration says so"
+_CONFIGURED = "configuration read"
 _MOST_INTERRUPTIONS = 3
 """How often in a row what asks the KMS gives way to a request before it has got an answer."""
 _MOST_ACTIONS = 100

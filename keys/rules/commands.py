@@ -202,14 +202,14 @@ def _create(keyring: Keyring, command: CreateKsk, now: int, token: str) -> Event
     name = command.name
     if not _NAME.fullmatch(name):
         raise RequestRefusedError(
-            WRONG_NAME, f"{name!r} is no name of a Key Signing Key: 3 to 128 letters, digits and _."
+            WRONG_NAME, f"Invalid Key Signing Key name {name!r}: use 3 to 128 letters, digits and underscores."
         )
     if command.arn is not None and not _ARN.fullmatch(command.arn):
-        raise RequestRefusedError(WRONG_ARN, f"{command.arn!r} is no ARN of a KMS key.")
+        raise RequestRefusedError(WRONG_ARN, f"{command.arn!r} is not the ARN of a KMS key.")
     if any(ksk.name == name for ksk in keyring.ksks):
         raise RequestRefusedError(EXISTS, f"A Key Signing Key with name {name} exists already.")
     if command.arn is not None and any(ksk.arn == command.arn for ksk in keyring.ksks):
-        raise RequestRefusedError(EXISTS, f"{command.arn} is the key of another Key Signing Key of this zone.")
+        raise RequestRefusedError(EXISTS, f"Another Key Signing Key of this zone already uses {command.arn}.")
     if len(keyring.ksks) >= MOST_KSKS:
         raise RequestRefusedError(TOO_MANY, f"The hosted zone has {MOST_KSKS} Key Signing Keys already.")
     return KskIntended(now, name, token, command.arn, command.active, asked=True)
@@ -260,7 +260,7 @@ def _start_rollover(keyring: Keyring, now: int) -> tuple[Event, ...]:
 def _emergency(keyring: Keyring, now: int) -> tuple[Event, ...]:
     active = keyring.active_zsk
     if active is None:
-        raise RequestRefusedError(WRONG_SIGNING, "The hosted zone has no zone-signing key that is active.")
+        raise RequestRefusedError(WRONG_SIGNING, "The hosted zone has no active zone-signing key.")
     return () if active.lost is not None else (ZskLost(now, active.sequence),)
 
 
@@ -269,7 +269,7 @@ def _enable(keyring: Keyring, now: int) -> tuple[Event, ...]:
         return ()
     if keyring.configured is False:
         raise RequestRefusedError(
-            WRONG_SIGNING, "The zone is served unsigned by its settings: set signed = true there, and reload."
+            WRONG_SIGNING, "The configuration serves this zone unsigned: set signed = true, then run signwright reload."
         )
     if not any(ksk.status is KskStatus.ACTIVE for ksk in keyring.ksks):
         raise RequestRefusedError(NO_ACTIVE, "The hosted zone has no Key Signing Key with status ACTIVE.")

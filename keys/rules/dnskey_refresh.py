@@ -77,7 +77,7 @@ def stale(keyring: Keyring, policy: Policy, now: int) -> str | None:
         return None
     if any(s.start <= now < s.end for s in keyset.signatures):
         return "the policy has changed"
-    return "no signed slot holds the present time"
+    return "no signed slot covers the current time"
 
 
 class SlotRequest(NamedTuple):

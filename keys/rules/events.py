@@ -334,7 +334,7 @@ def entry(event: Event, reason: str) -> Entry:  # noqa: PLR0912 - a table of eve
         case SigningDisabled(forced=True):
             reason = f"{reason}: {_FORCED}"
         case SigningConfigured():
-            said = {True: "signed = true", False: "signed = false", None: "the zone is hosted now"}
+            said = {True: "signed = true", False: "signed = false", None: "it is now a hosted zone"}
             reason = f"{reason}: {said[event.signed]}"
         case ServedUnsigned():
             reason = f"{reason}: TTL {duration(event.ttl)}"

@@ -381,22 +381,22 @@ def _ds_wait(keyring: Keyring, now: int) -> str | None:
         if ksk.ds_named or (ksk.ready is not None and ksk.ready <= now):
             continue
         if ksk.ready is not None:
-            told.append(f"not before {_moment(ksk.ready)} for {ksk.name}")
+            told.append(f"before {_moment(ksk.ready)} ({ksk.name})")
         elif ksk.published is None:
-            told.append(f"not before {ksk.name} is in the DNSKEY RRset, and every cache knows that")
+            told.append(f"before {ksk.name} is in the DNSKEY RRset and in every cache")
         else:
-            told.append(f"not before every server answers with {ksk.name}, and every cache knows that")
-    return f"A DS record may be added to the parent zone {'; '.join(told)}." if told else None
+            told.append(f"before every server publishes {ksk.name} and every cache has it")
+    return f"Do not add a DS record to the parent zone {'; '.join(told)}." if told else None
 
 
 def _foreign_ds(keyring: Keyring) -> str | None:
     told = [ds_text(rdata) for rdata in keyring.foreign_ds]
     if not is_foreign(keyring):
-        beside = "the parent has DS records that name no KSK of this zone, beside those that do; remove them there"
+        beside = "the parent also has DS records that name no KSK of this zone; remove them there"
         return f"foreign DS: {beside}: {', '.join(told)}" if told else None
     told += [ds_text(ds_rdata(keyring.origin, ksk.rdata)) for ksk in keyring.ksks if ksk.ds_named and ksk.public_key]
     why = "while the zone is served unsigned" if keyring.served_unsigned else "that name no KSK that signs this zone"
-    effect = "so validators find every answer of the zone bogus"
+    effect = "so validators reject every answer of the zone as bogus"
     return f"foreign DS: the parent has DS records {why}, {effect}: {', '.join(told)}"
 
 
@@ -404,17 +404,20 @@ def _notice(keyring: Keyring, ksk_arn: str | None, unheeded: str | None) -> str 
     if unheeded is not None:
         zone = to_text(keyring.origin)
         return (
-            f"the configuration says signed = false, and the zone stays signed: {unheeded} It is tried again when that "
-            f"has changed. A parent served here drops its DS by: signwright ksk withdraw-ds {zone} NAME --force; to go "
-            f"without regard to the parent: signwright dnssec disable {zone} --force"
+            f"the configuration says signed = false, but the zone stays signed: {unheeded} The server tries again when "
+            f"that changes. To remove the DS from a parent served here: signwright ksk withdraw-ds {zone} NAME --force;"
+            f" to disable signing whatever the parent has: signwright dnssec disable {zone} --force"
         )
     if keyring.signing and keyring.ksks and all(ksk.status in _RESTING for ksk in keyring.ksks):
         names = ", ".join(ksk.name for ksk in keyring.ksks)
         command = f"signwright ksk activate {to_text(keyring.origin)} NAME"
-        return f"signing is enabled, and no KSK is ACTIVE: {command} ({names})"
+        return f"signing is enabled, but no KSK is ACTIVE; activate one: {command} ({names})"
     if ksk_arn is None or not keyring.ksks or any(ksk.arn == ksk_arn for ksk in keyring.ksks):
         return None
-    return f"the configuration names {ksk_arn}, which is none of the zone's KSKs: a KSK in use is not replaced"
+    return (
+        f"the configuration names {ksk_arn}, but the zone uses another KSK and keeps it; "
+        f"to change to the new one: signwright ksk create {to_text(keyring.origin)} NAME --arn {ksk_arn}"
+    )
 
 
 _RESTING = {KskStatus.INACTIVE, KskStatus.DELETING}
@@ -456,7 +459,7 @@ def _ksk(keyring: Keyring, ksk: Ksk, now: int, frozen: bool, probed: Probed | No
 def _message(ksk: Ksk, frozen: bool) -> str | None:
     if ksk.trouble is not None:
         trouble = ksk.trouble
-        what = "change what it says, then activate it again" if trouble.refused else "the KMS is not available"
+        what = "fix the cause, then activate the KSK again" if trouble.refused else "the KMS is not available"
         return (
             f"{trouble.doing}: {trouble.code}: {trouble.message}"[:400] + f" (since {_moment(trouble.since)}): {what}"
         )

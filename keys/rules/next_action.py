@@ -97,7 +97,7 @@ def _observe_policy(view: View) -> Due | None:
     wanted = policy.window, policy.propagation, policy.earlier_ttl if first else keyring.earlier_ttl
     if (keyring.window, keyring.propagation, keyring.earlier_ttl) == wanted:
         return None
-    return Due(AT_ONCE, ObservePolicy("the policy says so", *wanted))
+    return Due(AT_ONCE, ObservePolicy("policy recorded", *wanted))
 
 
 def _confirm_published(view: View) -> Due | None:
@@ -127,7 +127,7 @@ def _intend_ksk(view: View) -> Due | None:
 
 def _make_ksk(view: View) -> Due | None:
     return _first(
-        Due(_retry_at(view, ksk), MakeKsk("a KSK is to be made", ksk.name))
+        Due(_retry_at(view, ksk), MakeKsk("the KSK needs a KMS key", ksk.name))
         for ksk in view.keyring.ksks
         if ksk.arn is None and ksk.status is not KskStatus.DELETING
     )
@@ -135,7 +135,7 @@ def _make_ksk(view: View) -> Due | None:
 
 def _learn_ksk(view: View) -> Due | None:
     return _first(
-        Due(_retry_at(view, ksk), LearnKsk("the public key of the KSK is not known", ksk.name))
+        Due(_retry_at(view, ksk), LearnKsk("the public key of the KSK is unknown", ksk.name))
         for ksk in view.keyring.ksks
         if ksk.arn is not None and ksk.public_key is None and ksk.status is not KskStatus.DELETING
     )
@@ -169,7 +169,7 @@ def _remove_zsk(view: View) -> Due | None:
     if not ahead or suspended(keyring) or not keyring.signing_ksks or keyring.keyset is None:
         return None
     at, zsk = min(ahead, key=lambda one: one[0])
-    return Due(at, SignKeyset(f"no cache holds what ZSK {zsk.sequence} signed: the DNSKEY RRset changes"))
+    return Due(at, SignKeyset(f"no cache holds signatures of ZSK {zsk.sequence} any more: the DNSKEY RRset changes"))
 
 
 def _sign_keyset(view: View) -> Due | None:
@@ -181,7 +181,7 @@ def _sign_keyset(view: View) -> Due | None:
     if why is None and keyring.refreshed is not None:
         at, why = next_refresh(keyring.origin, keyring.refreshed, view.policy), "regular refresh"
     else:
-        at, why = AT_ONCE, why or "the zone was never refreshed"
+        at, why = AT_ONCE, why or "the DNSKEY RRset was never refreshed"
     return Due(max(at, *(_retry_at(view, ksk) for ksk in signing)), SignKeyset(why))
 
 
@@ -190,12 +190,12 @@ def _activate_zsk(view: View) -> Due | None:
     at, successor = activation_at(keyring), keyring.successor
     if at is None or successor is None or suspended(keyring) or keyring.keyset is None or not keyring.signing:
         return None
-    return Due(at, ActivateZsk("every cache that holds a DNSKEY RRset holds the successor", successor.sequence))
+    return Due(at, ActivateZsk("every cached DNSKEY RRset contains the new ZSK", successor.sequence))
 
 
 def _probe_ksk(view: View) -> Due | None:
     return _first(
-        Due(_retry_at(view, ksk), ProbeKsk("whether the KMS lets the KSK sign again", ksk.name))
+        Due(_retry_at(view, ksk), ProbeKsk("check whether the KMS lets the KSK sign again", ksk.name))
         for ksk in view.keyring.needing_action
         if ksk.public_key is not None
     )

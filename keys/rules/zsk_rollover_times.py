@@ -35,11 +35,11 @@ def rollover_at(keyring: Keyring, policy: Policy) -> tuple[int, str] | None:
     if active is None or keyring.keyset is None or keyring.successor is not None:
         return None
     if active.lost is not None:
-        return active.lost, "emergency rollover: the private key of the ZSK is lost or known to others"
+        return active.lost, "emergency rollover: the private key of the ZSK is lost or compromised"
     if sum(zsk.removed is None for zsk in keyring.zsks) > 1:
         return None
     if keyring.rollover_requested is not None:
-        return keyring.rollover_requested, "a ZSK rollover was asked for"
+        return keyring.rollover_requested, "a ZSK rollover was requested"
     since = active.published if active.published is not None else active.generated
     later = jitter(keyring.origin, f"zsk/{active.sequence}", policy.zsk_jitter + 1)
     return since + policy.zsk_lifetime + later, "regular ZSK rollover"

@@ -1,6 +1,6 @@
-"""The command line. Each command is a few lines over what does the work; `exit_codes` says how each failure ends.
+"""The command line. Each command is a thin layer; `exit_codes` maps each failure to an exit code.
 
-It must not know how: a command asks a running server, or the state at rest, and shows what came of it.
+It must not know how the server works: a command asks a running server, or the state at rest, and shows the result.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from server.cli.command_group import DeclaredGroup
 from server.early_signals import remember_hangups
 
 COMMANDS = {
-    "serve": ("server.cli.serve", "Serve zones, signing as they are asked for."),
-    "check": ("server.cli.check", "Say what is wrong in zone files and configurations."),
-    "doctor": ("server.cli.doctor", "Look at this host: ports, clock, limits, permissions, disk."),
-    "status": ("server.cli.server_commands", "Show what to do, and how the server and its zones are."),
-    "top": ("server.cli.top", "Show who asks for what, live."),
+    "serve": ("server.cli.serve", "Serve zones and sign each answer."),
+    "check": ("server.cli.check", "Check zone files and configurations for errors."),
+    "doctor": ("server.cli.doctor", "Check this host: ports, clock, limits, permissions, disk."),
+    "status": ("server.cli.server_commands", "Show what to do, and the state of the server and its zones."),
+    "top": ("server.cli.top", "Show the top queries and clients, live."),
     "ds": ("server.cli.server_commands", "Print the DS records of ZONE, for its parent zone."),
     "export": ("server.cli.export", "Print ZONE as a master file, signed or not."),
     "chain": ("server.cli.chain", "Show the chain of trust from the parent's DS to an answer of ZONE."),
     "plan": ("server.cli.key_commands", "Show every action to come for the keys of a zone."),
     "timeline": ("server.cli.key_commands", "Draw the keys of a zone over time (SVG)."),
     "events": ("server.cli.key_commands", "Show what was done to the keys of a zone, and why."),
-    "rollover": ("server.cli.key_commands", "Begin a rollover of the zone-signing key of a zone."),
+    "rollover": ("server.cli.key_commands", "Start a rollover of the zone-signing key of a zone."),
     "ksk": ("server.cli.key_commands", "Create, activate, deactivate and delete key-signing keys."),
-    "dnssec": ("server.cli.key_commands", "Enable or disable the signing of a zone."),
+    "dnssec": ("server.cli.key_commands", "Enable or disable signing of a zone."),
     "trust-clock": ("server.cli.key_commands", "Accept the current clock and unfreeze the keys."),
-    "reload": ("server.cli.server_commands", "Have the server read its zones and their files again."),
+    "reload": ("server.cli.server_commands", "Reload the configuration and all zone files."),
     "backup": ("server.cli.backup_commands", "Write a backup of the state, with its private keys."),
-    "restore": ("server.cli.backup_commands", "Put the backup FILE in the place of the state."),
+    "restore": ("server.cli.backup_commands", "Restore the state from a backup."),
     "kms": ("server.cli.serve", "Run the KMS emulator by itself."),
 }
 """Where each command is and what it does, the important ones first."""
@@ -42,17 +42,17 @@ Examples:
   signwright serve                            the sample zones, 127.0.0.1:5300
   signwright serve lab.example.zone           one zone, named by its file
   signwright serve lab.example=db.lab zones/  by name; a folder's *.zone files
-  signwright serve --config signwright.toml   docs/signwright.toml has all
-  signwright check zones/ signwright.toml     what is wrong, as file:line
-  signwright doctor                           what of this host is in the way
+  signwright serve --config signwright.toml   see docs/signwright.toml
+  signwright check zones/ signwright.toml     list errors as file:line
+  signwright doctor                           check this host
   signwright ds lab.example                   the DS records for the parent
-  signwright status || page-somebody          0 well, 1 warning, 2 critical
-  signwright top                              who asks for what, live
+  signwright status || page-somebody          0 OK, 1 warning, 2 critical
+  signwright top                              top queries and clients, live
   signwright export lab.example --signed      the zone as a master file
-  signwright plan lab.example --until 90d     what will be done to the keys
+  signwright plan lab.example --until 90d     planned actions on the keys
   signwright timeline lab.example --svg k.svg the same as a picture
-  signwright rollover lab.example             a new zone-signing key, now
-  signwright ksk --help                       how key-signing keys roll over
+  signwright rollover lab.example             start a ZSK rollover now
+  signwright ksk --help                       how to roll over a KSK
   signwright backup state-$(date +%F).tar.gz
 
 \b
@@ -72,8 +72,8 @@ Exit codes:
 def cli() -> None:
     """An authoritative DNS server that signs as it answers, with its key-signing keys in a KMS.
 
-    "serve" runs it; the other commands work on zone files, or speak to the server that runs on a state directory: that
-    of --state or --config, else that of the configuration that SIGNWRIGHT_CONFIG names, else ./state.
+    "serve" runs the server. The other commands check zone files, or control the running server of a state directory:
+    that of --state or --config, else of the configuration in SIGNWRIGHT_CONFIG, else ./state.
     """
 
 

@@ -30,12 +30,12 @@ from server.display.key_report import about_ds, earliest, trouble_text
 from server.state.directory import StateDir
 
 _PATIENCE: Final = 5.0
-"""Seconds for which a thing that is asked for is watched."""
+"""Seconds to wait for a command that was accepted."""
 _LOOK_AGAIN: Final = 0.1
 
 
 def ask(directory: StateDir, zone: str, command: Command) -> ZoneReport:
-    """Ask for it, watch it for a while, and say how things are then. Raises `ControlError` where it is refused."""
+    """Send a command, wait for it a while, and print the result. Raises `ControlError` if it is refused."""
     client = ControlClient(directory)
     after = client.request(zone, command)
     until = time.monotonic() + _PATIENCE
@@ -46,48 +46,48 @@ def ask(directory: StateDir, zone: str, command: Command) -> ZoneReport:
     if missing is None:
         click.echo(done(command, after, now))
     else:
-        click.echo(f"Asked for, and not done yet: {missing}: {why_not(command, after)}")
+        click.echo(f"Accepted, not finished: {missing}: {why_not(command, after)}")
     if (warning := unchecked(command, after)) is not None:
         click.echo(f"signwright: {warning}", err=True)
     return after
 
 
 def lacking(command: Command, zone: ZoneReport) -> str | None:
-    """What is still to come of a command that was accepted; `None` where it is done."""
+    """What is unfinished of a command that was accepted; `None` if it is done."""
     keys, ksk, subject = zone.keys, _ksk(command, zone), _subject(command, zone)
     match command:
         case CreateKsk() | ActivateKsk() if ksk is not None:
             return _lacking_ksk(command, zone, ksk)
         case DeactivateKsk() if ksk is not None and ksk.published is not None:
-            return f"{subject} is {ksk.status.value}, and in the DNSKEY RRset still"
+            return f"{subject} is {ksk.status.value}, but still in the DNSKEY RRset"
         case DeleteKsk() if ksk is not None:
-            return f"{subject} is {ksk.status.value}, and not gone"
+            return f"{subject} is {ksk.status.value}, not deleted yet"
         case WithdrawDs() if ksk is not None and ksk.ds_named and _is_taken_up(zone) and not _is_above(ksk, zone):
-            return f"the DS of {subject} was in the parent when that was last looked at"
+            return f"the parent still had the DS of {subject} at the last check"
         case EnableSigning() if keys is not None and keys.valid_until is None:
-            return f"{zone.origin} is not signed"
+            return f"{zone.origin} is not signed yet"
         case TrustClock() if keys is not None and keys.condition is Condition.FROZEN:
-            return f"the keys of {zone.origin} are frozen still"
+            return f"the keys of {zone.origin} are still frozen"
     return None
 
 
 def _lacking_ksk(command: CreateKsk | ActivateKsk, zone: ZoneReport, ksk: KskReport) -> str | None:
-    """What a KSK lacks that is to be there, or to sign."""
+    """What a KSK lacks to exist or to sign."""
     subject = _subject(command, zone)
     if ksk.ds is None:
-        return f"{subject} has no key"
+        return f"{subject} has no key in the KMS yet"
     if ksk.status is KskStatus.INACTIVE and isinstance(command, CreateKsk):
         return None
     if ksk.status is not KskStatus.ACTIVE:
         return f"{subject} is {ksk.status.value}"
     if ksk.trouble is not None:
-        return f"{subject} does not sign"
+        return f"{subject} can't sign"
     signing = zone.keys is not None and zone.keys.signing
-    return f"{subject} is not in the DNSKEY RRset" if signing and ksk.ready is None else None
+    return f"{subject} is not in the DNSKEY RRset yet" if signing and ksk.ready is None else None
 
 
 def done(command: Command, zone: ZoneReport, now: int) -> str:
-    """How things are after a command that is done."""
+    """The result of a command that is done."""
     ksk, subject = _ksk(command, zone), _subject(command, zone)
     match command:
         case WithdrawDs() if ksk is not None:
@@ -95,28 +95,28 @@ def done(command: Command, zone: ZoneReport, now: int) -> str:
         case OfferDs() if _is_taken_up(zone):
             return f"The DS of {subject} {_about_ds(command, zone, now) or 'is offered again'}"
         case OfferDs():
-            return f"The DS of {subject} {_elsewhere(zone)} has to take it up"
+            return f"The DS of {subject} {_elsewhere(zone)} must add it"
         case CreateKsk() | ActivateKsk() if ksk is not None:
             about = _about_ds(command, zone, now)
             return f"{subject} is {ksk.status.value}" + (f"; its DS {about}" if about is not None else "")
     if subject is not None:
-        return f"{subject} is {ksk.status.value}" if ksk is not None else f"{subject} is gone"
+        return f"{subject} is {ksk.status.value}" if ksk is not None else f"{subject} is deleted"
     return f"{zone.origin} is {zone.keys.condition.value}" if zone.keys is not None else f"{zone.origin} has no keys"
 
 
 def unchecked(command: Command, zone: ZoneReport) -> str | None:
-    """What a person has to know who takes something away that nobody has asked the parent about."""
+    """The warning for a removal that was not checked at the parent; `None` if there is none."""
     match command:
         case DeactivateKsk(force=force) | DeleteKsk(force=force):
-            risk = "if a DS there, or in a cache, names no other KSK of the zone, validators find the zone bogus"
+            risk = "if the DS there, or in a cache, names no other KSK of the zone, the zone is bogus to validators"
         case DisableSigning(force=force):
-            risk = "if a DS of the zone is there, or in a cache, validators find the zone bogus"
+            risk = "if the zone has a DS there, or in a cache, the zone is bogus to validators"
         case _:
             return None
     if force:
-        return f"with --force the parent was not looked at: {risk}"
+        return f"the parent was not checked, because of --force: {risk}"
     if zone.parent == "none":
-        return f"nothing was checked at the parent, since none is known here (the setting parent): {risk}"
+        return f"the parent was not checked, because none is known (set parent to name its servers): {risk}"
     return None
 
 
@@ -140,10 +140,10 @@ def why_not(command: Command, zone: ZoneReport) -> str:
     if keys is not None:
         unable = [other.name for other in keys.ksks if other.status is KskStatus.ACTION_NEEDED]
         if unable:
-            return f"the DNSKEY RRset stays as it is while {', '.join(unable)} can't sign"
+            return f"the DNSKEY RRset cannot change while {', '.join(unable)} can't sign"
         if keys.problem is not None:
             return keys.problem
-    return "the server is at it; signwright status says how it goes on"
+    return "in progress; follow it with signwright status"
 
 
 def _is_taken_up(zone: ZoneReport) -> bool:
@@ -159,18 +159,18 @@ def _is_above(ksk: KskReport, zone: ZoneReport) -> bool:
 def _elsewhere(zone: ZoneReport) -> str:
     """Who has to do with the DS, where no parent here has it by itself."""
     if zone.above is None or not zone.above.delegates:
-        return f"is published by nobody here, as no signed zone that delegates {zone.origin} is served here: the parent"
-    return f"is published by people, as {zone.origin} is a hosted zone: who manages {zone.above.origin}"
+        return f"is not managed here, because this server has no signed parent of {zone.origin}: the parent"
+    return f"is managed by hand, because {zone.origin} is a hosted zone: the operator of {zone.above.origin}"
 
 
 def _withdrawn(zone: ZoneReport, ksk: KskReport, now: int) -> str:
     above = zone.above
     if above is None or not _is_taken_up(zone):
-        return f"{_elsewhere(zone)} has to drop it"
+        return f"{_elsewhere(zone)} must remove it"
     if _is_above(ksk, zone):
-        return f"is among the own records of {above.origin}, which is served here: it has to be taken away there"
+        return f"is in the zone file of {above.origin}: remove it there"
     since = f"; the KSK may be removed from {earliest(ksk.removable, now)}" if ksk.removable is not None else ""
-    return f"is in {above.origin}, which is served here, no more{since}"
+    return f"has been removed from {above.origin}{since}"
 
 
 def _about_ds(command: Command, zone: ZoneReport, now: int) -> str | None:

@@ -31,10 +31,10 @@ _BACK = 60
 @click.argument("file", type=click.Path(path_type=Path))
 @of_running_server
 def backup(file: Path, config: Path | None, state: Path | None) -> None:
-    """Write a backup of the state to FILE (tar.gz, mode 0600), whether a server runs or not.
+    """Write a backup of the state to FILE (tar.gz, mode 0600), with or without a running server.
 
-    It holds private keys: the state key with the zone-signing keys, the emulator's keys and credentials. The
-    configuration and the zone files, with those that they include, are in it too.
+    The backup contains private keys: the state key, the zone-signing keys, and the emulator's keys and credentials. It
+    also contains the configuration and the zone files, with the files that they include.
     """
     directory = located(config, state)
     try:
@@ -48,16 +48,18 @@ def backup(file: Path, config: Path | None, state: Path | None) -> None:
             new_private_file(file) as out,
         ):
             write_archive(directory, store.backup, out, _configured(config, state))
-    click.echo(f"{file}: {file.stat().st_size} octets; it holds private keys, so keep it as safe as they are")
+    click.echo(
+        f"{file}: {file.stat().st_size} octets; it contains private keys: store it as safely as the keys themselves"
+    )
 
 
 @click.command()
 @click.argument("file", type=EXISTING_FILE)
 @of_running_server
 def restore(file: Path, config: Path | None, state: Path | None) -> None:
-    """Put the backup FILE in the place of the state.
+    """Restore the state from a backup.
 
-    A running server starts again on it by itself. What was there before is kept in the state directory, as
+    A running server restarts on the restored state by itself. The previous state is saved in the state directory as
     before-restore-TIME. The configuration and zone files of the backup are put into STATE/restored/, and the commands
     that copy them to their places are printed.
     """
@@ -71,7 +73,7 @@ def restore(file: Path, config: Path | None, state: Path | None) -> None:
                 finish_restore(directory)
         else:
             _wait_for(directory)
-    click.echo(f"Restored from {file}. What was there before is kept in {directory.path / kept}.")
+    click.echo(f"Restored from {file}. The previous state was saved in {directory.path / kept}.")
     for line in copies(directory.path / restore_swap.RESTORED):
         click.echo(line)
 
@@ -124,4 +126,4 @@ def _wait_for(directory: StateDir) -> None:
                 ControlClient(directory).status()
                 return
         time.sleep(0.1)
-    raise ControlError(f"the server did not come back on the restored state within {_BACK} s: see its log")
+    raise ControlError(f"the server did not restart on the restored state within {_BACK} s: see its log")

@@ -23,7 +23,7 @@ _MOST_SHOWN = 72
 @click.argument("zone")
 @click.argument("name", required=False)
 @click.argument("rrtype", metavar="[TYPE]", required=False)
-@click.option("--json", "as_json", is_flag=True, help="The chain as a value, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the chain as JSON.")
 @of_running_server
 @click.pass_context
 def chain(
@@ -37,11 +37,11 @@ def chain(
 ) -> None:
     """Show the chain of trust from the parent's DS to an answer of ZONE.
 
-    Each link is valid, insecure, bogus or unknown, with the reason and the times of its signatures. NAME and TYPE are
-    those of a query; without them, an example is asked for. The server asks itself: no resolver takes part, and the
-    parent's DS is that of a parent served here or the one that was last looked up.
+    Each link is valid, insecure, bogus or unknown, with the reason and the times of its signatures. NAME and TYPE give
+    the query; without them, an example is used. No resolver is involved: the server answers the query itself, and takes
+    the DS from a parent on this server or from its last look-up.
 
-    Exit codes: 0; 1 if the chain is bogus.
+    Exit codes: 0, or 1 if the chain is bogus.
 
     \b
     Examples:

@@ -17,19 +17,19 @@ from zones.masterfile.check_zone import CheckedZone, check_zone
 from zones.masterfile.found_faults import Finding
 
 
-@click.command(short_help="Say what is wrong in zone files and configurations.")
+@click.command(short_help="Check zone files and configurations for errors.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--json", "as_json", is_flag=True, help="Print errors and warnings as JSON on stdout.")
 @click.pass_context
 def check(ctx: click.Context, files: tuple[str, ...], as_json: bool) -> None:
     """Check zone files and configurations; print FILE:LINE: REASON for each error.
 
-    Warnings go to stderr as FILE:LINE: warning: REASON and do not change the exit code: a server takes such a zone.
-    Both are sorted by line, at most 100 for each file. What only follows from another error is not reported.
+    Warnings go to stderr as FILE:LINE: warning: REASON and do not change the exit code, because a server accepts such a
+    zone. Both are sorted by line, at most 100 per file. Consequences of an earlier error are not reported.
 
-    A FILE is a configuration (*.toml), which is checked with the zones that it names and for whether a server would
-    start on this host, or a zone as for "serve". The bounds of [zone_files] apply here too: those of the configuration,
-    or else the defaults.
+    A FILE is a zone as for "serve", or a configuration (*.toml). With a configuration, check also reads its zones and
+    checks whether a server could start on this host. The limits of [zone_files] apply: those of the configuration, or
+    the defaults.
 
     Exit codes: 0 no error, 4 a zone has errors, 5 a configuration has errors.
     """
@@ -49,7 +49,7 @@ def check(ctx: click.Context, files: tuple[str, ...], as_json: bool) -> None:
 
 
 def _findings(file: str, *, quiet: bool) -> Iterator[tuple[Finding, Exit]]:
-    """What is wrong with one argument, while what is right is said."""
+    """The errors and warnings of one argument; prints a line for what is valid, unless `quiet`."""
     try:
         if file.endswith(".toml"):
             config = load_config(Path(file))

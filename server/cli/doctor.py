@@ -14,17 +14,17 @@ from server.settings.configuration import load_config
 from server.state.paths import StateDir
 
 
-@click.command(short_help="Look at this host: ports, clock, limits, permissions, disk.")
+@click.command(short_help="Check this host: ports, clock, limits, permissions, disk.")
 @config_option
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def doctor(ctx: click.Context, config: Path | None, state: Path | None, as_json: bool) -> None:
-    """Look at what a server needs of this host, and change nothing.
+    """Check whether this host has what a server needs. Changes nothing.
 
-    Each line is "ok", "warning" or "error", then what was looked at and what to do: ports (and whether systemd-resolved
-    holds them), the clock, file descriptors, permissions, socket buffers, disk space. Run it as the user that the
-    server runs as. Exits 0, 1 for warnings, 2 for errors.
+    It checks ports (and whether systemd-resolved holds them), the clock, file descriptors, permissions, socket buffers
+    and disk space. Each line begins with "ok", "warning" or "error" and says what to do. Run it as the user that runs
+    the server. Exit codes: 0, 1 for warnings, 2 for errors.
     """
     if config is None and state is None:
         config = configuration_of_environment()

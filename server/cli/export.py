@@ -14,22 +14,22 @@ from server.control.socket_http import asked, path_of
 
 @click.command()
 @click.argument("zone")
-@click.option("--signed", is_flag=True, help="With signatures, DNSKEY and an NSEC chain, valid for some hours.")
+@click.option("--signed", is_flag=True, help="Add signatures, DNSKEY and an NSEC chain, valid for some hours.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write to FILE, which must not exist, instead of stdout.",
+    help="Write to FILE, which must not exist yet, instead of stdout.",
 )
 @of_running_server
 def export(zone: str, signed: bool, output: Path | None, config: Path | None, state: Path | None) -> None:
     """Print ZONE as a master file, signed or not.
 
-    It has what the server answers, in canonical order, with absolute names.
+    The output contains what the server answers, in canonical order, with absolute names.
 
-    With --signed, the zone is signed as it is now, and its first line says until when all signatures are valid. It
-    always has an NSEC chain, also where the setting denial is "compact".
+    --signed signs the zone as it is now. The first line says until when all signatures are valid. The zone gets an NSEC
+    chain even if the setting denial is "compact".
 
     \b
     Examples:

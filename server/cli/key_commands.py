@@ -66,7 +66,7 @@ _LONG_AGO = 5 * 366 * 86400
 _force = click.option(
     "--force",
     is_flag=True,
-    help="Look neither at the parent nor at what caches know. If a DS names the KSK, the zone turns bogus.",
+    help="Skip the parent and cache checks. If a DS names the KSK, the zone becomes bogus.",
 )
 
 
@@ -158,19 +158,19 @@ def events(zone: str, back: int | None, detail: bool, as_json: bool, config: Pat
         click.echo(f"No events of {zone} in this period.")
 
 
-@click.command(short_help="Begin a rollover of the zone-signing key of a zone.")
+@click.command(short_help="Start a rollover of the zone-signing key of a zone.")
 @_zone
 @click.option(
     "--emergency",
     is_flag=True,
-    help="The ZSK's private key is lost or known to others: replace it as fast as is safe.",
+    help="The ZSK's private key is lost or compromised: replace it as fast as is safe.",
 )
 @of_running_server
 def rollover(zone: str, emergency: bool, config: Path | None, state: Path | None) -> None:
-    """Begin a rollover of the zone-signing key of ZONE now (Pre-Publish, RFC 6781 §4.1.1.1).
+    """Start a rollover of the zone-signing key of ZONE now (Pre-Publish, RFC 6781 §4.1.1.1).
 
-    It takes its time: the successor signs once every cache knows it, and the predecessor leaves once no cache holds
-    what it signed. "signwright status" says what it waits for, "signwright plan" when each step will be.
+    The rollover takes hours to days: the new ZSK signs once every cache has it, and the old one is removed once no
+    cache holds its signatures. "signwright status" shows what it waits for, "signwright plan" when each step is due.
     """
     after = ask(located(config, state), zone, EmergencyRollover() if emergency else StartRollover())
     print_key_lines(console_for_people(), after, int(time.time()))
@@ -178,15 +178,16 @@ def rollover(zone: str, emergency: bool, config: Path | None, state: Path | None
 
 @click.group(short_help="Create, activate, deactivate and delete key-signing keys.")
 def ksk() -> None:
-    """Create, activate, deactivate and delete key-signing keys: up to two in a zone.
+    """Create, activate, deactivate and delete key-signing keys, at most two per zone.
 
-    What the KMS has to do for it is watched for a few seconds; what is not done by then is done later, and said to be.
+    A command waits up to five seconds for the KMS. Anything unfinished continues in the background, and the command
+    says so.
 
     \b
-    A rollover by Double-Signature (RFC 6781 §4.1.2):
+    A Double-Signature rollover (RFC 6781 §4.1.2):
       signwright ksk create lab.example ksk_new   both sign the DNSKEY RRset
       signwright status                           wait for "safe to add the DS"
-      signwright ds lab.example                   to the parent: both, then new
+      signwright ds lab.example                   parent: add new, remove old
       signwright status                           wait for "KSK may be removed"
       signwright ksk deactivate lab.example ksk_1
       signwright ksk delete lab.example ksk_1
@@ -210,11 +211,11 @@ def list_ksks(zone: str, as_json: bool, config: Path | None, state: Path | None)
 @ksk.command()
 @_zone
 @click.argument("name")
-@click.option("--arn", help="A KMS key of one's own; without one, the server has a key made.")
-@click.option("--inactive", is_flag=True, help="It is not to sign until it is activated.")
+@click.option("--arn", help="ARN of an existing KMS key [default: create one].")
+@click.option("--inactive", is_flag=True, help="Create it INACTIVE.")
 @of_running_server
 def create(zone: str, name: str, arn: str | None, inactive: bool, config: Path | None, state: Path | None) -> None:
-    """Add the KSK NAME (3 to 128 letters, digits and _) to ZONE."""
+    """Add the KSK NAME to ZONE. A NAME has 3 to 128 letters, digits and underscores."""
     ask(located(config, state), zone, CreateKsk(name, arn, not inactive))
 
 
@@ -223,7 +224,7 @@ def create(zone: str, name: str, arn: str | None, inactive: bool, config: Path |
 @click.argument("name")
 @of_running_server
 def activate(zone: str, name: str, config: Path | None, state: Path | None) -> None:
-    """Have the KSK NAME of ZONE sign. One in ACTION_NEEDED is tried at once."""
+    """Sign with the KSK NAME of ZONE. A KSK in ACTION_NEEDED is tried again at once."""
     ask(located(config, state), zone, ActivateKsk(name))
 
 
@@ -233,11 +234,11 @@ def activate(zone: str, name: str, config: Path | None, state: Path | None) -> N
 @_force
 @of_running_server
 def deactivate(zone: str, name: str, force: bool, config: Path | None, state: Path | None) -> None:
-    """Take the KSK NAME out of the DNSKEY RRset of ZONE.
+    """Remove the KSK NAME from the DNSKEY RRset of ZONE.
 
-    Refused while the parent's DS names it, or did less than a DS TTL ago, or can't be looked up. The parent is the one
-    that is served here, unless the setting "parent" names another, or "none". Where there is none, no DS is checked,
-    and that is said; then it is refused as long as no other ACTIVE KSK is known to every cache.
+    Refused while the parent's DS names the KSK, named it less than a DS TTL ago, or can't be looked up. The setting
+    "parent" says which servers to ask; by default, a parent on this server. Without a parent, the command warns that it
+    checked no DS, and refuses to remove the only ACTIVE KSK that every cache has.
     """
     ask(located(config, state), zone, DeactivateKsk(name, force))
 
@@ -248,39 +249,39 @@ def deactivate(zone: str, name: str, force: bool, config: Path | None, state: Pa
 @_force
 @of_running_server
 def delete(zone: str, name: str, force: bool, config: Path | None, state: Path | None) -> None:
-    """Forget the INACTIVE KSK NAME of ZONE. Its key in the KMS stays."""
+    """Delete the INACTIVE KSK NAME of ZONE. Its key in the KMS is kept."""
     ask(located(config, state), zone, DeleteKsk(name, force))
 
 
-@ksk.command("withdraw-ds", short_help="Have the DS of a parent served here drop a KSK.")
+@ksk.command("withdraw-ds", short_help="Remove a KSK's DS from a parent on this server.")
 @_zone
 @click.argument("name")
-@click.option("--force", is_flag=True, help="Also the last one that the DS names: the zone becomes insecure.")
+@click.option("--force", is_flag=True, help="Remove even the last DS: the zone becomes insecure.")
 @of_running_server
 def withdraw_ds(zone: str, name: str, force: bool, config: Path | None, state: Path | None) -> None:
-    """Have a parent of ZONE that is served here too drop the KSK NAME from its DS.
+    """Remove the DS of the KSK NAME of ZONE from a parent on this server.
 
-    That is the step before the KSK can be deactivated, a DS TTL later. A parent elsewhere is told there; that of a
-    hosted zone has the DS as a record set.
+    The KSK can be deactivated one DS TTL later. For a parent elsewhere, remove the DS there; in a parent that is a
+    hosted zone, the DS is a record set.
 
-    Refused for the last KSK that the DS names, since the zone is insecure without a DS: first let the DS name another
-    KSK too. To stop signing the zone, withdraw the last one with --force, and disable signing later.
+    Refused for the last KSK that the DS names, because a zone without a DS is insecure: first add the DS of another
+    KSK. To stop signing the zone, use --force, and disable signing later.
     """
     ask(located(config, state), zone, WithdrawDs(name, force))
 
 
-@ksk.command("offer-ds", short_help="Have the DS of a parent served here name a KSK again.")
+@ksk.command("offer-ds", short_help="Add a KSK's DS to a parent on this server again.")
 @_zone
 @click.argument("name")
 @of_running_server
 def offer_ds(zone: str, name: str, config: Path | None, state: Path | None) -> None:
-    """Take withdraw-ds back: the DS of a parent served here names the KSK NAME of ZONE again."""
+    """Undo withdraw-ds: add the DS of the KSK NAME of ZONE to a parent on this server again."""
     ask(located(config, state), zone, OfferDs(name))
 
 
 @click.group()
 def dnssec() -> None:
-    """Enable or disable the signing of a zone."""
+    """Enable or disable signing of a zone."""
 
 
 @dnssec.command()
@@ -289,8 +290,9 @@ def dnssec() -> None:
 def enable(zone: str, config: Path | None, state: Path | None) -> None:
     """Sign ZONE with its ACTIVE KSKs.
 
-    It is served unsigned until its first signed DNSKEY RRset is stored. "signwright ds" gives the earliest safe time to
-    add its DS: caches hold the unsigned answers for their TTL. A zone with signed = false is enabled by that setting.
+    The zone is served unsigned until its first signed DNSKEY RRset is stored. Caches hold the unsigned answers for
+    their TTL; "signwright ds" gives the earliest safe time to add the DS. For a zone with signed = false, change that
+    setting instead.
     """
     ask(located(config, state), zone, EnableSigning())
 
@@ -300,11 +302,11 @@ def enable(zone: str, config: Path | None, state: Path | None) -> None:
 @_force
 @of_running_server
 def disable(zone: str, force: bool, config: Path | None, state: Path | None) -> None:
-    """Serve ZONE unsigned. Its KSKs stay as they are.
+    """Serve ZONE unsigned. Its KSKs are kept.
 
-    Refused while the parent's DS names a KSK of it, or did so recently (a DS TTL and a DNSKEY TTL), or can't be looked
-    up. The parent is the one that is served here, unless the setting "parent" names another, or "none". Where there is
-    none, no DS is checked, and that is said.
+    Refused while the parent's DS names a KSK of the zone, named one less than a DS TTL and a DNSKEY TTL ago, or can't
+    be looked up. The setting "parent" says which servers to ask; by default, a parent on this server. Without a parent,
+    the command warns that it checked no DS.
     """
     ask(located(config, state), zone, DisableSigning(force))
 
@@ -313,10 +315,10 @@ def disable(zone: str, force: bool, config: Path | None, state: Path | None) -> 
 @click.argument("zone", required=False)
 @of_running_server
 def trust_clock(zone: str | None, config: Path | None, state: Path | None) -> None:
-    """Accept the system clock as it is now: for all zones, or for the keys of ZONE alone.
+    """Accept the system clock as correct, for all zones or for the keys of ZONE alone.
 
-    A clock that has just gone forward by itself is followed at once, and not after three minutes. Keys that are frozen
-    because the clock lies before what is stored go on. Look at the clock first: one of the two times is wrong.
+    Check the clock first: a wrong clock makes wrong signatures. The command accepts a forward jump at once instead of
+    after three minutes, and unfreezes keys that are frozen because the clock is behind the newest stored event.
     """
     directory = located(config, state)
     if zone is not None:
@@ -324,15 +326,15 @@ def trust_clock(zone: str | None, config: Path | None, state: Path | None) -> No
         return
     report = ControlClient(directory).trust_clock()
     if report.accepted:
-        click.echo(f"The clock is followed: it went forward by {span(report.accepted)}")
+        click.echo(f"Clock accepted: it went forward by {span(report.accepted)}")
     for origin in report.zones:
-        click.echo(f"{origin} goes on by the current clock")
+        click.echo(f"{origin} unfrozen")
     for origin, reason in report.refused.items():
-        click.echo(f"{origin} does not: {reason}", err=True)
+        click.echo(f"{origin} is still frozen: {reason}", err=True)
     if report.refused:
-        raise ControlError(f"the keys of {len(report.refused)} zones stay frozen")
+        raise ControlError(f"the keys of {len(report.refused)} zones are still frozen")
     if not report.accepted and not report.zones:
-        click.echo("Nothing is wrong with the clock")
+        click.echo("The clock was accepted already; no keys are frozen")
 
 
 def _report_of(status: ServerStatus, zone: str) -> ZoneReport:

@@ -29,7 +29,7 @@ log_option = click.option(
     type=click.Choice(_FORMATS),
     default=_FORMATS[0],
     show_default=True,
-    help="How log lines look, on stderr.",
+    help="Format of the log on stderr.",
 )
 
 
@@ -38,7 +38,7 @@ level_option = click.option(
     type=click.Choice(_LEVELS),
     default="info",
     show_default=True,
-    help='Least level that is logged; on a terminal, what is done to keys takes "debug".',
+    help='Lowest level to log. On a terminal, key events are logged at "debug".',
 )
 
 
@@ -48,8 +48,8 @@ def of_running_server(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def located(config: Path | None, state: Path | None) -> StateDir:
-    """The state directory that a command is about: that of --state, of --config, of the configuration that
-    SIGNWRIGHT_CONFIG names, or ./state. Raises `ConfigError`.
+    """The state directory of a command: that of --state, of --config, of the configuration in SIGNWRIGHT_CONFIG, or
+    ./state. Raises `ConfigError`.
     """
     if state is not None:
         return StateDir(state.absolute())
@@ -58,7 +58,7 @@ def located(config: Path | None, state: Path | None) -> StateDir:
 
 
 def configuration_of_environment() -> Path | None:
-    """The path in SIGNWRIGHT_CONFIG, which applies where neither --config nor --state is given."""
+    """The path in SIGNWRIGHT_CONFIG, which applies if neither --config nor --state is given."""
     name = os.environ.get("SIGNWRIGHT_CONFIG")
     return Path(name) if name else None
 

@@ -1,4 +1,4 @@
-"""`signwright serve` and `signwright kms`: what runs until it is told to stop."""
+"""`signwright serve` and `signwright kms`, which run until a signal stops them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _log = structlog.get_logger("signwright")
 @config_option
 @state_option
 @click.option(
-    "--listen", multiple=True, metavar="ADDR:PORT", help="Address for UDP and TCP, such as 127.0.0.1:5300; repeatable."
+    "--listen", multiple=True, metavar="ADDR:PORT", help="UDP and TCP address, such as 127.0.0.1:5300; repeatable."
 )
 @click.option(
     "--base-port",
@@ -54,12 +54,12 @@ _log = structlog.get_logger("signwright")
     metavar="N",
     help="DNS on port N, the Route 53 API on N+80, the KMS emulator on N+81 [default: 5300].",
 )
-@click.option("--kms-endpoint", metavar="URL", help="A KMS to use in place of the embedded emulator.")
+@click.option("--kms-endpoint", metavar="URL", help="KMS to use instead of the embedded emulator.")
 @click.option(
     "--workers",
     type=click.IntRange(0, 1024),
     metavar="N",
-    help="Programs that answer, each on a core of its own; 0, the default, answers in one program with all else.",
+    help="Worker processes that answer queries, one per core [default: 0, the main process answers].",
 )
 @log_option
 @level_option
@@ -74,13 +74,13 @@ def serve(
     log: str,
     log_level: str,
 ) -> None:
-    """Serve zones, signing as they are asked for.
+    """Serve zones and sign each answer.
 
-    A ZONE is a master file named for its origin (lab.example.zone), ORIGIN=FILE, or a folder of *.zone files. Without
-    a ZONE or a configuration, sample zones are served on 127.0.0.1:5300, and on [::1]:5300 where the host has it.
+    A ZONE is a master file named after its origin (lab.example.zone), ORIGIN=FILE, or a folder of *.zone files. Without
+    a ZONE and a configuration, sample zones are served on 127.0.0.1:5300 and, if the host has IPv6, on [::1]:5300.
 
-    DS records, trust anchors for delv and a configuration for unbound are written to STATE/trust/. SIGHUP, as
-    "signwright reload", reads the zone files again; SIGTERM and SIGINT stop the server.
+    STATE/trust/ receives DS records, trust anchors for delv, and a configuration for unbound. SIGHUP or
+    "signwright reload" reloads the configuration and the zone files. SIGTERM or SIGINT stops the server.
     """
     passed = take_passed_sockets()
     configure_logs(log, level=logging.getLevelNamesMapping()[log_level.upper()])
@@ -106,7 +106,7 @@ def serve(
         let_go()
 
     while trio.run(app.run, settings, read, ready, log, passed) is RequestOutcome.RESTART:
-        # A restored state waits: run on it, whatever zones its keys are of.
+        # A restored state is ready: run on it, whichever zones its keys belong to.
         settings = replace(read(), samples=False)
 
 
@@ -131,8 +131,8 @@ def _print_ready(running: RunningServer) -> None:
 def kms(state: Path | None, listen: str, region: str, account: str, log: str) -> None:
     """Run the KMS emulator by itself.
 
-    It speaks the protocol of AWS KMS, with real keys, signatures and key policies. Keys are in STATE/kms, and
-    STATE/aws/ has the configuration and credentials that lead AWS clients to it.
+    It implements the AWS KMS protocol with real keys, signatures and key policies. It stores keys in STATE/kms, and
+    writes configuration and credentials for AWS clients to STATE/aws/.
     """
     try:
         address = parse_address(listen)

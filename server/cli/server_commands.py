@@ -38,18 +38,19 @@ class _ForMonitoring(click.Command):
 @click.command(cls=_ForMonitoring)
 @click.argument("zone", required=False)
 @of_running_server
-@click.option("--json", "as_json", is_flag=True, help="The whole status, for programs.")
-@click.option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print the complete status as JSON.")
+@click.option("--watch", is_flag=True, help="Refresh every two seconds, until Ctrl-C.")
 @click.pass_context
 def status(
     ctx: click.Context, zone: str | None, config: Path | None, state: Path | None, as_json: bool, watch: bool
 ) -> None:
-    """Show what to do, and how the server and its zones are.
+    """Show what to do, and the state of the server and its zones.
 
-    The first line has the level and the most urgent step, the second one the command for it. With ZONE: of that zone.
+    The first line shows the level and the most urgent step, the second line the command for it. ZONE limits the output
+    to one zone.
 
-    Exits as monitoring expects: 0 OK, 1 WARNING, 2 CRITICAL (no server answers, a zone cannot be answered or is bogus,
-    or the signatures of one end within a day and are not renewed), 3 wrong usage.
+    The exit code suits monitoring: 0 OK, 1 WARNING, 2 CRITICAL, 3 wrong usage. CRITICAL means that the server does not
+    respond, or that a zone is not answered, is bogus, or has signatures that expire within a day and are not renewed.
     """
     given = (("--config", config), ("--state", state))
     options = "".join(f" {name} {_in_shell(str(path))}" for name, path in given if path is not None)
@@ -77,7 +78,7 @@ def _in_shell(text: str) -> str:
 
 @click.command()
 @click.argument("zone")
-@click.option("--json", "as_json", is_flag=True, help="With what is known of each, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the records and their details as JSON.")
 @of_running_server
 @click.pass_context
 def ds(ctx: click.Context, zone: str, as_json: bool, config: Path | None, state: Path | None) -> None:
@@ -88,14 +89,14 @@ def ds(ctx: click.Context, zone: str, as_json: bool, config: Path | None, state:
     show(ctx, located(config, state), "GET", f"ds/{quoted(zone)}", as_json=as_json)
 
 
-@click.command(short_help="Have the server read its zones and their files again.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.command(short_help="Reload the configuration and all zone files.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @of_running_server
 @click.pass_context
 def reload(ctx: click.Context, as_json: bool, config: Path | None, state: Path | None) -> None:
-    """Have the server read its configuration's zones and every zone file again.
+    """Reload the zones of the configuration and every zone file.
 
-    An invalid zone file is rejected, and the previous zone stays in service; then the exit code is 4. Lists other
-    changed settings, which need a restart.
+    An invalid zone file is rejected, the previous zone stays in service, and the exit code is 4. The output lists
+    other changed settings, which need a restart.
     """
     show(ctx, located(config, state), "POST", "reload", as_json=as_json)

@@ -19,18 +19,18 @@ _FIRST_LOOK = 3.0
 """Seconds that are counted before a single report, at least; watching has begun by then."""
 
 
-@click.command(short_help="Show who asks for what, live.")
-@click.option("--by", type=click.Choice(TABLES), help="One table alone, with more rows.")
+@click.command(short_help="Show the top queries and clients, live.")
+@click.option("--by", type=click.Choice(TABLES), help="Show only this table, with more rows.")
 @click.option(
     "--minutes", type=click.IntRange(1, LONGEST), default=1, show_default=True, metavar="N",
     help=f"How far to look back, at most {LONGEST}.",
 )  # fmt: skip
 @click.option(
     "--interval", type=click.FloatRange(0.5, 8), default=2, show_default=True, metavar="SECONDS",
-    help="From one look to the next.",
+    help="Time between refreshes.",
 )  # fmt: skip
-@click.option("--once", is_flag=True, help="Count for three seconds, print what came, and end.")
-@click.option("--json", "as_json", is_flag=True, help="For programs: a line for each look.")
+@click.option("--once", is_flag=True, help="Count for three seconds, print one report, and exit.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line per refresh.")
 @of_running_server
 def top(
     by: str | None,
@@ -41,19 +41,19 @@ def top(
     config: Path | None,
     state: Path | None,
 ) -> None:
-    """Show which names, clients, zones, types and RCODEs are asked for most, until Ctrl-C.
+    """Show the most frequent names, clients, zones, types and RCODEs, until Ctrl-C.
 
-    The server counts from the first look on, and stops ten seconds after the last: while nobody looks, this costs it
-    nothing. Of more than about 5,000 queries a second it reads some, and says how many.
+    The server starts to count when this command starts and stops ten seconds after it ends, so it costs nothing at
+    other times. Above about 5,000 queries per second it counts a sample, and says how large.
 
-    Clients are networks: /24 of IPv4, /56 of IPv6. "q/s" is queries a second since counting began, within the last
-    --minutes. A count may be too low by the "±" of its table, and is never too high; what has more than 0.4 % of all
-    queries is never missed. "slipped" and "dropped" are responses that were too many for a network.
+    Clients are networks: IPv4 /24, IPv6 /56. "q/s" is queries per second since counting began, within the last
+    --minutes. A count may be too low by the "±" of its table, but never too high. Anything with more than 0.4 % of all
+    queries is listed. "slipped" and "dropped" are responses that exceeded the rate limit of a network.
 
-    Where standard output is no terminal, one report is printed, as with --once.
+    If standard output is not a terminal, one report is printed, as with --once.
 
     \b
-    signwright top --by clients --minutes 5      who sends most
+    signwright top --by clients --minutes 5      the busiest clients
     signwright top --once --json | jq .names     for a program
     """
     client, console = ControlClient(located(config, state)), console_for_people()

@@ -73,7 +73,7 @@ def failure(at: int, code: str = "ThrottlingException") -> KmsFailed:
 
 
 def test_a_first_start_step_by_step() -> None:
-    assert plan(NEW, POLICY, EPOCH).action == ObservePolicy("the policy says so", POLICY.window, POLICY.propagation)
+    assert plan(NEW, POLICY, EPOCH).action == ObservePolicy("policy recorded", POLICY.window, POLICY.propagation)
     keyring = OBSERVED
     step = plan(keyring, POLICY, EPOCH)
     assert isinstance(step.action, IntendKsk)
@@ -112,7 +112,7 @@ def test_a_ksk_of_the_configuration_is_not_made() -> None:
 
 def test_a_ksk_that_was_asked_for_is_not_the_configurations_to_replace() -> None:
     keyring = after(OBSERVED, KskIntended(EPOCH, "mine", "token", ARN, asked=True))
-    assert plan(keyring, POLICY, EPOCH).action == LearnKsk("the public key of the KSK is not known", "mine")
+    assert plan(keyring, POLICY, EPOCH).action == LearnKsk("the public key of the KSK is unknown", "mine")
 
 
 def test_a_zsk_is_made_while_the_ksk_waits() -> None:
@@ -154,7 +154,7 @@ def test_a_keyset_is_signed_anew_when_the_policy_or_the_clock_ask_for_it() -> No
     for policy in (Policy(dnskey_ttl=300), Policy(margin=1800), Policy(slot=DAY)):
         assert plan(SIGNED, policy, EPOCH + HOUR).action == SignKeyset("the policy has changed")
     for now in (EPOCH - 9 * HOUR, EPOCH + 5 * DAY, EPOCH + 10 * DAY):
-        assert plan(SIGNED, POLICY, now).action == SignKeyset("no signed slot holds the present time")
+        assert plan(SIGNED, POLICY, now).action == SignKeyset("no signed slot covers the current time")
 
 
 def test_a_keyset_is_signed_anew_when_the_rrset_changes() -> None:
@@ -391,7 +391,7 @@ def test_a_keyring_reads_back_as_it_was_written() -> None:
 def test_log_entries_say_what_and_why_with_the_request_ids() -> None:
     assert entry(failure(5), "regular refresh").reason == "Sign for ksk_1: ThrottlingException: slow down"
     assert entry(failure(5), "").request_ids == ("request",)
-    made = entry(KskCreated(7, "ksk_1", ARN), "a KSK is to be made")
+    made = entry(KskCreated(7, "ksk_1", ARN), "the KSK needs a KMS key")
     assert (made.at, made.kind) == (7, "KskCreated")
     assert ARN in made.reason
 

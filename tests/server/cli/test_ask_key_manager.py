@@ -87,25 +87,33 @@ NAMED = "ksk_1 of lab.example."
 @pytest.mark.parametrize(
     ("command", "report", "expected"),
     [
-        (CreateKsk("ksk_1"), zone(NO_KEY), f"{NAMED} has no key"),
-        (CreateKsk("ksk_1", active=False), zone(replace(NO_KEY, status=KskStatus.INACTIVE)), f"{NAMED} has no key"),
-        (CreateKsk("ksk_1"), zone(replace(KSK, published=None, ready=None)), f"{NAMED} is not in the DNSKEY RRset"),
-        (ActivateKsk("ksk_1"), zone(replace(KSK, ready=None)), f"{NAMED} is not in the DNSKEY RRset"),
+        (CreateKsk("ksk_1"), zone(NO_KEY), f"{NAMED} has no key in the KMS yet"),
+        (
+            CreateKsk("ksk_1", active=False),
+            zone(replace(NO_KEY, status=KskStatus.INACTIVE)),
+            f"{NAMED} has no key in the KMS yet",
+        ),
+        (CreateKsk("ksk_1"), zone(replace(KSK, published=None, ready=None)), f"{NAMED} is not in the DNSKEY RRset yet"),
+        (ActivateKsk("ksk_1"), zone(replace(KSK, ready=None)), f"{NAMED} is not in the DNSKEY RRset yet"),
         (ActivateKsk("ksk_1"), zone(NEEDY), f"{NAMED} is ACTION_NEEDED"),
-        (ActivateKsk("ksk_1"), zone(replace(KSK, trouble=TROUBLE)), f"{NAMED} does not sign"),
+        (ActivateKsk("ksk_1"), zone(replace(KSK, trouble=TROUBLE)), f"{NAMED} can't sign"),
         (
             DeactivateKsk("ksk_1"),
             zone(replace(KSK, status=KskStatus.INACTIVE)),
-            f"{NAMED} is INACTIVE, and in the DNSKEY RRset still",
+            f"{NAMED} is INACTIVE, but still in the DNSKEY RRset",
         ),
-        (DeleteKsk("ksk_1"), zone(replace(INACTIVE, status=KskStatus.DELETING)), f"{NAMED} is DELETING, and not gone"),
+        (
+            DeleteKsk("ksk_1"),
+            zone(replace(INACTIVE, status=KskStatus.DELETING)),
+            f"{NAMED} is DELETING, not deleted yet",
+        ),
         (
             WithdrawDs("ksk_1"),
             zone(replace(KSK, ds_named=True), above=ABOVE, parent="local"),
-            f"the DS of {NAMED} was in the parent when that was last looked at",
+            f"the parent still had the DS of {NAMED} at the last check",
         ),
-        (EnableSigning(), zone(NO_KEY, condition=Condition.STARTING), "lab.example. is not signed"),
-        (TrustClock(), zone(KSK, condition=Condition.FROZEN), "the keys of lab.example. are frozen still"),
+        (EnableSigning(), zone(NO_KEY, condition=Condition.STARTING), "lab.example. is not signed yet"),
+        (TrustClock(), zone(KSK, condition=Condition.FROZEN), "the keys of lab.example. are still frozen"),
     ],
 )
 def test_what_is_still_to_come(command: Command, report: ZoneReport, expected: str) -> None:
@@ -129,41 +137,39 @@ def test_what_is_still_to_come(command: Command, report: ZoneReport, expected: s
             f"{NAMED} is ACTIVE; its DS is in example. already, which is served here",
         ),
         (DeactivateKsk("ksk_1"), zone(INACTIVE), f"{NAMED} is INACTIVE"),
-        (DeleteKsk("ksk_1"), zone(), f"{NAMED} is gone"),
+        (DeleteKsk("ksk_1"), zone(), f"{NAMED} is deleted"),
         (
             WithdrawDs("ksk_1"),
             zone(KSK),
-            f"The DS of {NAMED} is published by nobody here, as no signed zone that delegates lab.example. is served "
-            "here: the parent has to drop it",
+            f"The DS of {NAMED} is not managed here, because this server has no signed parent of lab.example.: "
+            "the parent must remove it",
         ),
         (
             WithdrawDs("ksk_1"),
             zone(KSK, above=replace(ABOVE, by_itself=False), parent="local"),
-            f"The DS of {NAMED} is published by people, as lab.example. is a hosted zone: who manages example. has to "
-            "drop it",
+            f"The DS of {NAMED} is managed by hand, because lab.example. is a hosted zone: the operator of example. "
+            "must remove it",
         ),
         (
             WithdrawDs("ksk_1"),
             zone(replace(KSK, ds_named=True), above=replace(ABOVE, ds=(LINE,)), parent="local"),
-            f"The DS of {NAMED} is among the own records of example., which is served here: it has to be taken away "
-            "there",
+            f"The DS of {NAMED} is in the zone file of example.: remove it there",
         ),
         (
             WithdrawDs("ksk_1"),
             zone(replace(KSK, removable=NOW + 7200), above=ABOVE, parent="local"),
-            f"The DS of {NAMED} is in example., which is served here, no more; the KSK may be removed from "
-            "2026-01-01 02:00Z (2h 0m)",
+            f"The DS of {NAMED} has been removed from example.; the KSK may be removed from 2026-01-01 02:00Z (2h 0m)",
         ),
         (
             WithdrawDs("ksk_1"),
             zone(KSK, above=ABOVE),
-            f"The DS of {NAMED} is in example., which is served here, no more",
+            f"The DS of {NAMED} has been removed from example.",
         ),
         (
             OfferDs("ksk_1"),
             zone(KSK),
-            f"The DS of {NAMED} is published by nobody here, as no signed zone that delegates lab.example. is served "
-            "here: the parent has to take it up",
+            f"The DS of {NAMED} is not managed here, because this server has no signed parent of lab.example.: "
+            "the parent must add it",
         ),
         (
             OfferDs("ksk_1"),
@@ -195,19 +201,21 @@ def test_why_something_is_not_done_yet() -> None:
         "lab.example. ksk_1)"
     )
     held = zone(NEEDY, other, problem="Sign: no")
-    assert why_not(CreateKsk("ksk_2"), held) == "the DNSKEY RRset stays as it is while ksk_1 can't sign"
+    assert why_not(CreateKsk("ksk_2"), held) == "the DNSKEY RRset cannot change while ksk_1 can't sign"
     assert why_not(CreateKsk("ksk_2"), zone(KSK, other, problem="the disk is full")) == "the disk is full"
-    assert why_not(EnableSigning(), zone(KSK)) == "the server is at it; signwright status says how it goes on"
+    assert why_not(EnableSigning(), zone(KSK)) == "in progress; follow it with signwright status"
 
 
 def test_what_nobody_has_checked_is_said_of_whatever_takes_something_away() -> None:
     for command in (DeactivateKsk("ksk_1"), DeleteKsk("ksk_1"), DisableSigning()):
         said = unchecked(command, zone(KSK))
         assert said is not None
-        assert said.startswith("nothing was checked at the parent, since none is known here (the setting parent): if a")
+        assert said.startswith(
+            "the parent was not checked, because none is known (set parent to name its servers): if "
+        )
         assert unchecked(command, zone(KSK, parent="local")) is None
         assert unchecked(command, zone(KSK, parent="192.0.2.1:53")) is None
         forced = unchecked(replace(command, force=True), zone(KSK, parent="local"))
         assert forced is not None
-        assert forced.startswith("with --force the parent was not looked at: if a DS ")
+        assert forced.startswith("the parent was not checked, because of --force: if ")
     assert unchecked(ActivateKsk("ksk_1"), zone(KSK)) is None

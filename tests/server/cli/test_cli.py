@@ -76,7 +76,7 @@ def test_the_life_of_a_server(folder: Path) -> None:
                 f"signwright: {elsewhere}. is not served here; served: lab.example.\n",
             )
 
-        # A second one is told who holds the state, and who the address.
+        # A second one learns who holds the state, and who the address.
         second = run("serve", "--config", "quick.toml", "lab.example.zone", cwd=folder)
         assert second.returncode == 6
         assert f"is in use by process {server.process.pid}: " in second.stderr
@@ -180,7 +180,7 @@ def test_backup_and_restore_with_and_without_a_server(folder: Path) -> None:
         assert (fresh / "trust/lab.example.ds").read_text() != first
         restored = run("restore", "b.tar.gz", "--state", fresh, cwd=folder)
         assert restored.returncode == 0, restored.stderr
-        assert f"is kept in {fresh}/before-restore-" in restored.stdout
+        assert f"was saved in {fresh}/before-restore-" in restored.stdout
         beside = f"{fresh}/restored{folder}"
         assert restored.stdout.splitlines()[1:] == [  # quick.toml is as it was
             f"The configuration and zone files of the backup are in {fresh}/restored. To put back those that differ:",
@@ -254,7 +254,7 @@ def test_how_a_start_fails(folder: Path) -> None:
     )
     quick = ["serve", "--config", "quick.toml"]
     address, over_udp, taken = bind(Address("127.0.0.1", 0))
-    over_udp.close()  # free, so that it is TCP which is told to be in use
+    over_udp.close()  # free, so that TCP is reported as in use
     with taken:
         port = address.port
         (folder / "taken.toml").write_text(

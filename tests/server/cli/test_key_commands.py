@@ -124,16 +124,14 @@ def test_a_ksk_rollover_by_double_signature(folder: Path) -> None:
         wait_until(lambda: keys(folder)["ksks"][1]["ready"] <= time.time())
         away = run("ksk", "deactivate", "lab.example", "ksk_1", cwd=folder)
         assert away.stdout == "ksk_1 of lab.example. is INACTIVE\n"
-        assert re.fullmatch(
-            r"signwright: nothing was checked at the parent, since none is known here .*\n", away.stderr
-        )
+        assert re.fullmatch(r"signwright: the parent was not checked, because none is known .*\n", away.stderr)
         assert failed(folder, "ksk", "deactivate", "lab.example", "ksk_new").startswith("KeySigningKeyInUse: ")
         back = run("ksk", "activate", "lab.example", "ksk_1", cwd=folder).stdout
         assert re.fullmatch(rf"ksk_1 of lab\.example\. is ACTIVE(; its DS {about_ds})?\n", back)
         run("ksk", "deactivate", "lab.example", "ksk_1", cwd=folder)
         gone = run("ksk", "delete", "lab.example", "ksk_1", "--force", cwd=folder)
         assert gone.returncode == 0, gone.stderr
-        assert "with --force the parent was not looked at" in gone.stderr
+        assert "the parent was not checked, because of --force" in gone.stderr
         wait_until(lambda: statuses(folder) == {"ksk_new": "ACTIVE"})
         assert failed(folder, "ksk", "activate", "lab.example", "ksk_1").startswith("NoSuchKeySigningKey: ")
 
@@ -203,7 +201,7 @@ def test_signing_is_disabled_and_enabled(folder: Path) -> None:
     with serving(folder) as server:
         off = run("dnssec", "disable", "lab.example", cwd=folder)
         assert (off.returncode, off.stdout) == (0, "lab.example. is unsigned\n")
-        assert "nothing was checked at the parent" in off.stderr
+        assert "the parent was not checked" in off.stderr
         assert failed(folder, "ds", "lab.example") == "signing of lab.example. is disabled, so it has no DS record"
         assert failed(folder, "dnssec", "disable", "lab.example").startswith("DNSSECNotFound: ")
         assert run("status", cwd=folder).returncode == 0
@@ -211,7 +209,9 @@ def test_signing_is_disabled_and_enabled(folder: Path) -> None:
         assert (on.returncode, on.stdout) == (0, "lab.example. is signing\n"), on.stderr
         assert failed(folder, "trust-clock", "lab.example") == "InvalidSigningStatus: Nothing is wrong with the clock."
         trusted = run("trust-clock", cwd=folder)
-        assert (trusted.returncode, trusted.stdout) == (0, "Nothing is wrong with the clock\n"), trusted.stderr
+        assert (trusted.returncode, trusted.stdout) == (0, "The clock was accepted already; no keys are frozen\n"), (
+            trusted.stderr
+        )
         text = failed(folder, "dnssec", "enable", "plain.example")
         assert text == "NotSigned: plain.example. has no keys: the setting signed is false"
         assert "other.example. is not served here" in failed(folder, "plan", "other.example")
@@ -254,7 +254,7 @@ def test_without_the_setting_a_parent_that_is_served_here_is_asked(folder: Path)
         )
         told = run("ksk", "withdraw-ds", "lab.example", "ksk_1", "--force", cwd=folder).stdout
         assert re.fullmatch(
-            r"The DS of ksk_1 of lab\.example\. is in example\., which is served here, no more; the KSK may be removed "
+            r"The DS of ksk_1 of lab\.example\. has been removed from example\.; the KSK may be removed "
             r"from 20.*Z \(5m .*\)\n",
             told,
         )
@@ -262,10 +262,12 @@ def test_without_the_setting_a_parent_that_is_served_here_is_asked(folder: Path)
         assert "caches may hold it until" in text
         # The parent itself has none here.
         told = run("ksk", "withdraw-ds", "example", "ksk_1", cwd=folder).stdout
-        assert told.startswith("The DS of ksk_1 of example. is published by nobody here, as no signed zone")
+        assert told.startswith(
+            "The DS of ksk_1 of example. is not managed here, because this server has no signed parent"
+        )
         off = run("dnssec", "disable", "example", cwd=folder)
         assert off.stdout == "example. is unsigned\n"
-        assert off.stderr.startswith("signwright: nothing was checked at the parent, since none is known here")
+        assert off.stderr.startswith("signwright: the parent was not checked, because none is known")
         assert "Traceback" not in server.log
 
 
@@ -280,8 +282,8 @@ def test_what_the_kms_does_not_do_is_said_to_be_still_to_come(folder: Path, monk
         made = run("ksk", "create", "lab.example", "ksk_new", cwd=folder)
         assert made.returncode == 0, made.stderr
         assert re.fullmatch(
-            r"Asked for, and not done yet: ksk_new of lab\.example\. is not in the DNSKEY RRset: "
-            r"(the DNSKEY RRset stays as it is while ksk_1 can't sign|Sign: DisabledException: .*)\n",
+            r"Accepted, not finished: ksk_new of lab\.example\. is not in the DNSKEY RRset yet: "
+            r"(the DNSKEY RRset cannot change while ksk_1 can't sign|Sign: DisabledException: .*)\n",
             made.stdout,
         )
         kms.enable_key(KeyId=arn)

@@ -336,7 +336,7 @@ async def test_a_zone_of_a_file_has_keys_too(api: Api) -> None:
     found = (await api("list_hosted_zones_by_name", DNSName="file.example"))["HostedZones"][0]
     told = await api("get_dnssec", HostedZoneId=found["Id"])
     assert told["Status"]["ServeSignature"] == "SIGNING"
-    assert told["Status"]["StatusMessage"].startswith("A DS record may be added to the parent zone not before 20")
+    assert told["Status"]["StatusMessage"].startswith("Do not add a DS record to the parent zone before 20")
     assert [ksk["Status"] for ksk in told["KeySigningKeys"]] == ["ACTIVE"]
     assert to_text(wire_name("file.example")) == found["Name"]
 
