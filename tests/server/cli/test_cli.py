@@ -400,7 +400,7 @@ def test_help_teaches(tmp_path: Path) -> None:
             assert len(line) <= 80
             assert not line.endswith("...") or line.startswith("Usage: ")
     readme = (Path(__file__).parents[3] / "README.md").read_text()
-    table = readme.partition("| command | |")[2].partition("They are in")[0] + "serve ds"
+    table = readme.partition("| command | |")[2].partition("The commands are in")[0] + "serve ds"
     assert {command for command in COMMANDS if not re.search(rf"\b{command}\b", table)} == set()
     for code in range(9):
         assert re.search(rf"\b{code}  [a-z]", told)
