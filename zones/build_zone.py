@@ -60,7 +60,7 @@ def capped(of_owner: Mapping[int, RRset]) -> Mapping[int, RRset]:
 
 
 def make_node(owner: bytes, origin: bytes, rrsets: RRsets, *, signed: bool) -> Node | None:
-    """The node of a name that has RRsets; None where it is occluded, and so is no authoritative data."""
+    """The node of a name that has RRsets; None if it is occluded, and so not authoritative data."""
     if is_below(owner, origin, rrsets, (TYPE_NS, TYPE_DNAME)):
         return None
     of_owner, extra = rrsets[owner], signed_types(signed)

@@ -1,18 +1,18 @@
 """What a library raises while it reads text: whether the text is at fault.
 
 dnspython's classes for rdata raise whatever their fields lead to (`struct.error`, `OverflowError`, `IndexError`), so
-nobody can list what may come. Whoever hands text to it takes every `Exception` as a fault of the text, except what
-`interruption` finds.
+no list of them can be complete. Callers that pass text to it treat every `Exception` as a fault of the text, except
+what `interruption` finds.
 """
 
 from __future__ import annotations
 
 
 def interruption(error: BaseException, outer: BaseException | None) -> BaseException | None:
-    """The exception that interrupted the library and is no fault of the text, None where there is none.
+    """The exception that interrupted the library and is not a fault of the text; None if there is none.
 
-    A lack of memory, or one that is no `Exception`, such as `KeyboardInterrupt`. `dns.rdata.from_text` turns these
-    into a `SyntaxError` like any other, so they are looked for among what an error was raised from.
+    That is a lack of memory, or an exception outside `Exception`, such as `KeyboardInterrupt`. `dns.rdata.from_text`
+    turns these into an ordinary `SyntaxError`, so this looks for them among the error's causes.
 
     `outer` is the exception that was being handled when the library was called (`sys.exc_info()[1]`). It and what led
     to it happened before, so the search ends there.

@@ -1,7 +1,7 @@
 """RRsets that are another one each second: weighted and multivalue answers.
 
-Which one is no matter of chance but a function of zone, owner, type and the second, so that all processes answer alike
-and an answer is good until the second is over. Each that can come up is signed as itself.
+The choice is not random. It is a function of zone, owner, type and the second, so that all processes answer alike and
+an answer is valid until the second ends. Each possible answer is signed by itself.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ class ZoneSet:
         if found is not None and rrtype != TYPE_DS:
             return found
         above = owner
-        # Not until it is the root: of octets that are no name, as the fast ways may ask for, nothing may be left.
+        # Not until it is the root: octets that are not a name, as the fast paths may pass, may leave nothing.
         while len(above) > 1:
             above = names.parent(above)
             if (parent := served.get(above)) is not None:

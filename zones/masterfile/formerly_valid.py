@@ -1,4 +1,4 @@
-"""Records that an earlier version served and that are invalid now: whoever loads the zone decides about them.
+"""Records that an earlier version served and that are invalid now: the caller that loads the zone decides about them.
 
 An upgrade must not take down a zone that was served before it. So a server leaves such a record out and warns, while
 `signwright check` reports an error. Records that no version served are errors everywhere.

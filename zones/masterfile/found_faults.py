@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 MOST_TOLD = 100
-"""Errors of a file that are told, and warnings."""
+"""Errors reported per file, and warnings."""
 
 
 class Finding(NamedTuple):

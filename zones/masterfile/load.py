@@ -38,7 +38,7 @@ _UNSHOWN = (
 )
 
 Warned = Callable[[Sequence[ZoneWarning]], None]
-"""Told once, of a zone that can be served, what is hardly meant in it."""
+"""Called once for a valid zone, with its warnings."""
 
 
 def load_zone(
@@ -91,7 +91,7 @@ class FaultTaker(Recovery, Protocol):
         """Told the path and the octets of each file that is read."""
 
     def warn(self, warnings: Sequence[ZoneWarning]) -> None:
-        """Told once what is hardly meant."""
+        """Called once, with the warnings of the zone."""
 
     def has_errors(self) -> bool:
         """Whether there are errors by now."""
@@ -146,7 +146,7 @@ def parse_zone(
     limits: ReadingLimits = DEFAULT_LIMITS,
 ) -> Zone:
     """As `load_zone`, from the text of a master file; `file` is what errors call it. Raises `ZoneFileError`."""
-    # Surrogates are no characters: they are refused with the line, as in a file.
+    # Surrogates are not characters: they are rejected with their line, as in a file.
     source = text.encode("utf-8", "surrogatepass")
     reading = Reading(file, None, plain=plain, limits=limits)
     return _compile(source, origin, reading, warned, signed=signed, denial=denial, lenient=lenient)

@@ -51,7 +51,7 @@ _UNKNOWN_TTL = LenientGathering.UNKNOWN_TTL
 _NEWLINE = b"\n"[0]
 _ASCII = [chr(octet) for octet in range(0x80)]
 _GROWS = 0x100000  # octets that a file may have more than when it was opened
-_GENERATED_A_STEP = 4096  # records after which it is told that reading goes on
+_GENERATED_A_STEP = 4096  # records between two reports of progress
 _FIRST_BLOCK, _LARGEST_BLOCK = 2048, 0x10000  # octets that are read at once, where plain lines begin and further on
 
 Progress = Callable[[int, int], None]
@@ -484,7 +484,7 @@ class Reader(dns.zonefile.Reader):
         """Go on behind the record that is wrong; False where its end can't be found within linear time."""
         assert self._recovery is not None
         self._reading.refusal = None
-        if self.saved_state and self.saved_state[-1][0] is self._tokenizer:  # an included file that is no text
+        if self.saved_state and self.saved_state[-1][0] is self._tokenizer:  # an included file that is not text
             *_, file, _, _, _, _, _ = self.saved_state.pop()
             assert self.current_file is not None
             self.current_file.close()

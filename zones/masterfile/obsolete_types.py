@@ -31,7 +31,7 @@ def in_lower_case(rrtype: int, rdata: bytes) -> bytes:
         at = _behind_name(rdata, at)
     if at < len(rdata) and rrtype != _NXT:
         raise NoLongerValidError("octets follow the end of the rdata")
-    return rdata[:start] + rdata[start:at].lower() + rdata[at:]  # the lengths of labels are no letters
+    return rdata[:start] + rdata[start:at].lower() + rdata[at:]  # the lengths of labels are not letters
 
 
 def _behind_suffix(rdata: bytes) -> int:

@@ -1,4 +1,4 @@
-"""What reading a zone file may take: whoever writes one may be nobody whom the machine's owner trusts.
+"""Limits for reading a zone file: the machine's owner may not trust the person who wrote it.
 
 A line can ask for 2,000,000,000 records, or for a file that includes itself twice. Each bound is above what real zones
 need, and can be raised.

@@ -22,7 +22,7 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 
 def open_regular(path: Path | str) -> BufferedReader:
-    """Open `path` for reading. Raises `OSError`, its `strerror` for people, also where that is no regular file."""
+    """Open `path` for reading. Raises `OSError`, its `strerror` for people, also if it is not a regular file."""
     refuse_irregular(path)
     # Another one may stand there by now: to open it must not wait either.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -65,7 +65,7 @@ def open_below(path: str, folders: Sequence[str]) -> BufferedReader | None:
 
 
 def refuse_irregular(path: Path | str) -> None:
-    """Raises `OSError` where `path` is no regular file."""
+    """Raises `OSError` if `path` is not a regular file."""
     _refuse(os.stat(path).st_mode, path)  # noqa: PTH116 - of a text too, which dnspython hands in
 
 

@@ -114,7 +114,7 @@ class ChangeStatus(enum.Enum):
 
 
 class ChangeInfo(msgspec.Struct, frozen=True):
-    """What is told of a change."""
+    """The API's description of a change."""
 
     id: str
     """ "C" and 20 letters or digits, without "/change/"."""

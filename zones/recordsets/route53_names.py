@@ -17,7 +17,7 @@ _PIECE = re.compile(r"\\([0-3][0-7][0-7])|([\x21-\x5b\x5d-\x7e])|\\|(.)", re.DOT
 
 
 class NameSpellingError(ValueError):
-    """A text that is no domain name; its text is Route 53's."""
+    """A text is not a valid domain name; the message is Route 53's."""
 
 
 def from_text(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Where an image's index has a name: a hash whose key whoever writes the zone can't know.
+"""Where an image's index has a name: a hash with a key that the author of the zone cannot know.
 
 By one that everybody can compute, such as CRC-32, 100,000 names can be forged that all belong into one slot: each
 look-up then passes all of them, and to make the index takes their square. With a key from a random source, two names
@@ -43,7 +43,7 @@ def key_of(octets: bytes) -> HashKey:
     half = KEY_OCTETS // 2
     multiplier, modulus = int.from_bytes(octets[:half]), int.from_bytes(octets[half:])
     modulus = modulus % (1 << (_BITS - 1)) | 1 << (_BITS - 1) | 1
-    # Fermat's test: of odd numbers that nobody has chosen, one of 10**9 passes that is no prime, and does no harm.
+    # Fermat's test: of random odd numbers, one in 10**9 passes without being prime, which does no harm.
     while pow(2, modulus - 1, modulus) != 1:
         modulus += 2
     return HashKey(multiplier % (modulus - 1) + 1, modulus)

@@ -45,7 +45,7 @@ _ALIGNMENT = 8
 _NAMES_A_STEP = 4096
 _MOST_KEYS = 8
 MOST_OCTETS = 8 << 30
-"""Of the entries of an image, unless whoever makes it says otherwise."""
+"""Of the entries of an image, unless the caller sets another limit."""
 
 
 class ImageError(Exception):
