@@ -1,4 +1,4 @@
-"""Programs of our own that this process starts: which code they run, and what they are told by their environment."""
+"""Programs of our own that this process starts: which code they run, and which environment they get."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ SIGNERS = 8
 with 20 ms a call that is 400 signatures a second, with 3 s it takes 16 hours of a day for 10,000 zones.
 """
 CONNECTIONS = SIGNERS + OTHER_CALLS + 1
-"""To one KMS, for each identity: one for each signer, each other call, and whoever lists keys."""
+"""To one KMS, for each identity: one for each signer, one for each other call, and one to list keys."""
 CREDENTIAL_THREADS = 40
 
 
@@ -54,8 +54,8 @@ async def open_kms(
     supervisor: Supervisor,
     on_call: Callable[[str, str, float], None] | None = None,
 ) -> AsyncIterator[KmsAccess]:
-    """Open what the configuration names; an embedded emulator, which `sock` is for, is kept by `supervisor`. `on_call`
-    is told of every call.
+    """Open what the configuration names; `supervisor` runs an embedded emulator, which `sock` is for. `on_call` is called
+    for every call.
 
     Raises `KmsError` for a configuration that leads nowhere, and what `run_emulator` raises.
     """
@@ -88,7 +88,7 @@ async def open_kms(
             await clients.enter_async_context(provisioning)
             await clients.enter_async_context(signing)
         else:
-            # One identity for both: whoever the credentials say we are. It may use the keys that it makes.
+            # One identity for both, that of the credentials. It may use the keys that it creates.
             client = connect(endpoint=config.endpoint, make_session=partial(Session, profile=config.profile))
             both = SharedKms(client)
             access = KmsAccess(both, both, None, None, config.endpoint)

@@ -74,7 +74,7 @@ def _hand_over(state: Path, account: pwd.struct_passwd) -> None:
         _give(state, account)
         return
     if not state.is_dir():
-        return  # whoever opens it says what is wrong
+        return  # the code that opens it reports what is wrong
     owners = {state: state.stat(), **{path: path.lstat() for path in sorted(state.iterdir())}}
     of_others = [path for path, status in owners.items() if status.st_uid != account.pw_uid]
     if of_others:
@@ -89,7 +89,7 @@ def _hand_over(state: Path, account: pwd.struct_passwd) -> None:
 def _give(made: Path, account: pwd.struct_passwd) -> None:
     """Make a directory that has just been made the user's. Raises `StateError` where something else stands there.
 
-    Whoever owns a folder above it may put a link in its place meanwhile, and root would give away what that leads to.
+    The owner of a folder above it may put a link in its place meanwhile, and root would give away the link's target.
     """
     try:
         descriptor = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

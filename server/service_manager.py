@@ -1,4 +1,4 @@
-"""What systemd is told (sd_notify): that the server is ready, that it lives, that it stops. Datagrams, and no library.
+"""Notifies systemd (sd_notify) that the server is ready, alive, or stopping. Datagrams, and no library.
 
 Without NOTIFY_SOCKET in the environment nothing is sent.
 """

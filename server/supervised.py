@@ -1,4 +1,4 @@
-"""What runs beside the listeners: it fails for itself, is told, and is tried again.
+"""Runs the services beside the listeners: one that fails affects no other, is reported, and is retried.
 
 Listeners alone may end the process. Every other task is started here: whatever it raises is logged and shown as a
 trouble in `status`, and the task begins again after pauses that double up to a minute. A trouble is over when its

@@ -2,7 +2,7 @@
 
 A wait begins when the query was due, not when it was sent, so that nothing is left out where this program is late. It
 ends when the kernel had the answer (SO_TIMESTAMPNS), not when this program looked: what the load beside it takes of the
-core is no part of it. With the right to do so, it runs before all other programs of its core.
+core is not part of it. With the right to do so, it runs before all other programs of its core.
 
 The intervals are random (exponential), so that no rhythm of a server's can hide between the queries.
 """

@@ -54,7 +54,7 @@ def owner(number: int) -> str:
 
 
 def fill(site: Site, names: int, step: Callable[[int], None]) -> str:
-    """Create the signed zone with so many names, through the API; its id. `step` is told of each batch."""
+    """Create the signed zone with so many names, through the API; its id. `step` is called for each batch."""
     route53 = site.client("route53")
     zone = create_signed(route53, site.client("kms"), ZONE)
     for start in range(0, names, PER_BATCH):

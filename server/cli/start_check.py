@@ -1,4 +1,4 @@
-"""What a start would fail on, or what runs and is hardly meant: found without starting, making or changing anything."""
+"""Finds what a start would fail on, and probable mistakes. It starts, creates and changes nothing."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _of_query_log(file: Path, log: Path) -> Iterator[Exception]:
 
 
 def remarks(file: Path, config: Config) -> Iterator[str]:
-    """What can be served with the configuration of `file` and is hardly meant, each with the line of its setting."""
+    """Probable mistakes in a valid configuration `file`, each with the line of its setting."""
     for error, setting in _of_listeners(config):
         if _is_privileged(error):
             yield f"{at_setting(file, *setting)}: warning: {error}"

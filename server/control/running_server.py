@@ -296,7 +296,7 @@ class RunningServer:
             raise RequestRefusedError(WRONG_SIGNING, f"{origin} has no keys: it is not served, or served unsigned.")
         return hosted, hosted.key_manager
 
-    # What it is told
+    # Commands
 
     async def top(self, minutes: int) -> TopReport:
         """As `Operations.top`."""
@@ -355,7 +355,7 @@ class RunningServer:
         await key_manager.request(command)
 
     async def trust_clock(self) -> ClockTrust:
-        """As `Operations.trust_clock`. Workers and key managers are told by whoever watches the clock."""
+        """As `Operations.trust_clock`. The task that watches the clock informs workers and key managers."""
         held = self._clock.held
         self._clock.trust()
         done, refused = [], {}

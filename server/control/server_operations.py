@@ -132,7 +132,7 @@ class ReloadOutcome(enum.Enum):
     REPLACED = "replaced"
     UNCHANGED = "unchanged"
     REFUSED = "refused"
-    """Its file is no zone; the one served before goes on."""
+    """Its file is invalid; the previous zone stays in service."""
     REMOVED = "removed"
     """The configuration names it no more."""
 

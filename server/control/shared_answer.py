@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class SharedAnswer(Generic[T]):
-    """What `make` gives, made anew for whoever asks, and once for all who wait.
+    """The result of `make`, computed anew for each caller, and once for all callers that wait.
 
     Between two computations is a pause as long as the first took: half of the time is left for all else.
     """

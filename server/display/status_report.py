@@ -37,13 +37,13 @@ from server.state.trust_anchor_files import RESOLVER, commands
 from zones.denial import DenialMode
 
 WIDE = 10_000
-"""Columns of what is no terminal."""
+"""Columns where the output is not a terminal."""
 
 MOST_STEPS = 10
 """Steps that `status` lists."""
 
 MOST_TOLD = 100
-"""Zones that are told one by one. Of more, only those are that want attention, and no more of these."""
+"""Zones that are listed one by one. Of more zones, only those that need attention are listed, up to this number."""
 
 _COMPACT = """
 A name that does not exist is answered NOERROR, with NXNAME in the types of its NSEC record (compact denial, RFC 9824):

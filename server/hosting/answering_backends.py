@@ -1,5 +1,5 @@
-"""Whoever answers: this process itself, or workers that follow its set of zones (`server.worker`); and up to which
-position of the change log each of them does.
+"""The backends that answer queries: this process, or worker processes that follow its set of zones (`server.worker`);
+and up to which position of the change log each of them answers.
 
 Each set of zones stands for a position (`server.hosting.followed_log`). This process is a member always, a worker until
 it is killed and reaped, one on another machine as long as its lease (`keys.custody.members`). What has to be certain of
@@ -30,10 +30,10 @@ _log = structlog.get_logger("signwright.zones")
 
 
 class Backends(Protocol):
-    """Whoever answers from the sets of zones that `ZoneRegistry` makes, one after another."""
+    """The backends that answer from the sets of zones that `ZoneRegistry` makes, one after another."""
 
     on_news: Callable[[], None]
-    """Called when a member has another position, or is no more."""
+    """Called when a member has another position, or has ended."""
 
     def follow(self, zoneset: ZoneSet, position: Position) -> object:
         """Answer from this set from now on, or soon: it stands for `position`. The same set again stands for a later
@@ -71,7 +71,7 @@ class Membership:
         """To be made where all else runs, before anything is written. `boottime` is CLOCK_BOOTTIME, in seconds."""
         self.log = FollowedLog(feed.position)
         self.leased: Members = {}
-        """Those on other machines; `told` wakes up whoever waits for them."""
+        """Those on other machines; `told` wakes up the tasks that wait for them."""
         self._backends = backends
         self._boottime = boottime or trio.current_time
         self._zoneset = ZoneSet()
@@ -156,7 +156,7 @@ class Membership:
     # Who has it
 
     def told(self) -> None:
-        """Somebody has another position, or is no more: whoever waits looks again."""
+        """A member has another position, or has ended: the tasks that wait look again."""
         if self.log.stopped is not None and not self._is_told:
             self._is_told = True
             _log.critical("nothing that changes is acknowledged any more", reason=self.log.stopped)

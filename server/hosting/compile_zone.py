@@ -3,8 +3,8 @@
 A zone of a million RRsets takes ten seconds and a gigabyte to compile, which a server that does it itself has twice:
 every answer waits for the interpreter, and little of the memory comes back. What this program needs ends with it.
 
-What it may read, how long and with how much memory is bounded (`[zone_files]`), since whoever writes a zone file may
-be nobody whom the machine's owner trusts.
+What it may read, for how long and with how much memory is limited (`[zone_files]`), because the machine's owner may not
+trust the author of a zone file.
 
 It reads an `Order` from its standard input, and writes `Report`s to its standard output, one a line, as JSON.
 """
@@ -127,7 +127,7 @@ def _bound_memory(wanted: int) -> int:
 
 def main() -> None:
     """Do what the standard input says."""
-    # Whoever sends these to all programs at once means the control process, with which this one ends.
+    # A signal to all programs at once is meant for the control process, with which this one ends.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     gc.disable()  # nothing here is garbage before the end

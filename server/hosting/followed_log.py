@@ -6,8 +6,8 @@ is handed on with it. Three things can change an answer, each by somebody who th
 file), its keys where a key manager publishes them, and whether there is the zone at all.
 
 What is answered may also change where nothing was written: keys that are shown once more, a file that a full disk keeps
-from being noted. No position stands for that, so it is remembered (`beside`): whoever has to be certain of it asks who
-answers for their newest set of zones.
+from being noted. No position stands for that, so it is remembered (`beside`): a caller that must be certain of it asks
+the members for their newest set of zones.
 
 Anything but the next version with the right digest is a loss: what it may have told is read from the state
 (`server.hosting.state_snapshots`), and the position stays below it until that is answered from.
@@ -112,7 +112,7 @@ class FollowedLog:
             reason = f"the change log was at version {self.newest.version} here, and is at {told.before.version}"
             version.open.add(self._lose(reason, None))
         elif told.is_late:
-            # Nobody else puts these, since whoever wrote them gave up.
+            # Nobody else publishes these, because their writer gave up.
             reason = f"version {told.position.version} is stored, although the disk said that it was not"
             concerned = frozenset(origin for _, origin in subjects)
             version.open = {self._lose(reason, concerned)} if subjects else set()

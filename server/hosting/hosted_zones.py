@@ -143,7 +143,7 @@ class HostedZones:
         wanted: set[bytes] = set()
         while True:
             async with AsyncExitStack() as held:
-                for origin in sorted(wanted):  # whoever holds many names takes them in this order
+                for origin in sorted(wanted):  # every holder of many names takes them in this order
                     await held.enter_async_context(self._registry.names.holding(origin))
                 found = (await self._blocking(self._records.stored_zones)).problems
                 stored = [zone for zone in await self._blocking(self._records.zones) if _is_among(zone, origins)]

@@ -1,7 +1,7 @@
 """The supervisor of the key managers: at most one runs for a name, and each looks after itself.
 
-Whoever wants a key manager says so, and waits, if at all, for what comes of it: published, failed or given up. Nobody
-waits on the start of a task. One that is given up ends in its own time; the next of that name begins when it has.
+A caller requests a key manager, and may wait for its result: published, failed or given up. No caller waits for a task
+to start. A key manager that is given up ends in its own time; the next one of that name starts after that.
 """
 
 from __future__ import annotations

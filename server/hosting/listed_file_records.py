@@ -1,6 +1,6 @@
 r"""The zone of a file as record sets, for listings: it is changed where it comes from.
 
-Records are told as master files have them, with octal escapes (`\052`) in place of decimal ones, as Route 53 does.
+Records are listed in master file format, with octal escapes (`\052`) in place of decimal ones, as Route 53 does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One lock for each name of a zone: whoever holds it is alone with the zone of that name, wherever that comes from."""
+"""One lock for each name of a zone: its holder has exclusive access to the zone of that name, whatever its source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class NameLocks:
         self._locks: dict[bytes, trio.Lock] = {}
 
     def is_held(self, origin: bytes) -> bool:
-        """Whether somebody is alone with the zone `origin` now; if not, whoever asks is, as long as it doesn't wait."""
+        """Whether a task holds the zone `origin` now; if not, the caller has exclusive access until it waits."""
         return origin in self._locks
 
     @asynccontextmanager

@@ -56,7 +56,7 @@ class NewUnsignedZones:
                 begun[origin] = reading
             elif reading.result is not None:
                 ahead[origin] = reading.result
-        read = sorted(ahead)  # whoever holds many names takes them in this order
+        read = sorted(ahead)  # every holder of many names takes them in this order
         for start in range(0, len(read), AT_A_TIME):
             async with AsyncExitStack() as held:
                 for origin in read[start : start + AT_A_TIME]:

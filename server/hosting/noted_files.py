@@ -1,6 +1,6 @@
-"""What zones of files are served from, as the change log is told: before it is answered, many zones in a transaction.
+"""Notes in the change log what zones of files are served from: before it is answered, many zones in a transaction.
 
-A disk that takes no writes keeps no zone of a file from being served: then that is told as a trouble, and noted once
+If the disk takes no writes, zones of files are served all the same: the trouble is reported, and they are noted once
 the disk takes writes again.
 """
 
@@ -27,7 +27,7 @@ class NotedFiles:
     def __init__(
         self, store: Store, run_blocking: RunBlocking, noted_late: Callable[[bytes], None], report: Report | None = None
     ) -> None:
-        """`noted_late` is called with each origin that is noted after it was answered from; `report` is told of the
+        """`noted_late` is called with each origin that is noted after it was answered from; `report` receives the
         trouble.
         """
         self._store, self._run_blocking = store, run_blocking
@@ -99,7 +99,7 @@ class NotedFiles:
                         self._known.pop(origin, None)
                 done += some
         except StateOvertaken:
-            self._later.clear()  # it never will be, and that is told
+            self._later.clear()  # it never will be, and that is reported
         except StateError as error:
             self._report(_WHAT, str(error))
         else:

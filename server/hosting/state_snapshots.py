@@ -52,7 +52,7 @@ class StateSnapshots:
             if lost:
                 await self.take(lost)
                 continue
-            with suppress(StateUnavailable, StateOvertaken):  # of which whoever writes is told
+            with suppress(StateUnavailable, StateOvertaken):  # its writer gets the error
                 await self._services.run_blocking(store.look_at_log)
 
     async def take(self, lost: Sequence[Lost]) -> None:

@@ -152,7 +152,7 @@ class ZoneFiles:
         try:
             return _read(config, here, _GLUE)
         except LimitError:
-            return None  # whoever compiles it has the bounds of the configuration
+            return None  # the program that compiles it has the limits of the configuration
 
     async def _image(self, config: ZoneConfig, file: Path, images: Images) -> tuple[Image | None, tuple[str, ...]]:
         """An image of the file as it is now, or None if it cannot be made; and its warnings.
@@ -179,7 +179,7 @@ class ZoneFiles:
                 return found, found.left_out
             made = await self._made(config, file, images)
             return await self._run_blocking(lambda: images.open(origin, bytes.fromhex(made.digest))), made.warnings
-        except (OSError, ImageError, UnicodeEncodeError) as error:  # the last for a path that is no UTF-8
+        except (OSError, ImageError, UnicodeEncodeError) as error:  # the last for a path that is not UTF-8
             _log.warning("zone not mapped", zone=config.origin, reason=str(error))
             return None, ()
 

@@ -1,8 +1,8 @@
 """The images of large zones (`zones.storage.zone_image`) as files in one folder of the state directory.
 
 They are a cache: what is missing or damaged is made again from the zone file. A name says of which zone it is and what
-is in it, so a file never changes, and it is complete before it has its name. Whoever has one open keeps it, even when
-it is gone from the folder.
+is in it, so a file never changes, and it is complete before it has its name. A process that has one open keeps it, even
+when it is gone from the folder.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LONGEST_STEM = 100
 _LARGEST_SOURCE = 1 << 40  # octets
 _DIGEST_SHOWN = 32  # hexadecimal digits
 _CHANGING = threading.Lock()
-"""Held by whoever writes or removes images in this process, so that none is written twice, nor removed half written."""
+"""Held while this process writes or removes images, so that none is written twice, or removed half written."""
 
 
 class Images:
@@ -88,7 +88,7 @@ class Images:
         """An image of the zone, made in this way from a file that has not changed since, nor any that it includes.
 
         A file of more than `largest` octets counts as changed, as it would take long to look at.
-        `unused` is told of one that can't be used. It is left to `keep_only`: another process may need it.
+        `unused` is called for one that can't be used. It is left to `keep_only`: another process may need it.
         """
         for path in sorted(self.folder.glob(f"{_stem(origin)}-*{_SUFFIX}")):
             try:

@@ -1,7 +1,7 @@
 """The zones of this process, one entry for each name: where each comes from, what is wanted of it, what is answered.
 
 Zones of files are loaded here and replaced whole. Hosted zones, whose record sets are kept in the state database, join
-them (`server.hosting.hosted_zones`). Whoever changes a zone holds its name (`names`); key managers are the supervisor's
+them (`server.hosting.hosted_zones`). To change a zone, hold its name (`names`); key managers are the supervisor's
 (`server.hosting.key_manager_supervisor`), and what one publishes counts as long as its zone is the one of that name.
 """
 
@@ -65,7 +65,7 @@ class _Read(NamedTuple):
 
     @property
     def as_noted(self) -> FileZone:
-        """As the change log is told."""
+        """As the change log notes it."""
         return _file_zone(self.zone.origin, self.loaded.fingerprint, self.loaded.zone)
 
 
@@ -84,8 +84,8 @@ class ZoneRegistry:
         """Key managers run in `nursery`. `changed` is called whenever zones, or the KSKs of one, are others; it must
         not block.
 
-        `membership` is whoever answers, if it is not this process alone; `files` reads zone files; `report` is told of
-        what fails beside the zones.
+        `membership` is the backends that answer, if not this process alone; `files` reads zone files; `report` receives
+        failures outside the zones.
         """
         self.zoneset = ZoneSet()
         self.membership = membership or Membership(services.store, ThisProcess())

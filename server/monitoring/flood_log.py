@@ -12,7 +12,7 @@ _log = structlog.get_logger("signwright.answer")
 
 
 def log_flood(origin: bytes, is_on: bool) -> None:
-    """Log that a zone is flooded, or is no more (`server.query.fast.flood_detection.Switched`)."""
+    """Log the beginning or the end of a flood of a zone (`server.query.fast.flood_detection.Switched`)."""
     with suppress(Exception):  # a log that cannot be written to keeps nobody from an answer
         zone = names.to_text(origin)
         if is_on:

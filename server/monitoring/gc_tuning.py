@@ -50,7 +50,7 @@ class Aside:
         gc.collect()
 
     def accept(self) -> None:
-        """Set aside what is there, as after a full collection: hardly anything of it is a cycle."""
+        """Set aside the present objects, as after a full collection: almost none of them are cycles."""
         if not self._all:
             self._set_aside(_count(None))
 

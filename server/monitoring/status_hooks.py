@@ -1,9 +1,9 @@
 """Telling others of each change of a status: a webhook, and a program.
 
-Whoever tells us waits for nothing: a change waits (`waiting_changes`), and one task for each hook takes it from there,
-in turn. A hook that fails, in whatever way, is tried again after growing pauses, since a network that took the KMS away
-may have taken the webhook too; then the change is set aside, and the log says so. What is set aside is told once the
-hook takes another change; half an hour without one, and it is tried with one of them. A hook that fails is a trouble
+Callers never wait: a change is queued (`waiting_changes`), and one task for each hook sends the changes in turn. A hook
+that fails, in whatever way, is retried after growing pauses, since a network that took the KMS away may have taken the
+webhook too; then the change is set aside, and the log says so. Changes that were set aside are sent once the hook takes
+another change; after half an hour without one, the task retries with one of them. A hook that fails is a trouble
 in `status`. A URL may carry a secret, so no log and no trouble holds one.
 """
 
@@ -48,7 +48,7 @@ class Hooks:
         pauses: tuple[float, ...] = PAUSES,
         rest: float = _REST,
     ) -> None:
-        """`report` is told which hook fails."""
+        """`report` receives the hook that fails."""
         self._hooks: list[_Hook] = []
         if config.url is not None:
             name = f"webhook at {urlsplit(config.url).hostname}"

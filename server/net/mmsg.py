@@ -33,7 +33,7 @@ import trio
 from server.net.response_rate_limit import network_of
 from server.query.read_query import ID_SIZE
 
-QUERY_LIMIT = 4096  # octets; a longer datagram is no query we know: what is cut off makes it FORMERR
+QUERY_LIMIT = 4096  # octets; a longer datagram is not a known query: truncation makes it FORMERR
 BATCH = 64
 
 _STRIDE = QUERY_LIMIT + 64  # octets from the place of one query to the next

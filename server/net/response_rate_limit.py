@@ -6,8 +6,8 @@ gets `rate` a second; in the first second, before it is noticed, up to three tim
 dropped, or slips: it is sent with TC set and nothing in it, so that an honest client asks again over TCP. Errors and
 denials always slip, others every second time. A network that was sent four times the rate in one second gets nothing
 but slips in the next. What goes to the holder of a server cookie, or over TCP, goes where it was asked for and is not
-counted. Where a response to a suspect would cost a signature, its class is told before it is made, and one too many is
-not made at all (`server.query.response_class`): a flood from one network costs no signatures.
+counted. If a response to a suspect would cost a signature, its class is determined before it is made, and a response
+beyond the limit is not made at all (`server.query.response_class`): a flood from one network costs no signatures.
 
 No network is limited that stays below the rate, whatever others do: only suspects are, and those are counted exactly. A
 suspect is found by its share of all responses, which is cheap: nothing is counted while all responses together stay
@@ -37,7 +37,7 @@ _SAMPLED = 4  # one batch of so many is counted
 _MOST_COUNTED = 8192  # networks
 _MOST_SUSPECTS = 4096
 _MOST_ZONES = 64
-"""Zones whose denials are told apart for one network; all others count as one."""
+"""Zones whose denials are counted separately for one network; all others count as one."""
 _TOLD_A_MINUTE = 10
 _MINUTE = 60
 _SLIP = (2, 1, 2, 1)

@@ -136,7 +136,7 @@ class _Connection:
         """Its address, 4 or 16 octets, where it has one."""
         self.prefix = prefix_of(client or b"")
         self.since = 0.0
-        self.deframer = Deframer(QUERY_LIMIT)  # as by UDP, what is longer is no query we know: FORMERR
+        self.deframer = Deframer(QUERY_LIMIT)  # as by UDP, anything longer is not a known query: FORMERR
         self.queries: list[bytes] = []
         self.at_once = _QUERIES_AT_ONCE
         """How many queries it is worth while to look at: few, where the last responses were large."""
@@ -195,7 +195,7 @@ class TcpClients:
         return self._epoll.fileno()
 
     def next_deadline(self) -> float:
-        """When `turn` has something to do in any case, by the clock that it is told of."""
+        """When `turn` has something to do in any case, by the clock that is passed to it."""
         oldest = self._places.oldest()
         idle = math.inf if oldest is None else oldest.since + self._load.idle
         return idle if self._accepting else min(idle, self._paused_until)

@@ -1,6 +1,6 @@
 """What one process grants its TCP clients, how much of it is taken, and what became of them. Pure.
 
-All listeners of a process share one of these. Whoever writes edns-tcp-keepalive (RFC 7828) asks it for `keepalive`.
+All listeners of a process share one of these. The writer of edns-tcp-keepalive (RFC 7828) asks it for `keepalive`.
 """
 
 from __future__ import annotations

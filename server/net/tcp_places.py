@@ -71,7 +71,7 @@ class Places(Generic[Held]):
         """Who has to go before a new connection of `prefix` is taken, if anybody, and why.
 
         Asked again after each that went. A prefix that came by more than its share while there was room has to give
-        them up one by one: whoever accepts asks twice, so that each new connection takes two from it.
+        them up one by one: the accepting task asks twice, so that each new connection takes two from it.
         """
         taken = len(self._all)
         own = self._of.get(prefix)

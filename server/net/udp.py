@@ -1,6 +1,6 @@
 """The UDP loop: one task looks at all UDP sockets of a process, answers what is remembered, and makes the rest.
 
-Signing takes ten times as long as an answer that is remembered, so that whoever asks for random names could keep all
+Signing takes ten times as long as an answer that is remembered, so a client that asks for random names could keep all
 others waiting. So nothing is made for longer than `SLICE` without a look at the sockets, and what waits meanwhile waits
 here, where it can be chosen which is next (`waiting_queries`), and not in the kernel, which has one queue for all. What
 comes while nothing waits is made at once, so that without load a query waits for nothing.
@@ -17,7 +17,7 @@ those that are remembered are answered all the same, for 2 µs each. Of the othe
 are made than `waiting_queries` holds, 40 ms of signatures: those of names that exist are remembered then.
 
 Waiting for sockets costs a trip through the scheduler (25 µs); looking once more does not (1 µs). So a batch that was
-not full is no reason to wait: at half of the highest rate, the next queries have come meanwhile (median latency 17 µs,
+not full gives no cause to wait: at half of the highest rate, the next queries have come by then (median latency 17 µs,
 not 32). `TURN` lets other tasks run. A look that brings little costs as much as making an answer, so where queries wait
 there is one between two slices, and more only where a batch was full. Where the last one brought nothing, the socket is
 asked first (3 µs amid signatures, where a `recvmmsg` that finds nothing takes 10).
@@ -166,7 +166,7 @@ async def serve_udp(
     without them, neither is looked at.
     """
     loop = Loop([partial(batch_for, sock) for sock in sockets], responder, clock, time.perf_counter, outgoing, ahead)
-    if responder.udp_size <= DEFAULT_SIZE:  # whoever wants larger answers wants fragments
+    if responder.udp_size <= DEFAULT_SIZE:  # a setting for larger answers accepts fragments
         for sock in sockets:
             never_fragment(sock)
     with _readable(sockets) as wait, loop.finishing():

@@ -186,7 +186,7 @@ def response_flags(query_flags: int, rcode: int, *, authoritative: bool = False,
 
 def error_response(wire: bytes, rejected: Rejected, udp_size: int, rcode: Rcode | None = None) -> bytes:
     """The answer to a message that was rejected: its header, its question where that could be read, and an OPT record
-    where it had one. `udp_size` (octets) is what we take. With another `rcode`, it is no error after all.
+    where it had one. `udp_size` (octets) is what we accept. With another `rcode`, it was not an error after all.
     """
     edns, given = rejected.edns, rejected.rcode if rcode is None else rcode
     error = ExtendedError.NOT_SUPPORTED if given is Rcode.NOTIMP else None

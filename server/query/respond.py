@@ -32,7 +32,7 @@ from zones.zoneset import ServedZone, ZoneSet
 CLASS_IN = 1
 TYPE_OPT, TYPE_TKEY, TYPE_TSIG, TYPE_IXFR, TYPE_AXFR = 41, 249, 250, 251, 252
 _NO_QUESTION = {0, TYPE_OPT, TYPE_NXNAME, TYPE_TKEY, TYPE_TSIG}
-"""Types that stand in messages and are no data to ask for (RFC 6895 §3.1, RFC 9824 §3.5)."""
+"""Types that occur in messages but are not data to query (RFC 6895 §3.1, RFC 9824 §3.5)."""
 MAXIMUM_MESSAGE = 0xFFFF
 
 Failed = Callable[[bytes, int], None]

@@ -2,7 +2,7 @@
 
 A network that was sent too many denials gets TC in place of the next ones, which takes no signature. So where a
 response would cost a signature of its own, a look-up (1 µs beside reading the query, where signing takes 17) tells its
-class, and whoever limits responses can do so before anything is signed.
+class, so responses can be limited before anything is signed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ANSWER: Key = ResponseClass.ANSWER, b""
 class CutAhead(bytes):
     """A response without its ID, with TC set and nothing in it: sent in place of one that nobody has made.
 
-    Whoever limits responses counts it by `key`, as what it stands for.
+    The rate limit counts it by `key`, as the response that it stands for.
     """
 
     key: Key
@@ -96,7 +96,7 @@ def class_ahead(query: Query, zoneset: ZoneSet, now: int) -> Key | None:
 def cut_ahead(query: Query, key: Key, spelled: bytes, udp_size: int, options: bytes) -> CutAhead:
     """What is sent in place of the response to `query`, which would be of the class `key`.
 
-    `spelled` is its question as it was sent, `options` what is told beside its answer.
+    `spelled` is its question as it was sent, `options` are the EDNS options beside its answer.
     """
     bare = bare_response(query, Rcode.NOERROR, udp_size)
     flags = int.from_bytes(bare.head[:2]) | TC | AA

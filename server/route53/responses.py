@@ -84,7 +84,7 @@ def render_error(status: int, code: str, message: str, request_id: str) -> Rende
 
 def timestamp(seconds: float) -> str:
     """A time as the API tells it, in milliseconds: `2013-04-01T00:00:00.000Z`."""
-    within = min(max(seconds, FIRST), LAST)  # what a damaged state holds is told as the nearest time that there is
+    within = min(max(seconds, FIRST), LAST)  # a time of a damaged state becomes the nearest valid one
     return datetime.fromtimestamp(within, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 

@@ -153,7 +153,7 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HooksConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is told of each change of a status."""
+    """Where each change of a status is sent."""
 
     url: str | None = None
     command: tuple[str, ...] | None = None

@@ -155,7 +155,7 @@ class Route53Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class HooksSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who is told of each change of a zone's or a KSK's status."""
+    """Where each change of a zone's or a KSK's status is sent."""
 
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/\s]+(/\S*)?$", description=_URL)] | None = None
     """A webhook: each change is posted there as JSON."""

@@ -31,7 +31,7 @@ class Wrong(NamedTuple):
 
 
 def explain(error: msgspec.ValidationError, raw: Any, kind: type[msgspec.Struct]) -> Wrong:
-    """What msgspec says of `raw`, which is no `kind`, in our words: what was found, and what may stand there."""
+    """Why `raw` is not a valid `kind`, in our words: what was found, and what is valid there."""
     path, info = _walk(error, raw, inspect.type_info(kind))
     cause = error.__cause__
     if cause is not None:  # values that don't go together: their own type says why

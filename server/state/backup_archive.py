@@ -76,7 +76,7 @@ def stage_archive(state: StateDir, source: BinaryIO, now: float) -> str:
     """Unpack a backup beside the content of `state`, prove it, and decide for it; `now` is seconds since the epoch.
 
     It takes its place when the directory is next opened. Returns the name under which the present content will be
-    kept. Raises `StateError`, its subclass `ArchiveError` for what is no backup, `StateTooNew`, and `OSError`.
+    kept. Raises `StateError`, its subclass `ArchiveError` if it is not a backup, `StateTooNew`, and `OSError`.
     """
     partial = restore_swap.begin(state.path, now)
     try:

@@ -72,7 +72,7 @@ def open_state(path: Path) -> Iterator[StateDir]:
 
 @contextmanager
 def _readable_all_the_same(state: StateDir) -> Iterator[None]:
-    """What can't be written is no hindrance where the state can be read; the log says what is not done.
+    """If the state can be read, continue without what can't be written; the log says what is not done.
 
     Raises `OSError` where there is no database yet, and for whatever else is wrong.
     """
@@ -121,7 +121,7 @@ def locked(lock: Path, what: Path) -> Iterator[None]:
 
 
 def check_version(state: StateDir) -> None:
-    """Write the version where there is none yet. Raises `StateTooNew`, and `StateError` for what is no version."""
+    """Write the version if there is none yet. Raises `StateTooNew`, and `StateError` if it is not a version."""
     try:
         version = read_version(state.version.read_text(errors="replace"), str(state.path))
     except FileNotFoundError:

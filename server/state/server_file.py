@@ -31,7 +31,7 @@ def write(state: StateDir, content: ServerFile) -> None:
 
 @contextmanager
 def gone_afterwards(state: StateDir) -> Iterator[None]:
-    """It is not there before, whoever left it, nor after. The caller holds the state."""
+    """Remove it before, even if another process left it, and after. The caller holds the state."""
     _remove(state)
     try:
         yield

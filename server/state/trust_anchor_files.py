@@ -169,7 +169,7 @@ class Written(NamedTuple):
 
 
 def write_trust(folder: Path, files: Mapping[str, str]) -> Written:
-    """Write `files` into `folder`, each whole, and take away DS records of zones that are no more. Raises nothing."""
+    """Write `files` into `folder`, each whole, and remove DS records of former zones. Raises nothing."""
     try:
         private_directory(folder)
         former = [path for path in folder.glob("*.ds") if path.name not in files]
@@ -179,7 +179,7 @@ def write_trust(folder: Path, files: Mapping[str, str]) -> Written:
     failed: list[tuple[Path, str]] = []
     for path, text in [*((path, None) for path in former), *((folder / name, text) for name, text in files.items())]:
         try:
-            # A path of this machine may hold octets that are no UTF-8, and stands in a file as it is.
+            # A path of this machine may hold octets that are not UTF-8, and stands in a file as it is.
             data = None if text is None else text.encode(errors="surrogateescape")
             if data is None:
                 path.unlink()

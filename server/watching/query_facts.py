@@ -1,4 +1,4 @@
-"""What is told of a query and its response: read from their octets, and remembered for those that come again. Pure.
+"""The facts of a query and its response: read from their octets, and remembered for those that come again. Pure.
 
 Reading costs 4 µs, and asking what is remembered 0.2; random names are always read.
 """

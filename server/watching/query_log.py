@@ -231,7 +231,7 @@ class QueryLog:
 def _opened(file: str, mode: int) -> int:
     """The file, to append to; one that is made has this mode, whatever the umask. Raises `OSError`.
 
-    What is no file, as a pipe that nobody reads, keeps nobody waiting.
+    Something other than a file, such as a pipe that nobody reads, never blocks.
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
     try:

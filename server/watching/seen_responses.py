@@ -36,7 +36,7 @@ class SeenResponses:
     """An `Outgoing` of `server.net.udp`, and the same for TCP: one for all sockets of a process."""
 
     def __init__(self, failed: Callable[[], None], limit: Outgoing | None = None) -> None:
-        """`failed` is told of an observer that raises, in its handler."""
+        """`failed` is called for an observer that raises, in its handler."""
         self._failed = failed
         self.limit = limit
         """May replace UDP responses before they are seen."""

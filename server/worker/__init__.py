@@ -8,5 +8,5 @@ on one machine alone: no descriptors, no paths, no pickles. First all zones with
 
 A worker must not know files, the database or the KMS. Private ZSKs cross that stream, and are neither logged nor
 written anywhere. A worker whose control process is gone ends: nobody would refresh its keysets, and the ports must be
-free for whoever starts the server again.
+free for the next start of the server.
 """

@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--query-log", type=_query_log, help="how queries are logged, as JSON")
     parser.add_argument("sockets", type=_socket, nargs="*", help="descriptors of UDP and TCP sockets")
     arguments = parser.parse_args()
-    # Whoever sends these to all programs at once, a terminal or a supervisor, means the control process.
+    # A terminal or a supervisor that sends these to all programs at once means the control process.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     configure_logs(arguments.log, level=logging.getLevelNamesMapping()[arguments.log_level.upper()])
@@ -186,7 +186,7 @@ def _answer(
 
 
 class _KeysAskedFor:
-    """The zones that are asked for and whose keys are not here yet: the control process is told of each, once a second.
+    """Zones that are queried while their keys are not here yet: reports each to the control process, once a second.
 
     They are as many as zones are served, however many names are asked for.
     """

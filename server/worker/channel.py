@@ -14,7 +14,7 @@ _READ = 1 << 18
 
 
 class Channel:
-    """One end. Whoever leaves the context closes it."""
+    """One end. Leaving the context closes it."""
 
     def __init__(self, sock: socket.socket) -> None:
         """`sock` is a connected stream socket."""

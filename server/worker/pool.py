@@ -76,7 +76,7 @@ class WorkerFailed(Exception):  # noqa: N818 - it names what happened
 
 @dataclass
 class _Worker:
-    """One place among the workers, whoever fills it."""
+    """One place among the workers, whichever process fills it."""
 
     number: int
     pairs: Sequence[Pair]
@@ -131,7 +131,7 @@ class Pool:
         Every `look` seconds it is seen whether each worker still speaks.
         """
         self.asked_for: Callable[[bytes], None] = lambda _: None
-        """Is told of zones that are asked for and whose keys no worker has yet."""
+        """Called for zones that are queried while no worker has their keys yet."""
         self._workers = [_Worker(number, pairs) for number, pairs in enumerate(sockets, 1)]
         self._clock, self._clock_moves = clock, 0
         connections = max(1, limits.connections // len(sockets))

@@ -1,7 +1,7 @@
 """From one set of zones to the next: as messages, and back.
 
 Two sets that follow each other share what has not changed, down to the nodes of a zone (`persistent_map`), so most of
-the difference is found by identity, and whoever replaces a set of zones needn't say what is new in it. A zone that was
+the difference is found by identity, and the code that replaces a set of zones need not say what is new. A zone that was
 loaded again shares nothing: there, nodes are compared by what they hold. So a small change to a large zone is a small
 update, whatever way it came.
 """

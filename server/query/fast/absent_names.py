@@ -104,7 +104,7 @@ def deny_by_gaps(
 def chain_key(second: Gap, shape: SignedShape, zone: Zone) -> bytes:
     """What a denial's key in `Caches.chain_denials` has behind the holder of the first gap and the name's length.
 
-    Names in wire form end by themselves, and so are told apart.
+    Names in wire form are self-terminating, so they stay distinct.
     """
     return b"".join((second[0], shape.key, zone.origin))
 

@@ -22,7 +22,7 @@ _PREMADE_OVERHEAD = 200  # bytes: three tuples more, likewise
 _MOST_CHANGED = 2000
 """Names by which two sets of zones may differ, and answers of others stay."""
 _MOST_FORMS = 1000
-"""Forms of queries that are told apart: ordinary traffic has dozens."""
+"""Forms of queries that are distinguished: ordinary traffic has dozens."""
 _MOST_TRIED = 20_000
 """Keys that are tried to find the answers of changed names: beyond, it is cheaper to forget all."""
 

@@ -116,7 +116,7 @@ class CompactBelowApex:
     def _size(self, size: int) -> tuple[bytes, bytes] | None:
         zone = self.served.zone
         label = size - len(zone.origin) - 1
-        # A wildcard counts fewer labels, and so is no name like others; each other name of this length has the next.
+        # A wildcard counts fewer labels, so it differs from other names; each other name of this length has the next.
         if not 1 < label <= MAXIMUM_LABEL or size + _BEYOND_NAME > MAXIMUM_NAME:
             return None
         pointer, (soa, rrsig) = apex_pointer(size, zone.origin), self._soa

@@ -31,7 +31,7 @@ OFF_AFTER = 30
 _REDIRECTS = 16
 
 Switched = Callable[[bytes, bool], None]
-"""Is called with the origin of a zone that is flooded, or is no more. Must not raise."""
+"""Called with the origin of a zone when a flood begins or ends. Must not raise."""
 
 
 def unheard(_: bytes, __: bool) -> None:

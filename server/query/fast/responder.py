@@ -242,7 +242,7 @@ class Responder:
                 for place, unsigned, signature in zip(places, waiting, signatures, strict=True):
                     responses[place] = self._signed(missed[place], unsigned, signature)
             except Exception:
-                # One by one, so that it is told whose fails, and concerns no other.
+                # One by one, so that a failure is reported for its query and affects no other.
                 for place in places:
                     if responses[place] is None:
                         responses[place] = self._make(missed[place], numbers[place], now, self._udp)
@@ -268,7 +268,7 @@ class Responder:
         """What is sent at once in place of the response to one of the datagrams looked at last, which would cost a
         signature; None where that is to be made. `is_over` says of a class whether its next response is one too many.
 
-        Whoever has a valid server cookie is not limited.
+        A client with a valid server cookie is not limited.
         """
         try:
             query = read_query(_ANY_ID + missed.query)
@@ -721,7 +721,7 @@ class Responder:
         return None if made is None else Answered(made, True, True)
 
     def _below_apex(self, owner: bytes, signed: SignedShape, now: int) -> Below | None:
-        """What denies names below the apex that `owner` lies one label below, and is no apex itself."""
+        """What denies names below the apex that `owner` lies one label below; `owner` is not an apex itself."""
         apex = owner[owner[0] + 1 :]
         key = apex + signed.key
         below = self._below.get(key)
@@ -779,7 +779,7 @@ class Responder:
 
 
 def _failure(query: bytes, lane: _Lane) -> bytes | None:
-    """SERVFAIL, the header alone; None for what is no query. `query` is what follows the ID."""
+    """SERVFAIL, the header alone; None if it is not a query. `query` is what follows the ID."""
     if len(query) < _NAME_AT or query[0] & _QR:
         lane.rcodes[_SILENCE] += 1
         return None

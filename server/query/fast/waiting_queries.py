@@ -10,7 +10,7 @@ any more:
 - Then all other names, newest first: of more than can be answered, the last to come are those whose clients still
   wait. Each fourth is one of these in any case, so that neither kind can keep the other waiting for ever.
 - Within each kind, clients have turns by prefix (/24 of IPv4, /56 of IPv6). Where there is no more room, the oldest
-  queries of the prefixes with the most go. So whoever floods from few prefixes fills only the turns of these.
+  queries of the prefixes with the most go. So a flood from few prefixes fills only the turns of these.
 - A query that its client has sent again (the same question; the ID may be new) is answered once, to the later one.
 
 Nothing is answered after `OLDEST`: its client has asked again, or asks elsewhere. To let a query wait and to take it
@@ -84,7 +84,7 @@ class WaitingQueries(Generic[Q]):
         self.count = 0
         """How many wait."""
         self.is_sorting = False
-        """Whether more came than could be answered, since there last was nothing that waited. Whoever asks sets it."""
+        """Whether more came than could be answered, since there last was nothing that waited. The caller sets it."""
 
     def put(self, query: Q, now: float, *, exists: bool) -> None:
         """Let a query wait that has come at `now` (seconds of a clock that only goes forward).
@@ -197,7 +197,7 @@ class ByPrefix(Generic[Q]):
     def _make_room(self) -> None:
         """Let half of the queries go: the oldest of the prefixes with the most, so that all with more keep as many."""
         turns, room = self._turns, self._most // 2
-        while len(turns) > room:  # each has about one: whoever waits the longest for its turn
+        while len(turns) > room:  # each has about one: the prefix that waits longest for its turn goes
             _, waiting = turns.popitem(last=False)
             self.count -= len(waiting)
             self._dropped.too_many += len(waiting)
