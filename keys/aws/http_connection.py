@@ -226,7 +226,7 @@ class HttpConnection:
         }
 
     async def _receive(self) -> Message:
-        """What the application is told next: a part of the body, or that the client is gone."""
+        """The next message for the application: a part of the body, or that the client is gone."""
         if self._body_read:
             await self._until_gone()
             return {"type": "http.disconnect"}

@@ -50,7 +50,7 @@ class Held:
             self.waits_since = before
 
     def close(self) -> None:
-        """Close it: whoever waits for the client is woken, and ends."""
+        """Close it: the task that waits for the client wakes up, and ends."""
         self._socket.close()
 
 

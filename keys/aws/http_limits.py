@@ -44,8 +44,8 @@ class Limits(NamedTuple):
     bodies: int = 8 << 20
     """Octets of requests' bodies, over all connections: a few of the largest there are."""
     trusted: bool = False
-    """Whether whoever can connect is trusted, as on a socket that only its owner can open. Bodies may then be
-    without a length in advance, and are as long as the application lets them be.
+    """Whether all clients are trusted, as on a socket that only its owner can open. Bodies may then come
+    without a length in advance, and may be as long as the application allows.
     """
     hosts: frozenset[str] | None = None
     """Names by which the listener may be called, in lower case, beside localhost and addresses; `None`: by any."""

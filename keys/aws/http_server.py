@@ -30,7 +30,7 @@ CLOSES_WITHIN = 2.0
 are several listeners, which end one after the other.
 """
 FULL_PAUSE = 0.002
-"""Seconds after a connection for which another was closed: whoever opens thousands waits in the kernel's queue."""
+"""Seconds after a connection for which another was closed: a client with thousands waits in the kernel's queue."""
 EXHAUSTED_PAUSE = 0.1
 """Seconds until it is tried again to accept, such as where the system has no descriptors or memory."""
 _BROKEN = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP}
@@ -53,7 +53,7 @@ async def serve_http(
     """Serve `app` on `sock` (TCP or Unix, bound and listening, owned and closed by this function) until cancelled.
 
     With `tls` each connection is encrypted, and one that fails to become so is closed. Lifespan events are not sent:
-    what an application needs is opened by whoever composes it.
+    the caller opens what the application needs.
     """
     with sock:
         listener = _Listener(app, trio.SocketListener(trio.socket.from_stdlib_socket(sock)), tls, limits)

@@ -1,6 +1,6 @@
 """Lines of log that a stranger provokes: one each, and no more of a kind in a minute than a person reads.
 
-Whoever can send a request could otherwise fill the disk with them, or hide in them what matters.
+Otherwise any client could fill the disk with log lines, or hide the important ones among them.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class ZoneSigner:
 
 
 def load_signer(private_key: bytes) -> ZoneSigner:
-    """The signer of a PKCS #8 DER private key. Raises `ValueError` when it is no P-256 key."""
+    """The signer of a PKCS #8 DER private key. Raises `ValueError` if it is not a P-256 key."""
     key = serialization.load_der_private_key(private_key, password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ValueError("not a P-256 private key")

@@ -70,7 +70,7 @@ class Faults:
         return number
 
     def clear(self, number: int | None = None) -> None:
-        """End one fault, or all of them. A number that is not in force is no error: it may have run out."""
+        """End one fault, or all of them. A number that is not in force is accepted: the fault may have run out."""
         if number is None:
             self._rows.clear()
         else:

@@ -62,7 +62,7 @@ async def run_emulator(
 
     Credentials are read from STATE/aws, generated there on first start, and STATE/aws/config is written to point at
     this socket. `now` is the wall clock in seconds since the epoch. Passes an `Emulator` once it answers.
-    What the disk refuses once it runs ends nothing: `report` is told of it, and with None that it is over.
+    A disk that refuses writes later does not end it: `report` receives the failure, and None once it is over.
     Raises `KeystoreError` and `CredentialsFileError` for state that can't be used, or that another process uses.
     """
     site = site or Site()

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 MAXIMUM_DEPTH = 32
-"""Checked before parsing: the parser would recurse as deep as it is told to, up to the interpreter's own limit."""
+"""Checked before parsing: the parser would recurse as deep as the text nests, up to the interpreter's own limit."""
 MAXIMUM_MEMBERS = 256
 """Members of an object, more than any has here: botocore takes a second to say of 14,000 that it does not know them."""
 

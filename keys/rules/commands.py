@@ -135,7 +135,7 @@ NO_ACTIVE = "KeySigningKeyWithActiveStatusNotFound"
 NOT_SIGNING = "DNSSECNotFound"
 BUSY = "ConcurrentModification"
 UNAVAILABLE = "ServiceUnavailable"
-"""Whoever has to be asked can't be asked now: the same command may be carried out later."""
+"""The KMS or the parent can't be asked now: the same command may succeed later."""
 
 
 def leaving(keyring: Keyring, command: Command) -> tuple[Ksk, ...]:

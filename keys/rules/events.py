@@ -1,7 +1,7 @@
 """What a key manager may be told to do (actions), and what it tells afterwards (events); both are values.
 
 `lifecycle.plan` names an action, the key manager performs it, and `lifecycle.evolve` turns the events into the next
-keyring. Every action says why, for the log and for whoever asks what comes next.
+keyring. Every action gives its reason, for the log and for the plan.
 """
 
 from __future__ import annotations

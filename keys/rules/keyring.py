@@ -128,7 +128,7 @@ class Zsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retired: int | None = None
     """It signs no live window that begins from here on (Tret)."""
     superseded: int | None = None
-    """When the keys that retire it were out: published to whoever answers, which may be a while after `retired`."""
+    """When the keys that retire it were out: published to all backends, which may be a while after `retired`."""
     removed: int | None = None
     """When a DNSKEY RRset without it was stored signed (Trem)."""
     lost: int | None = None

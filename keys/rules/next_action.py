@@ -59,7 +59,7 @@ class Step(NamedTuple):
     wake_at: int | None
     """When to plan again where there is nothing to do now; `None` if only an event from outside can change that."""
     upcoming: Due | None
-    """The next action as far as is known, for whoever asks."""
+    """The next action as far as is known, for reports."""
 
 
 class View(NamedTuple):

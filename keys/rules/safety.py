@@ -143,7 +143,7 @@ def _marks_kept(before: Keyring, after: Keyring) -> None:
 
 
 def _waits_long_enough(before: Keyring, after: Keyring) -> None:
-    """Whether what is said of the waits for new keys is no less than the TTLs of what caches hold ask for."""
+    """Check that the waits for new keys are at least as long as the TTLs of the data in caches require."""
     old, new = before.keyset, after.keyset
     if new is not None and old is not new and (old is None or (old.rdatas, old.ttl) != (new.rdatas, new.ttl)):
         ttls = [before.unconfirmed or 0, old.ttl if old is not None else before.unsigned_ttl]

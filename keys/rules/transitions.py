@@ -44,7 +44,7 @@ from keys.rules.keyring import Keyring, Ksk, KskStatus, Trouble, Zsk
 from keys.rules.zsk_rollover_times import removals
 
 _REMEMBERED = 3
-"""Removed ZSKs that the keyring still names, for whoever looks back."""
+"""Removed ZSKs that the keyring still names, for reports on the past."""
 
 
 def evolve(keyring: Keyring, event: Event) -> Keyring:

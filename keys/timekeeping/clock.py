@@ -52,7 +52,7 @@ class Clock:
         self._hold = hold
         self._read_wall, self._read_boot = clocks.wall, clocks.boot
         self._taking = threading.Lock()
-        """Whoever holds it may change what is known: a look that began earlier must not undo what a person said."""
+        """Held to change what is known: a check that began earlier must not undo an operator's command."""
         self._take(begun(self._read()))
         self._told = self._state
 
