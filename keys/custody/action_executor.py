@@ -64,7 +64,7 @@ _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9 _.:/=+@-]")
 
 
 async def at_once(_: bytes) -> None:
-    """For those who are told of what is published where they answer."""
+    """For backends that answer where the keys are published: nothing to wait for."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Services:
     begin with it count from then on. Raises `StateError` where that will never be known.
     """
     monotonic: Callable[[], float] = trio.current_time
-    """A clock that nobody sets, in seconds; with it, jumps of the wall clock are told from time that has passed."""
+    """A clock that nobody sets, in seconds; it distinguishes jumps of the wall clock from time that has passed."""
     key_turns: KeyTurns = field(default_factory=lambda: KeyTurns(_ZONES_A_KEY))
     """Bounds the same for each KMS key: to fewer, so that a slow one leaves turns to the others."""
     reread: float = 60
@@ -230,7 +230,9 @@ class Executor:
     async def _sign_slot(self, slot: SlotRequest, hosted_zone_id: str) -> tuple[bytes, str]:
         signature = await self._services.service.sign(slot.arn, hosted_zone_id, slot.message)
         if not self._services.verify(slot.public_key, signature.value, slot.message):
-            raise KmsRefused(WRONG_SIGNATURE, f"{slot.arn} made a signature that is not its own", signature.request_id)
+            raise KmsRefused(
+                WRONG_SIGNATURE, f"{slot.arn} made a signature that its public key rejects", signature.request_id
+            )
         return signature.value, signature.request_id
 
     async def _probe_ksk(self, keyring: Keyring, name: str, policy: Policy) -> Done:

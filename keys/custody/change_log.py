@@ -146,7 +146,7 @@ class Committed(NamedTuple):
     """The position after this transaction."""
     changes: tuple[Change, ...]
     is_late: bool = False
-    """Whether whoever wrote this took it for failed: no answer includes it, so it must be read from the state."""
+    """Whether the writer took this write for failed: no answer includes it, so it must be read from the state."""
 
 
 class SnapshotNeeded(NamedTuple):

@@ -1,8 +1,9 @@
 """The change log in the database, and the fence in front of it: one row says who writes, and how far.
 
-Whoever opens the state takes the next epoch. The first statement of each transaction that writes raises the version of
-that row where the epoch is still its own; once somebody else has opened the state there is no such row, and nothing is
-written. Versions come from that row, without gaps: a rowid would begin again once the table is pruned to nothing.
+Each process that opens the state takes the next epoch. The first statement of each writing transaction raises the
+version of that row where the epoch is still its own; once another process has opened the state there is no such row,
+and nothing is written. Versions come from that row, without gaps: a rowid would begin again once the table is
+pruned to nothing.
 """
 
 from __future__ import annotations
@@ -203,5 +204,5 @@ def _logged(row: Any) -> Logged:
 
 
 def _octets(value: object) -> bytes:
-    """A column's value: SQLite keeps whatever was put there, and what is no BLOB was put there by somebody else."""
+    """A column's value: SQLite keeps any type, and a value that is not a BLOB was written by another program."""
     return value if isinstance(value, bytes) else str(value).encode()

@@ -1,4 +1,4 @@
-"""What people are told of a zone's keys: the lines of the event log, those of the program's log, and status changes."""
+"""What people read about a zone's keys: the lines of the event log, those of the program's log, and status changes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def entries(events: Sequence[Event], why: str, earlier: Keyring, later: Keyring)
 
 
 def _is_news(event: Event, earlier: Keyring) -> bool:
-    """Whether an event is told and logged: of failures that repeat themselves only the first."""
+    """Whether an event is reported and logged: of repeated failures only the first."""
     if not isinstance(event, KmsFailed):
         return True
     trouble = earlier.ksk(event.name).trouble
@@ -71,7 +71,7 @@ class KeyEventLog:
     def _failed(self, event: KmsFailed, later: Keyring) -> None:
         report = self._log.error if event.refused else self._log.warning
         report(
-            "the KMS refuses" if event.refused else "the KMS is not available",
+            "the KMS rejects the call" if event.refused else "the KMS is not available",
             ksk=event.name,
             doing=event.doing,
             code=event.code,
@@ -108,20 +108,20 @@ class KeyEventLog:
             self._services.notify(self._zone, change)
 
     def clock(self, problem: str | None) -> None:
-        """The clock is found to be wrong, or right again."""
+        """The clock is wrong, or correct again."""
         if problem is not None:
-            self._log.critical("the keys of this zone are frozen until the clock is right", problem=problem)
+            self._log.critical("the keys of this zone are frozen until the clock is correct", problem=problem)
         else:
-            self._log.info("the clock is right again")
+            self._log.info("the clock is correct again")
 
     def jumped(self, by: int, policy: Policy) -> None:
         """The clock went forward."""
         report = self._log.warning if by > policy.clock_tolerance else self._log.info
-        report("the clock jumped forward, or this machine slept", seconds=by)
+        report("the clock jumped forward, or this machine was suspended", seconds=by)
 
     def unheeded(self, refusal: str) -> None:
         """The configuration wants the zone unsigned, and it stays signed."""
-        self._log.warning("signed = false is not carried out yet", reason=refusal)
+        self._log.warning("signed = false is not in effect yet", reason=refusal)
 
     def disk(self, error: Exception, attempts: int) -> None:
         """The state can't be read or written."""

@@ -58,7 +58,7 @@ from keys.rules.terms import term
 from keys.rules.wanted_ds import ParentDs
 
 Publish = Callable[[bytes, ZoneKeys | None], None]
-"""Takes an origin and its keys to whoever answers; `None`: signing is disabled, and the zone is served unsigned."""
+"""Takes an origin and its keys to the backends; `None`: signing is disabled, and the zone is served unsigned."""
 
 _CONFIGURED = "configuration read"
 _MOST_INTERRUPTIONS = 3
@@ -116,7 +116,7 @@ class KeyManager:
         self._stuck: StateError | None = None
         """The disk's trouble, until it has ended."""
         self._changing_lock = trio.Lock()
-        """Whoever holds it may change the keyring."""
+        """Held to change the keyring."""
         self._storing_lock = trio.Lock()
         """Held while what somebody asked for is being stored."""
         self._given_up = False
@@ -204,7 +204,7 @@ class KeyManager:
         self._refuse_while_frozen(command)
         seen, refusal, events = self._outcome(command, answer)
         if not seen and (refusal is not None or not events):
-            # Nothing has to be stored, so nothing has to give way: whoever asks again and again delays no refresh.
+            # Nothing has to be stored, so nothing has to give way: repeated requests delay no refresh.
             if refusal is not None:
                 raise refusal
             if isinstance(command, ActivateKsk):
@@ -214,7 +214,7 @@ class KeyManager:
             self._refuse_while_frozen(command)
             seen, refusal, events = self._outcome(command, answer)
             if refusal is not None:
-                await self._apply(seen, "the parent was looked at")
+                await self._apply(seen, "the parent's DS was checked")
                 raise refusal
             if configured is not None and configured != self._configured:
                 return  # it says something else by now
@@ -382,12 +382,12 @@ class KeyManager:
     async def _mind_jumps(self) -> None:
         """Move the waits for a jump of the clock, before anything follows from the new time.
 
-        Whoever calls this has the keyring to itself: a request that waits for it finds the jump stored, or to come.
+        The caller has exclusive access to the keyring: a request that waits finds the jump stored, or to come.
         """
         if self._behind() > self._policy.clock_tolerance or not (by := self._jumps.jumped()):
             return
         self._teller.jumped(by, self._policy)
-        event, why = ClockJumped(self._now(), by), "no wait counts the time in between"
+        event, why = ClockJumped(self._now(), by), "waits do not count the skipped time"
         moved = evolve(self._keyring, event)
         if moved.waits != self._keyring.waits:
             assert_safe(self._keyring, moved)
@@ -438,7 +438,7 @@ class KeyManager:
     def _refuse_while_frozen(self, command: Command) -> None:
         # Only a person can say that the clock is right, and only where it seems not to be.
         if self._frozen or not self._loaded or self._clock_wrong != isinstance(command, TrustClock):
-            reason = self._problem or ("" if self._loaded else "they are not read yet")
+            reason = self._problem or ("" if self._loaded else "they are still being loaded")
             said = f"The keys can't be changed now: {reason}." if reason else "Nothing is wrong with the clock."
             raise RequestRefusedError(WRONG_SIGNING, said)
         if self._stuck is not None:
@@ -473,7 +473,7 @@ class KeyManager:
         performing.cancel()
 
     def _progressed(self) -> None:
-        """The KMS has answered, and that is kept: whoever waits comes before the next call."""
+        """The KMS has answered, and the answer is kept: waiting requests come before the next call."""
         self._interruptions = 0
         if self._waiting and self._performing is not None:
             self._performing.cancel()
@@ -490,7 +490,7 @@ class KeyManager:
         try:
             async with self._storing_lock:
                 if self._given_up:
-                    raise StateUnavailable(f"the keys of {to_text(self.origin)} are being taken up anew: try again")
+                    raise StateUnavailable(f"the keys of {to_text(self.origin)} are being reloaded: try again")
                 self._keyring = await self._blocking(lambda: self._services.store.save(keyring, told))
         except StateOvertaken as error:
             self._freeze(str(error), None)
@@ -517,7 +517,7 @@ class KeyManager:
                     continue
                 try:
                     async with self._changing():
-                        await self._apply([event], "the parent was looked at")
+                        await self._apply([event], "the parent's DS was checked")
                     self._ds_seen.set()
                 except StateUnavailable as error:
                     self._teller.disk(error, 1)  # it is news still, when the parent is looked at again

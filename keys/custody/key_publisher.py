@@ -1,4 +1,4 @@
-"""What takes a keyring's keys to whoever answers: only what is stored, only what is new."""
+"""Publishes a keyring's keys to the backends that answer: only what is stored, only what is new."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Publisher:
                 raise
             except StateError as error:
                 if zsk.lost is None:
-                    self.problem = f"{error}; or give that key up with an emergency rollover"
+                    self.problem = f"{error}; or replace the key with an emergency rollover"
                     return ()
         return tuple(signers)
 

@@ -1,4 +1,4 @@
-"""Members: whoever answers, and up to which position of the change log; who must be waited for, and for how long.
+"""Members: the backends that answer, and up to which position of the change log; which to wait for, and for how long.
 
 "Published" means that every member that may still be answering has a position. This process and its workers may
 answer until they are known to have ended: their `may_answer_until` is `None` until they are taken out (a worker when it

@@ -149,8 +149,8 @@ def _named(keyring: Keyring, ksk: Ksk, answer: ParentDs) -> RequestRefusedError 
         said = f"The parent's DS record names Key Signing Key with name {ksk.name}: remove it there first."
     else:
         said = (
-            f"The parent's DS record named Key Signing Key with name {ksk.name} until just now: it counts as gone once "
-            f"all servers of the parent that are asked have agreed on that for a minute. Try again in {SOON} s."
+            f"The parent's DS record named Key Signing Key with name {ksk.name} until just now. It counts as removed "
+            f"when all servers of the parent agree for a minute. Try again in {SOON} s."
         )
     return RequestRefusedError(IN_PARENT, said)
 
@@ -161,9 +161,9 @@ def _left(ksk: Ksk) -> RequestRefusedError | None:
         return None
     return RequestRefusedError(
         IN_PARENT,
-        f"The parent's DS record named Key Signing Key with name {ksk.name} when it was last looked at, and no parent "
-        "is known here any more that could be asked: name a server of the parent zone in the setting parent. Where the "
-        "DS record is gone, and for longer than its TTL, --force goes on without asking.",
+        f"The parent's DS record named Key Signing Key with name {ksk.name} at the last check, and this server no "
+        "longer knows a parent to ask: name servers of the parent zone in the setting parent. If the DS record has "
+        "been gone for longer than its TTL, use --force.",
     )
 
 
@@ -181,7 +181,7 @@ def _last_ds(keyring: Keyring, command: Command) -> RequestRefusedError | None:
     return RequestRefusedError(
         IN_USE,
         f"Key Signing Key with name {command.name} is the only one that the parent's DS record names: without it the "
-        "zone is insecure. Wait until the DS record names another KSK too. To make the zone insecure on purpose: "
+        "zone becomes insecure. Wait until the DS record names another KSK too. To make the zone insecure on purpose: "
         f"signwright ksk withdraw-ds {to_text(keyring.origin)} {command.name} --force",
     )
 
@@ -238,9 +238,9 @@ def _unknown(keyring: Keyring, command: Command, now: int) -> RequestRefusedErro
         when = f"before {_moment(ready, now)}" if ready is not None else "yet"
         return RequestRefusedError(
             IN_USE,
-            f"Key Signing Key with name {ksk.name} cannot be deactivated: no other one with status ACTIVE is known to "
-            f"every cache {when}, and no parent is known here whose DS record could be looked up. Where no DS record "
-            f"names it: signwright ksk deactivate {to_text(keyring.origin)} {ksk.name} --force",
+            f"Key Signing Key with name {ksk.name} cannot be deactivated: no other one with status ACTIVE is in every "
+            f"cache {when}, and this server knows no parent whose DS record it could check. If no DS record names it: "
+            f"signwright ksk deactivate {to_text(keyring.origin)} {ksk.name} --force",
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Private files that survive a crash: 0600 in 0700 directories, replaced whole, on the disk before anyone is told."""
+"""Private files that survive a crash: 0600 in 0700 directories, replaced whole, on the disk before a write returns."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def write_private(path: Path, data: bytes) -> None:
 def held(lock: Path) -> Iterator[None]:
     """Hold the lock file `lock` with flock(2), which ends with the process; its text is the process id.
 
-    Its directory is held as well: where the disk takes no writes there may be no file, and whoever comes once the disk
-    takes them makes one. Raises `HeldError` where another process holds it, and `OSError`.
+    Its directory is held as well: if the disk takes no writes there may be no file, and a process that comes once the
+    disk takes them makes one. Raises `HeldError` where another process holds it, and `OSError`.
     """
     with ExitStack() as opened:
         file = _opened_lock(lock)

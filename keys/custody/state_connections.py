@@ -25,9 +25,9 @@ from keys.custody.disk_errors import way_out_of_sqlite
 from keys.custody.zsk_encryption import StateError
 
 PATIENCE = 1.0
-"""Seconds until whoever waits for a database that another program has locked is refused."""
+"""Seconds to wait for a database that another program has locked; then the request is refused."""
 LONGEST_TURN = 10.0
-"""Seconds until whoever waits for another write of this process is refused: its disk hardly moves."""
+"""Seconds to wait for another write of this process; then the request is refused, because the disk is stuck."""
 RESTORE = "restore the last backup (signwright restore)"
 
 _KEPT_READERS = 4
@@ -116,7 +116,7 @@ class _Turns:
         came = monotonic()
         if not self._lock.acquire(timeout=LONGEST_TURN):
             raise StateUnavailable(
-                f"{self._shown}: an earlier write has not ended for {LONGEST_TURN:g} s: see whether the disk works"
+                f"{self._shown}: an earlier write has not ended for {LONGEST_TURN:g} s: check the disk"
             )
         try:
             # Who waited while others failed to begin has spent its patience with them, and is refused at once.

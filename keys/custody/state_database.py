@@ -1,7 +1,7 @@
 """The state database: everything durable about keys, behind one small interface; and room for what others keep.
 
 SQLite in WAL mode with `synchronous = FULL`: what `save` has returned from survives a loss of power. One process opens
-it, and every method may be called from any thread. It blocks; whoever runs an event loop calls it through
+it, and every method may be called from any thread. It blocks; an event loop must call it through
 `run_blocking`. Reads take no lock, and nobody waits longer than a second for another program (`state_connections`).
 
     signwright.db   keyrings, encrypted ZSKs, the event log, hosted zones          (0600; `database_schema`)
@@ -151,7 +151,7 @@ class Store:
     def open(cls, directory: Path, entropy: Entropy, clock: Clock = time.time) -> Self:
         """Open the state in `directory`, or make it (0700, with a new state key drawn from `entropy`).
 
-        Whoever opens it is its only writer from then on: a `Store` that was opened before writes no more. `clock` gives
+        It is the only writer from then on: a `Store` that was opened before stops writing. `clock` gives
         the time of rows of the change log, in seconds since the epoch.
 
         Where the disk takes no writes, what can be read is read, and `unwritable` says why no more is done.
@@ -262,7 +262,7 @@ class Store:
         """Of each of these zones that has a keyring (of all, where none are named), whether it is signed and which DS
         it has; no keyring is read for it.
 
-        What can't be told of one zone says so, and the rest is told.
+        A zone that can't be reported says so; the others are reported.
         """
         table = database_schema.keyring
         query = select(table.c.origin, table.c.standing, table.c.signed, table.c.delegation)
@@ -447,7 +447,7 @@ class Store:
                 closing(sqlite3.connect(beside)) as target,
             ):
                 source.backup(target)
-                # Whoever opens the copy begins a log of its own: this one goes on with other changes.
+                # A process that opens the copy begins its own log, because this one continues with other changes.
                 target.execute("UPDATE log SET id = NULL")
                 target.commit()
                 target.execute("PRAGMA journal_mode = DELETE")
@@ -516,8 +516,8 @@ class Store:
             found = change_log_table.fenced(connection, self._epoch, self._head)
             if found is None:
                 self._overtaken = (
-                    f"{self.path}: another program has opened this state since; this one writes nothing more: "
-                    "end one of them, and start the other again"
+                    f"{self.path}: another program has opened this state since, so this one stopped writing: "
+                    "stop one of them, then restart the other"
                 )
                 for overtaken in self.on_overtaken:
                     overtaken(self._overtaken)
@@ -532,7 +532,7 @@ class Store:
     def _begin_log(self) -> None:
         """Begin another log in a transaction of its own, as at a start: what the present one lost is not known.
 
-        Whoever follows it finds that its first row is not the next one, and reads the state anew.
+        A follower finds that its first row is not the next one, and reads the state again.
         """
         begun: list[change_log_table.Begun] = []
 
@@ -588,7 +588,7 @@ class Store:
             copied, copy, known, base = self._connections, self._copy, self._head.position, self._before
             self._connections, self._cipher, self._epoch, (self._before, self._head) = opened
             self._unwritable = self._copy = None
-            # If nothing was written meanwhile, whoever answers from the copy has all that the file has.
+            # If nothing was written meanwhile, a backend that answers from the copy has all that the file has.
             self._tell(Committed(known if base == self._before else self._before, self._head.position, ()))
             copied.close()
             if copy is not None:

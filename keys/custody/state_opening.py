@@ -79,8 +79,8 @@ def recognise(connection: Connection, path: Path, key_path: Path) -> None:
         raise StateTooNew(too_new(path, f"schema {version}, known here: {len(database_schema.MIGRATIONS)}"))
     if not version and key_path.exists():
         raise StateDamaged(
-            f"{path}: empty or gone, although {key_path} is there: {RESTORE}; "
-            f"or move {key_path} away to begin with new keys, which makes every zone bogus whose DS is published"
+            f"{path}: empty or missing, although {key_path} exists: {RESTORE}; "
+            f"or, to start with new keys, move {key_path} away: every zone with a published DS then becomes bogus"
         )
     verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
     if verdict != "ok":
@@ -99,6 +99,6 @@ def open_cipher(connection: Connection, key_path: Path, entropy: Entropy) -> Zsk
     elif known != cipher.fingerprint:
         raise StateKeyWrong(
             f"{key_path}: this is state key {cipher.fingerprint}, but {DATABASE} was encrypted with {known}: "
-            "put that one back from its backup"
+            "restore that state key from its backup"
         )
     return cipher

@@ -62,7 +62,7 @@ class Events(Protocol):
 
 
 class Feed(Protocol):
-    """The change log, for whoever follows it."""
+    """The change log, for its followers."""
 
     on_commit: list[Callable[[Committed], None]]
     """Called after each commit of this process, in the order of versions."""

@@ -45,7 +45,7 @@ def decoded(path: Path, origin: bytes, document: bytes, revision: int) -> Keyrin
                 too_new(path, f"keyring of {_text(origin)}: version {version}, known here: {KEYRING_VERSION}")
             )
         keyring = _keyring.decode(document)
-    except (msgspec.MsgspecError, ValueError, TypeError) as error:  # a column may hold what is no document at all
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:  # a column may hold something other than a document
         raise StateDamaged(f"{path}: the keyring of {_text(origin)} can't be read ({error}): {RESTORE}") from None
     if keyring.revision != revision or keyring.origin != origin:
         raise StateDamaged(
@@ -107,7 +107,7 @@ def changes_of(stored: Keyring, document: bytes, entries: Sequence[Entry], was_s
 
 
 def _text(origin: bytes) -> str:
-    """A zone's name for people, or the octets of what is no name."""
+    """A zone's name for people, or its octets if it is not a valid name."""
     try:
         return to_text(origin)
     except (ValueError, TypeError, dns.exception.DNSException):

@@ -1,7 +1,7 @@
 """What the key manager asks of a KMS: five questions, each answered or refused by one declared error.
 
 The client of the AWS KMS protocol and the fake of the simulation both are a `Kms`. A KMS is not trusted to be right:
-whoever uses a signature verifies it against the public key first.
+callers verify each signature against the public key first.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Kms(Protocol):
         ...
 
     async def get_public_key(self, arn: str, hosted_zone_id: str) -> PublicKey:
-        """The public half. A key that is no P-256 key for signing is refused with the code `WrongKey`."""
+        """The public half. A key that is not a P-256 signing key is refused with the code `WrongKey`."""
         ...
 
     async def sign(self, arn: str, hosted_zone_id: str, message: bytes) -> KmsSignature:

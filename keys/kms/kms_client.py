@@ -114,7 +114,7 @@ class KmsClient:
         self._time_outs = time_outs
         self._connections = connections
         self._turns = trio.CapacityLimiter(connections)
-        """Whoever holds one finds a connection free."""
+        """A task that holds one finds a connection free."""
         self._on_call = on_call
         self._chain = CredentialChain(make_session)
         self._chain_lock = trio.Lock()

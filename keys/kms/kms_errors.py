@@ -58,7 +58,7 @@ NO_CREDENTIALS: Final = "NoCredentials"
 INVALID_CONFIGURATION: Final = "InvalidConfiguration"
 """The AWS configuration names no region, or can't be read."""
 WRONG_KEY: Final = "WrongKey"
-"""The key exists but is no P-256 key for signing."""
+"""The key exists but is not a P-256 signing key."""
 
 CREDENTIAL_CODES: Final = frozenset({
     "UnrecognizedClientException",

@@ -1,7 +1,7 @@
 """A KMS for thousands of zones at once.
 
 What one zone asks now and then, thousands may ask in the same moment: at a first start, or when the KMS is back. So
-calls wait for their turn here, where no time-out runs yet; Sign calls have a bound of their own, of whoever makes them,
+calls wait for their turn here, where no time-out runs yet; Sign calls have a limit of their own, set by their caller,
 and connections that no other call takes.
 And `find_key`, which looks at every key of the account, is asked for all who wait at once; what a key's tags are, is
 asked once. A token that was coined in this life of the process, and never sent, is looked for nowhere.

@@ -1,4 +1,4 @@
-"""Positions and digests: whoever follows takes the next row of the same history, and nothing else."""
+"""Positions and digests: a follower takes the next row of the same history, and nothing else."""
 
 from __future__ import annotations
 

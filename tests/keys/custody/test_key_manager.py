@@ -139,7 +139,7 @@ async def test_an_outage_keeps_the_last_keyset_and_says_until_when(world: World,
         assert trouble.attempts == 1 + (EPOCH + 4 * DAY - trouble.since) // HOUR
         # Told once, not at every try.
         errors = [line["event"] for line in world.log if line["level"] == "error"]
-        assert errors == ["the KMS refuses", "a KSK needs action"]
+        assert errors == ["the KMS rejects the call", "a KSK needs action"]
 
         world.kms.heal(fault)
         await trio.sleep(HOUR)
@@ -291,7 +291,7 @@ async def test_a_key_that_signs_slowly_holds_one_turn_and_no_more(world: World, 
                 await trio.sleep(1 if number == 0 else 0)
             await trio.sleep(HOUR)
             nursery.cancel_scope.cancel()
-    # Whoever's turn it is signs 15 slots in 45 s; the slow one takes 103 s for each.
+    # Each in its turn signs 15 slots in 45 s; the slow one takes 103 s for each.
     assert done == [46, 91, 136, 181, 226, 15 * 103]
 
 
@@ -354,7 +354,7 @@ async def test_a_clock_set_back_freezes_until_it_is_right(world: World, autojump
         assert "clock" in (status.problem or "")
         assert status.ksks[0].status is KskStatus.INTERNAL_FAILURE
         assert [line["event"] for line in world.log if line["level"] == "critical"] == [
-            "the keys of this zone are frozen until the clock is right"
+            "the keys of this zone are frozen until the clock is correct"
         ]
         with pytest.raises(RequestRefusedError):
             await key_manager.request(StartRollover())

@@ -221,7 +221,7 @@ async def test_signing_that_is_enabled_again_waits_with_the_ds(world: World, aut
         with pytest.raises(RequestRefusedError):
             await key_manager.request(DisableSigning())
         await trio.sleep(DS_TTL + 300)
-        # Whoever validated the DNSKEY RRset with the last second of the DS holds that for its own TTL.
+        # A cache that validated the DNSKEY RRset in the last second of the DS holds it for its own TTL.
         with pytest.raises(RequestRefusedError, match="caches may hold it, or DNSKEY records"):
             await key_manager.request(DisableSigning())
         await trio.sleep(HOUR)

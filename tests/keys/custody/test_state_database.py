@@ -296,7 +296,7 @@ def test_a_lost_database_beside_its_key_is_not_begun_anew(directory: Path, empty
     (directory / DATABASE).unlink()
     if empty:
         (directory / DATABASE).touch()
-    with pytest.raises(StateDamaged, match=r"state\.key is there: restore"):
+    with pytest.raises(StateDamaged, match=r"state\.key exists: restore"):
         Store.open(directory, os.urandom)
 
 
@@ -312,7 +312,7 @@ def test_another_state_key_is_noticed(directory: Path, tmp_path: Path) -> None:
     Store.open(directory, os.urandom).close()
     Store.open(tmp_path / "other", os.urandom).close()
     (tmp_path / "other" / STATE_KEY).replace(directory / STATE_KEY)
-    with pytest.raises(StateKeyWrong, match="put that one back"):
+    with pytest.raises(StateKeyWrong, match="restore that state key"):
         Store.open(directory, os.urandom)
 
 

@@ -275,7 +275,7 @@ def test_who_is_overtaken_is_told_why(store: Store, tmp_path: Path) -> None:
         for _ in range(2):
             with pytest.raises(StateOvertaken):
                 named(store, 1)
-    assert [reason.endswith("start the other again") for reason in told] == [True]
+    assert [reason.endswith("restart the other") for reason in told] == [True]
 
 
 def test_another_life_goes_on_in_the_same_log(tmp_path: Path, store: Store) -> None:

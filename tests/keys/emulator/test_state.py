@@ -318,7 +318,7 @@ async def test_writers_do_not_undo_each_other(root: Any) -> None:
 async def test_a_disk_that_refuses_a_deletion_ends_nothing(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys that are not due sign on, the trouble is told, and what is due is deleted once the disk takes it."""
+    """Keys that are not due sign on, the trouble is reported, and what is due is deleted once the disk takes it."""
     for name in ("FIRST_RETRY", "EXPIRY_INTERVAL"):
         monkeypatch.setattr(f"keys.emulator.run.{name}", 0.01)
     told: list[str | None] = []

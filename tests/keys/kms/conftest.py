@@ -36,7 +36,7 @@ def client(url: str | None, **options: Any) -> KmsClient:
 
 @pytest.fixture(autouse=True)
 def no_aws_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The environment of whoever runs the tests says nothing about AWS."""
+    """The environment of the tests says nothing about AWS."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     nowhere = tmp_path_factory.mktemp("aws")

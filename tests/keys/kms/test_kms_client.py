@@ -70,7 +70,7 @@ WAYS_TO_GO_WRONG: dict[str, tuple[Turn, type[KmsError], str]] = {
     "code with an address": (error("NotFoundException:http://x/"), KmsRefused, "NotFoundException"),
     "4xx without JSON": (answer_bytes(b"<h1>Proxy</h1>", 407), KmsUnavailable, MALFORMED_ANSWER),
     "4xx without a code": (answer({"message": "why"}, 400), KmsUnavailable, MALFORMED_ANSWER),
-    "a code that is no text": (error(["DisabledException"]), KmsUnavailable, MALFORMED_ANSWER),
+    "a code that is not text": (error(["DisabledException"]), KmsUnavailable, MALFORMED_ANSWER),
     "a redirection": (answer_bytes(b"", 302, "location: /\r\n"), KmsUnavailable, MALFORMED_ANSWER),
     "no JSON": (answer_bytes(b"{"), KmsUnavailable, MALFORMED_ANSWER),
     "no byte": (answer_bytes(b""), KmsUnavailable, MALFORMED_ANSWER),

@@ -416,7 +416,7 @@ async def test_a_request_that_outlasts_its_key_manager_stores_nothing_behind_the
         await trio.sleep(DAY)
         assert second is not first
         assert second.status.condition is Condition.SIGNING
-        assert refused == ["the keys of child.example. are being taken up anew: try again"]
+        assert refused == ["the keys of child.example. are being reloaded: try again"]
 
 
 async def test_a_zone_that_gets_a_key_while_it_is_deleted_is_not_deleted(
