@@ -86,7 +86,7 @@ NOT_DATA = {"OPT", "TKEY", "TSIG"}
 
 
 def known_types() -> set[str]:
-    """The types that dnspython knows, apart from those that are no data."""
+    """The types that dnspython knows, apart from those that are not data."""
     generic = dns.rdata.GenericRdata
     found = set()
     for rrtype in RdataType:

@@ -52,7 +52,7 @@ class Done(msgspec.Struct, frozen=True):
     code: str = ""
 
 
-class Broken(Exception):  # noqa: N818 - what is found is no error of the fuzzer
+class Broken(Exception):  # noqa: N818 - a finding is not an error of the fuzzer
     """A rule that a case broke; the message says which."""
 
 

@@ -96,6 +96,6 @@ def _check(asked: dict[bytes, bytes], response: bytes, limit: int) -> None:
     if wire is None:
         raise Broken(f"a response to nothing that was asked: {response[:40].hex()}")
     if len(wire) < 12 or wire[2] & 0x80:
-        raise Broken("an answer to what is no query")
+        raise Broken("an answer to something other than a query")
     if wrong := packets.broken_rule(wire, response, limit):
         raise Broken(wrong)

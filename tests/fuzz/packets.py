@@ -1,7 +1,7 @@
 """Mutated queries, in this process: `respond`, which asks no cache, and the `Responder`, which does, must agree.
 
-The rules are checked without the server's own reading of a message. They hold for any octets: silence for what is no
-query, no more than the size that the query grants, the query's ID, opcode and RD, and an answer that dnspython reads.
+The rules are checked without the server's own reading of a message. They hold for any octets: silence for anything but
+a query, no more than the size that the query grants, the query's ID, opcode and RD, and an answer that dnspython reads.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def check(wire: bytes, response: bytes | None, via: Via, *, thorough: bool) -> N
         raise Broken(f"{via.name}: the responder says {response!r}, respond says {expected!r}")
     if len(wire) < 12 or wire[2] & 0x80:
         if response is not None:
-            raise Broken(f"{via.name}: an answer to what is no query")
+            raise Broken(f"{via.name}: an answer to something other than a query")
         return
     if response is None:
         raise Broken(f"{via.name}: silence")

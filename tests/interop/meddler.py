@@ -29,7 +29,7 @@ class Meddler:
         self._tcp = tcp
 
     def close(self) -> None:
-        """Pass nothing on any more. Whoever waits for a query or a connection is woken; closing alone would not."""
+        """Pass nothing on any more. Wakes tasks that wait for a query or a connection; closing alone would not."""
         for sock in (self._udp, self._tcp):
             with suppress(OSError):  # the one over UDP is connected to nobody, but woken all the same
                 sock.shutdown(socket.SHUT_RDWR)

@@ -33,7 +33,7 @@ listen = false
 _ABSENT = 60
 """Random names that a resolver is asked for, which is to ask for few itself."""
 _NAMED = [(owner, rrtype) for owner, rrtype in DENIALS + QUESTIONS if not owner.endswith("child")]
-"""What BIND, which is told of one zone, is asked for."""
+"""The queries to BIND, which is configured with one zone."""
 
 
 def _configure(folder: Path, extra: str) -> None:

@@ -1,4 +1,4 @@
-"""The emergency that the service's operators are told to watch for: a KMS key is disabled, noticed, and mended."""
+"""The emergency that the service's operators must watch for: a KMS key is disabled, noticed, and mended."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ MUTANTS = (
         IN_ZONES,
     ),
     Mutant(
-        "a name that is no delegation point has DS records",
+        "a name that is not a delegation point has DS records",
         PARENT_CHILD,
         "node is None or not node.is_cut or child is None:",
         "node is None or child is None:",
@@ -105,7 +105,7 @@ MUTANTS = (
         IN_ZONES,
     ),
     Mutant(
-        "a delegation that goes is no turn",
+        "a delegation that goes does not count as a turn",
         PARENT_CHILD,
         "        if (node is not None and node.is_cut) != ((old",
         "        if (node is not None and node.is_cut) > ((old",
@@ -190,7 +190,7 @@ MUTANTS = (
         (*IN_LOG, *IN_MEMBERS),
     ),
     Mutant(
-        "whoever is overtaken goes on writing",
+        "a writer that was overtaken continues",
         TABLE,
         '"UPDATE log SET version = version + 1 WHERE epoch = ? "',
         '"UPDATE log SET version = version + 1 WHERE epoch >= ? "',
@@ -267,7 +267,7 @@ MUTANTS = (
         IN_LOG,
     ),
     Mutant(
-        "a commit that failed and is stored is told as any other",
+        "a commit that failed and is stored is reported as any other",
         DATABASE,
         "found.changes, is_late=True",
         "found.changes",
@@ -289,7 +289,7 @@ MUTANTS = (
     ),
     # Whose turn it is, and events
     Mutant(
-        "whoever waited while the database was locked waits once more",
+        "a task that waited while the database was locked waits once more",
         CONNECTIONS,
         "PATIENCE if self._locked_since is None else max(0.0, PATIENCE - (monotonic() - came))",
         "PATIENCE",
@@ -382,14 +382,14 @@ MUTANTS = (
         IN_FOLLOWED,
     ),
     Mutant(
-        "whoever was overtaken still acknowledges",
+        "a member that was overtaken still acknowledges",
         FOLLOWED,
         "        return self.stopped is None and self.position",
         "        return self.position",
         IN_FOLLOWED,
     ),
     Mutant(
-        "a gap in the log is no loss",
+        "a gap in the log does not count as a loss",
         FOLLOWED,
         "        if told.before != self.newest:\n",
         "        if False:\n",
@@ -459,7 +459,7 @@ MUTANTS = (
         IN_BACKENDS,
     ),
     Mutant(
-        "whoever holds a name waits for the snapshot that needs it",
+        "the holder of a name waits for the snapshot that needs it",
         BACKENDS,
         "            if yielding and self.log.lost:",
         "            if False:",

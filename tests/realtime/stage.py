@@ -113,7 +113,7 @@ class Stage(NamedTuple):
         self.aws.client("kms").enable_key(KeyId=self.keys(zone).ksks[0].arn)
 
     def break_kms(self) -> None:
-        """The KMS is out of order for whoever asks anything."""
+        """The KMS fails every request."""
         self._control_faults("POST", json.dumps({"kind": "unavailable"}))
 
     def mend_kms(self) -> None:

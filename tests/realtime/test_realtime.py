@@ -104,7 +104,7 @@ async def _disable_while_a_successor_waits(stage: Stage, zone: str) -> None:
 
 
 async def outage_past_the_runway(stage: Stage) -> dict[str, int]:
-    """The KMS fails whoever asks, until caches have forgotten too; the seconds that were foretold meanwhile."""
+    """The KMS fails every request, until caches have forgotten too; the seconds that were foretold meanwhile."""
     await trio.to_thread.run_sync(stage.break_kms)
     await until(partial(all_have, stage, KskStatus.ACTION_NEEDED), 30)
     foretold = await trio.to_thread.run_sync(stage.foretold)
@@ -126,7 +126,7 @@ async def recovery(stage: Stage) -> None:
 
 
 def shown(stage: Stage, pulse: Pulse, wrong: list[Sight]) -> str:
-    """The first of what was wrong, with the words of the validators, for whoever reads a failure."""
+    """The first of what was wrong, with the words of the validators, for the report of a failure."""
     lines = [f"{len(wrong)} answers are wrong", str(pulse), *map(str, wrong[:12])]
     for watched in stage.resolvers:
         why = [line for line in watched.resolver.log.read_text().splitlines() if "validation failure" in line]

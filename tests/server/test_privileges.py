@@ -63,7 +63,7 @@ def test_a_state_of_another_user_is_left_as_it_is(tmp_path: Path) -> None:
 def test_a_state_that_is_replaced_while_it_is_made_gives_nothing_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: bool
 ) -> None:
-    """Whoever owns the folder above it is quicker: by a link to it, or by one to a folder above it."""
+    """The owner of the folder above it is quicker: by a link to it, or by one to a folder above it."""
     other, above = tmp_path / "other", tmp_path / "above"
     (other / "state").mkdir(parents=True)
     if not empty:

@@ -1,4 +1,4 @@
-"""Tasks that fail are tried again after growing pauses, are told of, and end nobody else."""
+"""Tasks that fail are retried after growing pauses, are reported, and end no other task."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class Verdict:
         )
 
     def _clocks(self, state: State) -> Iterator[tuple[float, float, int]]:
-        """By how much the clock is wrong of whoever answers from a state, with the first and the last time."""
+        """By how much the clock is wrong of those that answer from a state, with the first and the last time."""
         return _levels([Step(0, 0)] if state.elsewhere else self._history.offsets, state.first, state.last)
 
     def _data(self, state: State, keys: ZoneKeys) -> Iterator[Span]:

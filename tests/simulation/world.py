@@ -1,7 +1,7 @@
 """The world of one run: true time, a clock that can be wrong, a KMS, a disk, a parent, and a process that is killed.
 
 The key manager, its planner and the store are the real ones. Everything else obeys the plan. After the instant at which
-a process is killed it can reach nothing any more: neither the disk nor the KMS, nor whoever answers.
+a process is killed it can reach nothing any more: neither the disk nor the KMS, nor a backend.
 """
 
 from __future__ import annotations
@@ -358,7 +358,7 @@ class World:
             self.object("a step was not followed when it had outlasted the hold")
 
     def set_wall(self, offset: int, *, noted: bool = True) -> None:
-        """As `set_clock`, under the eyes of whoever watches the clocks; `noted`: there is somebody."""
+        """As `set_clock`, seen by the task that watches the clocks; `noted`: there is one."""
         self.offset = offset
         if noted:
             self.note_clock()

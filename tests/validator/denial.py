@@ -55,7 +55,7 @@ class Nsec:
         low, middle, high = order(self.owner), order(name), order(self.next)
         inside = low < middle < high if low < high else low < middle
         if inside and name.is_subdomain(self.owner) and (self.is_cut or RdataType.DNAME in self.types):
-            raise Bogus(f"NSEC at {self.owner} is no proof for what lies below it: {name} (RFC 6840 §4.1)")
+            raise Bogus(f"NSEC at {self.owner} proves nothing about names below it: {name} (RFC 6840 §4.1)")
         return inside
 
     def denies(self, name: Name) -> bool:

@@ -16,7 +16,7 @@ from tests.validator import denial
 from tests.validator.signatures import SKEW, Bogus, Keys, Section, Verified
 
 CHAIN_LIMIT = 16
-"""Aliases that the server follows within its zone; what it leaves out beyond them is no fault."""
+"""Aliases that the server follows within its zone; what it leaves out beyond them is not a fault."""
 
 
 class Verdict(enum.Enum):

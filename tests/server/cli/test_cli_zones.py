@@ -140,7 +140,7 @@ def test_so_it_is_for_a_hosted_zone(folder: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "state/aws/credentials"))
     configure(folder, "lab.example")
     with serving(folder):
-        # A session of its own: the default one remembers the files of whoever used it first.
+        # A session of its own: the default one remembers the files of its first user.
         route53 = boto3.Session().client("route53")
         assert run("status", cwd=folder).returncode == 0
         for name in ("api.lab.example", "child.lab.example", "other.example"):

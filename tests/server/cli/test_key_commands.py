@@ -305,7 +305,7 @@ def test_a_lost_ksk_is_replaced_as_the_manual_says(folder: Path, monkeypatch: py
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "state/aws/credentials"))
     with serving(folder) as server:
         old = run("ds", "lab.example", cwd=folder).stdout
-        # A session of its own: the default one remembers the files of whoever used it first.
+        # A session of its own: the default one remembers the files of its first user.
         boto3.Session().client("kms").disable_key(KeyId=keys(folder)["ksks"][0]["arn"])
         assert run("ksk", "create", "lab.example", "ksk_new", cwd=folder).returncode == 0
         wait_until(lambda: statuses(folder) == {"ksk_1": "ACTION_NEEDED", "ksk_new": "ACTIVE"})

@@ -6,7 +6,7 @@
     exit N
     …                       # stdout, then stderr, each line of it with "! "
 
-`--rewrite` writes what is told now.
+`--rewrite` writes the present output.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def test_a_report_is_printed_in_columns() -> None:
         "4,900/s by UDP, 100/s by TCP, 100/s dropped"
     )
     assert "3,000  60.0 %  www.lab.example." in rest
-    assert any(line.endswith("[bold]\\027.lab.example.") for line in rest)  # what people choose is no markup
+    assert any(line.endswith("[bold]\\027.lab.example.") for line in rest)  # a name from outside is not markup
     for title in ("name", "client", "zone", "type", "RCODE"):
         assert any(line.startswith("q/s") and line.endswith(title) for line in rest)
     assert "\x1b" not in text(out)

@@ -1,4 +1,4 @@
-"""A change is in sync once every answer is of it, whoever answers and however long that takes."""
+"""A change is in sync once every backend answers with it, however long that takes."""
 
 from __future__ import annotations
 
@@ -452,7 +452,7 @@ def test_a_change_to_come_is_under_way_until_it_has_come_everywhere() -> None:
     late.next()
     late.everywhere = positions["looked at"]
     assert "looked at" not in under_way
-    # Whoever never asks leaves nothing behind.
+    # A caller that never asks leaves nothing behind.
     late.catch_up()
     for other in ("other", "another"):
         under_way.made(other, late.next())

@@ -40,7 +40,7 @@ class Served:
             await self.registry.load(configs)
 
     def told(self) -> list[tuple[bytes, bool]]:
-        """Of which zones the log says that they are of a file, or are no more, since this was asked last."""
+        """Zones that the log has noted as of a file, or as removed, since the last call."""
         told = [
             (change.origin, change.digest is not None)
             for one in self.committed

@@ -65,7 +65,7 @@ def silent(_: dns.message.Message) -> None:
 
 
 class Server:
-    """Answers over TCP as it is told, and over UDP with a lie: on no account is that asked."""
+    """Answers over TCP as the test says, and over UDP with a lie: nobody may query that."""
 
     def __init__(self, tcp: Answer) -> None:
         self.tcp = tcp
@@ -204,7 +204,7 @@ async def test_a_server_that_fails_hides_no_ds_that_another_one_has() -> None:
         with pytest.raises(ParentUnavailable) as raised:
             await remote.look_up(CHILD)
         assert raised.value.seen == ParentDs((RDATA,), 1800, 1_767_225_601, settled=False)
-        # That was seen: what both said before is no word against it.
+        # That was seen: earlier answers of both do not count against it.
         one.tcp = other.tcp = GONE
         clock.time += 60
         assert not (await remote.look_up(CHILD)).settled

@@ -226,7 +226,7 @@ async def test_only_what_is_served_is_kept(folder: Path, config: ZoneConfig) -> 
     assert len(images_in(folder)) == 3
     await reading.forget([second.zone])
     assert len(images_in(folder)) == 1
-    # Whoever has the other one goes on as if it were there.
+    # A process that has the other one open continues as if it were there.
     compare(first.zone, first.zone.answered_as(signed=True, denial=DenialMode.COMPACT, flood_denial=None))
     await reading.forget([])
     assert images_in(folder) == []

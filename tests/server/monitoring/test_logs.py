@@ -1,4 +1,4 @@
-"""Logs: one event a line, whoever wrote it."""
+"""Logs: one event a line, from every logger."""
 
 from __future__ import annotations
 

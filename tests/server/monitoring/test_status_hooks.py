@@ -1,4 +1,4 @@
-"""Hooks: a real HTTP server and a real program are told of status changes, and never hold anybody up."""
+"""Hooks: a real HTTP server and a real program receive status changes, and never hold anybody up."""
 
 from __future__ import annotations
 

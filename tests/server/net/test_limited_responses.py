@@ -172,7 +172,7 @@ def test_what_is_no_query_is_made_as_ever(octets: bytes) -> None:
 
 
 def test_a_cookie_over_tcp_vouches_for_no_datagram() -> None:
-    """A datagram may wait while messages are answered: whoever holds a cookie there is not who sent it."""
+    """A datagram may wait while messages are answered: the holder of a cookie there did not send it."""
     responder = Responder(lambda: ZONES, Caches(), surprised, facts=FACTS)
     asks = b"\x00\x0a\x00\x08clientco"
     (first,) = responder.messages(random_names(1, option=asks), NOW, HONEST)

@@ -341,7 +341,7 @@ async def test_a_client_that_takes_next_to_nothing_is_let_go(
         nursery.cancel_scope.cancel()
 
 
-# Turns, taken one by one by whoever tests, and measured by a clock that goes on when a query is answered.
+# Turns, taken one by one by the test, and measured by a clock that goes on when a query is answered.
 
 
 class Costly:

@@ -1,4 +1,4 @@
-"""The class of a response that is told before it is made is that of the one that is made."""
+"""The class of a response that is predicted is that of the response that is made."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ async def test_who_may_only_look_changes_nothing(api: Api) -> None:
     assert (await api("get_hosted_zone_count"))["HostedZoneCount"] == 2
 
 
-# What is no request
+# Not a request
 
 
 async def test_bodies_have_an_end(wire: Wire) -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.interop  # delv has the last word
 
 ZONE = "lab.example."
 PAIR = f"one.{ZONE}", f"two.{ZONE}"
-"""Two names that every batch gives the same new value: whoever sees two values saw half a batch."""
+"""Two names that every batch gives the same new value: a client that sees two values saw half a batch."""
 COUNTER = f"counter.{ZONE}"
 CLIENTS, COUNTERS, TURNS = 50, 8, 3
 CONFIG = """\

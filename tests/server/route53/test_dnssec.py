@@ -40,7 +40,7 @@ def ksk_params(zone_id: str, arn: str, name: str = "one", status: str = "ACTIVE"
 
 
 async def status(api: Api, zone_id: str) -> tuple[str, dict[str, str]]:
-    """What is told of the zone, and of its KSKs."""
+    """The status of the zone, and those of its KSKs."""
     told = await api("get_dnssec", HostedZoneId=zone_id)
     return told["Status"]["ServeSignature"], {ksk["Name"]: ksk["Status"] for ksk in told["KeySigningKeys"]}
 
@@ -173,7 +173,7 @@ async def test_signing_is_not_enabled_or_disabled_without_reason(api: Api) -> No
 
 
 async def test_a_key_that_the_parent_names_stays(api: Api) -> None:
-    """The parent zone is hosted here too: whoever manages it puts the DS there."""
+    """The parent zone is hosted here too: its operator puts the DS there."""
     parent_id, zone_id = await api.create("example"), await api.create()
 
     async def record(action: str, rrtype: str, value: str) -> None:

@@ -77,7 +77,7 @@ def scenario(denial: DenialMode = DenialMode.COMPACT) -> ZoneSet:
 
 
 class Workers:
-    """Workers that run, and whoever asks them."""
+    """Workers that run, and their clients."""
 
     def __init__(self, pool: Pool, address: Address) -> None:
         self.pool = pool

@@ -1,4 +1,4 @@
-"""`signwright serve --workers`, as people run it: one server to whoever asks, reloads, changes, watches or ends it."""
+"""`signwright serve --workers`, as people run it: one server to all who query, reload, change, watch or end it."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_at_most_a_hundred_of_each_file_are_told(tmp_path: Path) -> None:
 
 
 def test_those_with_the_lowest_lines_are_told(tmp_path: Path) -> None:
-    # CNAMEs are found when all is read: after more errors than are told, and before them in the file.
+    # CNAMEs are found when all is read: after more errors than are reported, and before them in the file.
     told = lines(tmp_path, "c 300 CNAME a\nc 300 A 192.0.2.1\n" + BAD * 200)
     assert told == [*range(5, 5 + MOST_TOLD), 0]
 

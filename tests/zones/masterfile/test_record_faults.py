@@ -1,4 +1,4 @@
-"""What is told of a record that cannot be read: its type, the text at fault, and what was expected."""
+"""The error for a record that cannot be read: its type, the text at fault, and what was expected."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_labels_that_are_too_long_are_no_names_that_do_not_exist(first: int, den
     def asking(labels: bytes) -> bytes:
         return query("lab.example", "A")[:12] + labels + behind
 
-    # One that tells the shape, one of two labels, and then what is no name, of the same length.
+    # One that tells the shape, one of two labels, and then something other than a name, of the same length.
     middle = min(first // 2, 0x3F)
     rest = min(first - middle - 1, 0x3F)
     wires = [
