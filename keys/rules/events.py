@@ -13,7 +13,7 @@ from keys.dnssec.ds import ds_text
 from keys.rules import log_text
 from keys.rules.moments import duration
 
-_FORCED = "forced, without a look at the parent's DS"
+_FORCED = "forced, without checking the parent's DS"
 
 
 class Action(msgspec.Struct, frozen=True, tag=True):

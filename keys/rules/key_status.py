@@ -174,7 +174,7 @@ def describe(
     try:
         return _described(keyring, policy, now, ksk_arn, problem, frozen, unheeded, look, probed)
     except Exception as error:  # a stored value that nobody expects
-        why = f"what is stored of its keys can't be shown ({type(error).__name__}: {error})"
+        why = f"its stored keys can't be shown ({type(error).__name__}: {error})"
         return _unreadable(keyring, f"{problem}; {why}" if problem is not None else why)
 
 
@@ -300,11 +300,11 @@ def _of_parent(parent: ParentReport, about: str) -> str:
         case DsState.FOREIGN:
             return f"the parent's DS names no KSK that signs the zone: {', '.join(parent.records)}"
         case DsState.ABSENT:
-            return "the parent's DS has gone" if parent.is_gone else "the parent has no DS for the zone"
+            return "the parent's DS is gone" if parent.is_gone else "the parent has no DS for the zone"
         case DsState.UNKNOWN:
             return parent.problem or "the parent was not asked yet"
         case DsState.UNWATCHED:
-            return "no parent is known that could be asked"
+            return "no parent is known"
 
 
 def _safe_until(keyring: Keyring, now: int) -> int | None:
@@ -333,16 +333,16 @@ def _rollover(keyring: Keyring, policy: Policy, now: int) -> tuple[str | None, i
     successor = keyring.successor
     if successor is not None:
         if successor.published is None:
-            return f"{emergency}ZSK {successor.sequence} is to be published: every KSK has to sign it", None
+            return f"{emergency}ZSK {successor.sequence} will be published once every KSK has signed it", None
         at = activation_at(keyring)
-        return f"{emergency}ZSK {successor.sequence} signs once every cache knows it", at
+        return f"{emergency}ZSK {successor.sequence} signs once every cache has it", at
     removing = [(at, zsk) for zsk in keyring.zsks if (at := removable_at(keyring, zsk)) is not None]
     start = rollover_at(keyring, policy)
     if start is not None:
         return start[1], start[0] if start[0] > now else None
     if removing:
         at, zsk = min(removing, key=lambda one: one[0])
-        return f"ZSK {zsk.sequence} leaves once no cache holds what it signed", at
+        return f"ZSK {zsk.sequence} is removed once no cache holds its signatures", at
     return None, None
 
 

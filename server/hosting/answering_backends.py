@@ -159,7 +159,7 @@ class Membership:
         """A member has another position, or has ended: the tasks that wait look again."""
         if self.log.stopped is not None and not self._is_told:
             self._is_told = True
-            _log.critical("nothing that changes is acknowledged any more", reason=self.log.stopped)
+            _log.critical("changes are no longer acknowledged", reason=self.log.stopped)
         self._members = self._those_now()
         self._passed = members.passed_by_all(self._members, self.log.newest.log_id, self._boottime())
         self._news.set()
@@ -180,7 +180,7 @@ class Membership:
         """
         while not self.is_published(position):
             if yielding and self.log.lost:
-                raise StateUnavailable(f"the state is being read anew: {self.log.lost[0].reason}")
+                raise StateUnavailable(f"the state is being read again: {self.log.lost[0].reason}")
             if self.log.stopped is not None:
                 raise StateOvertaken(self.log.stopped)
             here = self.log.in_this_log(position)

@@ -59,7 +59,7 @@ class StateSnapshots:
         """Answer from what is stored, with the position that is read. Raises `StateError`; then nothing is found."""
         origins: set[bytes] | None = set()
         for one in lost:
-            _log.warning("the change log can't be followed: the state is read anew", reason=one.reason)
+            _log.warning("the change log can't be followed: reading the whole state again", reason=one.reason)
             origins = None if origins is None or one.origins is None else origins | one.origins
         membership = self._registry.membership
 
@@ -73,7 +73,7 @@ class StateSnapshots:
         if origins is None:
             await self._registry.note_anew()
         membership.found(lost)
-        _log.info("the state was read anew", version=membership.log.newest.version)
+        _log.info("the whole state was read again", version=membership.log.newest.version)
 
     async def _reread_keys(self, zones: Sequence[RegisteredZone], awaiting: Callable[[bytes], None]) -> None:
         """Keep the keys of these zones as they are stored, which may be others than those that are kept here.

@@ -73,4 +73,4 @@ class ProcessWatch:
 
 
 def _observer_failed() -> None:
-    _log.exception("queries are not watched any more: a bug")
+    _log.exception("stopped watching queries, because of a bug")

@@ -113,7 +113,7 @@ def test_what_can_not_be_described_is_a_zone_with_its_reason(monkeypatch: pytest
     monkeypatch.setattr("keys.rules.key_status.plan", fail)
     status = describe(SIGNED, POLICY, EPOCH, None, "a disk", False)
     assert status.condition is Condition.FROZEN
-    assert status.problem == "a disk; what is stored of its keys can't be shown (ValueError: odd)"
+    assert status.problem == "a disk; its stored keys can't be shown (ValueError: odd)"
 
 
 @pytest.mark.parametrize(("at", "text"), [(FIRST - 1, f"second {FIRST - 1}"), (LAST, "9999-12-31"), (0, "1970-01-01")])
