@@ -65,7 +65,7 @@ def _rows(zone: ZoneReport, now: int) -> Iterator[tuple[Sequence[Cell], str]]:
 
 def _about_ksk(ksk: KskReport, zone: ZoneReport, now: int) -> Iterator[str]:
     if zone.above is not None and any(line.endswith(f" DS {ksk.ds}") for line in zone.above.ds):
-        yield f"DS is in {zone.above.origin}, which is served here"
+        yield f"the DS is in {zone.above.origin} on this server"
     elif ksk.published is None:
         yield "not in the DNSKEY RRset"
     elif ksk.ready is None:
@@ -87,21 +87,21 @@ def _about_ksk(ksk: KskReport, zone: ZoneReport, now: int) -> Iterator[str]:
 
 
 def about_ds(record: DsRecord, above: Above | None, now: int) -> str | None:
-    """What is to be known of a DS record before it is put into the zone above, to be read after "the DS of KSK"."""
+    """A note on adding a DS record to the zone above, to be read after "the DS of KSK"; `None` if there is none."""
     if record.ksk is None:
         return None
     waits = record.ready is None or record.ready > now
-    when = "once every cache knows the KSK"
+    when = "once every cache has the KSK"
     if record.ready is not None:
         when = f"from {utc(record.ready, seconds=True)} ({span(record.ready - now)})"
     if above is not None and record.is_above:
-        return f"is in {above.origin} already, which is served here"
+        return f"is already in {above.origin} on this server"
     if above is not None and above.delegates and above.by_itself:
-        here = f"{above.origin}, which is served here"
+        here = f"{above.origin} on this server"
         if record.withdrawn is not None:
-            return f"was withdrawn from {here}, at {utc(record.withdrawn)}"
-        return f"is taken up by {here}, by itself, {when}" if waits else f"is not in {here}"
-    return f"may be added {when}, not before" if waits else None
+            return f"was withdrawn from {here} at {utc(record.withdrawn)}"
+        return f"will be added to {here} automatically {when}" if waits else f"is not in {here}"
+    return f"is safe to add only {when}" if waits else None
 
 
 def _about_zsk(zsk: ZskReport, now: int) -> Iterator[str]:
@@ -110,7 +110,7 @@ def _about_zsk(zsk: ZskReport, now: int) -> Iterator[str]:
     if zsk.activated is None and zsk.ready is not None:
         yield f"may sign from {earliest(zsk.ready, now)}"
     if zsk.removable is not None:
-        yield f"no cache holds what it signed from {earliest(zsk.removable, now)}"
+        yield f"its signatures are gone from all caches from {earliest(zsk.removable, now)}"
 
 
 def _phase_since(zsk: ZskReport) -> int | None:
@@ -159,7 +159,7 @@ def trouble_text(zone: ZoneReport, ksk: KskReport, trouble: Trouble | None = Non
 
 
 def print_suspension(console: Console, zone: ZoneReport, now: int, lead: str | None = None) -> None:
-    """Which KSKs keep ZSK rotation from going on, and until when the zone is safe; nothing where none does. `lead` is
+    """Print which KSKs suspend ZSK rotation, and until when the zone is safe; nothing if none does. `lead` is
     as for `print_key_lines`.
     """
     keys = zone.keys
@@ -169,7 +169,7 @@ def print_suspension(console: Console, zone: ZoneReport, now: int, lead: str | N
     safe = f"; safe until {moment(keys.safe_until, now)}" if keys.safe_until is not None else ""
     since = utc(keys.suspended_since)
     lead = f"{zone.origin} " if lead is None else lead
-    print_line(console, f"{lead}ZSK rotation is suspended since {since} by {names}{safe}", "yellow")
+    print_line(console, f"{lead}ZSK rotation has been suspended since {since} because of {names}{safe}", "yellow")
 
 
 def print_ksks(console: Console, zone: ZoneReport, now: int) -> None:
@@ -179,7 +179,7 @@ def print_ksks(console: Console, zone: ZoneReport, now: int) -> None:
         tag = f", key tag {ksk.key_tag}" if ksk.key_tag is not None else ""
         line = Text.assemble((ksk.name, "bold"), " ", (ksk.status.value, _STATUSES[ksk.status]), since, tag)
         console.print(line, soft_wrap=True)
-        print_line(console, f"  ARN  {ksk.arn or 'to be made'}")
+        print_line(console, f"  ARN  {ksk.arn or 'not created yet'}")
         print_line(console, f"  DS   {ksk.ds or 'not known yet'}")
         print_prose(console, "; ".join(_about_ksk(ksk, zone, now)), 2)
 

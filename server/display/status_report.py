@@ -46,8 +46,8 @@ MOST_TOLD = 100
 """Zones that are listed one by one. Of more zones, only those that need attention are listed, up to this number."""
 
 _COMPACT = """
-A name that does not exist is answered NOERROR, with NXNAME in the types of its NSEC record (compact denial, RFC 9824):
-  dig +dnssec shows it; delv says "ncache nxrrset", which is right; denial = "nsec" answers NXDOMAIN instead."""
+A name that does not exist gets NOERROR: its NSEC record has the type NXNAME (compact denial, RFC 9824).
+  dig +dnssec shows it; delv says "ncache nxrrset", which is correct. To get NXDOMAIN, set denial = "nsec"."""
 
 _OUTCOMES = {
     ReloadOutcome.ADDED: "green",
@@ -92,7 +92,7 @@ def print_banner(
             _print_ds(console, ds_report(zone), status.now)
         if len(signed) > MOST_TOLD:
             print_line(console, f"  {trust}/*.ds, of {len(signed)} zones")
-            print_line(console, "    signwright ds ZONE says before when one may not be added", "yellow")
+            print_line(console, "    signwright ds ZONE shows the earliest safe time to add one", "yellow")
         _print_commands(console, signed[0], status, trust, resolver)
     if any(zone.denial == DenialMode.COMPACT.value and zone.ds for zone in status.zones):
         print_line(console, _COMPACT)
@@ -184,7 +184,7 @@ def print_reload(console: Console, report: ReloadReport) -> None:
     if unchanged:
         print_line(console, f"{_count(unchanged, unchanged)} unchanged", _OUTCOMES[ReloadOutcome.UNCHANGED])
     for setting in report.restart:
-        print_line(console, f"{setting}: changed, takes a restart", "yellow")
+        print_line(console, f"{setting}: changed, needs a restart", "yellow")
 
 
 def _print_zones(console: Console, status: ServerStatus) -> Sequence[ZoneReport]:
@@ -197,8 +197,8 @@ def _print_zones(console: Console, status: ServerStatus) -> Sequence[ZoneReport]
         _print_table(console, told, status.now)
     _print_problems(console, told, status)
     if len(told) < len(status.zones):
-        more = f"{wanting - len(told)} more want attention" if wanting > len(told) else "all others are well"
-        print_line(console, f"{_count(len(told), len(status.zones))} told, {more}; status --json tells all", "dim")
+        more = f"{wanting - len(told)} more need attention" if wanting > len(told) else "all others are OK"
+        print_line(console, f"{_count(len(told), len(status.zones))} listed, {more}; status --json lists all", "dim")
     return told
 
 
@@ -230,7 +230,7 @@ def _print_workers(console: Console, status: ServerStatus) -> None:
         if worker.version is None:
             state, style = "starting", COLOURS[Level.WARNING]
         elif worker.is_behind:
-            state = "takes up a change"
+            state = "applying a change"
         rows.append(
             (
                 str(worker.number),
@@ -256,7 +256,7 @@ def _print_ds(console: Console, report: DsReport, now: int) -> None:
     """What to put into the zone above, unless that is served here and has it."""
     above = report.above
     if above is not None and all(record.is_above for record in report.records):
-        print_line(console, f"  {report.zone}: {above.origin}, which is served here, has its DS already")
+        print_line(console, f"  {report.zone}: {above.origin} on this server already has its DS")
         return
     for record in report.records:
         print_line(console, f"  {record.record}")
@@ -283,8 +283,8 @@ def _print_problems(console: Console, zones: Iterable[ZoneReport], status: Serve
 def _undelegated(origin: str, above: str, status: ServerStatus) -> str:
     file = next((zone.file for zone in status.zones if zone.origin == above), "")
     return (
-        f"{origin} is bogus to validators: {above}, signed and served here too, has no delegation to it; "
-        f"add its NS records, with the addresses of those name servers that lie in it, to {above} ({file})"
+        f"{origin} is bogus to validators: its signed parent {above} on this server has no delegation to it; "
+        f"add its NS records, with the addresses of name servers inside it, to {above} ({file})"
     )
 
 
@@ -303,14 +303,14 @@ def _print_next(console: Console, status: ServerStatus) -> None:
     """What to do where there is nothing to serve yet."""
     served = "These are sample zones. To serve your own" if status.zones else "No zone is served yet. To serve one"
     console.print(f"\n{served}:", style="bold")
-    print_line(console, "  signwright serve example.net.zone         its file, in place of these arguments")
+    print_line(console, "  signwright serve example.net.zone         a zone file as the argument")
     print_line(console, "  [[zones]]                                 in the configuration (docs/signwright.toml)")
     if status.route53 is not None:
-        print_line(console, "  aws route53 create-hosted-zone            by the API, as follows")
+        print_line(console, "  aws route53 create-hosted-zone            through the API, see below")
 
 
 def _print_api(console: Console, url: str, aws: Path) -> None:
-    console.print("\nThe Route 53 API, and a shell whose AWS tools find it:", style="bold")
+    console.print("\nThe Route 53 API, and how AWS tools find it:", style="bold")
     print_line(console, f"  {url}")
     print_line(console, f"  . {shlex.quote(str(aws / 'env'))} && aws route53 list-hosted-zones", "cyan")
 

@@ -126,7 +126,7 @@ def test_what_is_still_to_come(command: Command, report: ZoneReport, expected: s
         (
             CreateKsk("ksk_1"),
             zone(KSK),
-            f"{NAMED} is ACTIVE; its DS may be added from 2026-01-01 01:00:00Z (1h 0m), not before",
+            f"{NAMED} is ACTIVE; its DS is safe to add only from 2026-01-01 01:00:00Z (1h 0m)",
         ),
         (CreateKsk("ksk_1", active=False), zone(INACTIVE), f"{NAMED} is INACTIVE"),
         (CreateKsk("ksk_1"), zone(replace(INACTIVE, status=KskStatus.ACTIVE), signing=False), f"{NAMED} is ACTIVE"),
@@ -134,7 +134,7 @@ def test_what_is_still_to_come(command: Command, report: ZoneReport, expected: s
         (
             ActivateKsk("ksk_1"),
             zone(KSK, above=replace(ABOVE, ds=(LINE,))),
-            f"{NAMED} is ACTIVE; its DS is in example. already, which is served here",
+            f"{NAMED} is ACTIVE; its DS is already in example. on this server",
         ),
         (DeactivateKsk("ksk_1"), zone(INACTIVE), f"{NAMED} is INACTIVE"),
         (DeleteKsk("ksk_1"), zone(), f"{NAMED} is deleted"),
@@ -174,7 +174,7 @@ def test_what_is_still_to_come(command: Command, report: ZoneReport, expected: s
         (
             OfferDs("ksk_1"),
             zone(KSK, above=replace(ABOVE, ds=(LINE,))),
-            f"The DS of {NAMED} is in example. already, which is served here",
+            f"The DS of {NAMED} is already in example. on this server",
         ),
         (OfferDs("ksk_1"), zone(INACTIVE, above=ABOVE), f"The DS of {NAMED} is offered again"),
         (EnableSigning(), zone(KSK), "lab.example. is signing"),
@@ -191,7 +191,7 @@ def test_what_is_done(command: Command, report: ZoneReport, expected: str) -> No
 def test_a_ds_that_was_withdrawn_is_not_said_to_be_one_that_may_be_added() -> None:
     withdrawn = replace(KSK, withdrawn=NOW - 60)
     for command in (ActivateKsk("ksk_1"), WithdrawDs("ksk_1")):
-        assert "may be added" not in done(command, zone(withdrawn, above=ABOVE), NOW)
+        assert "safe to add" not in done(command, zone(withdrawn, above=ABOVE), NOW)
 
 
 def test_why_something_is_not_done_yet() -> None:

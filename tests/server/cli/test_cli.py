@@ -129,7 +129,7 @@ def test_reload_by_command_and_by_signal(folder: Path) -> None:
         changed = run("reload", cwd=folder)
         assert (changed.returncode, changed.stdout) == (
             0,
-            "lab.example. replaced serial 4\nlisten: changed, takes a restart\ntcp.idle: changed, takes a restart\n",
+            "lab.example. replaced serial 4\nlisten: changed, needs a restart\ntcp.idle: changed, needs a restart\n",
         )
         file.write_text(ZONE.replace("hostmaster 1 ", "hostmaster 4 ") + "@ 300 CDS 0 0 0 00\n")
         for _ in range(2):  # the log has it once

@@ -107,8 +107,8 @@ def test_a_zone_that_the_signed_zone_above_does_not_delegate_is_a_warning(folder
         warned = run("status", cwd=folder)
         assert (warned.returncode, warned.stdout.split(":")[0]) == (1, "WARNING")
         assert [line for line in warned.stdout.splitlines() if "is bogus" in line] == [
-            f"{below} is bogus to validators: {above}, signed and served here too, has no delegation to it; add its NS "
-            f"records, with the addresses of those name servers that lie in it, to {above} ({folder / above}zone)"
+            f"{below} is bogus to validators: its signed parent {above} on this server has no delegation to it; add "
+            f"its NS records, with the addresses of name servers inside it, to {above} ({folder / above}zone)"
             for below, above in [("x.lab.example.", "lab.example."), ("y.x.lab.example.", "x.lab.example.")]
         ]
         above = {zone["origin"]: zone["above"] and zone["above"]["delegates"] for zone in zones(folder)}
@@ -148,7 +148,7 @@ def test_so_it_is_for_a_hosted_zone(folder: Path, monkeypatch: pytest.MonkeyPatc
         warned = run("status", cwd=folder)
         assert (warned.returncode, warned.stdout.count("is bogus")) == (1, 1)
         assert warned.stdout.startswith("WARNING: validating resolvers find api.lab.example. bogus: its signed parent")
-        assert "\napi.lab.example. is bogus to validators: lab.example., signed" in warned.stdout
+        assert "\napi.lab.example. is bogus to validators: its signed parent lab.example. on" in warned.stdout
         assert [zone["above"] and zone["above"]["by_itself"] for zone in zones(folder)] == [None, False, False, None]
 
 
@@ -158,28 +158,30 @@ def test_a_ds_comes_with_the_time_before_which_it_may_not_be_added(folder: Path)
         done = run("ds", "lab.example", cwd=folder)
         (record,) = done.stdout.splitlines()
         assert re.fullmatch(r"lab\.example\. 3600 IN DS \d+ 13 2 [0-9A-F]{64}", record)
-        early = r"may be added from 20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ \((4m \d+|5m \d)s\), not before"
+        early = r"is safe to add only from 20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ \((4m \d+|5m \d)s\)"
         assert re.fullmatch(f"signwright: the DS of ksk_1 {early}\n", done.stderr)
         start = server.banner.index("DS records for the parent zones:")
         assert server.banner[start + 1] == f"  {record}"
         assert re.fullmatch(f"    {early}", server.banner[start + 2])
         assert server.banner[start + 3 : start + 5] == [
-            "  child.lab.example.: lab.example., which is served here, has its DS already",
+            "  child.lab.example.: lab.example. on this server already has its DS",
             "",
         ]
 
         child = run("ds", "child.lab.example", cwd=folder)
         assert child.stdout.startswith("child.lab.example. 3600 IN DS ")
-        assert child.stderr == "signwright: the DS of ksk_1 is in lab.example. already, which is served here\n"
+        assert child.stderr == "signwright: the DS of ksk_1 is already in lab.example. on this server\n"
         assert run("ksk", "create", "child.lab.example", "ksk_2", cwd=folder).returncode == 0
         assert run("ksk", "withdraw-ds", "child.lab.example", "ksk_1", "--force", cwd=folder).returncode == 0
         deadline = time.monotonic() + 60
         while len((both := run("ds", "child.lab.example", cwd=folder)).stdout.splitlines()) < 2:
             assert time.monotonic() < deadline
         first, second = sorted(both.stderr.splitlines())
-        here = r"lab\.example\., which is served here,"
+        here = r"lab\.example\. on this server"
         assert re.fullmatch(rf"signwright: the DS of ksk_1 was withdrawn from {here} at 2.*Z", first)
-        assert re.fullmatch(rf"signwright: the DS of ksk_2 is taken up by {here} by itself, from 2.*Z \(.*\)", second)
+        assert re.fullmatch(
+            rf"signwright: the DS of ksk_2 will be added to {here} automatically from 2.*Z \(.*\)", second
+        )
 
         (value,) = json.loads(run("ds", "lab.example", "--json", cwd=folder).stdout)["records"]
         assert (value["record"], value["ksk"], value["is_above"]) == (record, "ksk_1", False)

@@ -78,7 +78,7 @@ def test_an_address_in_use_waits_for_a_restart(folder: Path) -> None:
         server.wait_for("settings have changed that take a restart")
         told = run("reload", cwd=folder)
         assert told.returncode == 0
-        assert "listen: changed, takes a restart" in told.stdout.splitlines()
+        assert "listen: changed, needs a restart" in told.stdout.splitlines()
         assert server.serial("new.example") == 1
         goes_on(server)
 

@@ -132,9 +132,8 @@ def test_the_banner_ends_with_ready_and_holds_what_to_paste() -> None:
         "",
         "Trust anchors and resolver configuration: /s/trust/",
         "",
-        "A name that does not exist is answered NOERROR, with NXNAME in the types of its NSEC record (compact denial, "
-        "RFC 9824):",
-        '  dig +dnssec shows it; delv says "ncache nxrrset", which is right; denial = "nsec" answers NXDOMAIN instead.',
+        "A name that does not exist gets NOERROR: its NSEC record has the type NXNAME (compact denial, RFC 9824).",
+        '  dig +dnssec shows it; delv says "ncache nxrrset", which is correct. To get NXDOMAIN, set denial = "nsec".',
         "",
         "Ready: 2 of 3 zones on 0.0.0.0:5300, [::1]:5300 (UDP and TCP), KMS http://127.0.0.1:5381, state /s",
     ]
@@ -286,12 +285,13 @@ def test_a_key_that_needs_action_says_why_since_when_and_until_when_the_zone_is_
         "  ksk_2  258  ACTIVE         2025-12-31 22:00Z  2026-01-04 00:00Z (3d 0h)",
         "    safe to add the DS from 2026-01-01 01:00Z (1h 0m); KSK may be removed from 2026-01-01 00:01Z (1m 0s)",
         "  ZSK 1  77   retired        2026-01-01 00:00Z  -",
-        "    lost at 2026-01-01 00:00Z; no cache holds what it signed from 2026-01-01 00:10Z (10m 0s)",
+        "    lost at 2026-01-01 00:00Z; its signatures are gone from all caches from 2026-01-01 00:10Z (10m 0s)",
         "  ZSK 2  78   published      2026-01-01 00:00Z  -",
         "    may sign from 2026-01-01 00:05Z (5m 0s)",
         "  ksk_1 ACTION_NEEDED: Sign: DisabledException: it is disabled "
         "(since 2025-12-31 22:00Z; fix this, then run: signwright ksk activate lab.example. ksk_1)",
-        "  ZSK rotation is suspended since 2025-12-31 22:00Z by ksk_1; safe until 2026-01-04 00:00Z (3d 0h)",
+        "  ZSK rotation has been suspended since 2025-12-31 22:00Z because of ksk_1; "
+        "safe until 2026-01-04 00:00Z (3d 0h)",
         "  rollover: suspended until ksk_1 can sign again",
         "  next: sign DNSKEY RRset in 1d 0h (regular refresh)",
     ]
@@ -330,11 +330,11 @@ def test_names_are_whole_in_a_terminal_of_80_columns(width: int) -> None:
     first, undelegated = [line for line in lines if "bogus" in line]
     assert first == lines[0]
     assert undelegated.startswith(
-        "plain.example. is bogus to validators: lab.example., signed and served here too, has"
+        "plain.example. is bogus to validators: its signed parent lab.example. on this server has"
     )
     assert undelegated.endswith(" to lab.example. (f)")
     assert all(len(line) <= width for line in lines if line not in (first, undelegated))
-    assert "DS is in lab.example., which is served here; the parent's DS is not monitored" in " ".join(
+    assert "the DS is in lab.example. on this server; the parent's DS is not monitored" in " ".join(
         " ".join(lines).split()
     )
 
@@ -425,8 +425,8 @@ def test_reload() -> None:
         "a. replaced serial 2",
         "b. refused serial 1: b.zone:3: no [tag]",
         "c. removed",
-        "listen: changed, takes a restart",
-        "route53.users: changed, takes a restart",
+        "listen: changed, needs a restart",
+        "route53.users: changed, needs a restart",
     ]
 
 
@@ -453,7 +453,7 @@ def test_workers() -> None:
     assert [line.rstrip() for line in to.getvalue().splitlines()][-5:] == [
         "WORKER  PID  STATE              VERSION  UP     RESTARTS",
         "1       77   answers            12       1m 0s  0",
-        "2       78   takes up a change  11       1m 0s  0",
+        "2       78   applying a change  11       1m 0s  0",
         "3       79   starting           -        1m 0s  4",
         "4       -    starting           -        -      4",
     ]

@@ -67,18 +67,18 @@ def test_of_more_only_those_that_want_attention() -> None:
     assert lines[8:] == [
         "zone0.example. file refused: f:0: no",
         "zone1.example. file refused: f:1: no",
-        "2 of 10000 zones told, all others are well; status --json tells all",
+        "2 of 10000 zones listed, all others are OK; status --json lists all",
     ]
 
 
 def test_and_no_more_than_a_hundred_of_these() -> None:
     lines = lines_of_status(10_000, 5_000)
     assert len(lines) == 2 * MOST_STEPS + 1 + 3 + 2 * MOST_TOLD
-    assert lines[-1] == "100 of 10000 zones told, 4900 more want attention; status --json tells all"
+    assert lines[-1] == "100 of 10000 zones listed, 4900 more need attention; status --json lists all"
 
 
 def test_where_all_are_well_there_is_no_table() -> None:
-    assert lines_of_status(10_000, 0)[2:] == ["0 of 10000 zones told, all others are well; status --json tells all"]
+    assert lines_of_status(10_000, 0)[2:] == ["0 of 10000 zones listed, all others are OK; status --json lists all"]
 
 
 def test_the_banner_leads_to_the_ds_records() -> None:
