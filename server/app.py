@@ -401,8 +401,8 @@ def _refuse_strangers(config: Config, state: StateDir, store: Store, hosted: Set
     if strangers:
         told = ", ".join(strangers[:_MOST_NAMED]) + (" and others" if len(strangers) > _MOST_NAMED else "")
         raise ConfigError(
-            f"no zone is named, and {state.path} has the keys of {told}: name the zones or --config as before, "
-            "or have the sample zones in another state directory (--state)"
+            f"no zone is given, but {state.path} has the keys of {told}: give the zones or --config as before, "
+            "or use another state directory (--state) for the sample zones"
         )
 
 

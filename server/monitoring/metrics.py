@@ -1,4 +1,4 @@
-"""What monitoring reads at /metrics: every value is computed when it is asked for, from what is counted elsewhere.
+"""The metrics at /metrics: every value is computed on request, from counters elsewhere.
 
 Of the keys, CloudWatch's metrics of Route 53 keep their names, in snake case and with units (`hosted_zone` is the
 dimension HostedZoneId); all else begins with `signwright_`. Times are seconds, moments seconds since the epoch.
@@ -38,7 +38,7 @@ class KmsMeter:
         )
         self._seconds = Histogram(
             "signwright_kms_call_duration_seconds",
-            "How long KMS calls took, whatever came of them",
+            "Duration of KMS calls, with any result",
             ("operation",),
             buckets=_LATENCIES,
             registry=registry,
@@ -88,9 +88,9 @@ def exposition(registry: CollectorRegistry) -> bytes:
 
 def server_metrics(status: ServerStatus) -> Iterator[Metric]:
     """The metrics of one status."""
-    yield InfoMetricFamily("signwright_build", "The version that runs", {"version": status.version})
+    yield InfoMetricFamily("signwright_build", "The version of the running server", {"version": status.version})
     yield GaugeMetricFamily(
-        "signwright_level", "As signwright status exits: 0 well, 1 warning, 2 critical", server_level(status)
+        "signwright_level", "Exit code of signwright status: 0 OK, 1 warning, 2 critical", server_level(status)
     )
     yield GaugeMetricFamily(
         "signwright_state_writable",
@@ -105,9 +105,9 @@ def server_metrics(status: ServerStatus) -> Iterator[Metric]:
         )
     zones = _Gauges(
         {
-            "signwright_zone_level": "As the zone's part of signwright status: 0 well, 1 warning, 2 critical",
+            "signwright_zone_level": "Level of the zone in signwright status: 0 OK, 1 warning, 2 critical",
             "signwright_zone_serial": "Serial of the zone that is served",
-            "signwright_zone_refused": "Whether the zone file's present content is refused (0 or 1)",
+            "signwright_zone_refused": "Whether the zone file's current content is rejected (0 or 1)",
         },
         ("zone",),
     )
@@ -123,7 +123,7 @@ def server_metrics(status: ServerStatus) -> Iterator[Metric]:
     yield from _probe_metrics([keys for keys, _ in signed])
     if status.workers:
         backends = sum(worker.version is not None for worker in status.workers)
-        yield GaugeMetricFamily("signwright_workers", "Workers that answer", backends)
+        yield GaugeMetricFamily("signwright_workers", "Workers that answer queries", backends)
         yield CounterMetricFamily(
             "signwright_worker_restarts",
             "How often a worker was replaced",
@@ -141,7 +141,7 @@ def _route53_metrics(zones: list[ZoneStatus], now: int) -> Iterator[Metric]:
         {
             "dnssec_internal_failure": "Whether the zone's keys are frozen by a failure of our own (0 or 1)",
             "dnssec_key_signing_keys_needing_action": "KSKs in ACTION_NEEDED",
-            "dnssec_key_signing_key_max_needing_action_age_seconds": "The longest time a KSK is in ACTION_NEEDED",
+            "dnssec_key_signing_key_max_needing_action_age_seconds": "Longest time of a KSK in ACTION_NEEDED",
             "dnssec_key_signing_key_age_seconds": "Age of the oldest KSK",
         },
         _ZONE,
@@ -161,29 +161,29 @@ def _route53_metrics(zones: list[ZoneStatus], now: int) -> Iterator[Metric]:
 def _key_metrics(zones: list[ZoneStatus], now: int) -> Iterator[Metric]:
     gauges = _Gauges(
         {
-            "signwright_zone_runway_seconds": "Time until the zone is bogus if no KMS signs from now on",
-            "signwright_zone_safe_runway_seconds": "The same for a KSK that the DS may name, where that is earlier",
+            "signwright_zone_runway_seconds": "Time until the zone becomes bogus if the KMS stops signing now",
+            "signwright_zone_safe_runway_seconds": "The same for a KSK that the DS may name, if that is earlier",
             "signwright_zone_refreshed_timestamp_seconds": "When the DNSKEY RRset was last signed",
-            "signwright_parent_ds_gone": "Whether the parent's DS named a KSK of the zone, and has gone (0 or 1)",
+            "signwright_parent_ds_gone": "Whether the parent's DS named a KSK of the zone and is gone (0 or 1)",
             "signwright_parent_ns_differs": "Whether the parent's NS records differ from the zone's own (0 or 1)",
-            "signwright_parent_checked_timestamp_seconds": "When the parent last answered what its DS is",
+            "signwright_parent_checked_timestamp_seconds": "When the parent last answered a query for its DS",
             "signwright_zsk_rotation_suspended": "Whether a KSK in ACTION_NEEDED suspends ZSK rotation (0 or 1)",
             "signwright_zsk_next_transition_timestamp_seconds": "When the next step of the ZSK rollover is due",
         },
         _ZONE,
     )
     conditions = GaugeMetricFamily(
-        "signwright_zone_condition", "1 at the condition of the zone's keys", labels=(*_ZONE, "condition")
+        "signwright_zone_condition", "1 for the present condition of the zone's keys", labels=(*_ZONE, "condition")
     )
     of_ksk = (*_ZONE, "ksk")
-    statuses = GaugeMetricFamily("signwright_ksk_status", "1 at the status of the KSK", labels=(*of_ksk, "status"))
+    statuses = GaugeMetricFamily("signwright_ksk_status", "1 for the KSK's present status", labels=(*of_ksk, "status"))
     runways = GaugeMetricFamily(
         "signwright_ksk_runway_seconds", "Time until the last RRSIG of the KSK expires", labels=of_ksk
     )
     parents = GaugeMetricFamily(
-        "signwright_parent_ds", "1 at what the parent's DS is to the zone's keys", labels=(*_ZONE, "state")
+        "signwright_parent_ds", "1 for the state of the parent's DS beside the keys", labels=(*_ZONE, "state")
     )
-    phases = GaugeMetricFamily("signwright_zsk_phase", "1 at the phase of the ZSK", labels=(*_ZONE, "zsk", "phase"))
+    phases = GaugeMetricFamily("signwright_zsk_phase", "1 for the ZSK's phase", labels=(*_ZONE, "zsk", "phase"))
     for zone in zones:
         labels = _labels(zone)
         for name, moment in (
@@ -252,8 +252,8 @@ def query_stats_metrics(query_stats: QueryStats) -> Iterator[Metric]:
     yield queries
     dropped = CounterMetricFamily(
         "signwright_dropped_queries",
-        "Queries over UDP that got no response since more came than could be signed, by cause: too_many waited, it was "
-        "too_old, or its client has repeated it",
+        "Queries over UDP without a response, because more came than the server could sign, by cause: too_many were "
+        "waiting, the query was too_old, or its client repeated it",
         labels=("cause",),
     )
     for cause, count in query_stats.dropped.items():
@@ -265,20 +265,20 @@ def query_stats_metrics(query_stats: QueryStats) -> Iterator[Metric]:
     hits.add_metric((), query_stats.hot)
     yield hits
     stored = CounterMetricFamily(
-        "signwright_cache_stored", "What was made, since the cache did not have it", labels=("cache",)
+        "signwright_cache_stored", "Entries made because the cache did not have them", labels=("cache",)
     )
-    entries = GaugeMetricFamily("signwright_cache_entries", "What the cache holds", labels=("cache",))
+    entries = GaugeMetricFamily("signwright_cache_entries", "Entries in the cache", labels=("cache",))
     for name, count in query_stats.stored.items():
         stored.add_metric((name,), count)
     for name, count in query_stats.entries.items():
         entries.add_metric((name,), count)
     yield stored
     yield entries
-    yield GaugeMetricFamily("signwright_tcp_connections", "TCP connections that are open", query_stats.tcp_open)
+    yield GaugeMetricFamily("signwright_tcp_connections", "Open TCP connections", query_stats.tcp_open)
     ended = CounterMetricFamily(
         "signwright_tcp_connections_ended",
-        'TCP connections that the server ended, by cause: "idle", "slow" (takes no responses), "full", "share" (of a'
-        ' prefix), "octets" (too many wait for clients), "silence" (sent what no DNS client sends)',
+        'TCP connections that the server closed, by cause: "idle", "slow" (does not read responses), "full", "share"'
+        ' (of a prefix), "octets" (too many wait for clients), "silence" (sent octets that no DNS client sends)',
         labels=("cause",),
     )
     for cause, count in query_stats.tcp_ended.items():
@@ -286,7 +286,7 @@ def query_stats_metrics(query_stats: QueryStats) -> Iterator[Metric]:
     yield ended
     flooded = GaugeMetricFamily(
         "signwright_zone_flooded",
-        "How many of the processes that answer deny the zone by its NSEC chain, in a flood of random names",
+        "Number of answering processes that use the zone's NSEC chain because of a flood of random names",
         labels=("zone",),
     )
     for zone, count in query_stats.flooded.items():
@@ -297,14 +297,14 @@ def query_stats_metrics(query_stats: QueryStats) -> Iterator[Metric]:
 
 def _abuse_metrics(query_stats: QueryStats) -> Iterator[Metric]:
     cookies = CounterMetricFamily(
-        "signwright_cookies", "Queries with a DNS cookie by what it says of their senders", labels=("standing",)
+        "signwright_cookies", "Queries with a DNS cookie, by the standing of the sender", labels=("standing",)
     )
     for standing, count in query_stats.cookies.items():
         cookies.add_metric((standing,), count)
     yield cookies
     limited = CounterMetricFamily(
         "signwright_limited_responses",
-        'Responses over UDP that were too many for one network, by class: "dropped", or "slipped" with TC set',
+        'Responses over UDP beyond the rate limit of a network, by class: "dropped", or "slipped" with TC set',
         labels=("class", "result"),
     )
     for result, counts in (("dropped", query_stats.limited), ("slipped", query_stats.slipped)):
@@ -313,7 +313,7 @@ def _abuse_metrics(query_stats: QueryStats) -> Iterator[Metric]:
     yield limited
     lines = CounterMetricFamily(
         "signwright_query_log_lines",
-        'Lines of the query log by what became of them: "written", or "lost" for want of room in memory or on the disk',
+        'Lines of the query log: "written", or "lost" because memory or disk was full',
         labels=("result",),
     )
     lines.add_metric(("written",), query_stats.logged)

@@ -234,7 +234,7 @@ def test_the_samples_do_not_take_the_place_of_zones_that_were_named(folder: Path
         seen.extend(running.origins())
         running.end(RequestOutcome.STOPPED)
 
-    with pytest.raises(ConfigError, match=r"no zone is named, and \S+/state has the keys of own\.example\.: name the"):
+    with pytest.raises(ConfigError, match=r"no zone is given, but \S+/state has the keys of own\.example\.: give the"):
         trio.run(app.run, unnamed, lambda: unnamed, stop)
     assert seen == []
     fresh = msgspec.structs.replace(unnamed, state=folder / "fresh")
