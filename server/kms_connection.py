@@ -54,8 +54,8 @@ async def open_kms(
     supervisor: Supervisor,
     on_call: Callable[[str, str, float], None] | None = None,
 ) -> AsyncIterator[KmsAccess]:
-    """Open what the configuration names; `supervisor` runs an embedded emulator, which `sock` is for. `on_call` is called
-    for every call.
+    """Open what the configuration names; `supervisor` runs an embedded emulator, which `sock` is for. `on_call` is
+    called for every call.
 
     Raises `KmsError` for a configuration that leads nowhere, and what `run_emulator` raises.
     """

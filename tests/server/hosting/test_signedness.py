@@ -238,7 +238,7 @@ async def test_a_parent_that_is_known_no_more_has_not_dropped_its_ds(world: Worl
         await server.keys.request(DisableSigning(force=True))
         assert not server.is_signed()
         told = [entry.reason for entry in server.store.events(ORIGIN) if entry.kind == "SigningDisabled"]
-        assert told == ["requested: DisableSigning: forced, without checking the parent's DS"]
+        assert told == ["requested: disable signing: forced, without checking the parent's DS"]
 
 
 async def test_a_zone_that_a_person_had_unsigned_is_answered_at_once_after_a_restart(
