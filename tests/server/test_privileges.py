@@ -126,6 +126,27 @@ except PermissionError:
 """
 
 
+_SERVE_PASSED = """
+import ctypes, socket, sys
+from pathlib import Path
+from server.net.addresses import Address
+from server.net.listen import bind
+from server.net.passed_sockets import Claims, PassedSocket
+from server import privileges
+privileges._check_readable = lambda user: None
+address = Address("127.99.10.22", 1021)
+passed = [PassedSocket(sock, "dns", address) for sock in bind(address)[1:]]
+privileges._keep_one_capability = lambda: None
+privileges.become("nobody", Path(sys.argv[1]))
+for _ in range(2):
+    pair = Claims(passed).pair(address)
+    with pair.udp, pair.tcp, socket.create_connection(address) as client:
+        assert pair.tcp.accept()
+        client.close()
+print("answers as", Path(sys.argv[1]).owner())
+"""
+
+
 @pytest.fixture
 def reachable() -> Iterator[Path]:
     """A folder that every user can reach, which those of pytest are not."""
@@ -140,6 +161,15 @@ def test_a_program_that_the_user_cannot_read_is_named(reachable: Path) -> None:
     code += f"become({NOBODY!r}, pathlib.Path({str(reachable / 'state')!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert f"nobody cannot read {reachable / 'os.py'}, a part of this program" in done.stderr
+
+
+@as_root
+def test_sockets_that_were_passed_are_used_as_that_user(reachable: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _SERVE_PASSED, str(reachable / "state")],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "answers as nobody\n", done.stderr
 
 
 @as_root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import socket
@@ -373,6 +374,20 @@ async def test_a_wrong_configuration_is_said(state: StateDir) -> None:
         server.reload = wrong  # type: ignore[method-assign]
         with pytest.raises(ControlError, match=r"s.toml:3: zones: unknown setting"):
             await trio.to_thread.run_sync(ControlClient(state).reload)
+
+
+async def test_a_full_disk_is_said_with_the_folder_and_the_way_out(
+    state: StateDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("server.control.control_api.write_archive", full)
+    said = f"^{state.path}: No space left on device: free some space on the disk of {state.path}$"
+    async with running(state):
+        with pytest.raises(ControlError, match=said):
+            await trio.to_thread.run_sync(ControlClient(state).backup, tmp_path / "b.tar.gz")
+    assert not (tmp_path / "b.tar.gz").exists()
 
 
 async def test_a_backup_that_fails_is_said_and_leaves_no_file(state: StateDir, tmp_path: Path) -> None:
