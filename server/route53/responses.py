@@ -18,6 +18,8 @@ SLICE = 256
 """Parts of a document between two pauses: half a millisecond of work."""
 _SERVER_ERRORS = 500
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_QUOTED = {'"': "&quot;"}
+"""As Route 53 writes text: clients that read a response without an XML parser split it at quotation marks."""
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _NO_CHARACTERS = re.compile("[\ufffe\uffff]")
 
@@ -136,7 +138,7 @@ def _enclosed(tag: str, content: Iterable[str], attributes: str = "") -> Iterato
 
 
 def _element(tag: str, text: str) -> str:
-    return f"<{tag}>{escape(text)}</{tag}>" if text else f"<{tag} />"
+    return f"<{tag}>{escape(text, _QUOTED)}</{tag}>" if text else f"<{tag} />"
 
 
 def _text(shape: Shape, value: Any) -> str:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from server.route53.api_call import ApiCall, Handler, Result, bare
+import unicodedata
+from collections.abc import Iterable
+
+from server.route53.api_call import ApiCall, Handler, Result
 from server.route53.api_errors import INVALID_INPUT, ApiError
 
 MOST_TAGS = 50
 """Tags of one hosted zone."""
 _HEALTH_CHECK = "healthcheck"
+_PUNCTUATION = frozenset("_.:/=+-@")
+_CATEGORIES = frozenset("LNZ")
+"""The first letters of the Unicode categories of letters, numbers and blanks."""
 
 
 async def change(call: ApiCall) -> Result:
     """ChangeTagsForResource."""
     params = call.params
-    _refuse_health_checks(params["ResourceType"], [params["ResourceId"]])
+    zone_id = _zone_ids(params["ResourceType"], [params["ResourceId"]])[0]
     if "AddTags" not in params and "RemoveTagKeys" not in params:
         raise ApiError(INVALID_INPUT, "Give AddTags, RemoveTagKeys or both.")
     put: dict[str, str] = {}
@@ -27,9 +33,9 @@ async def change(call: ApiCall) -> Result:
             raise ApiError(INVALID_INPUT, f"Duplicate tag key '{key}'.")
         put[key] = tag.get("Value", "")
     removed = params.get("RemoveTagKeys", [])
+    _check_characters([*put, *put.values(), *removed])
     if both := put.keys() & set(removed):
         raise ApiError(INVALID_INPUT, f"The tag key '{min(both)}' is in both AddTags and RemoveTagKeys.")
-    zone_id = bare(params["ResourceId"])
     present = (await call.zones.tags([zone_id]))[zone_id]
     if len((present.keys() - set(removed)) | put.keys()) > MOST_TAGS:
         raise ApiError(INVALID_INPUT, f"A resource can have at most {MOST_TAGS} tags.")
@@ -50,8 +56,7 @@ async def list_several(call: ApiCall) -> Result:
 
 
 async def _tag_sets(call: ApiCall, resource_type: str, resource_ids: list[str]) -> list[Result]:
-    _refuse_health_checks(resource_type, resource_ids)
-    zone_ids = list(dict.fromkeys(map(bare, resource_ids)))
+    zone_ids = _zone_ids(resource_type, resource_ids)
     found = await call.zones.tags(zone_ids)
     return [
         {
@@ -63,9 +68,27 @@ async def _tag_sets(call: ApiCall, resource_type: str, resource_ids: list[str]) 
     ]
 
 
-def _refuse_health_checks(resource_type: str, resource_ids: list[str]) -> None:
+def _zone_ids(resource_type: str, resource_ids: Iterable[str]) -> list[str]:
+    """The ids of hosted zones, each once. Unlike other calls, those on tags take no id with a path before it."""
+    found = list(dict.fromkeys(resource_ids))
     if resource_type == _HEALTH_CHECK:
-        raise ApiError("NoSuchHealthCheck", f"No health check exists with the ID {', '.join(resource_ids)}.")
+        raise ApiError("NoSuchHealthCheck", f"No health check exists with the ID {', '.join(found)}.")
+    for resource_id in found:
+        if not (resource_id.isascii() and resource_id.isalnum()):
+            raise ApiError(INVALID_INPUT, f"Invalid resource id '{resource_id}': expected the id alone, such as Z0123.")
+    return found
+
+
+def _check_characters(texts: Iterable[str]) -> None:
+    """Refuse a key or value with a character that tags can't have. Raises `ApiError` (InvalidInput)."""
+    for text in texts:
+        for character in text:
+            if character not in _PUNCTUATION and unicodedata.category(character)[0] not in _CATEGORIES:
+                raise ApiError(
+                    INVALID_INPUT,
+                    f"Invalid character {character!a} in the tag text '{text}': "
+                    "letters, numbers, blanks and _ . : / = + - @ are allowed.",
+                )
 
 
 HANDLERS: dict[str, Handler] = {

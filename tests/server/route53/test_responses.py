@@ -53,6 +53,14 @@ def test_a_result_is_read_as_it_was_told() -> None:
     assert told == expected
 
 
+def test_a_quotation_mark_is_an_entity_in_text() -> None:
+    """Clients that split responses at quotation marks, as acme.sh does, find only those of the markup."""
+    info = {**CHANGE, "Comment": "\"&<'>"}
+    body = render(model().operations["GetChange"], {"ChangeInfo": info}).body.decode()
+    assert "<Comment>&quot;&amp;&lt;'&gt;</Comment>" in body
+    assert render_error(400, "Code", 'a "b"', "1").body.count(b"&quot;") == 2
+
+
 def test_the_document_itself() -> None:
     rendered = render(model().operations["GetChange"], {"ChangeInfo": CHANGE})
     assert rendered == (

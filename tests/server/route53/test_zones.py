@@ -207,7 +207,7 @@ async def test_tags_are_put_and_removed(api: Api) -> None:
 
 
 async def test_tags_that_are_refused(api: Api) -> None:
-    zone_id = await api.create()
+    zone_id = (await api.create()).removeprefix("/hostedzone/")
     tagged = {"ResourceType": "hostedzone", "ResourceId": zone_id}
     one = {"Key": "a", "Value": "1"}
     for params in (
@@ -226,6 +226,34 @@ async def test_tags_that_are_refused(api: Api) -> None:
         await api("change_tags_for_resource", **tagged, AddTags=tags)
     assert (await api.error("change_tags_for_resource", **tagged, AddTags=[one]))[0] == "InvalidInput"
     await api("change_tags_for_resource", **tagged, AddTags=[one], RemoveTagKeys=["0-0"])
+
+
+async def test_tags_have_the_characters_of_aws(api: Api) -> None:
+    tagged = {"ResourceType": "hostedzone", "ResourceId": (await api.create()).removeprefix("/hostedzone/")}
+    every = {"Key": "Größe 1_.:/=+-@", "Value": "٣ 四\u00a0_.:/=+-@"}
+    await api("change_tags_for_resource", **tagged, AddTags=[every])
+    assert (await api("list_tags_for_resource", **tagged))["ResourceTagSet"]["Tags"] == [every]
+    for wrong in "!\"#$%&'()*,;<>?[\\]^`{|}~\t\U0001f600":
+        for params in (
+            {"AddTags": [{"Key": f"a{wrong}", "Value": ""}]},
+            {"AddTags": [{"Key": "a", "Value": f"{wrong}a"}]},
+            {"RemoveTagKeys": [f"a{wrong}"]},
+        ):
+            code, _, message = await api.error("change_tags_for_resource", **tagged, **params)
+            assert code == "InvalidInput" and f"Invalid character {wrong!a}" in message
+
+
+async def test_ids_in_calls_on_tags_have_no_path(api: Api) -> None:
+    zone_id = await api.create()
+    one = {"ResourceType": "hostedzone", "ResourceId": zone_id}
+    several = {"ResourceType": "hostedzone", "ResourceIds": [zone_id]}
+    for operation, params in (
+        ("change_tags_for_resource", {**one, "RemoveTagKeys": ["a"]}),
+        ("list_tags_for_resource", one),
+        ("list_tags_for_resources", several),
+    ):
+        code, status, message = await api.error(operation, **params)
+        assert (code, status) == ("InvalidInput", 400) and zone_id in message
 
 
 async def test_tags_of_what_is_not_there(api: Api) -> None:
