@@ -223,8 +223,7 @@ class HostedZones:
             apex = normalised(name)
         except NameSpellingError as error:
             raise ZoneRequestError(INVALID_NAME, str(error)) from None
-        if apex == ".":
-            raise ZoneRequestError(INVALID_NAME, "This server cannot host the root zone.")
+        _refuse_names_of_no_zone(apex)
         change = self._new_change(comment)
         zone = HostedZone(
             id=hosted_zone_id(self._services.new_token()),
@@ -614,6 +613,14 @@ class HostedZones:
 
     async def _blocking(self, function: Callable[[], T]) -> T:
         return await self._services.run_blocking(function)
+
+
+def _refuse_names_of_no_zone(apex: str) -> None:
+    """Raise `ZoneRequestError` for a normalised name that Route 53, or this server, takes for no zone."""
+    if apex == ".":
+        raise ZoneRequestError(INVALID_NAME, "This server cannot host the root zone.")
+    if "\\052" in apex.partition(".")[0]:  # anywhere in the label
+        raise ZoneRequestError(INVALID_NAME, f"The leftmost label of a hosted zone's name cannot contain '*': {apex}")
 
 
 def _is_among(zone: HostedZone, origins: Collection[bytes] | None) -> bool:

@@ -217,7 +217,8 @@ class _Batch:
         if made.set_identifier:
             called += f", SetIdentifier {made.set_identifier}"
         if any(bool(other.multivalue) != bool(made.multivalue) or _simple(other) != _simple(made) for other in group):
-            yield f"{called} cannot be created as other RRSets exist with the same name and type."
+            why = "because a non multivalue answer rrset exists" if made.multivalue else "as other RRSets exist"
+            yield f"{called} cannot be created {why} with the same name and type."
         if len(group) > MOST_WITH_ONE_NAME:
             yield f"{called} cannot be created: more than {MOST_WITH_ONE_NAME} RRSets have the same name and type."
 

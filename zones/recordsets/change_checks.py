@@ -17,7 +17,7 @@ from zones.recordsets.record_sets import (
     RecordSetChange,
     ZoneRequestError,
 )
-from zones.recordsets.record_values import ValueRefusedError, rdata_of
+from zones.recordsets.record_values import ValueRefusedError, rdata_of, unsupported
 from zones.recordsets.route53_names import normalised
 
 _LONGEST_IDENTIFIER = 128
@@ -99,6 +99,7 @@ def value_problems(change: RecordSetChange) -> Iterator[str]:
     seen = set()
     for value in given.values:
         try:
+            _refuse_blanks(value)
             canonical = rdata_of(given.type, value).canonical
         except ValueRefusedError as error:
             yield f"Invalid Resource Record: '{error}'"
@@ -106,6 +107,13 @@ def value_problems(change: RecordSetChange) -> Iterator[str]:
         if canonical in seen:
             yield f"Duplicate Resource Record: '{value}'"
         seen.add(canonical)
+
+
+def _refuse_blanks(value: str) -> None:
+    """No new value begins or ends with a blank. Stored ones may: they are answered, and can be deleted as they are."""
+    for end in (value[:1], value[-1:]):
+        if end.isspace():
+            raise unsupported(end)
 
 
 def is_same(one: RecordSet, other: RecordSet) -> bool:

@@ -147,7 +147,7 @@ def _master_name(text: str) -> str:
 
 def _master_string(quoted: str, value: str) -> str:
     if not quoted.isascii():
-        raise ValueRefusedError(_problem("UnsupportedCharacter", "Value contains unsupported characters", value))
+        raise unsupported(next(character for character in quoted if not character.isascii()))
     text = _ESCAPE.sub(lambda found: _unescaped(found.group(1)), quoted).encode("latin-1")
     if len(text) > _LONGEST_STRING:
         raise ValueRefusedError(_problem("CharacterStringTooLong", "Value is too long", value))
@@ -156,6 +156,11 @@ def _master_string(quoted: str, value: str) -> str:
 
 def _unescaped(escape: str) -> str:
     return chr(int(escape, 8)) if len(escape) == 3 else escape
+
+
+def unsupported(character: str) -> ValueRefusedError:
+    """Why a value with this character is refused."""
+    return ValueRefusedError(_problem("UnsupportedCharacter", "Value contains unsupported characters", character))
 
 
 def _problem(code: str, meaning: str, value: str) -> str:

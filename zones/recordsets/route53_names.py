@@ -42,7 +42,7 @@ def spelled(text: str) -> bytes:
         elif octal:
             label.append(int(octal, 8))
         elif other:
-            raise _problem("UnsupportedCharacter", "Value contains unsupported characters", text)
+            raise _problem("UnsupportedCharacter", "Value contains unsupported characters", other)
         else:
             raise _problem("InvalidEscapeSequence", "Value contains an invalid escape sequence", text)
     if len(wire) + 1 > names.MAXIMUM_NAME:

@@ -56,6 +56,9 @@ async def test_a_reference_is_used_once_and_a_name_too(api: Api) -> None:
     [
         ({"Name": "a..b"}, "InvalidDomainName", 400),
         ({"Name": "."}, "InvalidDomainName", 400),
+        ({"Name": "*.example"}, "InvalidDomainName", 400),
+        ({"Name": "\\052.example"}, "InvalidDomainName", 400),
+        ({"Name": "a*.example"}, "InvalidDomainName", 400),
         ({"Name": "x" * 64 + ".example"}, "InvalidDomainName", 400),
         ({"Name": "a.example", "VPC": {"VPCRegion": "us-east-1", "VPCId": "vpc-1"}}, "InvalidVPCId", 400),
         ({"Name": "a.example", "HostedZoneConfig": {"PrivateZone": True}}, "InvalidInput", 400),

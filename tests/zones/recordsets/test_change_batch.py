@@ -55,6 +55,15 @@ def kept(applied: Applied, name: str) -> Mapping[str, tuple[str, ...]]:
     return {record_set.type: record_set.values for record_set in applied.names[name]}
 
 
+def test_a_stored_value_that_begins_with_a_blank_can_be_deleted() -> None:
+    blank = RecordSet("t.lab.example.", "TXT", 60, (' "a"',))
+
+    def current(name: str) -> list[RecordSet]:
+        return [record_set for record_set in (*STORED, blank) if record_set.name == name]
+
+    assert apply_changes(ZONE, APEX, current, [delete(blank)]).removed == (blank.key,)
+
+
 def test_a_batch_comes_to_the_record_sets_of_the_names_it_touches() -> None:
     applied = apply(
         create("New.Lab.Example", "A", "192.0.2.9"), delete(WWW), upsert("c.lab.example", "CNAME", "x.test")
@@ -208,6 +217,21 @@ REFUSED = [
         [create("m.lab.example", "A", "192.0.2.1", set_identifier="x", weight=1)],
         "RRSet with DNS name m.lab.example., type A, SetIdentifier x cannot be created as other RRSets exist "
         "with the same name and type.",
+    ),
+    (
+        [create("www.lab.example", "A", "192.0.2.1", set_identifier="x", multivalue=True)],
+        "RRSet with DNS name www.lab.example., type A, SetIdentifier x cannot be created "
+        "because a non multivalue answer rrset exists with the same name and type.",
+    ),
+    (
+        [create("t.lab.example", "TXT", ' "a"')],
+        "Invalid Resource Record: 'FATAL problem: UnsupportedCharacter (Value contains unsupported characters) "
+        "encountered with ' ''",
+    ),
+    (
+        [create("t.lab.example", "A", "192.0.2.1\t")],
+        "Invalid Resource Record: 'FATAL problem: UnsupportedCharacter (Value contains unsupported characters) "
+        "encountered with '\t''",
     ),
     (
         [alias("x.lab.example", "nowhere.lab.example")],

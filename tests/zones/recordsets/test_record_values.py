@@ -97,7 +97,8 @@ def test_what_is_no_value_is_refused_in_route_53s_words(rrtype: str, value: str,
     assert str(caught.value).startswith(f"FATAL problem: {problem}")
     if problem.startswith("Domain"):
         return  # names the name, not the value
-    assert str(caught.value).endswith(f" encountered with '{value}'")
+    told = "ü" if problem.startswith("UnsupportedCharacter") else value  # the character alone
+    assert str(caught.value).endswith(f" encountered with '{told}'")
 
 
 @given(st.sampled_from(TYPES), st.text(alphabet=st.sampled_from('0123456789abc."\\ ();=\tü\x00,'), max_size=24))

@@ -46,6 +46,12 @@ def test_what_is_no_name_is_told_as_route_53_tells_it(text: str, code: str) -> N
         from_text(text)
 
 
+@pytest.mark.parametrize(("text", "character"), [("bücher.example", "ü"), ("a b.example", " ")])
+def test_an_unsupported_character_is_named(text: str, character: str) -> None:
+    with pytest.raises(NameSpellingError, match=rf"encountered with '{character}'\Z"):
+        from_text(text)
+
+
 @given(st.lists(st.binary(min_size=1, max_size=9).map(bytes.lower), max_size=6))
 def test_every_name_can_be_spelled(labels: list[bytes]) -> None:
     wire = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
