@@ -1,7 +1,7 @@
 """A disk that takes no writes: each error names the file, and what to do about it.
 
-write(2) and fsync(2) say what is wrong and not with which file. So whoever writes a file of the state does it within
-`naming`; whoever shows an error shows its `filename` and its `strerror`.
+write(2) and fsync(2) say what is wrong and not with which file. So all code that writes a file of the state does it
+within `naming`, and all that shows an error shows its `filename` and its `strerror`.
 """
 
 from __future__ import annotations

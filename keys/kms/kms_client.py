@@ -226,7 +226,7 @@ class KmsClient:
 
     async def probe(self, arn: str, hosted_zone_id: str) -> None:
         """See `Kms.probe`: Sign with DryRun, which needs the permission to sign and no other. A KMS that does not know
-        DryRun is asked for the key's state instead (`kms:DescribeKey`), or has signed what is no record.
+        DryRun is asked for the key's state instead (`kms:DescribeKey`), or has signed a text that cannot be a record.
         """
         on_behalf = self._on_behalf(hosted_zone_id)
         parameters = {**_to_sign(arn, _NOT_TO_BE_SIGNED), "DryRun": True}

@@ -14,7 +14,7 @@ UNSYNCHRONISED = (
     "the kernel does not call the clock synchronised; start an NTP client (systemd-timesyncd, chrony): signatures are "
     "valid by the clock"
 )
-"""What people are told of a clock that is not."""
+"""What people read where the clock is not synchronised."""
 _REST = 256
 """Octets: more than what follows in `struct timex`."""
 

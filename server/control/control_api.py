@@ -328,7 +328,7 @@ def _seconds(request: Request, name: str, default: int, most: int = _FARTHEST) -
 
 @contextmanager
 def _on_disk(path: Path) -> Iterator[None]:
-    """What the disk refuses, told to whoever asked, with the file and the way out."""
+    """What the disk refuses becomes an error answer, with the file and the way out."""
     try:
         with naming(path):
             yield

@@ -31,7 +31,7 @@ _ALONE: Final = {
     "ClockJumped",
     "ClockTrusted",
 }
-"""Events that are no step of a rollover, an outage or a refresh: each has a row of its own."""
+"""Events outside a rollover, an outage or a refresh: each has a row of its own."""
 _STATUSES: Final = {
     MADE: "not in the DNSKEY RRset from",
     PUBLISHED: "published",

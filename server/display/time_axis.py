@@ -14,7 +14,7 @@ _SECONDS: Final = (60, 300, 900, 1800, *(hours * 3600 for hours in (1, 2, 3, 6, 
 _MONTHS: Final = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 6000, 12000)
 _SHORTEST_MONTH: Final = 28 * _DAY
 _HOURS_MATTER: Final = 4 * _DAY
-"""A period that is shorter is told with the time of day."""
+"""Seconds: shorter periods show the time of day."""
 
 
 class Tick(NamedTuple):

@@ -1,4 +1,4 @@
-"""A disk that takes no writes: whoever writes says which file, and what to do."""
+"""A disk that takes no writes: each error says which file, and what to do."""
 
 from __future__ import annotations
 

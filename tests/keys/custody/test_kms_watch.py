@@ -1,4 +1,4 @@
-"""Between two refreshes the KMS is asked whether it would sign: what it says is told, and changes no key."""
+"""Between two refreshes the KMS is asked whether it would sign: its answer is reported, and changes no key."""
 
 from __future__ import annotations
 
