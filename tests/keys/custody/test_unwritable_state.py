@@ -214,7 +214,8 @@ def test_a_disk_that_fills_up_is_found_before_anything_has_to_be_stored(
         with monkeypatch.context() as patched:
             patched.setattr(state_in_memory, "check_writable", full)
             store.try_writing()
-        assert store.failing == f"{store.path}: No space left on device"
+        assert store.failing is not None
+        assert store.failing.startswith(f"{store.path}: No space left on device: free some space")
         store.try_writing()
         assert store.failing is None
         assert store.position == position  # a trial is no change

@@ -98,6 +98,6 @@ def test_a_state_that_no_start_would_take_ends_no_server_that_has_it(folder: Pat
         (state / "state.key").write_bytes(bytes(32))
         (folder / "quick.toml").write_text(CONFIG + NEW)
         server.process.send_signal(signal.SIGHUP)
-        server.wait_for("event=Published zone=new.example.")
+        server.wait_for('event="publication confirmed" zone=new.example.')
         assert server.serial("new.example") == 1
         goes_on(server)

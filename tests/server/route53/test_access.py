@@ -193,7 +193,9 @@ async def test_who_may_only_look_changes_nothing(api: Api) -> None:
     reader = api.connect(READER)
     assert (await api("get_hosted_zone", reader, Id=zone_id))["HostedZone"]["Name"] == "lab.example."
     await api("list_resource_record_sets", reader, HostedZoneId=zone_id)
-    await api("list_tags_for_resources", reader, ResourceType="hostedzone", ResourceIds=[zone_id])
+    await api(
+        "list_tags_for_resources", reader, ResourceType="hostedzone", ResourceIds=[zone_id.removeprefix("/hostedzone/")]
+    )
     await api("get_dnssec", reader, HostedZoneId=zone_id)
     record = {"Name": "a.lab.example", "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": "192.0.2.1"}]}
     batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
@@ -212,7 +214,7 @@ async def test_who_may_only_look_changes_nothing(api: Api) -> None:
     assert (await api("get_hosted_zone_count"))["HostedZoneCount"] == 2
 
 
-# Not a request
+# What is no request
 
 
 async def test_bodies_have_an_end(wire: Wire) -> None:
