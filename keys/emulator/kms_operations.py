@@ -173,6 +173,47 @@ async def put_key_policy(call: KmsCall, key: StoredKey) -> OperationResult:
     return await _change(call, key, record)
 
 
+async def list_key_policies(call: KmsCall, _key: StoredKey) -> OperationResult:
+    """ListKeyPolicies: each key has one."""
+    _no_marker(call)
+    return {"PolicyNames": ["default"], "Truncated": False}
+
+
+async def list_grants(call: KmsCall, _key: StoredKey) -> OperationResult:
+    """ListGrants: no key has any."""
+    _no_marker(call)
+    if "GrantId" in call.params:
+        raise AwsError("InvalidGrantIdException", "This KMS has no grants.")
+    return {"Grants": [], "Truncated": False}
+
+
+async def update_key_description(call: KmsCall, key: StoredKey) -> OperationResult:
+    """UpdateKeyDescription."""
+    return await _change(call, key, replace(key.record, description=call.params["Description"]))
+
+
+async def get_key_rotation_status(call: KmsCall, key: StoredKey) -> OperationResult:
+    """GetKeyRotationStatus: an asymmetric key is never rotated."""
+    return {"KeyId": call.site.key_arn(key.record.id), "KeyRotationEnabled": False}
+
+
+async def enable_key_rotation(call: KmsCall, key: StoredKey) -> OperationResult:
+    """EnableKeyRotation, which no asymmetric key has."""
+    arn = call.site.key_arn(key.record.id)
+    raise AwsError("UnsupportedOperationException", f"{arn} is an asymmetric key, which cannot be rotated.")
+
+
+async def generate_random(call: KmsCall) -> OperationResult:
+    """GenerateRandom: 1 to 1024 octets, as the model bounds them."""
+    if "CustomKeyStoreId" in call.params:
+        raise AwsError("CustomKeyStoreNotFoundException", "This KMS has no custom key stores.")
+    if "Recipient" in call.params:
+        raise AwsError("UnsupportedOperationException", "This KMS encrypts nothing for enclaves.")
+    if "NumberOfBytes" not in call.params:
+        raise AwsError("ValidationException", "NumberOfBytes is required.")
+    return {"Plaintext": _base64(call.random_bytes(call.params["NumberOfBytes"]))}
+
+
 async def create_alias(call: KmsCall, key: StoredKey) -> OperationResult:
     """CreateAlias."""
     name = call.params["AliasName"]
@@ -261,6 +302,12 @@ OPERATIONS: Mapping[str, KeyOperation | AccountOperation] = {
     "ScheduleKeyDeletion": KeyOperation(schedule_key_deletion, _NOT_PENDING, writes=True),
     "CancelKeyDeletion": KeyOperation(cancel_key_deletion, _PENDING, writes=True),
     "GetKeyPolicy": KeyOperation(get_key_policy, _ANY),
+    "GenerateRandom": AccountOperation(generate_random),
+    "GetKeyRotationStatus": KeyOperation(get_key_rotation_status, _ANY),
+    "EnableKeyRotation": KeyOperation(enable_key_rotation, _ENABLED),
+    "UpdateKeyDescription": KeyOperation(update_key_description, _NOT_PENDING, writes=True),
+    "ListGrants": KeyOperation(list_grants, _ANY),
+    "ListKeyPolicies": KeyOperation(list_key_policies, _ANY),
     "PutKeyPolicy": KeyOperation(put_key_policy, _ANY, writes=True),
     "CreateAlias": KeyOperation(create_alias, _NOT_PENDING, writes=True, named_by="TargetKeyId", of_account=True),
     "UpdateAlias": KeyOperation(update_alias, _NOT_PENDING, writes=True, named_by="TargetKeyId", of_account=True),
@@ -328,6 +375,12 @@ def _algorithm(call: KmsCall, key: StoredKey) -> str:
             "InvalidKeyUsageException", f"Algorithm {algorithm} and key spec {key.record.spec} are incompatible."
         )
     return algorithm
+
+
+def _no_marker(call: KmsCall) -> None:
+    """Refuse a marker in a list that is never continued."""
+    if "Marker" in call.params:
+        raise AwsError("InvalidMarkerException", "No list of this KMS gave that marker.")
 
 
 def _no_dry_run(call: KmsCall) -> None:

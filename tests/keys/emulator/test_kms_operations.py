@@ -417,3 +417,68 @@ async def test_pages(root: Any) -> None:
 async def test_an_operation_that_is_not_here(root: Any) -> None:
     key_id = await create(root)
     assert await root.error("encrypt", KeyId=key_id, Plaintext=b"x") == ("UnknownOperationException", 400)
+
+
+async def test_what_tools_read_of_every_key(root: Any) -> None:
+    key_id = await create(root)
+    for wanted in ("Enabled", "Disabled", "PendingDeletion"):
+        if wanted == "Disabled":
+            await root("disable_key", KeyId=key_id)
+        if wanted == "PendingDeletion":
+            await root("schedule_key_deletion", KeyId=key_id)
+        assert await state(root, key_id) == wanted
+        rotation = await root("get_key_rotation_status", KeyId=key_id)
+        assert (rotation["KeyId"], rotation["KeyRotationEnabled"]) == (f"{ARN}key/{key_id}", False)
+        listed = await root("list_key_policies", KeyId=key_id)
+        assert (listed["PolicyNames"], listed["Truncated"]) == (["default"], False)
+        granted = await root("list_grants", KeyId=key_id)
+        assert (granted["Grants"], granted["Truncated"]) == ([], False)
+    assert await root.error("list_grants", KeyId=key_id, Marker="x") == ("InvalidMarkerException", 400)
+    grant = {"KeyId": key_id, "GrantId": "0" * 64}
+    assert await root.error("list_grants", **grant) == ("InvalidGrantIdException", 400)
+    assert await root.error("list_key_policies", KeyId=key_id, Marker="x") == ("InvalidMarkerException", 400)
+    for operation in ("get_key_rotation_status", "list_key_policies", "enable_key_rotation"):
+        assert await root.error(operation, KeyId=NOBODY) == ("NotFoundException", 400)
+
+
+async def test_no_asymmetric_key_is_rotated(root: Any) -> None:
+    key_id = await create(root)
+    assert await root.error("enable_key_rotation", KeyId=key_id) == ("UnsupportedOperationException", 400)
+    await root("disable_key", KeyId=key_id)
+    assert await root.error("enable_key_rotation", KeyId=key_id) == ("DisabledException", 400)
+    await root("schedule_key_deletion", KeyId=key_id)
+    assert await root.error("enable_key_rotation", KeyId=key_id) == ("KMSInvalidStateException", 400)
+
+
+async def test_a_description_is_changed(root: Any) -> None:
+    key_id = await create(root, Description="one")
+    await root("update_key_description", KeyId=key_id, Description="two")
+    assert (await root("describe_key", KeyId=key_id))["KeyMetadata"]["Description"] == "two"
+    long = {"KeyId": key_id, "Description": "x" * 8193}
+    assert await root.error("update_key_description", **long) == ("ValidationException", 400)
+    await root("schedule_key_deletion", KeyId=key_id)
+    pending = {"KeyId": key_id, "Description": "three"}
+    assert await root.error("update_key_description", **pending) == ("KMSInvalidStateException", 400)
+
+
+async def test_random_octets(root: Any, as_service: Any) -> None:
+    made = [(await root("generate_random", NumberOfBytes=1024))["Plaintext"] for _ in range(2)]
+    assert [len(octets) for octets in made] == [1024, 1024]
+    assert made[0] != made[1]
+    assert await root.error("generate_random") == ("ValidationException", 400)
+    assert await root.error("generate_random", NumberOfBytes=1025) == ("ValidationException", 400)
+    store = {"NumberOfBytes": 1, "CustomKeyStoreId": "cks-1"}
+    assert await root.error("generate_random", **store) == ("CustomKeyStoreNotFoundException", 400)
+    assert await as_service().error("generate_random", NumberOfBytes=1) == ("AccessDeniedException", 400)
+
+
+async def test_the_service_reads_of_a_key_what_its_policy_allows(root: Any, as_service: Any) -> None:
+    key_id = await create(root)
+    for operation, params in (
+        ("get_key_rotation_status", {}),
+        ("list_key_policies", {}),
+        ("list_grants", {}),
+        ("enable_key_rotation", {}),
+        ("update_key_description", {"Description": "mine"}),
+    ):
+        assert await as_service().error(operation, KeyId=key_id, **params) == ("AccessDeniedException", 400)
