@@ -1,0 +1,1 @@
+"""Pictures of screens for the docs, made from real output (`scripts/screens`)."""
