@@ -45,6 +45,10 @@ def test_the_real_program(tmp_path: Path) -> None:
         assert not program.complaints()
 
 
+def test_an_answer_to_an_update_is_read_as_one_to_a_query() -> None:
+    assert not packets.run(1, range(2_080_032, 2_080_033))
+
+
 def test_the_rules_see_what_breaks_them() -> None:
     asked = query("www.compact.test", "A")
     answer = bytearray(asked)
