@@ -45,6 +45,7 @@ ROOMS = [
     "server.display",
     "server.monitoring",
     "server.worker",
+    "server.start",
     "server.app",
     "server.cli",
 ]

@@ -38,7 +38,7 @@ _EXITS: dict[str, Exit] = {
     "builtins.OSError": Exit.FAILED,
 }
 """By the names of exceptions: to import them all takes a second, and what was raised is imported."""
-_NOTHING_TO_SERVE = "server.app.NothingToServe"
+_NOTHING_TO_SERVE = "server.start.first_load.NothingToServe"
 
 
 def alone(error: Exception) -> Exception:
