@@ -200,7 +200,13 @@ class KeyManager:
         """
         self._refuse_while_frozen(command)
         decide(self._keyring, command, self._now(), "")
-        answer = await ask(self._keyring, command, self._services, self._parent)
+        try:
+            answer = await ask(self._keyring, command, self._services, self._parent)
+        except RequestRefusedError:
+            if isinstance(command, ActivateKsk):  # the KMS does not tell its key: would it sign?
+                self._kms_watch.doubt()
+                self._pausing.cancel()
+            raise
         self._refuse_while_frozen(command)
         seen, refusal, events = self._outcome(command, answer)
         if not seen and (refusal is not None or not events):

@@ -24,7 +24,7 @@ class KmsWatch:
         self._keeper, self._services = keeper, services
         self._since: int | None = None
         """When the KMS was last asked for signatures, or when this life of the process began."""
-        self._is_asking = self._is_hurried = False
+        self._is_asking = self._is_hurried = self._is_doubted = False
         self.latest: dict[str, Probed] = {}
         """What is known of each KSK that was probed, by name."""
 
@@ -46,6 +46,10 @@ class KmsWatch:
         """Probe at once what failed: somebody may have mended it."""
         self._is_hurried = any(probed.trouble is not None for probed in self.latest.values())
 
+    def doubt(self) -> None:
+        """Probe each KSK at once: a command has met trouble at the KMS."""
+        self._is_doubted = True
+
     def signed(self) -> None:
         """The KMS has signed with all KSKs that it is asked to sign with, or has failed to, which the keyring says."""
         self.latest.clear()
@@ -56,7 +60,7 @@ class KmsWatch:
         try:
             now = self._now()
             due = [ksk for ksk in probed_ksks(self._keeper.keyring) if self._at(ksk) <= now]
-            self._is_hurried = False
+            self._is_hurried = self._is_doubted = False
             for ksk in due:
                 before, signed = self.latest.get(ksk.name), self._since
                 event = await self._asked(ksk)
@@ -87,6 +91,8 @@ class KmsWatch:
 
     def _at(self, ksk: Ksk) -> int:
         now, keyring, policy = self._now(), self._keeper.keyring, self._keeper.policy
+        if self._is_doubted:
+            return now
         self._since = now if self._since is None else min(self._since, now)
         probed = self.latest.get(ksk.name)
         if probed is None:

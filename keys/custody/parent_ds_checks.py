@@ -150,7 +150,7 @@ def _named(keyring: Keyring, ksk: Ksk, answer: ParentDs) -> RequestRefusedError 
     else:
         said = (
             f"The parent's DS record named Key Signing Key with name {ksk.name} until just now. It counts as removed "
-            f"when all servers of the parent agree for a minute. Try again in {SOON} s."
+            f"when all servers of the parent agree for a minute. Try again in {answer.settles_in or SOON} s."
         )
     return RequestRefusedError(IN_PARENT, said)
 

@@ -21,6 +21,8 @@ class ParentDs(NamedTuple):
     """Whether there is a parent to look at; without one, a DS may be there that nobody here knows of."""
     settled: bool = True
     """Whether a DS that was there and is not among `rdatas` is gone for certain: all servers say so, for a while."""
+    settles_in: int = 0
+    """Seconds until a look may find that, if nothing changes."""
     lately: tuple[ParentDs, ...] = ()
     """What was there and is not any more, as this very process has shown it, whether anybody stored that or not."""
 

@@ -54,7 +54,9 @@ def _findings(file: str, *, quiet: bool) -> Iterator[tuple[Finding, Exit]]:
         if file.endswith(".toml"):
             config = load_config(Path(file))
             if not quiet:
-                click.echo(f"{file}: a configuration with {len(config.zones)} zones")
+                click.echo(
+                    f"{file}: a configuration with {len(config.zones)} zone{'' if len(config.zones) == 1 else 's'}"
+                )
             for found in start_check.findings(Path(file), config):
                 yield found, Exit.CONFIGURATION
             zones: list[ZoneConfig] = list(config.zones)

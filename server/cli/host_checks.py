@@ -109,7 +109,7 @@ def permissions(config: Config) -> Finding:
     for zone in config.zones:
         if zone.file is not None and not os.access(zone.file, os.R_OK):
             return Finding(ERROR, "permissions", f"{zone.file} is missing or cannot be read by this user")
-    return Finding(OK, "permissions", f"{state.path} and {len(config.zones)} zone files can be used")
+    return Finding(OK, "permissions", f"{state.path} and the zone files can be used")
 
 
 def buffers(proc: Path = Path("/proc")) -> Iterator[Finding]:

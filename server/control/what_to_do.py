@@ -221,10 +221,14 @@ def _missing_ds(zone: ZoneReport, keys: ZoneStatus, now: int) -> Iterator[ToDo]:
     for ksk in keys.ksks:
         if ksk.status is KskStatus.ACTIVE and ksk.ready is not None and not ksk.ds_named and ksk.withdrawn is None:
             waits = ksk.ready > now
-            when = f", not before {moment(ksk.ready)}" if waits else ""
+            when = f", not before {told(ksk.ready, _TO_THE_SECOND)}" if waits else ""
             text = f"have the parent of {zone.origin} add the DS of {ksk.name}{when}:"
             command = f"signwright ds {zone.origin}"
             yield _step(Level.OK, zone.origin, "ds-add", text, command, ksk.ready if waits else None)
+
+
+_TO_THE_SECOND = "%Y-%m-%d %H:%M:%SZ"
+"""For what must not be done before: a whole minute would begin too early."""
 
 
 def moment(at: int) -> str:

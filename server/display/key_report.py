@@ -13,6 +13,7 @@ from keys.rules.key_status import KskReport, ZskReport
 from keys.rules.keyring import KskStatus, Trouble, ZskPhase
 from keys.rules.moments import duration as span
 from keys.rules.moments import told
+from keys.rules.parent_report import DsState
 from keys.rules.terms import term, with_terms
 from server.control.server_operations import Above, DsRecord, Level, Planned, ZoneReport
 from server.display.columns import Cell, Columns, print_columns, print_prose
@@ -72,14 +73,15 @@ def _about_ksk(ksk: KskReport, zone: ZoneReport, now: int) -> Iterator[str]:
         yield "not safe to add the DS yet"
     elif ksk.ready > now:
         yield f"safe to add the DS from {earliest(ksk.ready, now)}"
-    elif ksk.ds_named:
-        yield "the DS is at the parent"
-    else:
+    elif not ksk.ds_named:
         yield f"safe to add the DS (since {utc(ksk.ready)})"
     if zone.parent == "none":
         yield "the parent's DS is not monitored"
     elif ksk.ds_named:
-        yield "the parent's DS names it: KSK may not be removed"
+        if zone.parent_ds.state is DsState.MATCHES and ksk.ds not in zone.parent_ds.records:
+            yield "the parent's DS no longer names it; this counts once all servers of the parent agree for a minute"
+        else:
+            yield "the parent's DS names it: KSK may not be removed"
     elif ksk.removable is not None:
         yield f"KSK may be removed {'from' if ksk.removable > now else 'since'} {earliest(ksk.removable, now)}"
     elif zone.keys is not None and zone.keys.parent_checked is not None:
@@ -227,8 +229,9 @@ def moment(at: int, now: int) -> str:
 
 
 def earliest(at: int, now: int) -> str:
-    """As `moment`, for what must not be done before: never a minute that begins too early."""
-    return moment(at + -at % 60, now)
+    """As `moment`, for what must not be done before: to the second, since a whole minute would begin too early."""
+    said = utc(at, seconds=bool(at % 60))
+    return f"{said} ({span(at - now)})" if at >= now else f"{said} ({span(now - at)} ago)"
 
 
 def print_line(console: Console, text: str, style: str = "") -> None:

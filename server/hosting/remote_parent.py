@@ -11,6 +11,7 @@ later. A DS that one of them has is there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from math import ceil
 from typing import NamedTuple
@@ -94,14 +95,14 @@ class RemoteParent:
         named = [answer.ttl for answer in answers if answer.rdatas]
         ttl = max(named or [answer.ttl for answer in answers], default=0)
         agree = len({frozenset(answer.rdatas) for answer in answers}) == 1
-        settled = self._is_settled(origin, frozenset(rdatas), agree=agree, whole=not failures)
-        found = ParentDs(rdatas, ttl, ceil(self._now()), settled=settled)
+        left = self._left(origin, frozenset(rdatas), agree=agree, whole=not failures)
+        found = ParentDs(rdatas, ttl, ceil(self._now()), settled=not left, settles_in=ceil(left))
         if failures:
             raise ParentUnavailable("; ".join(map(str, failures)), found if rdatas else None)
         return found
 
-    def _is_settled(self, origin: bytes, rdatas: frozenset[bytes], *, agree: bool, whole: bool) -> bool:
-        """Whether all servers have agreed on these, and on no others, for a while.
+    def _left(self, origin: bytes, rdatas: frozenset[bytes], *, agree: bool, whole: bool) -> float:
+        """Seconds until all servers have agreed on these, and on no others, for a while; 0 once they have.
 
         One that did not answer has not said anything else; what the others say may still end what was agreed on.
         """
@@ -109,13 +110,13 @@ class RemoteParent:
         if not whole:
             if earlier is not None and not rdatas <= earlier.rdatas:
                 del self._agreed[origin]
-            return False
+            return self._apart
         if not agree:
             self._agreed.pop(origin, None)
-            return False
+            return self._apart
         if earlier is None or earlier.rdatas != rdatas:
             earlier = self._agreed[origin] = _Agreed(rdatas, now)
-        return now - earlier.since >= self._apart
+        return max(0.0, self._apart - (now - earlier.since))
 
     async def changed(self) -> None:
         """As `Parent.changed`: nobody can know."""
@@ -218,6 +219,6 @@ def _said(error: Exception) -> str:
         return "no response over TCP in time"
     if isinstance(error, EOFError):
         return "the connection was closed before the response was complete"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)  # without the address, which is said already
     return str(error) or type(error).__name__

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from keys.custody.key_manager import KeyManager
 from keys.dnssec.signing_policy import DAY, HOUR
 from keys.kms.fake_kms import FakeKms
-from keys.rules.commands import ActivateKsk
+from keys.rules.commands import ActivateKsk, RequestRefusedError
 from keys.rules.key_status import Condition, KskReport
 from keys.rules.keyring import KskStatus
 from keys.rules.kms_probes import PROBING, next_probe
@@ -96,6 +96,18 @@ async def test_a_lost_permission_is_found_and_whoever_gives_it_back_need_not_wai
         await key_manager.request(ActivateKsk("ksk_1"))
         await trio.sleep(1)
         assert ksk(key_manager).probe_trouble is None
+
+
+async def test_what_an_activation_meets_at_the_kms_is_found_at_once(world: World, autojump_clock: MockClock) -> None:
+    async with world.life() as key_manager:
+        world.kms.disable(await refreshed(key_manager))
+        with pytest.raises(RequestRefusedError, match="DisabledException"):
+            await key_manager.request(ActivateKsk("ksk_1"))
+        await trio.sleep(1)
+        trouble = ksk(key_manager).probe_trouble
+        assert trouble is not None
+        assert trouble.code == "DisabledException"
+        assert condition(key_manager) is Condition.TROUBLED
 
 
 async def test_an_outage_that_is_soon_over_is_told_to_nobody_and_a_long_one_is(

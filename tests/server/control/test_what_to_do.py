@@ -74,7 +74,7 @@ def test_a_ds_that_must_wait_says_until_when() -> None:
     ksks = tuple(replace(ksk, ready=NOW + 3600) for ksk in zone.keys.ksks)
     (step,) = zone_steps(replace(zone, keys=replace(zone.keys, ksks=ksks)), NOW)
     assert step.not_before == NOW + 3600
-    assert "not before 2026-01-01 01:00Z" in step.text
+    assert "not before 2026-01-01 01:00:00Z" in step.text
 
 
 def test_a_ds_above_a_zone_that_is_served_unsigned_is_to_be_removed() -> None:

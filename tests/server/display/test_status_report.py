@@ -13,6 +13,7 @@ from keys.rules.events import Entry
 from keys.rules.key_status import Condition, KskReport, ZoneStatus, ZskReport
 from keys.rules.keyring import KskStatus, Trouble, ZskPhase
 from keys.rules.moments import duration as span
+from keys.rules.parent_report import DsState, ParentReport
 from server.control.server_operations import (
     Above,
     ClockHeld,
@@ -28,7 +29,7 @@ from server.control.server_operations import (
     zone_level,
 )
 from server.control.what_to_do import to_do
-from server.display.key_report import print_events, print_ksks, print_plan
+from server.display.key_report import earliest, print_events, print_ksks, print_plan
 from server.display.status_report import console_for_people, print_banner, print_reload, print_status
 from server.net.addresses import Address
 from server.supervised import ServerTrouble
@@ -281,7 +282,7 @@ def test_a_key_that_needs_action_says_why_since_when_and_until_when_the_zone_is_
         "KEY      TAG  STATE          SINCE              VALID WITHOUT KMS UNTIL",
         "lab.example.",
         "  ksk_1  258  ACTION_NEEDED  2025-12-31 22:00Z  2026-01-04 00:00Z (3d 0h)",
-        "    the DS is at the parent; the parent's DS names it: KSK may not be removed",
+        "    the parent's DS names it: KSK may not be removed",
         "  ksk_2  258  ACTIVE         2025-12-31 22:00Z  2026-01-04 00:00Z (3d 0h)",
         "    safe to add the DS from 2026-01-01 01:00Z (1h 0m); KSK may be removed from 2026-01-01 00:01Z (1m 0s)",
         "  ZSK 1  77   retired        2026-01-01 00:00Z  -",
@@ -295,6 +296,30 @@ def test_a_key_that_needs_action_says_why_since_when_and_until_when_the_zone_is_
         "  rollover: suspended until ksk_1 can sign again",
         "  next: sign DNSKEY RRset in 1d 0h (regular refresh)",
     ]
+
+
+def test_a_ds_that_the_parent_has_dropped_lately_is_told_as_that() -> None:
+    (named,) = keys(Condition.SIGNING, None).ksks
+    named = msgspec.structs.replace(named, ready=NOW, ds="1 13 2 AB", ds_named=True)
+    zone = ZoneReport(
+        origin="lab.example.",
+        file="f",
+        serial=7,
+        signed=True,
+        denial="compact",
+        example="x A",
+        parent="192.0.2.53:53",
+        keys=msgspec.structs.replace(keys(Condition.SIGNING, None), ksks=(named,)),
+        parent_ds=ParentReport(state=DsState.MATCHES, records=("2 13 2 CD",)),
+    )
+    to, console = plain()
+    print_ksks(console, zone, NOW)
+    assert "no longer names it; this counts once all servers of the parent agree for a minute" in to.getvalue()
+
+
+def test_what_must_not_be_done_before_a_time_is_told_to_the_second() -> None:
+    assert earliest(NOW + 75, NOW) == "2026-01-01 00:01:15Z (1m 15s)"
+    assert earliest(NOW + 60, NOW) == "2026-01-01 00:01Z (1m 0s)"
 
 
 LONG = "d.c.b.a.9.8.7.6.5.4.3.2.1.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa."
