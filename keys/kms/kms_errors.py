@@ -24,7 +24,8 @@ class KmsError(Exception):
         super().__init__(code, message, request_id)
         self.code = code
         """The KMS's code (`AccessDeniedException`), or one of those below that the client itself finds."""
-        self.message = message
+        self.message = message.rstrip(".")
+        """Without the full stop of AWS's messages, as it stands within sentences."""
         self.request_id = request_id
         """The KMS's name for the call; empty where there was no answer."""
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from keys.dnssec.ds import ds_text
+from keys.dnssec.ds import ds_text, names_key
 from keys.rules.keyring import Keyring, Ksk
 from keys.rules.wanted_ds import ParentDs
 
@@ -67,6 +67,8 @@ class ParentReport(msgspec.Struct, frozen=True, kw_only=True):
     """Since when it can't be asked."""
     is_gone: bool = False
     """Whether there is no DS, and there was one that named a KSK of this zone."""
+    going: tuple[str, ...] = ()
+    """KSKs that the DS has named, and did not when it was last looked at: that counts once it is certain."""
     parent_ns: tuple[str, ...] = ()
     """The parent's NS records for the zone, where they differ from the zone's own."""
     zone_ns: tuple[str, ...] = ()
@@ -98,6 +100,7 @@ def parent_report(keyring: Keyring, look: ParentLook | None, pause: int, now: in
         is_gone=state is DsState.ABSENT
         and keyring.signing
         and any(ksk.ds_until is not None and ksk.withdrawn is None for ksk in keyring.ksks),
+        going=tuple(ksk.name for ksk in keyring.ksks if look.ds is not None and _is_going(keyring, ksk, look.ds)),
         parent_ns=servers.parent if servers else (),
         zone_ns=servers.zone if servers else (),
     )
@@ -105,6 +108,14 @@ def parent_report(keyring: Keyring, look: ParentLook | None, pause: int, now: in
 
 def _records(keyring: Keyring, look: ParentLook) -> tuple[bytes, ...]:
     return look.ds.rdatas if look.ds is not None else keyring.foreign_ds
+
+
+def _is_going(keyring: Keyring, ksk: Ksk, seen: ParentDs) -> bool:
+    return (
+        ksk.ds_named
+        and ksk.public_key is not None
+        and not any(names_key(rdata, keyring.origin, ksk.rdata) for rdata in seen.rdatas)
+    )
 
 
 def _state(keyring: Keyring, look: ParentLook) -> DsState:

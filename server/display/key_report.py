@@ -13,7 +13,6 @@ from keys.rules.key_status import KskReport, ZskReport
 from keys.rules.keyring import KskStatus, Trouble, ZskPhase
 from keys.rules.moments import duration as span
 from keys.rules.moments import told
-from keys.rules.parent_report import DsState
 from keys.rules.terms import term, with_terms
 from server.control.server_operations import Above, DsRecord, Level, Planned, ZoneReport
 from server.display.columns import Cell, Columns, print_columns, print_prose
@@ -78,7 +77,7 @@ def _about_ksk(ksk: KskReport, zone: ZoneReport, now: int) -> Iterator[str]:
     if zone.parent == "none":
         yield "the parent's DS is not monitored"
     elif ksk.ds_named:
-        if zone.parent_ds.state is DsState.MATCHES and ksk.ds not in zone.parent_ds.records:
+        if ksk.name in zone.parent_ds.going:
             yield "the parent's DS no longer names it; this counts once all servers of the parent agree for a minute"
         else:
             yield "the parent's DS names it: KSK may not be removed"

@@ -18,13 +18,15 @@ class Parent:
     def __init__(self, world: World) -> None:
         self._world = world
         self.rdatas: tuple[bytes, ...] | None = ()
+        self.is_settled = True
+        """Whether what is not among them is gone for certain."""
 
     async def look_up(self, origin: bytes) -> ParentDs:
         """As `Parent.look_up`."""
         await trio.lowlevel.checkpoint()
         if self.rdatas is None:
             raise ParentUnavailable("192.0.2.1:53 was asked for lab.example. DS: no answer by TCP in 10 s")
-        return ParentDs(self.rdatas, HOUR, ceil(self._world.now()))
+        return ParentDs(self.rdatas, HOUR, ceil(self._world.now()), settled=self.is_settled)
 
     async def changed(self) -> None:
         """As `Parent.changed`."""

@@ -13,7 +13,7 @@ from keys.custody.parent_interface import ParentUnavailable
 from keys.custody.parent_watch import ParentWatch
 from keys.dnssec.ds import ds_rdata
 from keys.dnssec.signing_policy import DAY, HOUR
-from keys.rules.commands import DisableSigning
+from keys.rules.commands import DisableSigning, RequestRefusedError
 from keys.rules.key_status import Condition
 from keys.rules.parent_report import DsState, NameServers, ParentReport
 from tests.keys.custody.parent_by_hand import Parent
@@ -69,6 +69,21 @@ async def test_a_ds_comes_and_goes_and_cannot_be_told(world: World, autojump_clo
         assert told(world) == [("absent", "matches"), ("matches", "absent"), ("absent", "unknown")]
         lines = [(line["level"], line["after"]) for line in world.log if line["event"] == "the parent's DS has changed"]
         assert lines == [("info", "matches"), ("warning", "absent"), ("warning", "unknown")]
+
+
+async def test_a_ds_that_is_gone_but_not_for_certain_is_going(world: World, autojump_clock: MockClock) -> None:
+    parent = world.parent = Parent(world)
+    async with world.life() as key_manager:
+        await trio.sleep(DAY)
+        parent.rdatas = (ds_rdata(LAB, key_manager.keyring.ksks[0].rdata),)
+        await trio.sleep(2 * HOUR)
+        assert seen(key_manager).going == ()
+        parent.rdatas, parent.is_settled = (), False
+        await trio.sleep(2 * HOUR)
+        assert seen(key_manager).state is DsState.MATCHES
+        assert seen(key_manager).going == ("ksk_1",)
+        with pytest.raises(RequestRefusedError, match="Try again in 61 s"):
+            await key_manager.request(DisableSigning())
 
 
 async def test_a_ds_above_a_zone_that_is_served_unsigned_makes_it_bogus(

@@ -300,7 +300,7 @@ def test_a_key_that_needs_action_says_why_since_when_and_until_when_the_zone_is_
 
 def test_a_ds_that_the_parent_has_dropped_lately_is_told_as_that() -> None:
     (named,) = keys(Condition.SIGNING, None).ksks
-    named = msgspec.structs.replace(named, ready=NOW, ds="1 13 2 AB", ds_named=True)
+    named = msgspec.structs.replace(named, ready=NOW, ds_named=True)
     zone = ZoneReport(
         origin="lab.example.",
         file="f",
@@ -310,7 +310,7 @@ def test_a_ds_that_the_parent_has_dropped_lately_is_told_as_that() -> None:
         example="x A",
         parent="192.0.2.53:53",
         keys=msgspec.structs.replace(keys(Condition.SIGNING, None), ksks=(named,)),
-        parent_ds=ParentReport(state=DsState.MATCHES, records=("2 13 2 CD",)),
+        parent_ds=ParentReport(state=DsState.MATCHES, going=("ksk_1",)),
     )
     to, console = plain()
     print_ksks(console, zone, NOW)
