@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -20,7 +21,7 @@ from server.settings.configuration import load_config
 from server.settings.configured_files import configured_files
 from server.settings.schema import ConfigError
 from server.state import restore_swap
-from server.state.backup_archive import stage_archive, write_archive
+from server.state.backup_archive import ArchiveError, stage_archive, write_archive
 from server.state.directory import StateDir, finish_restore, open_state
 
 _BACK = 60
@@ -64,18 +65,28 @@ def restore(file: Path, config: Path | None, state: Path | None) -> None:
     that copy them to their places are printed.
     """
     directory = located(config, state)
+    was_there = directory.version.exists()
     with file.open("rb") as archive:
         try:
             kept = ControlClient(directory).restore(archive)
         except NoServerError:
             with open_state(directory.path):
-                kept = stage_archive(directory, archive, time.time())
+                kept = _staged(directory, file, archive)
                 finish_restore(directory)
         else:
             _wait_for(directory)
-    click.echo(f"Restored from {file}. The previous state was saved in {directory.path / kept}.")
+    saved = f" The previous state was saved in {directory.path / kept}." if was_there else ""
+    click.echo(f"Restored from {file}.{saved}")
     for line in copies(directory.path / restore_swap.RESTORED):
         click.echo(line)
+
+
+def _staged(directory: StateDir, file: Path, archive: BinaryIO) -> str:
+    """As `stage_archive`, with the file in its errors."""
+    try:
+        return stage_archive(directory, archive, time.time())
+    except ArchiveError as error:
+        raise ArchiveError(f"{file}: {error}") from None
 
 
 def copies(restored: Path, root: Path = Path("/")) -> Iterator[str]:

@@ -196,6 +196,7 @@ def test_backup_and_restore_with_and_without_a_server(folder: Path) -> None:
 
     offline = run("restore", "b.tar.gz", "--state", "other", cwd=folder)
     assert offline.returncode == 0, offline.stderr
+    assert offline.stdout.splitlines()[0] == "Restored from b.tar.gz."  # nothing was there before
     with serving(folder, "lab.example.zone", "--state", "other") as server:
         assert (folder / "other/trust/lab.example.ds").read_text() == first
         assert "KskCreated" not in server.log
@@ -207,7 +208,7 @@ def test_backup_and_restore_with_and_without_a_server(folder: Path) -> None:
     (folder / "d.tar.gz").write_bytes((folder / "b.tar.gz").read_bytes()[:2000])
     torn = run("restore", "d.tar.gz", "--state", "other", cwd=folder)
     assert torn.returncode == 6
-    assert torn.stderr.startswith("signwright: not a complete Signwright backup: ")
+    assert torn.stderr.startswith("signwright: d.tar.gz: not a complete Signwright backup: ")
     none = run("backup", "e.tar.gz", "--state", "nowhere", cwd=folder)
     assert (none.returncode, (folder / "nowhere").exists()) == (6, False)
 
