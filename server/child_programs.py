@@ -23,7 +23,9 @@ def environment() -> dict[str, str]:
     """The environment in which it finds the code that runs here."""
     kept = {n: value for n, value in os.environ.items() if n in _INHERITED or n.startswith(_INHERITED_KINDS)}
     here = str(Path(server.__file__).parent.parent)
-    if here not in site.getsitepackages():
+    searched = filter(None, kept.get("PYTHONPATH", "").split(os.pathsep))
+    if here not in site.getsitepackages() or any((Path(path) / server.__name__).exists() for path in searched):
+        # First: whoever started this may have a package of the same name there.
         kept["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [kept.get("PYTHONPATH")])])
     # Without the folder that the control process was started in, whatever modules it may hold.
     return {**kept, "PYTHONSAFEPATH": "1"}
