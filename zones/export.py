@@ -24,6 +24,7 @@ from zones import names
 from zones.denial_nsec_chain import gap
 from zones.live_signing import sign
 from zones.node import Node, RRset, UnknownDs
+from zones.rdata_text import rdata_text
 from zones.rrtypes import TYPE_NS, TYPE_SOA
 from zones.zone import Zone
 
@@ -159,8 +160,6 @@ def _rdatas(rrset: RRset) -> Sequence[bytes]:
 
 
 def _lines(name: str, ttl: int, rrtype: int, rdatas: Iterable[bytes]) -> Iterator[str]:
-    rdtype = dns.rdatatype.RdataType.make(rrtype)
-    mnemonic = dns.rdatatype.to_text(rdtype)
+    mnemonic = dns.rdatatype.to_text(dns.rdatatype.RdataType.make(rrtype))
     for rdata in rdatas:
-        text = dns.rdata.from_wire(dns.rdataclass.IN, rdtype, rdata, 0, len(rdata)).to_text(origin=None)
-        yield f"{name}\t{ttl}\tIN\t{mnemonic}\t{text}\n"
+        yield f"{name}\t{ttl}\tIN\t{mnemonic}\t{rdata_text(rrtype, rdata)}\n"

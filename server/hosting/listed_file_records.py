@@ -17,6 +17,7 @@ import dns.rdataclass
 import dns.rdatatype
 
 from zones.node import RRset
+from zones.rdata_text import rdata_text
 from zones.recordsets.record_sets import Position, RecordSet
 from zones.recordsets.route53_names import order, to_text
 from zones.rrtypes import TYPE_NS
@@ -85,9 +86,7 @@ def _mnemonic(rrtype: int) -> str:
 
 
 def _value(rrtype: int, rdata: bytes) -> str:
-    kind = dns.rdatatype.RdataType.make(rrtype)
-    text = dns.rdata.from_wire(dns.rdataclass.IN, kind, rdata, 0, len(rdata)).to_text()
-    return _DECIMAL.sub(lambda escape: f"\\{int(escape.group(1)):03o}", text)
+    return _DECIMAL.sub(lambda escape: f"\\{int(escape.group(1)):03o}", rdata_text(rrtype, rdata))
 
 
 def name_servers(zone: Zone) -> tuple[str, ...]:

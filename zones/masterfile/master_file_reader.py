@@ -7,10 +7,10 @@ dnspython's again, as if it had read all others too. So whatever is wrong, dnspy
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from io import BufferedReader
+from os import devnull, fsdecode, fstat
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,7 +29,9 @@ from zones.dnspython_errors import interruption
 from zones.masterfile.formerly_valid import NoLongerValidError
 from zones.masterfile.loc_rdata import LocationError, exact_octets
 from zones.masterfile.obsolete_types import OLD_TYPES, in_lower_case
-from zones.masterfile.rdata_fields import short
+from zones.masterfile.octets_as_text import in_ascii, in_octets, with_octets
+from zones.masterfile.rdata_fields import FaultError, short
+from zones.masterfile.rdata_rules import broken_rule
 from zones.masterfile.reading_limits import (
     DEFAULT_LIMITS,
     LONGEST_NAME,
@@ -40,7 +42,7 @@ from zones.masterfile.reading_limits import (
     LimitError,
     ReadingLimits,
 )
-from zones.masterfile.record_faults import fault_of, rdata_words
+from zones.masterfile.record_faults import fault_of, rdata_words, record_beyond
 from zones.masterfile.record_recovery import end_of_record, lost_by
 from zones.masterfile.regular_files import open_below, real_path
 from zones.masterfile.simple_lines import Record, State, read_plain
@@ -117,7 +119,7 @@ class Reading:
 
     def take(self, file: BufferedReader, path: str, place: tuple[str, int]) -> bytes:
         """The octets of a file that was opened. `place` is where it is named. Raises `LimitError` and `OSError`."""
-        size = os.fstat(file.fileno()).st_size
+        size = fstat(file.fileno()).st_size
         self.taken.take_file(place, size)
         octets = file.read(size + _GROWS)
         self.taken.take_file(place, len(octets) - size)
@@ -151,15 +153,10 @@ class Reading:
 
 
 class _Source:
-    """A file's octets, read by the character or by the block of lines. Raises `ZoneFileError` if it is not UTF-8."""
+    """A file's octets as ASCII text, read by the character or by the block of lines."""
 
     def __init__(self, octets: bytes, file: str, reading: Reading) -> None:
-        if not octets.isascii():
-            try:
-                octets.decode()
-            except UnicodeDecodeError as error:
-                line = octets.count(b"\n", 0, error.start) + 1
-                raise ZoneFileError(file, line, f"not UTF-8: invalid byte {octets[error.start]:#04x}") from None
+        octets = in_ascii(octets)
         self._octets = octets
         self._file = file
         self._reading = reading
@@ -171,12 +168,8 @@ class _Source:
         start = self._position
         if start >= len(self._octets):
             return ""
-        first = self._octets[start]
-        if first < len(_ASCII):
-            self._position = start + 1
-            return _ASCII[first]
-        self._position += 2 if first < 0xE0 else 3 if first < 0xF0 else 4
-        return self._octets[start : self._position].decode()
+        self._position = start + 1
+        return _ASCII[self._octets[start]]
 
     @property
     def size(self) -> int:
@@ -190,11 +183,11 @@ class _Source:
 
     def text_from(self, start: int) -> str:
         """The text from a position on, as far as a record may reach."""
-        return self._octets[start : start + LONGEST_RECORD].decode(errors="ignore")
+        return self._octets[start : start + LONGEST_RECORD].decode("ascii")
 
     def text_since(self, start: int) -> str:
         """The text from a position on that has been read."""
-        return self._octets[start : self._position].decode()
+        return self._octets[start : self._position].decode("ascii")
 
     def lines(self, size: int) -> list[bytes]:
         """The next lines, without their ends, about so many octets of them; none where no line begins or ends."""
@@ -274,11 +267,11 @@ class _Tokenizer(dns.tokenizer.Tokenizer):
         if self._in_directive:
             self.check_length(token, LONGEST_TEMPLATE, "a word of a directive")
         if self._after_include:
-            token.value = self._include(token.value)
+            token.value = self._include(fsdecode(in_octets(token.value)))
         if want_comment:
             self._in_directive = token.is_identifier() and token.value.startswith("$")
         self._after_include = want_comment and token.is_identifier() and token.value.upper() == "$INCLUDE"
-        return token
+        return with_octets(token)
 
     def check_length(self, token: dns.tokenizer.Token, most: int, what: str) -> None:
         """Raises `ZoneFileError` for a word of more than `most` characters."""
@@ -348,7 +341,11 @@ class _Collector:
             if rrtype in OLD_TYPES:
                 wire = canonical = in_lower_case(rrtype, wire)
         except NoLongerValidError as error:
-            self._taker.take_outdated((owner, ttl, rrtype, wire, wire, *self.place), str(error))
+            refusal: str | None = str(error)
+        else:
+            refusal = broken_rule(rrtype, wire)
+        if refusal is not None:
+            self._taker.take_outdated((owner, ttl, rrtype, wire, wire, *self.place), refusal)
         else:
             self._taker.add([(owner, ttl, rrtype, wire, canonical, *self.place)])
         self.made += 1
@@ -443,7 +440,7 @@ class Reader(dns.zonefile.Reader):
             )
         with file:
             self._included = path, reading.take(file, path, place)
-        return os.devnull
+        return devnull
 
     def read_all(self) -> None:
         """Read the file and all that it includes. Raises `ZoneFileError`.
@@ -451,21 +448,21 @@ class Reader(dns.zonefile.Reader):
         Whatever dnspython raises is the fault of the line that it reads, except a lack of memory and what interrupts.
         """
         outer = sys.exc_info()[1]
+        is_read = False
         try:
-            while True:
+            while not is_read:
                 try:
-                    self._read_on(outer)
+                    is_read = self._read_on(outer)
                 except ZoneFileError as error:
                     if self._recovery is None or isinstance(error, LimitError) or not self._recover(error):
                         raise
-                else:
-                    return
         finally:
             for included in (self.current_file, *(state[3] for state in self.saved_state)):
                 if included is not None:
                     included.close()
 
-    def _read_on(self, outer: BaseException | None) -> None:
+    def _read_on(self, outer: BaseException | None) -> bool:
+        """Whether all is read: else there is more behind a record that was read otherwise than by dnspython."""
         try:
             self.read()
         except ZoneFileError:
@@ -475,20 +472,42 @@ class Reader(dns.zonefile.Reader):
                 raise interrupted from None
             if self._reading.refusal is not None:
                 raise self._reading.refusal from None
+            if self._read_beyond():
+                return False
             if isinstance(error, OSError):
                 raise ZoneFileError(*self._began(), f"cannot include {error.filename}: {error.strerror}") from None
             wanted = self._recovery is None or self._recovery.wants(*self._began())
             raise ZoneFileError(*self._began(), self._reason(error) if wanted else "", "syntax") from None
+        return True
+
+    def _read_beyond(self) -> bool:
+        """Whether the record that dnspython has refused is right all the same; then it is taken, and is behind us."""
+        tokenizer = self._tokenizer
+        text = tokenizer.source.text_from(tokenizer.began_at)
+        if text.startswith("$"):
+            return False
+        try:
+            found = record_beyond(text, self.current_origin)
+        except (dns.exception.DNSException, FaultError, ValueError, IndexError):
+            return False
+        if found is None:
+            return False
+        ttl = found.ttl
+        if ttl is None and (self.default_ttl_known or self.last_ttl_known):
+            ttl = self.default_ttl if self.default_ttl_known else self.last_ttl
+        if ttl is None:
+            return False
+        assert self.last_name is not None  # the record's own, which dnspython reads first
+        end, _ = tokenizer.source.end_of_record(tokenizer.began_at)
+        owner = names.from_dnspython(self.last_name)
+        self._taker.add([(owner, ttl, found.rrtype, found.given, found.canonical, *self._began())])
+        self._go_on_at(end)
+        return True
 
     def _recover(self, error: ZoneFileError) -> bool:
         """Go on behind the record that is wrong; False where its end can't be found within linear time."""
         assert self._recovery is not None
         self._reading.refusal = None
-        if self.saved_state and self.saved_state[-1][0] is self._tokenizer:  # an included file that is not text
-            *_, file, _, _, _, _, _ = self.saved_state.pop()
-            assert self.current_file is not None
-            self.current_file.close()
-            self.current_file = file
         tokenizer, source = self._tokenizer, self._tokenizer.source
         start = tokenizer.began_at
         if not self._lose(source.octets_from(start, LONGEST_TEMPLATE)):
@@ -497,12 +516,18 @@ class Reader(dns.zonefile.Reader):
         self._in_vain += in_vain + max(0, source.position - end)
         if self._in_vain > max(_LARGEST_BLOCK, source.size):
             return False
+        self._go_on_at(end)
+        return True
+
+    def _go_on_at(self, end: int) -> None:
+        """Read on from a position, where the record ends that was begun."""
+        tokenizer, source = self._tokenizer, self._tokenizer.source
+        start = tokenizer.began_at
         again = _Tokenizer(source, tokenizer.filename, self._reading, self._read_plain_lines, self._include)
         again.idna_codec = tokenizer.idna_codec
         again.line_number = tokenizer.began + source.octets_from(start, end - start).count(b"\n")
         source.go_to(end)
         self._tokenizer = again
-        return True
 
     def _lose(self, text: bytes) -> bool:
         """Note what is not known after a record or directive that is wrong; whether it depends on an earlier error."""

@@ -106,13 +106,20 @@ def _string(token: Token) -> None:
         )
 
 
+def parameters_joined(tokenizer: Tokenizer) -> list[str]:
+    """The words that are left, as they stand; a quoted value is one with the name of its parameter."""
+    words: list[str] = []
+    for token in tokenizer.get_remaining():
+        if words and words[-1].endswith("=") and token.is_quoted_string():
+            words[-1] += written(token)
+        else:
+            words.append(written(token))
+    return words
+
+
 def _parameters(tokenizer: Tokenizer) -> None:
     """Of HTTPS and SVCB, each by itself: RFC 9460 §2.1."""
-    tokens = [written(token) for token in tokenizer.get_remaining()]
-    while tokens:
-        parameter = tokens.pop(0)
-        if parameter.endswith("=") and tokens and tokens[0].startswith('"'):
-            parameter += tokens.pop(0)
+    for parameter in parameters_joined(tokenizer):
         if parameter.startswith(("mandatory", "no-default-alpn")):
             continue  # right or wrong by what others there are
         try:

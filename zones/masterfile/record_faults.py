@@ -8,6 +8,7 @@ and keeps dnspython's message for what it does not know. It runs only for record
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import NamedTuple
 
 import dns.exception
 import dns.grange
@@ -21,6 +22,7 @@ from dns.rdatatype import RdataType
 from dns.tokenizer import Token, Tokenizer
 
 from zones.masterfile.loc_rdata import LocationError, metres_of
+from zones.masterfile.rdata_beyond_dnspython import read_beyond
 from zones.masterfile.rdata_fields import (
     FIELDS,
     REST,
@@ -29,6 +31,7 @@ from zones.masterfile.rdata_fields import (
     after_colon,
     invalid_name,
     name_field,
+    parameters_joined,
     printable,
     said,
     seconds_field,
@@ -93,6 +96,29 @@ def rdata_words(text: str) -> list[str]:
     return [token.value if token.value == "\\#" else token.unescape().value for token in tokens]
 
 
+class RecordBeyond(NamedTuple):
+    """A record that dnspython refuses and that is right."""
+
+    rrtype: int
+    ttl: int | None
+    """Seconds, where it has one of its own."""
+    given: bytes
+    """The rdata as it goes out."""
+    canonical: bytes
+
+
+def record_beyond(text: str, origin: dns.name.Name | None) -> RecordBeyond | None:
+    """The record at the beginning of `text`, if it is of those kinds; `None` where it is not.
+
+    Raises `FaultError` and what dnspython raises.
+    """
+    tokenizer = Tokenizer(text)
+    tokenizer.get(want_leading=True)  # the owner, or the space in its place
+    ttl, rdtype = _ttl_and_type(tokenizer)
+    octets = read_beyond(rdtype, parameters_joined(tokenizer), origin)
+    return None if octets is None else RecordBeyond(rdtype, ttl, *octets)
+
+
 def _see_directive(directive: str, tokenizer: Tokenizer, origin: dns.name.Name) -> None:
     fields = _DIRECTIVES[directive]
     if (token := tokenizer.get()).is_eol_or_eof():
@@ -116,8 +142,14 @@ def _see_record(owner: Token, tokenizer: Tokenizer, origin: dns.name.Name) -> No
 
 
 def _type_of_record(tokenizer: Tokenizer) -> RdataType:
-    """The type, behind which the rdata begins; TTL and class come before it in any order, each or none."""
+    """The type, behind which the rdata begins."""
+    return _ttl_and_type(tokenizer)[1]
+
+
+def _ttl_and_type(tokenizer: Tokenizer) -> tuple[int | None, RdataType]:
+    """The record's own TTL and its type; TTL and class come before the type in any order, each or none."""
     missing = {"TTL", "class"}
+    ttl: int | None = None
     while True:
         token = tokenizer.get()
         if token.is_eol_or_eof():
@@ -128,10 +160,12 @@ def _type_of_record(tokenizer: Tokenizer) -> RdataType:
             if token.value.isdigit():
                 raise FaultError(f"expected a record type, found {shown(token)}")
             try:
-                return dns.rdatatype.from_text(token.value)
+                return ttl, dns.rdatatype.from_text(token.value)
             except (dns.exception.DNSException, ValueError):
                 raise FaultError(_no_type(token, tokenizer, missing)) from None
         missing.remove(what)
+        if what == "TTL":
+            ttl = dns.ttl.from_text(token.value)
 
 
 def _no_type(token: Token, tokenizer: Tokenizer, missing: set[str]) -> str:

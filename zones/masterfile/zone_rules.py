@@ -27,6 +27,9 @@ TYPE_MX, TYPE_TXT, TYPE_NSEC3, TYPE_NSEC3PARAM = 15, 16, 50, 51
 _MADE_BY_SIGNING = {TYPE_RRSIG, TYPE_NSEC, TYPE_NSEC3, TYPE_NSEC3PARAM}
 _FOR_PARENT = (59, 60)
 """CDS and CDNSKEY, which a parent takes from the apex only if a key signed them that its DS names (RFC 7344 §4.1)."""
+_TYPE_KEY = 25
+_WITH_CNAME = (TYPE_CNAME, _TYPE_KEY)
+"""What may stand at an alias (RFC 2181 §10.1). RRSIG and NSEC, which may as well, are in no file here."""
 _AT_MOST_ONE = {TYPE_SOA: "RFC 1035 §5.2", TYPE_CNAME: "RFC 2181 §10.1", TYPE_DNAME: "RFC 6672 §2.4"}
 
 _WITH_RULES = {*_AT_MOST_ONE, TYPE_DS}
@@ -279,8 +282,9 @@ def _faults_of_owner(owner: bytes, of_owner: Mapping[int, list[Record]], origin:
         if len({record[4] for record in group}) > 1:
             reason = f"a second {_mnemonic(rrtype)} at {names.to_text(owner)} ({section})"
             yield _refused(group[1], reason, "more-than-one")
-    if TYPE_CNAME in of_owner and len(of_owner) > 1:
-        other = next(group for rrtype, group in of_owner.items() if rrtype != TYPE_CNAME)[0]
+    beside = [group for rrtype, group in of_owner.items() if rrtype not in _WITH_CNAME]
+    if TYPE_CNAME in of_owner and beside:
+        other = beside[0][0]
         last = max(of_owner[TYPE_CNAME][0], other, key=lambda record: record[6])
         reason = f"{names.to_text(owner)} has a CNAME and other data ({_mnemonic(other[2])}) (RFC 2181 §10.1)"
         yield _refused(last, reason, "cname-and-other-data")

@@ -31,7 +31,7 @@ from zones.storage.name_hash import MOST_PROBES, HashKey, key_of
 from zones.storage.node_values import node_value
 from zones.zone import Zone
 
-FORMAT = f"6, dnspython {dns.version.version}"
+FORMAT = f"7, dnspython {dns.version.version}"
 """The number is raised with every change to what an image holds: to `Header` and `NodeValue`, and to what
 `zones.build_zone`, `zones.masterfile.zone_rules` or anything in `zones.masterfile` that decides octets makes of a file.
 Beside it stands the version of the library that reads rdata.

@@ -71,12 +71,12 @@ def test_those_with_the_lowest_lines_are_told(tmp_path: Path) -> None:
     assert told == [*range(5, 5 + MOST_TOLD), 0]
 
 
-def test_an_included_file_that_is_no_text_is_one_error(tmp_path: Path) -> None:
-    (tmp_path / "part.zone").write_bytes(b"a 300 TXT \xff\n")
+def test_an_included_file_of_any_octets_is_read(tmp_path: Path) -> None:
+    (tmp_path / "part.zone").write_bytes(b"a 300 TXT \xff\nb 300 A \xff\n")
     errors = list(checked(tmp_path, "$INCLUDE part.zone\n" + BAD).errors.told())
     assert [(error.file, error.line) for error in errors] == [
         (str(tmp_path / "lab.zone"), 5),
-        (str(tmp_path / "part.zone"), 1),
+        (str(tmp_path / "part.zone"), 2),
     ]
 
 
