@@ -165,6 +165,7 @@ MUTANTS = (
         "keys.rules.transitions",
         "at + propagation + ttl)",
         "at + ttl)",
+        seed=9,
     ),
     Mutant(
         "DS withdrawn: its TTL",
