@@ -51,6 +51,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE zone_file (origin BLOB PRIMARY KEY, digest BLOB NOT NULL, image TEXT) WITHOUT ROWID",
         "DELETE FROM event WHERE origin NOT IN (SELECT origin FROM hosted_zone)",
     ),
+    # 4: the caller references of all zones that were ever created: Route 53 never takes one again
+    (
+        "CREATE TABLE used_reference (reference TEXT PRIMARY KEY) WITHOUT ROWID",
+        "INSERT INTO used_reference SELECT caller_reference FROM kept_zone",
+    ),
 )
 
 _metadata = MetaData()
@@ -101,6 +106,7 @@ kept_zone = Table(
     Column("record_sets", Integer),
     Column("document", BLOB),
 )
+used_reference = Table("used_reference", _metadata, Column("reference", Text, primary_key=True))
 record_set = Table(
     "record_set",
     _metadata,

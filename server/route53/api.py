@@ -23,14 +23,14 @@ from keys.custody.state_database import StateOvertaken, StateUnavailable
 from keys.custody.zsk_encryption import StateError
 from keys.rules.commands import UNAVAILABLE, RequestRefusedError
 from server.hosting.zone_operations import ZoneOperations
-from server.route53 import dnssec, records, tags, unsupported_operations, zones
+from server.route53 import dnssec, limits, records, tags, unsupported_operations, zones
 from server.route53.api_call import ApiCall, Ask, Handler
 from server.route53.api_errors import ACCESS_DENIED, INTERNAL, INVALID_ACTION, THROTTLING, THROTTLING_OF_TAGS, ApiError
 from server.route53.api_users import Access, User, Users
 from server.route53.constraints import check_constraints
 from server.route53.replayed_requests import Replays
 from server.route53.requests import parse_request
-from server.route53.responses import CONTENT_TYPE, Rendered, render, render_error, render_in_slices
+from server.route53.responses import CONTENT_TYPE, Rendered, render_error, render_in_slices
 from server.route53.service_model import VERSION, Match, Model, Operation
 from server.route53.throttle import TokenBucket
 from zones.recordsets.record_sets import ZoneRequestError
@@ -46,7 +46,14 @@ for the region of its configuration, so any will do here.
 SKEW = 15 * 60
 """Seconds by which the time of a signature may differ from ours."""
 
-HANDLERS: dict[str, Handler] = {**zones.HANDLERS, **tags.HANDLERS, **records.HANDLERS, **dnssec.HANDLERS}
+HANDLERS: dict[str, Handler] = {
+    **zones.HANDLERS,
+    **tags.HANDLERS,
+    **records.HANDLERS,
+    **dnssec.HANDLERS,
+    **limits.HANDLERS,
+    **unsupported_operations.HANDLERS,
+}
 """By the name of the operation."""
 
 _FORBIDDEN = 403
@@ -161,8 +168,6 @@ class Route53App:
     async def _handled(self, request: Request, match: Match, query: str, body: bytes) -> Rendered:
         operation = match.operation
         handler = HANDLERS.get(operation.name)
-        if handler is None and operation.name in unsupported_operations.EMPTY:
-            return render(operation, unsupported_operations.EMPTY[operation.name])
         headers = dict(request.headers)
         if len(body) > MOST_AT_ONCE:
             # One after the other: queries share the interpreter with one thread, not with several.

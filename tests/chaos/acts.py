@@ -131,7 +131,7 @@ class Acts:
         zones = client.list_hosted_zones_by_name(DNSName=HOSTED, MaxItems="1")["HostedZones"]
         if zones and zones[0]["Name"] == HOSTED:
             return str(zones[0]["Id"])
-        return str(client.create_hosted_zone(Name=HOSTED, CallerReference=HOSTED)["HostedZone"]["Id"])
+        return str(client.create_hosted_zone(Name=HOSTED, CallerReference=f"{time.time()}")["HostedZone"]["Id"])
 
     # Configuration and files
 

@@ -7,7 +7,7 @@ import dns.name
 
 
 def in_a_labels(name: bytes) -> str | None:
-    """The name that clients ask for, where `name` (wire form) is in UTF-8; `None` where it is no such name."""
+    """The name that clients ask for where `name` (wire form) is shown; `None` where that is not a name in UTF-8."""
     labels = dns.name.from_wire(name, 0)[0].labels
     try:
         text = ".".join(label.decode() for label in labels)

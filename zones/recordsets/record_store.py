@@ -85,12 +85,14 @@ class RecordStore:
         """Store a new zone. Where a zone of its name was signed here before, from a file, it takes over id and keys.
 
         `within` stores what else belongs to the same unit of work, once the zone's id is stored.
-        Raises `ZoneRequestError`: HostedZoneAlreadyExists, ConflictingDomainExists.
+        Raises `ZoneRequestError`: HostedZoneAlreadyExists, also for the caller reference of a zone that was deleted
+        since; ConflictingDomainExists.
         """
         origin, table, ids = from_text(zone.name), database_schema.kept_zone, database_schema.hosted_zone
+        used = database_schema.used_reference
         with self._store.writing() as transaction:
             connection = transaction.connection
-            if connection.scalar(select(table.c.id).where(table.c.caller_reference == zone.caller_reference)):
+            if connection.scalar(select(used.c.reference).where(used.c.reference == zone.caller_reference)):
                 raise ZoneRequestError(
                     ZONE_EXISTS, "A hosted zone has already been created with the specified caller reference."
                 )
@@ -102,6 +104,7 @@ class RecordStore:
             else:
                 zone = msgspec.structs.replace(zone, id=known)
             connection.execute(insert(table).values(**_zone_row(zone)))
+            connection.execute(insert(used).values(reference=zone.caller_reference))
             connection.execute(insert(database_schema.record_set), [_record_row(zone.id, one) for one in record_sets])
             _insert_change(connection, change)
             transaction.note(ZoneCreated(origin, zone.id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,10 @@ SERVERS = ("ns1.test", "ns2.test")
 FILE = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns.elsewhere.test.\n"
 
 
+_numbers = count(1)
+"""Of caller references."""
+
+
 class RunningServer:
     """A process with hosted zones."""
 
@@ -84,7 +89,8 @@ class RunningServer:
         judge(wire, dns.name.from_text(name), RdataType[rrtype], anchor(wire_name(origin), served.keys), now)
 
     async def create(self, name: str = "lab.example") -> HostedZone:
-        zone, change = await self.zones.create_zone(name, f"reference of {name}", SERVERS, "a comment")
+        reference = f"reference {next(_numbers)} of {name}"  # none is ever free again
+        zone, change = await self.zones.create_zone(name, reference, SERVERS, "a comment")
         assert change.status is ChangeStatus.PENDING
         assert (await self.zones.change(change.id)).status is ChangeStatus.INSYNC
         return zone
@@ -344,7 +350,7 @@ async def test_comments_and_tags(world: World, autojump_clock: object) -> None:
 
 async def test_names_that_can_not_be_hosted(world: World, autojump_clock: object) -> None:
     async with running(world) as process:
-        await process.create()
+        taken = await process.create()
         for name, code in [
             ("a..b", "InvalidDomainName"),
             (".", "InvalidDomainName"),
@@ -353,7 +359,7 @@ async def test_names_that_can_not_be_hosted(world: World, autojump_clock: object
             with pytest.raises(ZoneRequestError, match=code):
                 await process.zones.create_zone(name, "another reference", SERVERS)
         with pytest.raises(ZoneRequestError, match="HostedZoneAlreadyExists"):
-            await process.zones.create_zone("other.example", "reference of lab.example", SERVERS)
+            await process.zones.create_zone("other.example", taken.caller_reference, SERVERS)
 
 
 async def test_zones_of_files_are_shown_and_not_changed(world: World, tmp_path: Path, autojump_clock: object) -> None:

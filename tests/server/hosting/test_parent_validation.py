@@ -235,7 +235,7 @@ async def test_a_parent_with_an_anchor_is_believed_what_it_proves() -> None:
     async with serving(tell) as server:
         remote = RemoteParent(ParentServers((server.address,), (anchor_of(KEY),)), lambda: NOW)
         told["answer"] = signed(rrset("child.lab.example.", "DS", DS))
-        assert await remote.look_up(CHILD_WIRE) == ParentDs((RDATA,), 1800, 1_767_225_601, settled=False)
+        assert await remote.look_up(CHILD_WIRE) == ParentDs((RDATA,), 1800, 1_767_225_601, settled=False, settles_in=60)
         told["answer"] = signed(rrset("child.lab.example.", "DS", DS), OTHER_KEY)
         with pytest.raises(ParentUnavailable, match="DS has no valid RRSIG"):
             await remote.look_up(CHILD_WIRE)
@@ -244,7 +244,7 @@ async def test_a_parent_with_an_anchor_is_believed_what_it_proves() -> None:
         with pytest.raises(ParentUnavailable, match="no NSEC or NSEC3 record proves"):
             await remote.look_up(CHILD_WIRE)
         told["authority"] += signed(nsec("child.lab.example.", "z.lab.example.", "NS RRSIG NSEC"))
-        assert await remote.look_up(CHILD_WIRE) == ParentDs((), 300, 1_767_225_601, settled=False)
+        assert await remote.look_up(CHILD_WIRE) == ParentDs((), 300, 1_767_225_601, settled=False, settles_in=60)
         other = RemoteParent(ParentServers((server.address,), (anchor_of(OTHER_KEY),)), lambda: NOW)
         with pytest.raises(ParentUnavailable, match="no DNSKEY of lab"):
             await other.look_up(CHILD_WIRE)

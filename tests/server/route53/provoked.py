@@ -46,6 +46,51 @@ simple("CreateHostedZone", "InvalidVPCId", "create_hosted_zone", Name="a", Calle
 simple(
     "CreateHostedZone", "NoSuchDelegationSet", "create_hosted_zone", Name="a", CallerReference="1", DelegationSetId="N"
 )
+RRSETS = {"Type": "MAX_RRSETS_BY_ZONE"}
+OF_SET = {"Type": "MAX_ZONES_BY_REUSABLE_DELEGATION_SET"}
+VPC = {"VPCId": "vpc-1", "VPCRegion": "us-east-1"}
+BY_ZONE = "list_traffic_policy_instances_by_hosted_zone"
+AUTHORIZED = "list_vpc_association_authorizations"
+simple("GetAccountLimit", "InvalidInput", "get_account_limit", Type="MAX_OF_NOTHING")
+simple("GetHostedZoneLimit", "InvalidInput", "get_hosted_zone_limit", **RRSETS, HostedZoneId=LONG)
+simple("GetHostedZoneLimit", "NoSuchHostedZone", "get_hosted_zone_limit", **RRSETS, HostedZoneId="Z1")
+simple(
+    "GetReusableDelegationSetLimit", "InvalidInput", "get_reusable_delegation_set_limit", **OF_SET, DelegationSetId=LONG
+)
+simple(
+    "GetReusableDelegationSetLimit",
+    "NoSuchDelegationSet",
+    "get_reusable_delegation_set_limit",
+    **OF_SET,
+    DelegationSetId="N",
+)
+simple("ListCidrCollections", "InvalidInput", "list_cidr_collections", NextToken="x")
+simple("ListHealthChecks", "InvalidInput", "list_health_checks", Marker="x")
+simple("ListHostedZonesByVPC", "InvalidInput", "list_hosted_zones_by_vpc", **{**VPC, "VPCId": LONG * 9})
+simple("ListHostedZonesByVPC", "InvalidPaginationToken", "list_hosted_zones_by_vpc", **VPC, NextToken="x")
+simple("ListQueryLoggingConfigs", "InvalidInput", "list_query_logging_configs", HostedZoneId=LONG)
+simple("ListQueryLoggingConfigs", "InvalidPaginationToken", "list_query_logging_configs", NextToken="x")
+simple("ListQueryLoggingConfigs", "NoSuchHostedZone", "list_query_logging_configs", HostedZoneId="Z1")
+simple("ListReusableDelegationSets", "InvalidInput", "list_reusable_delegation_sets", Marker="x")
+simple("ListTrafficPolicies", "InvalidInput", "list_traffic_policies", TrafficPolicyIdMarker="1" * 36)
+simple("ListTrafficPolicyInstances", "InvalidInput", "list_traffic_policy_instances", HostedZoneIdMarker="Z1")
+simple("ListTrafficPolicyInstancesByHostedZone", "InvalidInput", BY_ZONE, HostedZoneId=LONG)
+simple("ListTrafficPolicyInstancesByHostedZone", "NoSuchHostedZone", BY_ZONE, HostedZoneId="Z1")
+simple("ListVPCAssociationAuthorizations", "InvalidInput", AUTHORIZED, HostedZoneId=LONG)
+simple("ListVPCAssociationAuthorizations", "NoSuchHostedZone", AUTHORIZED, HostedZoneId="Z1")
+
+
+@provokes("InvalidPaginationToken", "ListVPCAssociationAuthorizations")
+async def _(api: Api) -> Refused:
+    return await api.error(AUTHORIZED, HostedZoneId=(await api.create()).removeprefix("/hostedzone/"), NextToken="x")
+
+
+@provokes("HostedZoneNotPrivate", "GetHostedZoneLimit")
+async def _(api: Api) -> Refused:
+    zone_id = (await api.create()).removeprefix("/hostedzone/")
+    return await api.error("get_hosted_zone_limit", Type="MAX_VPCS_ASSOCIATED_BY_ZONE", HostedZoneId=zone_id)
+
+
 simple("GetHostedZone", "NoSuchHostedZone", "get_hosted_zone", Id="Z1")
 simple("GetHostedZone", "InvalidInput", "get_hosted_zone", Id=LONG)
 simple("ListHostedZones", "InvalidInput", "list_hosted_zones", Marker="Z1")

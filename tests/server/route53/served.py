@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -89,7 +90,7 @@ class Api:
 
     async def create(self, name: str = "lab.example") -> str:
         """The id of a new zone."""
-        made = await self("create_hosted_zone", Name=name, CallerReference=f"reference of {name}")
+        made = await self("create_hosted_zone", Name=name, CallerReference=f"{uuid.uuid4()}")  # none is ever free again
         return str(made["HostedZone"]["Id"])
 
     async def key(self) -> str:

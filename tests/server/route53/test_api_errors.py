@@ -32,6 +32,9 @@ IMPOSSIBLE = {
     ("DisableHostedZoneDNSSEC", "InvalidKeySigningKeyStatus"): "KSKs of any status may stop signing",
     ("EnableHostedZoneDNSSEC", "InvalidKeySigningKeyStatus"): "without an ACTIVE one it is another error",
     ("EnableHostedZoneDNSSEC", "DNSSECNotFound"): "DNSSEC is there for every zone",
+    ("ListHealthChecks", "IncompatibleVersion"): "there are no health checks of another version",
+    ("ListTrafficPolicyInstances", "NoSuchTrafficPolicyInstance"): "a marker is from no page: InvalidInput",
+    ("ListTrafficPolicyInstancesByHostedZone", "NoSuchTrafficPolicyInstance"): "a marker is from no page: InvalidInput",
 }
 
 THROTTLED: dict[str, tuple[str, dict[str, Any]]] = {

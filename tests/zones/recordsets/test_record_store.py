@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
@@ -150,7 +151,10 @@ def test_only_an_empty_zone_is_deleted_and_nothing_of_it_remains(records: Record
     with store.writing() as transaction:
         for table in ("hosted_zone", "kept_zone", "record_set", "zone_tag", "ring", "zsk_secret"):
             assert transaction.connection.scalar(text(f"SELECT count(*) FROM {table}")) == 0
-    assert records.create(zone(), initial(APEX), info("5")) == zone()
+    with pytest.raises(ZoneRequestError, match="HostedZoneAlreadyExists"):  # its caller reference is never free again
+        records.create(zone(), initial(APEX), info("5"))
+    again = msgspec.structs.replace(zone(), caller_reference="another")
+    assert records.create(again, initial(APEX), info("6")) == again
 
 
 def test_the_events_of_a_zone_go_with_it(records: RecordStore, store: Store) -> None:
