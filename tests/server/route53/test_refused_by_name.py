@@ -1,4 +1,4 @@
-"""The table of docs/route53.md: what Route 53 has and this server lacks is refused, call by call, by the error there."""
+"""The table of docs/route53.md: what Route 53 has and this server lacks is refused, each call by the error there."""
 
 from __future__ import annotations
 
