@@ -161,6 +161,7 @@ class RunningServer:
             "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # nothing listens there
             "AWS_ENDPOINT_URL_ROUTE_53": self._urls["route53"],
             "AWS_ENDPOINT_URL_KMS": self._urls["kms"],
+            "AWS_ENDPOINT_URL_STS": self._urls["route53"],
             "NO_PROXY": no_proxy,
             "no_proxy": no_proxy,
         }

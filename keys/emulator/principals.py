@@ -6,6 +6,7 @@ from base64 import b32encode, b64encode
 from collections.abc import Callable
 from typing import NamedTuple
 
+from keys.aws.caller_identity import Identity
 from keys.emulator.key_policy import Caller
 from keys.emulator.key_records import Site
 
@@ -40,6 +41,12 @@ class Principals(NamedTuple):
         if access_key_id == self.service.id:
             return Caller(SERVICE, None)
         return Caller(site.root_arn, site.account)
+
+    def identity(self, access_key_id: str, site: Site) -> Identity:
+        """The same, as STS tells it."""
+        if access_key_id == self.service.id:
+            return Identity(f"arn:aws:sts::{site.account}:assumed-role/{SERVICE}/signwright", site.account, SERVICE)
+        return Identity(site.root_arn, site.account, site.account)
 
 
 def generate_access_key(random_bytes: RandomBytes) -> AccessKey:

@@ -13,6 +13,7 @@ from typing import NamedTuple, NoReturn
 
 import trio
 
+from keys.aws.caller_identity import CallerIdentity
 from keys.aws.http_limits import Limits
 from keys.aws.http_server import serve_http
 from keys.blocking_calls import RunBlocking
@@ -73,7 +74,10 @@ async def run_emulator(
         faults = Faults()
         service = Service(site, store, now, random_bytes, make_key)
         edge = Edge(site, credentials, service, faults, now, random_bytes)
-        write_config = partial(aws_files.write_config, state, site.region, {"kms": endpoint})
+        app = CallerIdentity(
+            edge.app, credentials.secret_of, partial(credentials.identity, site=site), now, random_bytes
+        )
+        write_config = partial(aws_files.write_config, state, site.region, {"kms": endpoint, "sts": endpoint})
         try:
             write_config()
         except OSError:  # `_keep_up` tells of it
@@ -81,7 +85,7 @@ async def run_emulator(
         else:
             unwritten = []
         async with trio.open_nursery() as nursery:
-            await nursery.start(partial(serve_http, edge.app, sock, limits=_LIMITS))
+            await nursery.start(partial(serve_http, app, sock, limits=_LIMITS))
             task_status.started(Emulator(endpoint, site, credentials, faults, edge.calls))
             await _keep_up(store, now, unwritten, report)
 

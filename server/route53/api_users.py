@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from keys.aws.caller_identity import Identity
 from keys.emulator import aws_files
 from keys.emulator.key_records import Site
 from keys.emulator.principals import AccessKey, RandomBytes
@@ -40,6 +41,12 @@ class Users:
     def secret_of(self, access_key_id: str) -> str | None:
         """The secret of an access key, `None` where nobody has it."""
         return self._secrets.get(access_key_id)
+
+    def identity(self, access_key_id: str) -> Identity:
+        """The same, as STS tells it. Raises `KeyError`."""
+        arn = self._users[access_key_id].arn
+        account = arn.split(":")[4]
+        return Identity(arn, account, account if arn.endswith(":root") else access_key_id.replace("AKIA", "AIDA", 1))
 
     def user(self, access_key_id: str) -> User:
         """Whose access key this is. Raises `KeyError`."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trio
 
+from keys.aws.caller_identity import CallerIdentity
 from keys.aws.http_limits import Limits
 from keys.aws.http_server import serve_http
 from keys.emulator import aws_files
@@ -17,13 +18,13 @@ from keys.emulator.key_records import Site
 from server.hosting.zone_operations import ZoneOperations
 from server.kms_connection import KmsAccess
 from server.net.addresses import Address
-from server.route53.api import Clocks, Route53App
+from server.route53.api import SKEW, Clocks, Route53App
 from server.route53.api_call import Ask
 from server.route53.api_users import Access, load_users
 from server.route53.service_model import load_model
 from server.settings.configuration import ConfigError, Route53Config
 
-KMS, ROUTE_53 = "kms", "route_53"
+KMS, ROUTE_53, STS = "kms", "route_53", "sts"
 """What AWS's configuration files call the services."""
 
 _TABLE = "route53"
@@ -80,6 +81,7 @@ def point_clients(state: Path, site: Site, kms: KmsAccess, config: Route53Config
     endpoints = {ROUTE_53: url}
     if kms.emulator is not None or aws_files.endpoint_of(state, KMS) != kms.url.rstrip("/"):
         endpoints[KMS] = kms.url if kms.emulator is not None else None
+    endpoints[STS] = url or endpoints.get(KMS)  # the API knows the users, the emulator the root alone
     aws_files.write_config(state, site.region, endpoints, users)
 
 
@@ -98,7 +100,7 @@ async def serve_route53(
     with sock:
         configured = {name: Access(access) for name, access in config.users.items()}
         users = await trio.to_thread.run_sync(load_users, state, site, configured, secrets.token_bytes)
-        app = Route53App(
+        api = Route53App(
             await trio.to_thread.run_sync(load_model),
             operations,
             users,
@@ -108,6 +110,7 @@ async def serve_route53(
             clocks=Clocks(time.time, time.monotonic),
             random_bytes=secrets.token_bytes,
         )
+        app = CallerIdentity(api, users.secret_of, users.identity, time.time, secrets.token_bytes, SKEW)
         # A client that signs may call it as it likes; a browser that was led here may not.
         limits = Limits(hosts=frozenset())
         await serve_http(app, sock, tls=tls, limits=limits, task_status=task_status)

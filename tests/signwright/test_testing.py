@@ -99,6 +99,14 @@ def test_its_environment_is_that_of_the_file_to_source(tmp_path: Path) -> None:
         sourced = dict(line.split("=", 1) for line in shown.splitlines() if line.startswith("AWS_"))
         assert {name: value for name, value in server.env.items() if name.startswith("AWS_")} == sourced
         assert "127.0.0.1" in server.env["NO_PROXY"].split(",")
+        asked = subprocess.run(
+            [sys.executable, "-c", "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"],
+            env={**server.env, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert asked.stdout == "arn:aws:iam::000000000000:root\n", asked.stderr
         with pytest.raises(RuntimeError, match="validator=True"):
             server.resolver  # noqa: B018
     assert (tmp_path / "state" / "signwright.db").is_file()
