@@ -43,6 +43,20 @@ environment() {
     printf '%s\n' "$stamp" >"$dir/.stamp"
 }
 
+# javascript DIR FOLDER: a folder DIR with the packages that FOLDER/package-lock.json names; without npm, none.
+javascript() {
+    dir=$1 lock=$2/package-lock.json
+    command -v npm >/dev/null || { say "Without npm, $dir is not made: tests with its packages are skipped."; return; }
+    stamp=$(cksum <"$lock")
+    [ "$(cat "$dir/.stamp" 2>/dev/null)" = "$stamp" ] && return
+    say "Preparing $dir (once)…"
+    rm -rf "$dir"
+    mkdir "$dir"
+    cp "$2/package.json" "$lock" "$dir"
+    (cd "$dir" && npm ci --no-audit --no-fund --loglevel error)
+    printf '%s\n' "$stamp" >"$dir/.stamp"
+}
+
 # source_code: what can be said of the source without running it; .env-test has been made.
 source_code() {
     .env-test/bin/ruff check .

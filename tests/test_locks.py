@@ -23,6 +23,7 @@ ENVIRONMENTS = {
     "aws": ".env-aws",
     "octodns": ".env-octodns",
     "certbot": ".env-certbot",
+    "clients": ".env-clients",
 }
 """By lock, the environment that `scripts/test` made of it, where its packages' own requirements stand."""
 _PINNED = re.compile(r"([A-Za-z0-9_.-]+)==([^\s;\\]+)")

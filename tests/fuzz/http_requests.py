@@ -220,6 +220,10 @@ def exchanged(port: int, request: bytes) -> bytes:
     return received
 
 
+_ANSWERS_OF_5XX = (b"HTTP/1.1 501", b"HTTP/1.1 503", b"HTTP/1.1 505")
+"""What a client may get that is not our failure: no such transfer coding, too busy, another version of HTTP."""
+
+
 def check(request: bytes, answer: bytes, *, whole: bool) -> None:
     """The rules. Raises `Broken`. A `whole` request must be answered."""
     if not answer:
@@ -228,7 +232,7 @@ def check(request: bytes, answer: bytes, *, whole: bool) -> None:
         return
     if not answer.startswith(b"HTTP/1.1 "):
         raise Broken(f"no HTTP/1.1: {answer[:60]!r}")
-    if answer[9:10] == b"5" and not answer.startswith((b"HTTP/1.1 503", b"HTTP/1.1 501")):
+    if answer[9:10] == b"5" and not answer.startswith(_ANSWERS_OF_5XX):
         raise Broken(f"a failure of our own: {answer[:600]!r}")
     if len(answer) > 100_000 + 100 * len(request):
         raise Broken(f"{len(answer)} octets for {len(request)}")

@@ -65,4 +65,5 @@ def test_the_rules_see_what_breaks_them() -> None:
         http_requests.check(b"", b"HTTP/1.1 500 ", whole=True)
     with pytest.raises(Broken):
         http_requests.check(b"", b"", whole=True)
+    http_requests.check(b"PRI * HTTP/2.0", b"HTTP/1.1 505 ", whole=True)
     http_requests.check(b"", b"", whole=False)

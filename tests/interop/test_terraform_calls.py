@@ -1,4 +1,4 @@
-"""What Terraform's AWS provider calls, in its order: a zone, records of every type, a key, a KSK, DNSSEC, and their end.
+"""What Terraform's AWS provider calls, in its order: a zone, records of all types, a key, a KSK, DNSSEC, and their end.
 
 Each resource is read after it is written, and again in the next run.
 """
