@@ -5,7 +5,6 @@ And bodies with a right signature (`bodies`), so that XML and JSON are read: dee
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
@@ -17,12 +16,11 @@ from botocore.credentials import Credentials
 from tests.fuzz.findings import Broken, Finding, dice_of
 from tests.fuzz.mutations import mutated
 from tests.fuzz.real_program import Program
+from tests.fuzz.streams import exchanged
 
 HTTP, BODIES = "http", "bodies"
 AT_ONCE = 8
 """Clients."""
-ENDS_WITHIN = 20.0
-"""Seconds in which a connection that the client has ended must be answered and closed."""
 _PATH = "/2013-04-01/hostedzone"
 _CHANGE = """<?xml version="1.0"?>
 <ChangeResourceRecordSetsRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><ChangeBatch><Changes><Change>\
@@ -197,27 +195,10 @@ def run(program: Program, kind: str, seed: int, numbers: Sequence[int]) -> list[
 def _case(make: Callable[[int, int], tuple[int, bytes]], kind: str, seed: int, number: int) -> Finding | None:
     port, request = make(seed, number)
     try:
-        check(request, exchanged(port, request), whole=kind == BODIES)
+        check(request, exchanged(port, request)[0], whole=kind == BODIES)
     except (Broken, OSError) as error:
         return Finding(kind, seed, number, f"{type(error).__name__}: {error}", request.hex())
     return None
-
-
-def exchanged(port: int, request: bytes) -> bytes:
-    """What is answered to a request whose sender then ends its side. Raises `Broken` where the other side stays."""
-    received = b""
-    with socket.create_connection(("127.0.0.1", port), ENDS_WITHIN) as sock:
-        sock.settimeout(ENDS_WITHIN)
-        try:
-            sock.sendall(request)
-            sock.shutdown(socket.SHUT_WR)
-            while octets := sock.recv(65536):
-                received += octets
-        except TimeoutError:
-            raise Broken(f"neither answered nor closed; so far {received[:200]!r}") from None
-        except (ConnectionResetError, BrokenPipeError):
-            pass  # closed before it had read everything
-    return received
 
 
 _ANSWERS_OF_5XX = (b"HTTP/1.1 501", b"HTTP/1.1 503", b"HTTP/1.1 505")

@@ -9,12 +9,11 @@ import time
 from tests.fuzz import packets
 from tests.fuzz.findings import Broken, Finding, dice_of
 from tests.fuzz.real_program import ZONE, Program
+from tests.fuzz.streams import exchanged
 
 KIND = "sockets"
 TOGETHER = 20
 """Cases in one burst or on one connection."""
-ENDS_WITHIN = 15.0
-"""Seconds in which a connection that the client has ended must be answered and closed."""
 _SETTLES = 0.3
 _OURS = ZONE.partition(".")[0].encode()
 _THEIRS = [(bytes([len(name)]) + name, bytes([len(_OURS)]) + _OURS) for name in (b"compact", b"chain", b"plain")]
@@ -69,18 +68,9 @@ def _by_tcp(port: int, messages: list[bytes], chance: float) -> None:
         stream += b"\x00\x00" * 3
     elif chance < 0.4:
         stream += b"\xff\xff" + messages[0]
-    received = b""
-    with socket.create_connection(("127.0.0.1", port), ENDS_WITHIN) as sock:
-        sock.settimeout(ENDS_WITHIN)
-        try:
-            sock.sendall(stream)
-            sock.shutdown(socket.SHUT_WR)
-            while octets := sock.recv(65536):
-                received += octets
-        except TimeoutError:
-            raise Broken(f"a stream of {len(stream)} octets is neither answered nor closed") from None
-        except (ConnectionResetError, BrokenPipeError):
-            return  # closed before it had read everything
+    received, is_whole = exchanged(port, stream)
+    if not is_whole:
+        return
     at = 0
     while at + 2 <= len(received):
         size = int.from_bytes(received[at : at + 2])
