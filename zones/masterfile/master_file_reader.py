@@ -30,6 +30,7 @@ from zones.masterfile.formerly_valid import NoLongerValidError
 from zones.masterfile.loc_rdata import LocationError, exact_octets
 from zones.masterfile.obsolete_types import OLD_TYPES, in_lower_case
 from zones.masterfile.octets_as_text import in_ascii, in_octets, with_octets
+from zones.masterfile.rdata_beyond_dnspython import READ_BEYOND
 from zones.masterfile.rdata_fields import FaultError, short
 from zones.masterfile.rdata_rules import broken_rule
 from zones.masterfile.reading_limits import (
@@ -482,12 +483,16 @@ class Reader(dns.zonefile.Reader):
 
     def _read_beyond(self) -> bool:
         """Whether the record that dnspython has refused is right all the same; then it is taken, and is behind us."""
-        tokenizer = self._tokenizer
-        text = tokenizer.source.text_from(tokenizer.began_at)
-        if text.startswith("$"):
+        tokenizer, source = self._tokenizer, self._tokenizer.source
+        start = tokenizer.began_at
+        head = source.octets_from(start, LONGEST_TEMPLATE).decode("ascii")
+        if lost_by(head, self.current_origin, tokenizer.idna_codec).word not in READ_BEYOND:
+            return False  # most errors end here, so that they cost no look for their record's end
+        end, in_vain = source.end_of_record(start)
+        if in_vain or end - start > LONGEST_RECORD:
             return False
         try:
-            found = record_beyond(text, self.current_origin)
+            found = record_beyond(source.octets_from(start, end - start).decode("ascii"), self.current_origin)
         except (dns.exception.DNSException, FaultError, ValueError, IndexError):
             return False
         if found is None:
@@ -498,7 +503,6 @@ class Reader(dns.zonefile.Reader):
         if ttl is None:
             return False
         assert self.last_name is not None  # the record's own, which dnspython reads first
-        end, _ = tokenizer.source.end_of_record(tokenizer.began_at)
         owner = names.from_dnspython(self.last_name)
         self._taker.add([(owner, ttl, found.rrtype, found.given, found.canonical, *self._began())])
         self._go_on_at(end)

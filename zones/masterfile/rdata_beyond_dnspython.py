@@ -70,3 +70,5 @@ _REWRITES: Mapping[int, Callable[[Sequence[str]], _Rewritten | None]] = {
     RdataType.NID: _short_groups,
     RdataType.L64: _short_groups,
 }
+READ_BEYOND = frozenset(rdtype.name for rdtype in map(RdataType.make, _REWRITES))
+"""The mnemonics of the types that may have such rdata."""

@@ -92,7 +92,7 @@ def test_a_missing_record_is_not_told_where_it_may_be_the_one_that_is_wrong(tmp_
     assert list(checked(tmp_path, "@ 300 MX 10 mail\n$INCLUDE none\n").warnings.told()) == []
 
 
-@pytest.mark.parametrize("line", [BAD, "a 300 TXT (\n", ' ( " ; )\n'])
+@pytest.mark.parametrize("line", [BAD, "a 300 TXT (\n", "a 300 SVCB 0 b. (\n", ' ( " ; )\n'])
 def test_it_takes_linear_time(tmp_path: Path, line: str) -> None:
     def work(count: int) -> Callable[[], object]:
         return lambda: checked(tmp_path, line * count)

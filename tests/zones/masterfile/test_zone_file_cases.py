@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.growth import growth
 from tests.zones.masterfile.zone_cases import ZoneCase, ours, zone_cases
 from zones.masterfile.load import parse_zone
 from zones.masterfile.octets_as_text import in_ascii
@@ -93,3 +95,15 @@ def test_escapes_of_a_file_are_left_alone() -> None:
 def test_a_substitution(text: str) -> None:
     octets = b"\x00\x01\x00\x01\x00\x00" + bytes([len(text)]) + text.encode() + b"\x00"
     assert broken_rule(35, octets) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a{} 60 HTTPS 0 b.test. port=1\n", "a{} 60 HTTPS 0 b.test. (\n port=1 )\n", "b\u00fc{} 60 TXT \u00fc\u00fc\n"],
+)
+def test_such_records_take_linear_time(line: str) -> None:
+    def work(count: int) -> Callable[[], object]:
+        text = APEX + "".join(line.format(number) for number in range(count))
+        return lambda: parse_zone(text, "t.test.", signed=False)
+
+    assert growth(work(200), work(1600), rounds=3) < 8 * 2
