@@ -46,8 +46,8 @@ MOST_TOLD = 100
 """Zones that are listed one by one. Of more zones, only those that need attention are listed, up to this number."""
 
 _COMPACT = """
-A name that does not exist gets NOERROR: its NSEC record has the type NXNAME (compact denial, RFC 9824).
-  dig +dnssec shows it; delv says "ncache nxrrset", which is correct. To get NXDOMAIN, set denial = "nsec"."""
+A query with DNSSEC for a name that does not exist gets NOERROR, and NSEC with the type NXNAME (RFC 9824).
+  dig +dnssec shows it (or TYPE128); delv says "ncache nxrrset". For NXDOMAIN, set denial = "nsec"."""
 
 _OUTCOMES = {
     ReloadOutcome.ADDED: "green",

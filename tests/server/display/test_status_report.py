@@ -133,8 +133,8 @@ def test_the_banner_ends_with_ready_and_holds_what_to_paste() -> None:
         "",
         "Trust anchors and resolver configuration: /s/trust/",
         "",
-        "A name that does not exist gets NOERROR: its NSEC record has the type NXNAME (compact denial, RFC 9824).",
-        '  dig +dnssec shows it; delv says "ncache nxrrset", which is correct. To get NXDOMAIN, set denial = "nsec".',
+        "A query with DNSSEC for a name that does not exist gets NOERROR, and NSEC with the type NXNAME (RFC 9824).",
+        '  dig +dnssec shows it (or TYPE128); delv says "ncache nxrrset". For NXDOMAIN, set denial = "nsec".',
         "",
         "Ready: 2 of 3 zones on 0.0.0.0:5300, [::1]:5300 (UDP and TCP), KMS http://127.0.0.1:5381, state /s",
     ]
